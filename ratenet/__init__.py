@@ -1,0 +1,69 @@
+"""ratenet: recurrent rate networks, their fixed points, and plasticity rules that learn them.
+
+The names below are the table of contents; each is imported when it is first used, so that the
+command line answers at once.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ratenet import plasticity as plasticity
+    from ratenet import stimuli as stimuli
+    from ratenet.connectivity import Dense as Dense
+    from ratenet.fixed_points import Anderson as Anderson
+    from ratenet.fixed_points import DampedIteration as DampedIteration
+    from ratenet.fixed_points import Relaxation as Relaxation
+    from ratenet.fixed_points import find_fixed_points as find_fixed_points
+    from ratenet.fixed_points import fixed_points_at as fixed_points_at
+    from ratenet.fixed_points import solve_adjoint as solve_adjoint
+    from ratenet.model_files import load_model as load_model
+    from ratenet.model_files import model_names as model_names
+    from ratenet.network import Network as Network
+    from ratenet.results import FixedPoints as FixedPoints
+    from ratenet.results import Status as Status
+    from ratenet.results import Trajectory as Trajectory
+    from ratenet.simulation import simulate as simulate
+    from ratenet.spec import ModelSpec as ModelSpec
+    from ratenet.training import evaluate as evaluate
+    from ratenet.training import train as train
+
+_WHERE = {
+    # from one equation file
+    "ModelSpec": "spec",
+    "load_model": "model_files",
+    "model_names": "model_files",
+    # to a network
+    "Dense": "connectivity",
+    "Network": "network",
+    # to trajectories and fixed points
+    "simulate": "simulation",
+    "Trajectory": "results",
+    "FixedPoints": "results",
+    "Status": "results",
+    "find_fixed_points": "fixed_points",
+    "fixed_points_at": "fixed_points",
+    "solve_adjoint": "fixed_points",
+    "Anderson": "fixed_points",
+    "DampedIteration": "fixed_points",
+    "Relaxation": "fixed_points",
+    # to learning
+    "plasticity": "",
+    "stimuli": "",
+    "train": "training",
+    "evaluate": "training",
+}
+__all__ = list(_WHERE)  # noqa: PLE0604
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'ratenet' has no attribute {name!r}")
+    if not _WHERE[name]:
+        return importlib.import_module(f"ratenet.{name}")
+    return getattr(importlib.import_module(f"ratenet.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

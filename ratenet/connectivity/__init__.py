@@ -1,0 +1,4 @@
+"""Recurrent connectivity: what rules, solvers and backends see of W."""
+
+from ratenet.connectivity.base import AbstractConnectivity as AbstractConnectivity
+from ratenet.connectivity.dense import Dense as Dense

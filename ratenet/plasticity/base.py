@@ -1,0 +1,80 @@
+"""AbstractRule: a rule computes a change of the recurrent weights; somebody else applies it.
+
+A rule sees fixed points (W through its connectivity, the gains G, the rates y) and the error
+e = dL/dy of each sample. It knows no model, no backend and no kind of connectivity.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from ratenet.errors import InputError, UnsettledError
+from ratenet.results import FixedPoints
+
+
+class AbstractRule(ABC):
+    """Interface of the plasticity rules; final rules are frozen dataclasses."""
+
+    @abstractmethod
+    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Tensor:
+        """Return the weight change for samples that have all converged (see `update`)."""
+
+    @torch.no_grad()
+    def update(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Tensor:
+        """Return the change of the recurrent weights, to be added to them.
+
+        Parameters
+        ----------
+        fp : FixedPoints
+            Samples that did not converge are left out; `fp.unsettled` says how many.
+        error : Tensor, shape (B, N)
+            e = dL_b/dy_b, one row a sample, not divided by B.
+        learning_rate : float
+            Above 0.
+
+        Returns
+        -------
+        Tensor
+            Shaped like the connectivity's parameters; a mean over the samples that converged.
+
+        Raises
+        ------
+        StaleError
+            If the weights changed after the fixed points were found.
+        UnsettledError
+            If no sample converged.
+        InputError
+            If the error's shape does not fit or is not finite, or the learning rate is not
+            above 0.
+        """
+        fp.check_current()
+        check_learning_rate(learning_rate)
+        if error.shape != fp.rates.shape:
+            raise InputError(
+                f"error: shape {tuple(error.shape)} does not fit; needed is that of the rates, "
+                f"(B, N) = {tuple(fp.rates.shape)}."
+            )
+        settled = fp.converged
+        if not settled.any():
+            raise UnsettledError(
+                f"None of the {len(fp)} samples is at a fixed point, so there is nothing to "
+                f"learn from.\n{fp.summary()}"
+            )
+        if not settled.all():
+            fp, error = fp.select(settled), error[settled]
+        if not torch.isfinite(error).all():
+            raise InputError("error: NaN or infinite entries among the settled samples.")
+        return self.change(fp, error.to(fp.rates.dtype), learning_rate)
+
+
+def check_learning_rate(learning_rate: float) -> None:
+    """Refuse a learning rate that is not a finite number above 0."""
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise InputError(f"learning_rate: {learning_rate} is not a finite number above 0.")
+
+
+def mean_outer(fp: FixedPoints, left: Tensor, right: Tensor) -> Tensor:
+    """Return the mean over samples of left_b right_b^T, for any connectivity's parameters."""
+    return fp.network.connectivity.accumulate(left, right) / len(left)

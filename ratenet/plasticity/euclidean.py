@@ -1,0 +1,56 @@
+"""The Euclidean gradient (rule 1): gradient descent on W by the implicit function theorem."""
+
+import warnings
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ratenet.errors import RatenetWarning, SingularError
+from ratenet.fixed_points import solve_adjoint
+from ratenet.plasticity.base import AbstractRule, mean_outer
+from ratenet.results import FixedPoints
+
+
+@dataclass(frozen=True)
+class Euclidean(AbstractRule):
+    """Gradient descent in the entries of W.
+
+        lambda = G (I - W^T G)^{-1} e,       dW = -eta mean(lambda y^T)
+
+    Notes
+    -----
+    Where an eigenvalue of G W comes near 1, the inverse is singular: the loss has singularities
+    over W, and the rule makes huge steps beside them. A sample whose adjoint cannot be solved is
+    left out with a warning. Cost: a batched GMRES, about 20 products with W^T.
+
+    References
+    ----------
+    Zhu and Rosenbaum 2023, arXiv 2307.06732, delta W1; Almeida 1987; Pineda 1987.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> network = rn.Network("linear", [[0.5]])
+    >>> fp = rn.find_fixed_points(network, [1.0])  # y = 2, lambda = 2 e
+    >>> Euclidean().update(fp, torch.ones(1, 1, dtype=torch.float64), learning_rate=0.1)
+    tensor([[-0.4000]], dtype=torch.float64)
+    """
+
+    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Tensor:
+        """Return -eta mean(lambda y^T)."""
+        adjoint = solve_adjoint(fp, error)
+        solved = adjoint.converged
+        if not solved.any():
+            raise SingularError(
+                "I - G W is singular to working precision for every sample: the Euclidean "
+                "gradient does not exist here; use a reparameterized rule or smaller weights."
+            )
+        if not solved.all():
+            warnings.warn(
+                f"Euclidean: {int((~solved).sum())} of {len(solved)} samples are left out, since "
+                "their I - G W is singular to working precision.",
+                RatenetWarning,
+                stacklevel=3,
+            )
+        gradient = mean_outer(fp, adjoint.values[solved], fp.rates[solved])
+        return -learning_rate * gradient

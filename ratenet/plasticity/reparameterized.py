@@ -1,0 +1,136 @@
+"""The reparameterized rules: descent in A = (G^{-1} - W)^{-1}, where no singularity is.
+
+For a linear network y = A x, so a squared loss is convex in A. Steepest descent there, mapped
+back to W, is rule 2; its first order in the learning rate is rule 3, which is gradient descent
+on W under a non-Euclidean metric and needs no linear solve; rule 4 drops factors of the gain.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ratenet.connectivity import Dense
+from ratenet.errors import SingularError, UnsupportedError
+from ratenet.plasticity.base import AbstractRule, mean_outer
+from ratenet.results import FixedPoints
+
+
+@dataclass(frozen=True)
+class Reparameterized(AbstractRule):
+    """The exact finite step of steepest descent in A (rule 2).
+
+        M = G^{-1} - W,   grad_A = mean(e (M y)^T),
+        dW = M - (M^{-1} - eta grad_A)^{-1} = -(I - eta M grad_A)^{-1} eta M grad_A M
+
+    so that A(W + dW) = A(W) - eta grad_A exactly.
+
+    Raises
+    ------
+    UnsupportedError
+        If W is not dense, or the samples' gains differ, as in a nonlinear network.
+    SingularError
+        If a gain is 0, or the step leaves the invertible matrices.
+
+    References
+    ----------
+    Zhu and Rosenbaum 2023, arXiv 2307.06732, delta W2.
+    """
+
+    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Tensor:
+        """Return the finite step for gains that all samples share."""
+        connectivity = fp.network.connectivity
+        if not isinstance(connectivity, Dense):
+            raise UnsupportedError(
+                f"Reparameterized: the exact step is defined for dense weights, not for "
+                f"{type(connectivity).__name__}; use LinearizedReparameterized."
+            )
+        gain = self._shared_gain(fp)
+        M = torch.diag(1 / gain) - connectivity.W
+        x = fp.rates @ M.T  # (B, N): the drive that A maps to the rates
+        product = learning_rate * M @ (error.T @ x / len(x))  # eta M grad_A
+        matrix = torch.eye(len(M), dtype=M.dtype, device=M.device) - product
+        solution, info = torch.linalg.solve_ex(matrix, product @ M)
+        if int(info) != 0 or not torch.isfinite(solution).all():
+            raise SingularError(
+                "Reparameterized: this step makes A singular; use a smaller learning rate."
+            )
+        return -solution
+
+    def _shared_gain(self, fp: FixedPoints) -> Tensor:
+        gain = fp.gain[0]
+        if not torch.allclose(fp.gain, gain.expand_as(fp.gain), rtol=1e-6, atol=0.0):
+            raise UnsupportedError(
+                "Reparameterized: the samples' gains differ, as in a nonlinear network, and the "
+                "exact step is defined for shared gains only; use LinearizedReparameterized."
+            )
+        if (gain == 0).any():
+            raise SingularError(
+                "Reparameterized: a unit has gain 0, and the exact step divides by gains; use "
+                "LinearizedReparameterized."
+            )
+        return gain
+
+
+@dataclass(frozen=True)
+class LinearizedReparameterized(AbstractRule):
+    """First order of the reparameterized step, with each sample's own gains (rule 3).
+
+        left  = (I - W G) G e
+        right = (I - G W)^T (I - G W) y
+        dW    = -eta mean(left right^T)
+
+    Notes
+    -----
+    Equal to -eta mean(B lambda y^T C) with the adjoint lambda of the Euclidean rule and the
+    positive semi-definite B = (I - W G)(I - W G)^T, C = (I - G W)^T (I - G W): gradient descent
+    under a metric of each sample's own. Nothing divides by a gain, so saturated units are no
+    problem. Cost: four products with W or W^T a batch.
+
+    References
+    ----------
+    Zhu and Rosenbaum 2023, arXiv 2307.06732, delta W3.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> network = rn.Network("linear", [[0.5]])
+    >>> fp = rn.find_fixed_points(network, [1.0])  # y = 2: left = 0.5 e, right = 0.25 y
+    >>> LinearizedReparameterized().update(fp, torch.ones(1, 1, dtype=torch.float64), 0.1)
+    tensor([[-0.0250]], dtype=torch.float64)
+    """
+
+    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Tensor:
+        """Return -eta mean(left right^T)."""
+        W, g, y = fp.network.connectivity, fp.gain, fp.rates
+        q = g * error
+        left = q - W.apply(g * q)
+        s = y - g * W.apply(y)
+        right = s - W.apply_transpose(g * s)
+        return -learning_rate * mean_outer(fp, left, right)
+
+
+@dataclass(frozen=True)
+class GainFreeReparameterized(AbstractRule):
+    """A variant of the authors' code, with fewer factors of the gain (rule 4).
+
+        left  = (I - W G) e
+        right = (I - W G)^T (I - W G) y
+        dW    = -eta mean(left right^T)
+
+    Notes
+    -----
+    Equal to `LinearizedReparameterized` where every gain is 1. Cost: four products a batch.
+
+    References
+    ----------
+    github.com/RobertRosenbaum/LearningFixedPointsInRNNs, delta W4.
+    """
+
+    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Tensor:
+        """Return -eta mean(left right^T)."""
+        W, g, y = fp.network.connectivity, fp.gain, fp.rates
+        left = error - W.apply(g * error)
+        s = y - W.apply(g * y)
+        right = s - g * W.apply_transpose(s)
+        return -learning_rate * mean_outer(fp, left, right)

@@ -1,0 +1,491 @@
+"""ModelSpec: the dynamics of a rate network as data, checked and differentiated once.
+
+A model has k state variables s a unit, a transmitted variable y = rho(s), a recurrent input
+I_rec = W y and a drive I_ext:
+
+    ds/dt = F(s, I_rec, I_ext)
+
+The spec knows no backend. Brian2's parser and unit system check it, SymPy differentiates it;
+`ratenet.translate` makes torch functions of it and `ratenet.backends.brian2_backend` hands it to
+Brian2.
+"""
+
+import ast
+import copy
+import re
+import warnings
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import sympy
+from brian2.core.functions import DEFAULT_FUNCTIONS
+from brian2.equations.equations import (
+    DIFFERENTIAL_EQUATION,
+    EQUATIONS,
+    PARAMETER,
+    SUBEXPRESSION,
+    EquationError,
+    Equations,
+)
+from brian2.parsing.expressions import parse_expression_dimensions
+from brian2.units.allunits import second
+from brian2.units.fundamentalunits import (
+    DIMENSIONLESS,
+    Dimension,
+    DimensionMismatchError,
+    Quantity,
+    get_dimensions,
+    get_unit,
+    get_unit_for_display,
+)
+from pyparsing import ParseException
+
+from ratenet import expressions
+from ratenet.errors import ModelError, UnsupportedError
+from ratenet.symbolic import left_derivative, symbol, to_sympy
+
+MAX_EQUATION_CHARACTERS = 20_000
+TIME = "t"
+
+ParameterText = str | float | tuple[str | float, ...]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A rate model: equations, roles, functions and default parameters.
+
+    Parameters
+    ----------
+    name, title, source : str
+        Short name, one line of description, and where the model comes from.
+    equations : str
+        Brian2 equations: one ``dx/dt = ... : unit`` for each state variable, subexpressions
+        ``x = ... : unit``, and declarations ``x : unit`` of roles or parameters.
+    output : str
+        What the recurrent weights transmit: a state variable, or an expression of state
+        variables and parameters.
+    recurrent, drive : str
+        The names that stand for W y and for the external input x.
+    functions : tuple of (name, body)
+        Functions of one argument ``u``; a body may use parameters and earlier functions.
+    parameters : tuple of (name, value)
+        Defaults: a number, a quantity such as ``"10*ms"``, or a tuple of them, one a unit.
+
+    Raises
+    ------
+    ModelError
+        If anything in it does not fit; the message names the key or the equation.
+
+    Examples
+    --------
+    >>> from ratenet import load_model
+    >>> load_model("rate").states
+    ('r',)
+    """
+
+    name: str
+    title: str
+    source: str
+    equations: str
+    output: str
+    recurrent: str
+    drive: str
+    functions: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[tuple[str, ParameterText], ...] = ()
+    _parts: "_Parts" = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_parts", _Reader(self).read())
+
+    def __str__(self) -> str:
+        lines = [line.strip() for line in self.equations.strip().splitlines() if line.strip()]
+        lines += [f"{name}(u) = {body}" for name, body in self.functions]
+        lines += [f"{name} = {_show_parameter(value)}" for name, value in self.parameters]
+        lines.append(f"output {self.output}, recurrent input {self.recurrent}, drive {self.drive}")
+        return "\n".join([f"{self.name}: {self.title} ({self.source})", *lines])
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the k state variables, in the order of the equations."""
+        return tuple(self._parts.right_hand_sides)
+
+    @property
+    def parameter_defaults(self) -> dict[str, Quantity]:
+        """Default parameter values as Brian2 quantities, scalars or one value a unit."""
+        return dict(self._parts.defaults)
+
+    @property
+    def weight_dimensions(self) -> Dimension:
+        """Physical dimensions of W: those of the recurrent input over those of the output."""
+        return self.dimensions(self.recurrent) / self._parts.output_dimensions
+
+    @property
+    def output_dimensions(self) -> Dimension:
+        """Physical dimensions of the transmitted variable y."""
+        return self._parts.output_dimensions
+
+    @property
+    def uses_time(self) -> bool:
+        """Whether the equations name t explicitly; such a model has no fixed points."""
+        nodes = self._parts.right_hand_sides.values()
+        return any(TIME in expressions.names_in(node) for node in nodes)
+
+    def dimensions(self, name: str) -> Dimension:
+        """Return the physical dimensions of a state variable, role or parameter."""
+        return self._parts.dimensions[name]
+
+    def brian2_expression(self, state: str) -> str:
+        """Return dF/dt of a state variable, functions and subexpressions written out, as text."""
+        return ast.unparse(self._parts.right_hand_sides[state])
+
+    @property
+    def brian2_output(self) -> str:
+        """The transmitted variable as text in Brian2's language."""
+        return ast.unparse(self._parts.output)
+
+    @cached_property
+    def right_hand_sides(self) -> tuple[sympy.Expr, ...]:
+        """F, one SymPy expression for each state variable."""
+        return tuple(to_sympy(node) for node in self._parts.right_hand_sides.values())
+
+    @cached_property
+    def output_expression(self) -> sympy.Expr:
+        """The transmitted variable y = rho(s) as a SymPy expression."""
+        return to_sympy(self._parts.output)
+
+    @cached_property
+    def state_derivatives(self) -> tuple[tuple[sympy.Expr, ...], ...]:
+        """F_s, k x k: row i, column j holds dF_i / ds_j."""
+        return tuple(
+            tuple(left_derivative(rhs, state) for state in self.states)
+            for rhs in self.right_hand_sides
+        )
+
+    @cached_property
+    def input_derivatives(self) -> tuple[sympy.Expr, ...]:
+        """F_I: dF_i / dI_rec, one expression for each state variable."""
+        return tuple(left_derivative(rhs, self.recurrent) for rhs in self.right_hand_sides)
+
+    @cached_property
+    def output_derivatives(self) -> tuple[sympy.Expr, ...]:
+        """rho_s: dy / ds_j, one expression for each state variable."""
+        return tuple(left_derivative(self.output_expression, state) for state in self.states)
+
+    @cached_property
+    def own_rates(self) -> tuple[sympy.Expr, ...]:
+        """M of F_k = M s_k + B, one expression for each state variable, in 1/s.
+
+        Raises
+        ------
+        UnsupportedError
+            If an equation is not linear in its own variable, as `exponential_euler` needs it.
+        """
+        return tuple(self._own_rate(index) for index in range(len(self.states)))
+
+    def _own_rate(self, index: int) -> sympy.Expr:
+        own, rhs = symbol(self.states[index]), self.right_hand_sides[index]
+        rate = self.state_derivatives[index][index]
+        steps = [*rhs.atoms(sympy.Rel), *rhs.atoms(sympy.floor)]
+        if rate.has(own) or any(step.has(own) for step in steps):
+            raise UnsupportedError(
+                f"Model {self.name!r}: exponential_euler needs d{own}/dt to be linear in {own} "
+                f"(M*{own} + B with M and B free of {own}), and it is not; use method='euler'."
+            )
+        return rate
+
+    def to_table(self) -> dict[str, Any]:
+        """Return the model in the layout of a model file, for a run's record."""
+        texts = ("name", "title", "source", "equations", "output", "recurrent", "drive")
+        table: dict[str, Any] = {key: getattr(self, key) for key in texts}
+        table["functions"] = dict(self.functions)
+        table["parameters"] = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in self.parameters
+        }
+        return table
+
+
+def unit_text(dimensions: Dimension) -> str:
+    """Return the base unit of dimensions as Brian2's equations write it: "1", "second", ..."""
+    return "1" if dimensions is DIMENSIONLESS else repr(get_unit(dimensions))
+
+
+def _show_parameter(value: ParameterText) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What reading a spec gives: written-out expressions, dimensions, defaults."""
+
+    right_hand_sides: dict[str, ast.expr]
+    output: ast.expr
+    output_dimensions: Dimension
+    dimensions: dict[str, Dimension]
+    defaults: dict[str, Quantity]
+
+
+class _Reader:
+    """Reads and checks a ModelSpec: whitelist, names, Brian2's parser, units, in this order."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self.defaults = {name: _default(name, value) for name, value in spec.parameters}
+
+    def read(self) -> _Parts:
+        parsed = _parse_equations(self.spec.equations)
+        self.trees = {name: tree for name, (_, tree, _) in parsed.items() if tree is not None}
+        equations = _brian2_equations(self.spec.equations)
+        self.states = [n for n, (kind, _, _) in parsed.items() if kind == DIFFERENTIAL_EQUATION]
+        self.subexpressions = [n for n in equations if parsed[n][0] == SUBEXPRESSION]
+        self._check_roles(set(parsed))
+        self.functions = self._read_functions()
+        self.dimensions = self._read_dimensions(equations)
+        written_out = self._write_out_equations(equations)
+        self._check_roles_used(written_out)
+        output = self._read_output(written_out)
+        return _Parts(
+            right_hand_sides={name: written_out[name] for name in self.states},
+            output=output,
+            output_dimensions=_expression_dimensions(output, "output", self.dimensions),
+            dimensions=self.dimensions,
+            defaults=self.defaults,
+        )
+
+    def _check_roles(self, defined: set[str]) -> None:
+        if not self.states:
+            raise ModelError(
+                "equations: there is no state variable; write at least one dx/dt = ... : unit."
+            )
+        for role in ("recurrent", "drive"):
+            name = getattr(self.spec, role)
+            _check_identifier(name, role)
+            if name in self.trees or name in self.defaults:
+                raise ModelError(
+                    f"{role}: {name!r} is defined by the model itself; name the input that "
+                    "ratenet provides, and leave it undefined in equations and parameters."
+                )
+        if self.spec.recurrent == self.spec.drive:
+            raise ModelError(
+                f"drive: {self.spec.drive!r} is the recurrent input already; use two names "
+                "and add them in the equations."
+            )
+        for name in defined & set(self.defaults) & set(self.trees):
+            raise ModelError(f"parameters: {name!r} is defined in the equations as well.")
+
+    def _read_functions(self) -> dict[str, ast.expr]:
+        bodies: dict[str, ast.expr] = {}
+        taken = {*self.trees, *self.defaults, self.spec.recurrent, self.spec.drive}
+        for name, text in self.spec.functions:
+            where = f"functions, {name}"
+            _check_identifier(name, where)
+            if name in taken:
+                raise ModelError(f"{where}: the name is used for a variable or parameter as well.")
+            body = expressions.parse_expression(text, where)
+            allowed = {"u", *self.defaults}
+            _check_names(body, where, allowed, hint="a function sees u and parameters only")
+            expressions.check_functions_known(body, where, bodies)
+            bodies[name] = expressions.write_out(body, where, functions=bodies, names={})
+        return bodies
+
+    def _read_dimensions(self, equations: Equations) -> dict[str, Dimension]:
+        dimensions = {name: equation.dim for name, equation in equations.items()}
+        for role in (self.spec.recurrent, self.spec.drive):
+            dimensions.setdefault(role, DIMENSIONLESS)
+        for name, equation in equations.items():
+            needs_default = name not in {*self.trees, self.spec.recurrent, self.spec.drive}
+            if needs_default and name not in self.defaults:
+                raise ModelError(
+                    f"equations, {name}: it is declared and nowhere given a value; "
+                    "add a default under [parameters]."
+                )
+            if name in self.defaults and get_dimensions(self.defaults[name]) != equation.dim:
+                raise ModelError(
+                    f"parameters, {name}: the default {self.defaults[name]} has another unit than "
+                    f"the equations declare ({get_unit_for_display(equation.dim)})."
+                )
+        for name, default in self.defaults.items():
+            _check_identifier(name, f"parameters, {name}")
+            dimensions[name] = get_dimensions(default)
+            check_time_constant(default, f"parameters, {name}")
+        return {**dimensions, TIME: second.dim}
+
+    def _write_out_equations(self, equations: Equations) -> dict[str, ast.expr]:
+        """Write out subexpressions in the order that Brian2 sorted them into, then the rest."""
+        allowed = set(self.dimensions)
+        done: dict[str, ast.expr] = {}
+        for name in [*_sorted_subexpressions(equations), *self.states]:
+            where = f"equations, d{name}/dt" if name in self.states else f"equations, {name}"
+            tree = self.trees[name]
+            _check_names(tree, where, allowed, hint="define it in [parameters] or the equations")
+            expressions.check_functions_known(tree, where, self.functions)
+            names = {n: done[n] for n in self.subexpressions if n in done}
+            done[name] = expressions.write_out(
+                tree, where, functions=self.functions, names=names
+            )
+            found = _expression_dimensions(done[name], where, self.dimensions)
+            expected = self.dimensions[name]
+            if name in self.states:
+                expected = expected / second.dim
+            if found != expected:
+                raise ModelError(
+                    f"{where}: the right-hand side has the unit {get_unit_for_display(found)}, "
+                    f"needed is {get_unit_for_display(expected)}."
+                )
+        return done
+
+    def _check_roles_used(self, written_out: dict[str, ast.expr]) -> None:
+        used = set().union(*(expressions.names_in(written_out[name]) for name in self.states))
+        for role in ("recurrent", "drive"):
+            if getattr(self.spec, role) not in used:
+                raise ModelError(
+                    f"{role}: no equation of a state variable uses {getattr(self.spec, role)!r}; "
+                    "the input must enter the dynamics."
+                )
+
+    def _read_output(self, written_out: dict[str, ast.expr]) -> ast.expr:
+        tree = expressions.parse_expression(self.spec.output, "output")
+        _check_names(
+            tree, "output", set(self.dimensions), hint="name a state variable or a subexpression"
+        )
+        expressions.check_functions_known(tree, "output", self.functions)
+        names = {name: written_out[name] for name in self.subexpressions}
+        output = expressions.write_out(tree, "output", functions=self.functions, names=names)
+        used = expressions.names_in(output)
+        if not used & set(self.states) or used - {*self.states, *self.defaults}:
+            raise ModelError(
+                f"output: {self.spec.output!r} must be an expression of state variables "
+                f"({', '.join(self.states)}) and parameters only."
+            )
+        return output
+
+
+def _sorted_subexpressions(equations: Equations) -> list[str]:
+    ordered = [name for name in equations if equations[name].type == SUBEXPRESSION]
+    return sorted(ordered, key=lambda name: equations[name].update_order)
+
+
+def _default(name: str, value: ParameterText) -> Quantity:
+    where = f"parameters, {name}"
+    if isinstance(value, tuple):
+        if not value:
+            raise ModelError(f"{where}: the list is empty; give one value, or one a unit.")
+        values = [_default(name, entry) for entry in value]
+        dimensions = {get_dimensions(entry) for entry in values}
+        if len(dimensions) > 1:
+            raise ModelError(f"{where}: the values have different units.")
+        return Quantity(np.array([float(entry) for entry in values]), dim=dimensions.pop())
+    if isinstance(value, str):
+        quantity = expressions.parse_quantity(value, where)
+    else:
+        quantity = Quantity(float(value))
+    if not np.isfinite(float(quantity)):
+        raise ModelError(f"{where}: {value!r} is not finite.")
+    return quantity
+
+
+def check_time_constant(value: Quantity, where: str) -> None:
+    """Refuse a parameter in seconds that is not above zero: time constants divide."""
+    if get_dimensions(value) == second.dim and not np.all(np.asarray(value) > 0):
+        raise ModelError(
+            f"{where}: a time constant must be above 0, got {value!s}."
+        )
+
+
+def _check_identifier(name: str, where: str) -> None:
+    expressions.check_name(name, where)
+    try:
+        Equations.check_identifier(name)
+    except (SyntaxError, ValueError) as error:
+        raise ModelError(f"{where}: {_sentence(error)}") from None
+
+
+def _check_names(tree: ast.expr, where: str, allowed: set[str], hint: str) -> None:
+    unknown = sorted(expressions.names_in(tree) - allowed - set(expressions.CONSTANTS))
+    if unknown:
+        raise ModelError(
+            f"{where}: the name {unknown[0]!r} is not defined; known are "
+            f"{', '.join(sorted(allowed))} ({hint})."
+        )
+
+
+def _expression_dimensions(
+    node: ast.expr, where: str, dimensions: dict[str, Dimension]
+) -> Dimension:
+    variables: dict[str, Any] = {name: Quantity(1.0, dim=dim) for name, dim in dimensions.items()}
+    variables |= {"inf": Quantity(1.0)}
+    functions = {name: DEFAULT_FUNCTIONS[name] for name in expressions.FUNCTIONS}
+    node = _zero_for_infinite_bounds(node)
+    try:
+        found = parse_expression_dimensions(ast.unparse(node), {**functions, **variables})
+    except (DimensionMismatchError, SyntaxError, ValueError, TypeError) as error:
+        raise ModelError(f"{where}: {_sentence(error)}") from None
+    return get_dimensions(found)
+
+
+def _zero_for_infinite_bounds(node: ast.expr) -> ast.expr:
+    """Give an infinite bound of clip the unit of the clipped value: inf volt is inf."""
+
+    class Bounds(ast.NodeTransformer):
+        def visit_Call(self, call: ast.Call) -> ast.AST:
+            arguments: list[ast.expr] = [self.visit(argument) for argument in call.args]
+            if isinstance(call.func, ast.Name) and call.func.id == "clip":
+                infinite = [expressions.infinite_bound(a) is not None for a in arguments]
+                arguments = [
+                    arguments[0] if is_infinite else argument
+                    for argument, is_infinite in zip(arguments, infinite, strict=True)
+                ]
+            return ast.Call(func=call.func, args=arguments, keywords=[])
+
+    result: ast.expr = Bounds().visit(copy.deepcopy(node))
+    return result
+
+
+Parsed = dict[str, tuple[str, ast.expr | None, str]]
+
+
+def _parse_equations(text: str) -> Parsed:
+    """Split the equations with Brian2's grammar and pass each part through the whitelist."""
+    if len(text) > MAX_EQUATION_CHARACTERS:
+        raise ModelError(f"equations: more than {MAX_EQUATION_CHARACTERS} characters.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Brian2 builds on old names
+            parsed = EQUATIONS.parse_string(text, parse_all=True)
+    except (ParseException, RecursionError) as error:
+        raise ModelError(
+            f"equations: {str(getattr(error, 'line', text[:60])).strip()!r} is no equation; write "
+            "dx/dt = expression : unit, x = expression : unit or x : unit."
+        ) from None
+    result: Parsed = {}
+    for equation in parsed:
+        parts = dict(equation.items())
+        name, kind = parts["identifier"], equation.get_name()
+        where = f"equations, {'d' + name + '/dt' if kind == DIFFERENTIAL_EQUATION else name}"
+        if name in result:
+            raise ModelError(f"{where}: {name!r} is defined twice.")
+        if parts.get("flags"):
+            raise ModelError(f"{where}: flags are not used by rate models; remove the parentheses.")
+        expressions.check_unit_text(parts["unit"], where)
+        tree = None
+        if kind != PARAMETER:
+            expression = re.sub(r"\s+", " ", parts["expression"])
+            tree = expressions.parse_expression(expression, where)
+        result[name] = (kind, tree, parts["unit"])
+    return result
+
+
+def _brian2_equations(text: str) -> Equations:
+    try:
+        return Equations(text)
+    except (EquationError, SyntaxError, ValueError, TypeError) as error:
+        raise ModelError(f"equations: {_sentence(error)}") from None
+
+
+def _sentence(error: BaseException) -> str:
+    """Return Brian2's message on one line, ending in a full stop."""
+    message = error.msg if isinstance(error, SyntaxError) and error.msg else str(error)
+    message = " ".join(message.split())
+    return message if message.endswith(".") else message + "."
