@@ -17,7 +17,7 @@ class DampedIteration(AbstractIteration):
     ----------
     damping : float, optional
         alpha, above 0 and at most 1. Default: each sample begins with 1, halves it and goes back
-        to its best state when its residual grows, and lengthens it after five better steps.
+        to its best state when its residual grows, and lengthens it after five gains in a row.
     max_iterations : int
     """
 
@@ -32,17 +32,19 @@ class DampedIteration(AbstractIteration):
         """Begin undamped, or with the given damping."""
         B = state.shape[1]
         alpha = torch.full((B,), self.damping or 1.0, dtype=state.dtype, device=state.device)
-        return {"alpha": alpha, "good": torch.zeros_like(alpha)}
+        return {"alpha": alpha, "streak": torch.zeros(B, dtype=torch.int64, device=state.device)}
 
     def advance(self, batch: Batch, memory: Memory) -> Tensor:
         """Go on from the present state, or from the best one where the residual grew."""
-        alpha, good, residual = memory["alpha"], memory["good"], batch.found.residual
+        alpha, residual = memory["alpha"], batch.found.residual
         if self.damping is not None:
             return batch.state + alpha[:, None] * batch.found.step
-        worse = ~(residual <= 1.5 * batch.best_residual)  # NaN is worse
-        good.add_(1).mul_(residual <= batch.best_residual)
-        longer = good >= 5
-        good[longer] = 0
+        # A saturated network bounds the residual, so three steps without gain count as growth too.
+        gained = residual <= batch.best_residual  # NaN is not
+        streak = torch.where(gained, memory["streak"].clamp(min=0) + 1, memory["streak"].clamp(max=0) - 1)
+        worse = (streak <= -3) | ~(residual <= 1.5 * batch.best_residual)
+        longer = streak >= 5
+        memory["streak"] = torch.where(worse | longer, 0, streak)
         alpha[longer] = (1.5 * alpha[longer]).clamp(max=1.0)
         alpha[worse] *= 0.5
         origin = torch.where(worse[:, None], batch.best_state, batch.state)
