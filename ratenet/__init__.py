@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from ratenet.results import Trajectory as Trajectory
     from ratenet.simulation import simulate as simulate
     from ratenet.spec import ModelSpec as ModelSpec
+    from ratenet.training import TrainingConfig as TrainingConfig
     from ratenet.training import evaluate as evaluate
+    from ratenet.training import resume as resume
     from ratenet.training import train as train
 
 _WHERE = {
@@ -50,7 +52,9 @@ _WHERE = {
     # to learning
     "plasticity": "",
     "stimuli": "",
+    "TrainingConfig": "training",
     "train": "training",
+    "resume": "training",
     "evaluate": "training",
 }
 __all__ = list(_WHERE)  # noqa: PLE0604

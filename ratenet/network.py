@@ -115,17 +115,26 @@ class Network:
         InputError
             If the model has no such parameter.
         """
-        second = get_dimensions(Quantity(1.0, dim=self.model.dimensions("t")))
-        times = [
-            float(value.max())
-            for name, value in self.parameters.items()
-            if self.model.dimensions(name) == second
-        ]
+        return max(float(value.max()) for value in self._time_constants())
+
+    def shortest_time_constant(self) -> float:
+        """Return the smallest parameter that has the unit of time, in seconds.
+
+        Raises
+        ------
+        InputError
+            If the model has no such parameter.
+        """
+        return min(float(value.min()) for value in self._time_constants())
+
+    def _time_constants(self) -> list[Tensor]:
+        second = self.model.dimensions("t")
+        times = [v for name, v in self.parameters.items() if self.model.dimensions(name) == second]
         if not times:
             raise InputError(
                 f"Model {self.model.name!r} has no time constant; give times explicitly."
             )
-        return max(times)
+        return times
 
     def output(self, state: Tensor) -> Tensor:
         """Return the transmitted rates y = rho(s), shape (B, N)."""

@@ -1,0 +1,1 @@
+"""Reports: figures from results. Given data in, pictures out; nothing here computes a result."""

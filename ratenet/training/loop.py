@@ -1,0 +1,278 @@
+"""train: the loop in which a network learns images from the fixed points that it reaches.
+
+    images -> drives -> presentation -> FixedPoints -> error -> plasticity rule -> W changes
+"""
+
+import dataclasses
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ratenet.errors import DivergenceError, SingularError, UnsettledError
+from ratenet.results import FixedPoints
+from ratenet.stimuli import batches_of_epoch
+from ratenet.training.classifier import Classifier
+from ratenet.training.config import TrainingConfig
+from ratenet.training.evaluation import Evaluation, batch_accuracy
+from ratenet.training.metrics import MetricsLog
+from ratenet.training.pictures import draw_run
+from ratenet.training.progress_bar import ProgressBar
+from ratenet.training.run import Run, new_run, summarize
+from ratenet.training.run_folder import RunFolder, check_resumed_options
+
+LARGEST_UNSETTLED_SHARE = 0.5
+ABSCISSA_SAMPLES = 2  # a measurement each epoch; each sample costs the eigenvalues of a matrix
+STOPPED_BY_SCIENCE = (UnsettledError, DivergenceError, SingularError)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What a run came to.
+
+    Attributes
+    ----------
+    folder : Path
+        The run folder.
+    summary : dict
+        As in summary.json.
+    metrics : pandas.DataFrame
+        One row a step.
+    classifier : Classifier
+        The trained network, with its read-in and read-out.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    metrics: pd.DataFrame
+    classifier: Classifier
+
+
+def train(
+    config: TrainingConfig | None = None,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    show_progress: bool = False,
+) -> TrainingResult:
+    """Train a recurrent network to classify images, and write a run folder.
+
+    Parameters
+    ----------
+    config : TrainingConfig, optional
+        Default: the demo, slowly changing MNIST digits.
+    out : path, optional
+        The run folder; default runs/ and the date and time.
+    overwrite : bool
+        Whether a run that is there already is replaced.
+    show_progress : bool
+        Whether a progress bar is drawn on the terminal.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    UnsettledError
+        If more than half of a batch did not settle and unsettled samples are left out. What
+        was saved stays, and summary.json says which step and why.
+    DivergenceError, SingularError
+        If states or weights became NaN or infinite, or a rule met a singular matrix; likewise.
+    RunFolderError
+        If the folder holds a run already, or cannot be written to.
+    InputError, UnknownNameError, DataError
+        If the configuration cannot be used.
+
+    Examples
+    --------
+    >>> import ratenet as rn, tempfile
+    >>> config = rn.TrainingConfig(epochs=2, units=50, presentation="static")
+    >>> result = rn.train(config, out=tempfile.mkdtemp())
+    >>> result.summary["test_accuracy"] > 0.3
+    True
+    """
+    config = config or TrainingConfig()
+    folder = RunFolder(Path(out) if out else Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}")
+    folder.refuse_existing(overwrite=overwrite)
+    run = new_run(config, config.model, folder)
+    folder.prepare()
+    folder.write_config(run.config, run.classifier.network.model)
+    run.progress.control_accuracy = run.test().accuracy
+    run.save()
+    return _carry_out(run, show_progress)
+
+
+def resume(
+    out: str | Path, wanted: dict[str, Any] | None = None, *, show_progress: bool = False
+) -> TrainingResult:
+    """Go on with a run from its last checkpoint, as if it had not been stopped.
+
+    Parameters
+    ----------
+    out : path
+        Its run folder.
+    wanted : dict, optional
+        Options that are asked for; only `epochs` and `data_root` may differ from those that it
+        began with.
+    show_progress : bool
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    RunFolderError
+        If there is no run or no checkpoint, or they are damaged.
+    InputError
+        If another option differs.
+    """
+    run = _saved_run(out, wanted or {})
+    run.folder.write_config(run.config, run.classifier.network.model)
+    return _carry_out(run, show_progress)
+
+
+def evaluate(
+    out: str | Path, *, data_root: str | None = None
+) -> tuple[Evaluation, Evaluation | None]:
+    """Return how well a trained run answers the test images.
+
+    Parameters
+    ----------
+    out : path
+        Its run folder.
+    data_root : str, optional
+        Where torchvision's files are, if not where they were.
+
+    Returns
+    -------
+    (Evaluation, Evaluation or None)
+        At solved fixed points; and at the end of each hold, for a run trained so.
+
+    Raises
+    ------
+    RunFolderError
+        If there is no run or no checkpoint, or they are damaged.
+    """
+    run = _saved_run(out, {} if data_root is None else {"data_root": data_root})
+    return run.test(), run.test_slowly()
+
+
+def _saved_run(out: str | Path, wanted: dict[str, Any]) -> Run:
+    folder = RunFolder(Path(out))
+    recorded, model = folder.read_config()
+    check_resumed_options(recorded, wanted)
+    run = new_run(dataclasses.replace(recorded, **wanted), model, folder)
+    run.restore()
+    return run
+
+
+def _carry_out(run: Run, show_progress: bool) -> TrainingResult:
+    """Do the steps that are left, then test, draw and sum up."""
+    status, failure = "done", None
+    with (
+        MetricsLog(run.folder, kept_steps=run.progress.step) as log,
+        ProgressBar(run.steps, run.progress.step, shown=show_progress) as bar,
+        _interruptible() as interrupted,
+    ):
+        while run.progress.step < run.steps:
+            if interrupted.is_set():
+                status = "interrupted"
+                break
+            began, position = time.perf_counter(), run.presentation.position()
+            try:
+                row = _step(run)
+            except STOPPED_BY_SCIENCE as error:
+                status, failure = "stopped", error
+                run.presentation.go_to(position)  # the last good state
+                break
+            run.progress.step += 1
+            run.progress.seconds += time.perf_counter() - began
+            log.add(row)
+            bar.advance(row)
+            if run.progress.step % run.steps_per_epoch == 0:
+                run.save()
+    run.save()
+    reason = None if failure is None else f"step {run.progress.step + 1}: {failure}"
+    summary = summarize(run, status, reason)
+    run.folder.write_summary(summary)
+    metrics = run.folder.read_metrics()
+    if status != "interrupted":
+        draw_run(run, metrics, summary)
+    if failure is not None:
+        raise type(failure)(
+            f"Training stopped at step {run.progress.step + 1} of {run.steps}: {failure}\n"
+            f"What was learned before is saved in {run.folder.path}."
+        ) from failure
+    return TrainingResult(run.folder.path, summary, metrics, run.classifier)
+
+
+def _step(run: Run) -> dict[str, Any]:
+    """Show one batch, let the rule change the weights, and return the metrics before that."""
+    config, classifier, network = run.config, run.classifier, run.classifier.network
+    epoch, index = divmod(run.progress.step, run.steps_per_epoch)
+    batch = batches_of_epoch(len(run.images.train), config.batch_size, config.seed, epoch)[index]
+    batch = batch.to(network.device)
+    labels = run.images.train.labels[batch]
+    fp = run.presentation.show(network, classifier.drive(run.images.train.pixels[batch]))
+    unsettled = fp.unsettled
+    if config.unsettled == "leave-out":
+        _check_settled(fp)
+        learned = fp
+    else:
+        learned = fp.with_tolerance(math.inf)
+    error = classifier.error(fp.rates, labels)
+    delta = run.rule.update(learned, error, config.learning_rate)
+    if not torch.isfinite(delta).all():
+        raise DivergenceError("the rule's weight change is NaN or infinite; lower learning_rate.")
+    losses = classifier.losses(fp.rates, labels)[learned.converged]
+    row = {
+        "step": run.progress.step + 1,
+        "epoch": epoch + 1,
+        "train_loss": float(losses.mean()),
+        "train_accuracy": batch_accuracy(classifier, learned, labels),
+        "settled": 1 - unsettled / len(fp),
+        "residual": float(fp.residual.median()),
+        "abscissa": _abscissa(fp) if index == run.steps_per_epoch - 1 else math.nan,
+    }
+    network.connectivity.add_(delta)
+    run.progress.left_out += unsettled
+    return row
+
+
+def _check_settled(fp: FixedPoints) -> None:
+    if fp.unsettled > LARGEST_UNSETTLED_SHARE * len(fp):
+        raise UnsettledError(
+            f"{fp.unsettled} of {len(fp)} samples did not settle, more than half of the batch; "
+            "lower learning_rate, or lengthen hold.\n" + fp.summary()
+        )
+
+
+def _abscissa(fp: FixedPoints) -> float:
+    """Return the largest abscissa of a few settled samples, in 1/s; NaN if there are none."""
+    samples = torch.nonzero(fp.converged)[:ABSCISSA_SAMPLES, 0].tolist()
+    return float(fp.abscissa(samples).max()) if samples else math.nan
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn Ctrl-C into an event, so that a step is finished and saved before the run stops."""
+    requested = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield requested  # only the main thread may set signal handlers
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: requested.set())
+    try:
+        yield requested
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,172 @@
+"""Run: a training run in progress, its checkpoints and its evaluation."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ratenet.errors import InputError
+from ratenet.plasticity import AbstractRule, rule_named
+from ratenet.spec import ModelSpec
+from ratenet.stimuli import ImageSet, load_images
+from ratenet.training.classifier import Classifier, random_classifier
+from ratenet.training.config import TrainingConfig
+from ratenet.training.evaluation import Evaluation, evaluate_classifier
+from ratenet.training.presentation import AbstractPresentation, Slow, Static
+from ratenet.training.run_folder import Checkpoint, RunFolder
+
+
+@dataclass
+class Progress:
+    """How far a run is, as plain data."""
+
+    step: int = 0  # steps done
+    left_out: int = 0  # samples that did not settle, so far
+    seconds: float = 0.0
+    control_accuracy: float | None = None  # of the network before learning: W frozen
+
+
+@dataclass
+class Run:
+    """A run in progress."""
+
+    config: TrainingConfig
+    classifier: Classifier
+    rule: AbstractRule
+    images: ImageSet
+    folder: RunFolder
+    presentation: AbstractPresentation
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches an epoch."""
+        return len(self.images.train) // self.config.batch_size
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.config.epochs * self.steps_per_epoch
+
+    def save(self) -> None:
+        """Write a checkpoint: weights, streams, progress."""
+        weights = enumerate(self.classifier.network.connectivity.parameters)
+        tensors = {
+            "read_in": self.classifier.read_in,
+            "read_out": self.classifier.read_out,
+            **{f"weights_{index}": tensor for index, tensor in weights},
+            **self.presentation.position(),
+        }
+        self.folder.write_checkpoint(Checkpoint(tensors, vars(self.progress).copy()))
+
+    def restore(self) -> None:
+        """Take up the last checkpoint.
+
+        Raises
+        ------
+        RunFolderError
+            If there is none, or it is damaged.
+        """
+        checkpoint = self.folder.read_checkpoint(self.config.device)
+        tensors = checkpoint.tensors
+        network = self.classifier.network
+        with torch.no_grad():
+            for index, parameter in enumerate(network.connectivity.parameters):
+                parameter.copy_(tensors[f"weights_{index}"])
+        self.classifier = Classifier(network, tensors["read_in"], tensors["read_out"])
+        self.presentation.go_to(tensors)
+        self.progress = Progress(**checkpoint.progress)
+
+    def test(self) -> Evaluation:
+        """Return the answers to the test images at solved fixed points."""
+        return evaluate_classifier(self.classifier, self.images.test, Static())
+
+    def test_slowly(self) -> Evaluation | None:
+        """Return the answers at the end of each hold; None for a static run."""
+        if self.config.presentation == "static":
+            return None
+        streams = self.config.batch_size
+        return evaluate_classifier(
+            self.classifier, self.images.test, new_presentation(self.config), streams
+        )
+
+
+def new_presentation(config: TrainingConfig) -> AbstractPresentation:
+    """Return the presentation of a resolved configuration, at its beginning."""
+    return Slow(config.hold, config.fade) if config.presentation == "slow" else Static()
+
+
+def new_run(config: TrainingConfig, model: str | ModelSpec, folder: RunFolder) -> Run:
+    """Return a run at its beginning: images loaded, random weights drawn; nothing is written.
+
+    Raises
+    ------
+    InputError, UnknownNameError, DataError
+        If the configuration cannot be used.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    images = load_images(config.data, root=config.data_root)
+    if config.batch_size > len(images.train):
+        raise InputError(
+            f"batch_size: {config.batch_size} is more than the {len(images.train)} training images."
+        )
+    device = torch.device(config.device)
+    images = images.to(device)
+    classifier = random_classifier(
+        model,
+        units=config.units,
+        inputs=images.train.pixels.shape[1],
+        classes=images.classes,
+        tau=config.tau,
+        seed=config.seed,
+        device=device,
+    )
+    config = config.resolved(classifier.network)
+    return Run(
+        config=config,
+        classifier=classifier,
+        rule=rule_named(config.rule),
+        images=images,
+        folder=folder,
+        presentation=new_presentation(config),
+    )
+
+
+def summarize(run: Run, status: str, reason: str | None) -> dict[str, Any]:
+    """Return the outcome of a run as plain data; tests the network unless it was interrupted."""
+    W = run.classifier.network.connectivity.dense().cpu()
+    eigenvalues = torch.linalg.eigvals(W.double()).real
+    seen = run.progress.step * run.config.batch_size
+    summary: dict[str, Any] = {
+        "status": status,
+        "reason": reason,
+        "rule": run.config.rule,
+        "learning_rate": run.config.learning_rate,
+        "presentation": run.config.presentation,
+        "data": run.config.data,
+        "seed": run.config.seed,
+        "steps": run.progress.step,
+        "epochs": run.progress.step / run.steps_per_epoch,
+        "seconds": round(run.progress.seconds, 3),
+        "unsettled_samples": run.progress.left_out,
+        "unsettled_share": run.progress.left_out / seen if seen else 0.0,
+        "control_accuracy": run.progress.control_accuracy,
+        "weight_abscissa": float(eigenvalues.max()),
+        "weight_eigenvalue_min": float(eigenvalues.min()),
+        "weight_norm": float(torch.linalg.matrix_norm(W.double(), 2)),
+    }
+    if status == "interrupted":
+        return summary
+    tested, slowly = run.test(), run.test_slowly()
+    summary |= {
+        "test_loss": tested.loss,
+        "test_accuracy": tested.accuracy,
+        "test_unsettled": tested.unsettled,
+    }
+    if slowly is not None:
+        summary |= {
+            "test_accuracy_slow": slowly.accuracy,
+            "test_unsettled_slow": slowly.unsettled,
+        }
+    return summary

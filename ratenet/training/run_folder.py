@@ -1,0 +1,242 @@
+"""RunFolder: everything that a run writes, and all that is needed to go on from it.
+
+    config.toml             all that was resolved: options, model, versions
+    metrics.csv             one row a step
+    tensorboard/            the same as events
+    checkpoint.safetensors  tensors, and progress as JSON in the header; never pickle
+    summary.json            the outcome
+    figures/*.png
+
+Files are written beside their place and then moved there, so a stop at any moment leaves the
+last good one.
+"""
+
+import json
+import os
+import platform
+import shutil
+import tomllib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import tomli_w
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ratenet.errors import InputError, RunFolderError
+from ratenet.model_files import parse_model
+from ratenet.spec import ModelSpec
+from ratenet.training.config import TrainingConfig
+
+_PACKAGES = ("ratenet", "torch", "numpy", "brian2", "sympy", "torchvision")
+METRICS = (
+    "step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "abscissa"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by name, and progress as plain data."""
+
+    tensors: dict[str, Tensor]
+    progress: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """All that was resolved."""
+        return self.path / "config.toml"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One row a step."""
+        return self.path / "metrics.csv"
+
+    @property
+    def summary_file(self) -> Path:
+        """The outcome."""
+        return self.path / "summary.json"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        """The last good state."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def tensorboard_folder(self) -> Path:
+        """Events."""
+        return self.path / "tensorboard"
+
+    @property
+    def figures_folder(self) -> Path:
+        """Pictures."""
+        return self.path / "figures"
+
+    @property
+    def holds_a_run(self) -> bool:
+        """Whether a run was begun here."""
+        return self.config_file.exists()
+
+    def refuse_existing(self, *, overwrite: bool) -> None:
+        """Refuse a folder that holds a run, unless it is to be overwritten.
+
+        Raises
+        ------
+        RunFolderError
+        """
+        if self.holds_a_run and not overwrite:
+            raise RunFolderError(
+                f"out: {str(self.path)!r} already holds a run; choose another folder, or go on "
+                "with --resume, or replace it with --overwrite."
+            )
+
+    def prepare(self) -> None:
+        """Make the folder, and remove the run that it may hold.
+
+        Raises
+        ------
+        RunFolderError
+            If it cannot be made or written to.
+        """
+        try:
+            self.figures_folder.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise RunFolderError(
+                f"out: {str(self.path)!r} cannot be made or written to ({error.strerror})."
+            ) from None
+        self._remove_run()
+
+    def _remove_run(self) -> None:
+        """Remove what a run wrote, and nothing else; the configuration last."""
+        shutil.rmtree(self.tensorboard_folder, ignore_errors=True)
+        for figure in self.figures_folder.glob("*.png"):
+            figure.unlink()
+        for file in (self.metrics_file, self.summary_file, self.checkpoint_file, self.config_file):
+            file.unlink(missing_ok=True)
+
+    def write_config(self, config: TrainingConfig, model: ModelSpec) -> None:
+        """Record what was resolved."""
+        options = {name: value for name, value in asdict(config).items() if value is not None}
+        versions = {package: version(package) for package in _PACKAGES}
+        versions["python"] = platform.python_version()
+        table = {"training": options, "model": model.to_table(), "versions": versions}
+        _write_whole(self.config_file, lambda path: path.write_text(tomli_w.dumps(table)))
+
+    def read_config(self) -> tuple[TrainingConfig, ModelSpec]:
+        """Return the recorded configuration and model.
+
+        Raises
+        ------
+        RunFolderError
+            If there is no run, or its configuration cannot be read.
+        """
+        if not self.holds_a_run:
+            raise RunFolderError(f"{str(self.path)!r} holds no run: there is no config.toml in it.")
+        try:
+            table = tomllib.loads(self.config_file.read_text())
+            return TrainingConfig(**table["training"]), parse_model(table["model"])
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+            raise RunFolderError(f"{self.config_file}: no configuration of a run ({error}).") from None
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint, at once or not at all."""
+        tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
+        header = {"progress": json.dumps(checkpoint.progress)}
+        _write_whole(self.checkpoint_file, lambda path: save_file(tensors, path, header))
+
+    def read_checkpoint(self, device: str) -> Checkpoint:
+        """Return the last checkpoint; loading executes nothing.
+
+        Raises
+        ------
+        RunFolderError
+            If there is none, or it is damaged.
+        """
+        if not self.checkpoint_file.exists():
+            raise RunFolderError(
+                f"{str(self.path)!r} holds no checkpoint: the run stopped before its first epoch "
+                "ended; begin anew with --overwrite."
+            )
+        try:
+            with safe_open(self.checkpoint_file, "pt", device=device) as file:
+                progress = json.loads(file.metadata()["progress"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise RunFolderError(f"{self.checkpoint_file}: damaged ({error}).") from None
+        return Checkpoint(tensors, progress)
+
+    def keep_metrics(self, steps: int) -> None:
+        """Leave the rows of the first steps as they are, and drop later ones.
+
+        Raises
+        ------
+        RunFolderError
+            If rows that should be there are missing.
+        """
+        lines = [",".join(METRICS)]
+        if steps:
+            self.read_metrics()  # refuses a damaged table
+            lines += self.metrics_file.read_text().splitlines()[1 : steps + 1]
+        if len(lines) != steps + 1:
+            raise RunFolderError(
+                f"{self.metrics_file}: {len(lines) - 1} of the {steps} steps of the checkpoint."
+            )
+        text = "\n".join(lines) + "\n"
+        _write_whole(self.metrics_file, lambda path: path.write_text(text))
+
+    def read_metrics(self) -> pd.DataFrame:
+        """Return the metrics, one row a step.
+
+        Raises
+        ------
+        RunFolderError
+            If they are missing or damaged.
+        """
+        try:
+            table = pd.read_csv(self.metrics_file)
+            return table[list(METRICS)]
+        except (OSError, ValueError, KeyError) as error:
+            raise RunFolderError(f"{self.metrics_file}: missing or damaged ({error}).") from None
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write the outcome; NaN becomes null, which JSON knows."""
+        plain = {k: None if isinstance(v, float) and v != v else v for k, v in summary.items()}
+        text = json.dumps(plain, indent=2) + "\n"
+        _write_whole(self.summary_file, lambda path: path.write_text(text))
+
+
+def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside the place, then move there, so that no half-written file is ever found."""
+    beside = path.with_name(path.name + ".part")
+    try:
+        write(beside)
+        os.replace(beside, path)
+    except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise RunFolderError(
+            f"{str(path)!r} cannot be written ({error}); what was there before is unharmed."
+        ) from None
+
+
+def check_resumed_options(recorded: TrainingConfig, wanted: dict[str, Any]) -> None:
+    """Refuse to resume a run with other options than it began with; only epochs may grow."""
+    for name, value in wanted.items():
+        if name not in ("epochs", "data_root") and value != getattr(recorded, name):
+            raise InputError(
+                f"{name}: the run was begun with {getattr(recorded, name)!r}, not {value!r}; "
+                "leave the option out, or begin another run."
+            )
