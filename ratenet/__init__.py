@@ -57,7 +57,7 @@ _WHERE = {
     "resume": "training",
     "evaluate": "training",
 }
-__all__ = list(_WHERE)  # noqa: PLE0604
+__all__ = list(_WHERE)
 __version__ = "0.1.0"
 
 

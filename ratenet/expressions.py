@@ -7,11 +7,13 @@ without keywords; limits on length, depth and size; constants folded in floats. 
 """
 
 import ast
+import copy
 import math
 import operator
 import re
 from collections.abc import Callable, Collection, Mapping
 
+import numpy as np
 from brian2.core.namespace import DEFAULT_UNITS
 from brian2.units.fundamentalunits import DimensionMismatchError, Quantity
 
@@ -53,12 +55,18 @@ _GRAMMAR = (
     + ", the operators + - * / ** and, inside int(...), the comparisons < <= > >="
 )
 
+_ALLOWED = {
+    "an arithmetic expression": f"allowed are {_GRAMMAR}",
+    "a quantity": "write a number times a unit that Brian2 knows, such as 10*ms, 2*nA or 0.5",
+    "a unit": "write a base unit such as 1, volt, amp/metre**2 or 1/second",
+}
+
 
 def check_name(name: str, where: str) -> None:
     """Refuse a name that is no plain identifier (letters, digits, underscores; a letter first)."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise ModelError(
-            f"{where}: {name!r} is not a name; a name begins with a letter and goes on with "
+            f"{where}: {shorten(name)!r} is not a name; a name begins with a letter and goes on with "
             "letters, digits and underscores."
         )
 
@@ -83,7 +91,7 @@ def parse_expression(text: str, where: str) -> ast.expr:
     return node
 
 
-def _parse(text: str, where: str) -> ast.expr:
+def _parse(text: str, where: str, kind: str = "an arithmetic expression") -> ast.expr:
     if len(text) > MAX_CHARACTERS:
         raise ModelError(
             f"{where}: the expression has {len(text)} characters; at most {MAX_CHARACTERS} are "
@@ -92,9 +100,7 @@ def _parse(text: str, where: str) -> ast.expr:
     try:
         node = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise ModelError(
-            f"{where}: {_shorten(text)!r} is not an arithmetic expression; allowed are {_GRAMMAR}."
-        ) from None
+        raise ModelError(f"{where}: {shorten(text)!r} is not {kind}; {_ALLOWED[kind]}.") from None
     _check_depth(node, where, MAX_DEPTH)
     return node
 
@@ -111,7 +117,8 @@ def _check_depth(root: ast.AST, where: str, allowed: int) -> None:
             )
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str) -> str:
+    """Return a text on one line, its end cut off where it is long."""
     text = " ".join(text.split())
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -127,8 +134,8 @@ def _check_arithmetic(node: ast.expr, where: str, in_int: bool) -> None:
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             _check_arithmetic(left, where, in_int=False)
             _check_arithmetic(right, where, in_int=False)
-        case ast.Compare(left=left, ops=[op], comparators=[right]) if (
-            in_int and isinstance(op, _COMPARISONS)
+        case ast.Compare(left=left, ops=[op], comparators=[right]) if in_int and isinstance(
+            op, _COMPARISONS
         ):
             _check_arithmetic(left, where, in_int=False)
             _check_arithmetic(right, where, in_int=False)
@@ -136,8 +143,7 @@ def _check_arithmetic(node: ast.expr, where: str, in_int: bool) -> None:
             _check_call(name, arguments, where)
         case _:
             raise ModelError(
-                f"{where}: {_shorten(ast.unparse(node))!r} is no arithmetic; "
-                f"allowed are {_GRAMMAR}."
+                f"{where}: {shorten(ast.unparse(node))!r} is no arithmetic; allowed are {_GRAMMAR}."
             )
 
 
@@ -159,10 +165,28 @@ def _check_plain_name(name: str, where: str) -> None:
 def _check_call(name: str, arguments: list[ast.expr], where: str) -> None:
     check_name(name, where)
     if name == "clip" and len(arguments) == 3:
-        value, *bounds = arguments
-        arguments = [value, *(bound for bound in bounds if infinite_bound(bound) is None)]
+        value, low, high = arguments
+        if infinite_bound(low) == math.inf or infinite_bound(high) == -math.inf:
+            raise ModelError(
+                f"{where}: clip(value, low, high) takes -inf as low and inf as high, "
+                "not the other way round."
+            )
+        arguments = [value, *(b for b in (low, high) if infinite_bound(b) is None)]
     for argument in arguments:
         _check_arithmetic(argument, where, in_int=name == "int")
+
+
+def to_text(node: ast.expr) -> str:
+    """Return an expression as text; a negative constant in brackets, for -2**x is -(2**x)."""
+
+    class Brackets(ast.NodeTransformer):
+        def visit_Constant(self, node: ast.Constant) -> ast.AST:
+            value = node.value
+            if isinstance(value, int | float) and math.copysign(1, value) < 0:
+                return ast.UnaryOp(op=ast.USub(), operand=ast.Constant(-value))
+            return node
+
+    return ast.unparse(Brackets().visit(copy.deepcopy(node)))
 
 
 def infinite_bound(node: ast.expr) -> float | None:
@@ -327,7 +351,7 @@ class _Fold(ast.NodeTransformer):
             value = math.nan
         if not (isinstance(value, int | float) and math.isfinite(value)):
             raise ModelError(
-                f"{self.where}: the constant {_shorten(ast.unparse(node))!r} has no finite "
+                f"{self.where}: the constant {shorten(ast.unparse(node))!r} has no finite "
                 "real value."
             )
         return ast.Constant(value)
@@ -380,15 +404,19 @@ def parse_quantity(text: str, where: str) -> Quantity:
     ModelError
         If the text is anything else, or its units do not fit together.
     """
+    node = _parse(text, where, "a quantity")
     try:
-        value = _quantity(_parse(text, where), where)
-        return Quantity(value)
+        with np.errstate(all="ignore"):
+            quantity = Quantity(_quantity(node, where))
     except DimensionMismatchError:
         raise ModelError(
-            f"{where}: {_shorten(text)!r} adds quantities of different units."
+            f"{where}: {shorten(text)!r} adds quantities of different units."
         ) from None
-    except (ArithmeticError, ValueError):
-        raise ModelError(f"{where}: {_shorten(text)!r} has no finite value.") from None
+    except ArithmeticError:
+        quantity = Quantity(math.nan)
+    if not math.isfinite(float(quantity)):
+        raise ModelError(f"{where}: {shorten(text)!r} has no finite value.")
+    return quantity
 
 
 def _quantity(node: ast.expr, where: str) -> Quantity | float:
@@ -405,8 +433,7 @@ def _quantity(node: ast.expr, where: str) -> Quantity | float:
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             return _BINARY[type(op)](_quantity(left, where), _quantity(right, where))
     raise ModelError(
-        f"{where}: {_shorten(ast.unparse(node))!r} is no quantity; write a number times a unit "
-        "that Brian2 knows, such as 10*ms, 2*nA or 0.5."
+        f"{where}: {shorten(ast.unparse(node))!r} is not a quantity; {_ALLOWED['a quantity']}."
     )
 
 
@@ -416,7 +443,7 @@ def _literal_exponent(node: ast.expr, where: str) -> int:
         sign, node = -1, node.operand
     if isinstance(node, ast.Constant) and type(node.value) is int and node.value <= 9:
         return sign * node.value
-    raise ModelError(f"{where}: in a quantity an exponent is an integer between -9 and 9.")
+    raise ModelError(f"{where}: in a unit or quantity an exponent is an integer between -9 and 9.")
 
 
 def check_unit_text(text: str, where: str) -> None:
@@ -428,7 +455,14 @@ def check_unit_text(text: str, where: str) -> None:
 
     def check(node: ast.expr) -> None:
         match node:
-            case ast.Name() | ast.Constant(value=1):
+            case ast.Name(id="bool" | "boolean" | "integer" as name):
+                raise ModelError(
+                    f"{where}: variables of the type {name} are not used by rate models; "
+                    f"{_ALLOWED['a unit']}."
+                )
+            case ast.Name():
+                check_name(node.id, where)
+            case ast.Constant(value=value) if type(value) is int and value == 1:
                 return
             case ast.BinOp(left=left, op=ast.Mult() | ast.Div(), right=right):
                 check(left)
@@ -437,9 +471,6 @@ def check_unit_text(text: str, where: str) -> None:
                 check(left)
                 _literal_exponent(right, where)
             case _:
-                raise ModelError(
-                    f"{where}: {_shorten(text)!r} is no unit; write a base unit such as 1, volt, "
-                    "amp/metre**2 or 1/second."
-                )
+                raise ModelError(f"{where}: {shorten(text)!r} is not a unit; {_ALLOWED['a unit']}.")
 
-    check(_parse(text, where))
+    check(_parse(text, where, "a unit"))

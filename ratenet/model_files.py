@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ratenet.errors import ModelError, UnknownNameError
+from ratenet.expressions import check_name, shorten
 from ratenet.spec import ModelSpec, ParameterText
 
 _TEXTS = ("name", "title", "source", "equations", "output", "recurrent", "drive")
@@ -73,13 +74,20 @@ def _read_table(path: Path) -> dict[str, Any]:
             raise ModelError(f"the file is larger than {MAX_FILE_BYTES} bytes: no model is.")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UnknownNameError(f"There is no model file {str(path)!r}.") from None
+        raise UnknownNameError(
+            f"There is no model file {str(path)!r}; there are the models "
+            f"{', '.join(model_names())}, or give the path of another file."
+        ) from None
     except OSError as error:
         raise ModelError(f"the file cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:
         raise ModelError("the file is no UTF-8 text; save it as UTF-8.") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise ModelError(f"the file is no valid TOML: {error}.") from None
+    except (ValueError, RecursionError):  # integers of thousands of digits, brackets likewise
+        raise ModelError(
+            "the file is no model: a number in it is too long, or it is nested too deeply."
+        ) from None
 
 
 def parse_model(table: Mapping[str, Any]) -> ModelSpec:
@@ -87,17 +95,20 @@ def parse_model(table: Mapping[str, Any]) -> ModelSpec:
     unknown = sorted(set(table) - {*_TEXTS, *_TABLES})
     if unknown:
         raise ModelError(
-            f"the key {unknown[0]!r} is unknown; allowed are {', '.join([*_TEXTS, *_TABLES])}."
+            f"the key {shorten(unknown[0])!r} is unknown; allowed are {', '.join([*_TEXTS, *_TABLES])}."
         )
     for key in _TEXTS:
         if key not in table:
-            raise ModelError(f"the key {key!r} is missing; add {key} = \"...\".")
+            raise ModelError(f'the key {key!r} is missing; add {key} = "...".')
         if not isinstance(table[key], str) or not table[key].strip():
-            raise ModelError(f"{key}: a text is needed, got {table[key]!r}.")
+            raise ModelError(f"{key}: a text is needed, got {_show(table[key])}.")
     functions, parameters = (_subtable(table, key) for key in _TABLES)
+    for key, names in (("functions", functions), ("parameters", parameters)):
+        for name in names:
+            check_name(name, key)
     for name, body in functions.items():
         if not isinstance(body, str):
-            raise ModelError(f"functions, {name}: a text is needed, got {body!r}.")
+            raise ModelError(f"functions, {name}: a text is needed, got {_show(body)}.")
     return ModelSpec(
         **{key: table[key] for key in _TEXTS},
         functions=tuple(functions.items()),
@@ -108,8 +119,15 @@ def parse_model(table: Mapping[str, Any]) -> ModelSpec:
 def _subtable(table: Mapping[str, Any], key: str) -> dict[str, Any]:
     value = table.get(key, {})
     if not isinstance(value, dict):
-        raise ModelError(f"{key}: a table [{key}] is needed, got {value!r}.")
+        raise ModelError(f"{key}: a table [{key}] is needed, got {_show(value)}.")
     return value
+
+
+def _show(value: Any) -> str:
+    try:
+        return shorten(repr(value))
+    except ValueError:  # Python does not print integers of thousands of digits
+        return "a huge number"
 
 
 def _parameter(name: str, value: Any) -> ParameterText:
@@ -118,6 +136,6 @@ def _parameter(name: str, value: Any) -> ParameterText:
         if isinstance(entry, bool) or not isinstance(entry, str | int | float):
             raise ModelError(
                 f'parameters, {name}: write a number, a quantity such as "10*ms", or a list of '
-                f"them, got {entry!r}."
+                f"them, got {_show(entry)}."
             )
     return tuple(value) if isinstance(value, list) else value

@@ -77,7 +77,7 @@ class Trajectory:
         arrays = {"rates": self.rates, **self.states}
         dimensions = ("t", "stimulus", "unit")
         return xarray.Dataset(
-            {name: (dimensions, values.cpu().numpy()) for name, values in arrays.items()},
+            {name: (dimensions, values.detach().cpu().numpy()) for name, values in arrays.items()},
             coords={"t": ("t", self.t.cpu().numpy(), {"units": "s"})},
         )
 

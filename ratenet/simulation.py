@@ -118,9 +118,10 @@ def _time_grid(duration: Any, dt: Any, record_every: int) -> TimeGrid:
             f"duration: {length:g} s is not a whole number of steps of dt = {step:g} s "
             f"({length / step:.8g} steps); choose one that divides the other."
         )
-    if record_every < 1 or steps % record_every:
+    if not isinstance(record_every, int) or record_every < 1 or steps % record_every:
         raise InputError(
-            f"record_every: {record_every} does not divide the {steps} steps; choose a divisor."
+            f"record_every: {record_every!r} is no whole number that divides the {steps} steps; "
+            "choose a divisor."
         )
     return TimeGrid(steps, step, record_every)
 

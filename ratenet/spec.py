@@ -12,10 +12,12 @@ Brian2.
 
 import ast
 import copy
+import math
 import re
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -44,9 +46,10 @@ from pyparsing import ParseException
 
 from ratenet import expressions
 from ratenet.errors import ModelError, UnsupportedError
-from ratenet.symbolic import left_derivative, symbol, to_sympy
+from ratenet.symbolic import has_step, is_finite, left_derivative, symbol, to_sympy
 
 MAX_EQUATION_CHARACTERS = 20_000
+MAX_STATES = 20
 TIME = "t"
 
 ParameterText = str | float | tuple[str | float, ...]
@@ -98,6 +101,20 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_parts", _Reader(self).read())
+        self._check_finite()
+
+    def _check_finite(self) -> None:
+        """Refuse constants such as u/0 here, where the equation is known, not at the first use."""
+        checked = {"output": (self.output_expression, *self.output_derivatives)}
+        for index, state in enumerate(self.states):
+            slopes = (*self.state_derivatives[index], self.input_derivatives[index])
+            checked[f"equations, d{state}/dt"] = (self.right_hand_sides[index], *slopes)
+        for where, found in checked.items():
+            if not all(is_finite(expression) for expression in found):
+                raise ModelError(
+                    f"{where}: a constant in it, or in its derivative, is no finite real number; "
+                    "look for a division by 0, or a root or logarithm of a negative number."
+                )
 
     def __str__(self) -> str:
         lines = [line.strip() for line in self.equations.strip().splitlines() if line.strip()]
@@ -138,12 +155,12 @@ class ModelSpec:
 
     def brian2_expression(self, state: str) -> str:
         """Return dF/dt of a state variable, functions and subexpressions written out, as text."""
-        return ast.unparse(self._parts.right_hand_sides[state])
+        return expressions.to_text(self._parts.right_hand_sides[state])
 
     @property
     def brian2_output(self) -> str:
         """The transmitted variable as text in Brian2's language."""
-        return ast.unparse(self._parts.output)
+        return expressions.to_text(self._parts.output)
 
     @cached_property
     def right_hand_sides(self) -> tuple[sympy.Expr, ...]:
@@ -187,8 +204,7 @@ class ModelSpec:
     def _own_rate(self, index: int) -> sympy.Expr:
         own, rhs = symbol(self.states[index]), self.right_hand_sides[index]
         rate = self.state_derivatives[index][index]
-        steps = [*rhs.atoms(sympy.Rel), *rhs.atoms(sympy.floor)]
-        if rate.has(own) or any(step.has(own) for step in steps):
+        if rate.has(own) or has_step(rhs, str(own)):
             raise UnsupportedError(
                 f"Model {self.name!r}: exponential_euler needs d{own}/dt to be linear in {own} "
                 f"(M*{own} + B with M and B free of {own}), and it is not; use method='euler'."
@@ -232,11 +248,15 @@ class _Reader:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
+        for key, entries in (("functions", spec.functions), ("parameters", spec.parameters)):
+            for name, _ in entries:
+                expressions.check_name(name, key)
         self.defaults = {name: _default(name, value) for name, value in spec.parameters}
 
     def read(self) -> _Parts:
         parsed = _parse_equations(self.spec.equations)
         self.trees = {name: tree for name, (_, tree, _) in parsed.items() if tree is not None}
+        _check_no_cycle(parsed)
         equations = _brian2_equations(self.spec.equations)
         self.states = [n for n, (kind, _, _) in parsed.items() if kind == DIFFERENTIAL_EQUATION]
         self.subexpressions = [n for n in equations if parsed[n][0] == SUBEXPRESSION]
@@ -258,6 +278,11 @@ class _Reader:
         if not self.states:
             raise ModelError(
                 "equations: there is no state variable; write at least one dx/dt = ... : unit."
+            )
+        if len(self.states) > MAX_STATES:
+            raise ModelError(
+                f"equations: there are {len(self.states)} state variables; at most {MAX_STATES} "
+                "a unit are allowed (units are counted by W, not by equations)."
             )
         for role in ("recurrent", "drive"):
             name = getattr(self.spec, role)
@@ -322,9 +347,7 @@ class _Reader:
             _check_names(tree, where, allowed, hint="define it in [parameters] or the equations")
             expressions.check_functions_known(tree, where, self.functions)
             names = {n: done[n] for n in self.subexpressions if n in done}
-            done[name] = expressions.write_out(
-                tree, where, functions=self.functions, names=names
-            )
+            done[name] = expressions.write_out(tree, where, functions=self.functions, names=names)
             found = _expression_dimensions(done[name], where, self.dimensions)
             expected = self.dimensions[name]
             if name in self.states:
@@ -332,7 +355,8 @@ class _Reader:
             if found != expected:
                 raise ModelError(
                     f"{where}: the right-hand side has the unit {get_unit_for_display(found)}, "
-                    f"needed is {get_unit_for_display(expected)}."
+                    f"needed is {get_unit_for_display(expected)}; check the equation and the units "
+                    "of the parameters."
                 )
         return done
 
@@ -380,18 +404,23 @@ def _default(name: str, value: ParameterText) -> Quantity:
     if isinstance(value, str):
         quantity = expressions.parse_quantity(value, where)
     else:
-        quantity = Quantity(float(value))
+        quantity = Quantity(_as_float(value))
     if not np.isfinite(float(quantity)):
-        raise ModelError(f"{where}: {value!r} is not finite.")
+        raise ModelError(f"{where}: the value is not a finite float; a parameter must be.")
     return quantity
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer above 1.8e308
+        return math.inf
 
 
 def check_time_constant(value: Quantity, where: str) -> None:
     """Refuse a parameter in seconds that is not above zero: time constants divide."""
     if get_dimensions(value) == second.dim and not np.all(np.asarray(value) > 0):
-        raise ModelError(
-            f"{where}: a time constant must be above 0, got {value!s}."
-        )
+        raise ModelError(f"{where}: a time constant must be above 0, got {value!s}.")
 
 
 def _check_identifier(name: str, where: str) -> None:
@@ -399,7 +428,7 @@ def _check_identifier(name: str, where: str) -> None:
     try:
         Equations.check_identifier(name)
     except (SyntaxError, ValueError) as error:
-        raise ModelError(f"{where}: {_sentence(error)}") from None
+        raise ModelError(f"{where}: {_sentence(error)} Choose another name.") from None
 
 
 def _check_names(tree: ast.expr, where: str, allowed: set[str], hint: str) -> None:
@@ -419,7 +448,7 @@ def _expression_dimensions(
     functions = {name: DEFAULT_FUNCTIONS[name] for name in expressions.FUNCTIONS}
     node = _zero_for_infinite_bounds(node)
     try:
-        found = parse_expression_dimensions(ast.unparse(node), {**functions, **variables})
+        found = parse_expression_dimensions(expressions.to_text(node), {**functions, **variables})
     except (DimensionMismatchError, SyntaxError, ValueError, TypeError) as error:
         raise ModelError(f"{where}: {_sentence(error)}") from None
     return get_dimensions(found)
@@ -456,8 +485,8 @@ def _parse_equations(text: str) -> Parsed:
             parsed = EQUATIONS.parse_string(text, parse_all=True)
     except (ParseException, RecursionError) as error:
         raise ModelError(
-            f"equations: {str(getattr(error, 'line', text[:60])).strip()!r} is no equation; write "
-            "dx/dt = expression : unit, x = expression : unit or x : unit."
+            f"equations: {expressions.shorten(str(getattr(error, 'line', text)))!r} is no "
+            "equation; write dx/dt = expression : unit, x = expression : unit or x : unit."
         ) from None
     result: Parsed = {}
     for equation in parsed:
@@ -468,6 +497,7 @@ def _parse_equations(text: str) -> Parsed:
             raise ModelError(f"{where}: {name!r} is defined twice.")
         if parts.get("flags"):
             raise ModelError(f"{where}: flags are not used by rate models; remove the parentheses.")
+        _check_identifier(name, where)
         expressions.check_unit_text(parts["unit"], where)
         tree = None
         if kind != PARAMETER:
@@ -482,6 +512,22 @@ def _brian2_equations(text: str) -> Equations:
         return Equations(text)
     except (EquationError, SyntaxError, ValueError, TypeError) as error:
         raise ModelError(f"equations: {_sentence(error)}") from None
+
+
+def _check_no_cycle(parsed: Parsed) -> None:
+    """Refuse subexpressions that use one another in a circle, and name them."""
+    uses = {
+        name: sorted(expressions.names_in(tree))
+        for name, (kind, tree, _) in parsed.items()
+        if kind == SUBEXPRESSION and tree is not None
+    }
+    try:
+        tuple(TopologicalSorter(uses).static_order())
+    except CycleError as error:
+        raise ModelError(
+            f"equations: the subexpressions {' -> '.join(reversed(error.args[1]))} use one another "
+            "in a circle; make one of them a state variable, or write it without the others."
+        ) from None
 
 
 def _sentence(error: BaseException) -> str:

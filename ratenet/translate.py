@@ -5,7 +5,6 @@ and executed. Subexpressions that occur several times are computed once a call.
 """
 
 import functools
-import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from typing import Any
 
 import sympy
 import torch
-from sympy.codegen import cfunctions
 from torch import Tensor
 
+from ratenet import symbolic
 from ratenet.spec import ModelSpec
 
 Values = dict[str, Any]  # a tensor or number for each name
@@ -40,17 +39,29 @@ class TorchExpressions:
     """
 
     def __init__(self, expressions: Sequence[sympy.Expr]) -> None:
-        shared, results = sympy.cse(list(expressions), order="none")
+        # No name in a model begins with an underscore, so shared parts cannot hide one.
+        fresh = sympy.numbered_symbols("_shared")
+        shared, results = sympy.cse(list(expressions), symbols=fresh, order="none")
+        self._names = {str(name) for e in expressions for name in e.free_symbols}
         self._shared = [(str(name), _compile(expression)) for name, expression in shared]
         self._results = [_compile(expression) for expression in results]
 
     def __call__(self, values: Mapping[str, Any]) -> list[Any]:
         """Return one tensor (or number, where nothing varies) for each expression."""
-        everything = dict(values)
-        everything[_LIKE] = next(v for v in values.values() if isinstance(v, Tensor))
+        like = next(v for v in values.values() if isinstance(v, Tensor))
+        everything = {name: _scalar(values[name], like) for name in self._names}
+        everything[_LIKE] = like
         for name, evaluate in self._shared:
             everything[name] = evaluate(everything)
-        return [evaluate(everything) for evaluate in self._results]
+        results = [evaluate(everything) for evaluate in self._results]
+        return [r.to(like.dtype) if isinstance(r, Tensor) else r for r in results]
+
+
+def _scalar(value: Any, like: Tensor) -> Tensor:
+    """Return a number (time) as a tensor; in double precision, which changes no tensor's dtype."""
+    if isinstance(value, Tensor):
+        return value
+    return torch.full((), value, dtype=torch.float64, device=like.device)
 
 
 @dataclass(frozen=True)
@@ -75,23 +86,28 @@ class TorchModel:
 
     @functools.cached_property
     def right_hand_sides(self) -> TorchExpressions:
+        """F, compiled when it is first used."""
         return TorchExpressions(self.spec.right_hand_sides)
 
     @functools.cached_property
     def output(self) -> TorchExpressions:
+        """The transmitted variable, compiled when it is first used."""
         return TorchExpressions([self.spec.output_expression])
 
     @functools.cached_property
     def own_rates(self) -> TorchExpressions:
+        """M, compiled when it is first used."""
         return TorchExpressions(self.spec.own_rates)
 
     @functools.cached_property
     def newton_blocks(self) -> TorchExpressions:
+        """F and F_s, compiled when they are first used."""
         entries = [entry for row in self.spec.state_derivatives for entry in row]
         return TorchExpressions([*self.spec.right_hand_sides, *entries])
 
     @functools.cached_property
     def blocks(self) -> TorchExpressions:
+        """F_s, F_I and rho_s, compiled when they are first used."""
         entries = [entry for row in self.spec.state_derivatives for entry in row]
         inputs, outputs = self.spec.input_derivatives, self.spec.output_derivatives
         return TorchExpressions([*entries, *inputs, *outputs])
@@ -103,49 +119,39 @@ def translate(spec: ModelSpec) -> TorchModel:
     return TorchModel(spec)
 
 
-def _tanh(argument: Any) -> Any:
+def _tanh(argument: Tensor) -> Tensor:
     # torch's float32 sigmoid is five times as fast as its tanh on a CPU, and as exact to 1e-7.
-    if isinstance(argument, Tensor) and argument.dtype == torch.float32:
+    if argument.dtype == torch.float32:
         return torch.sigmoid(argument * 2).mul(2).sub(1)
-    return _by_tensor_method("tanh", math.tanh)(argument)
+    return argument.tanh()
 
 
-def _by_tensor_method(method: str, for_numbers: Callable[[float], float]) -> Callable[[Any], Any]:
-    def call(argument: Any) -> Any:
-        if isinstance(argument, Tensor):
-            return getattr(argument, method)()
-        return for_numbers(argument)
-
-    return call
+def _sign(argument: Tensor) -> Tensor:
+    # torch.sign(NaN) is 0; a NaN must stay one.
+    return torch.where(argument.isnan(), argument, argument.sign())
 
 
-_FUNCTIONS: dict[type, Callable[[Any], Any]] = {
-    sympy.tanh: _tanh,
-    sympy.sin: _by_tensor_method("sin", math.sin),
-    sympy.cos: _by_tensor_method("cos", math.cos),
-    sympy.tan: _by_tensor_method("tan", math.tan),
-    sympy.sinh: _by_tensor_method("sinh", math.sinh),
-    sympy.cosh: _by_tensor_method("cosh", math.cosh),
-    sympy.asin: _by_tensor_method("asin", math.asin),
-    sympy.acos: _by_tensor_method("acos", math.acos),
-    sympy.atan: _by_tensor_method("atan", math.atan),
-    sympy.exp: _by_tensor_method("exp", math.exp),
-    sympy.log: _by_tensor_method("log", math.log),
-    sympy.Abs: _by_tensor_method("abs", abs),
-    sympy.sign: _by_tensor_method("sign", lambda value: float((value > 0) - (value < 0))),
-    sympy.floor: _by_tensor_method("floor", math.floor),
-    sympy.ceiling: _by_tensor_method("ceil", math.ceil),
-    cfunctions.expm1: _by_tensor_method("expm1", math.expm1),
-    cfunctions.log1p: _by_tensor_method("log1p", math.log1p),
-    cfunctions.log10: _by_tensor_method("log10", math.log10),
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sin": torch.sin, "cos": torch.cos, "tan": torch.tan,
+    "sinh": torch.sinh, "cosh": torch.cosh, "tanh": _tanh,
+    "arcsin": torch.arcsin, "arccos": torch.arccos, "arctan": torch.arctan,
+    "exp": torch.exp, "expm1": torch.expm1,
+    "log": torch.log, "log10": torch.log10, "log1p": torch.log1p,
+    "sqrt": torch.sqrt, "abs": torch.abs, "sign": _sign, "int": torch.trunc,
+}  # fmt: skip
+_COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
+    symbolic.less: operator.lt,
+    symbolic.less_equal: operator.le,
+    symbolic.greater: operator.gt,
+    symbolic.greater_equal: operator.ge,
 }
-_RELATIONS: dict[type, Callable[[Any, Any], Any]] = {
-    sympy.StrictLessThan: operator.lt,
-    sympy.LessThan: operator.le,
-    sympy.StrictGreaterThan: operator.gt,
-    sympy.GreaterThan: operator.ge,
-    sympy.Eq: operator.eq,
-    sympy.Ne: operator.ne,
+_MASKS: dict[type, Callable[[Any, Any], Any]] = {
+    symbolic.above: operator.gt,
+    symbolic.at_or_below: operator.le,
+}
+_BOUNDS: dict[type, Callable[[Tensor, Tensor], Tensor]] = {
+    symbolic.at_least: torch.maximum,  # NaN stays NaN
+    symbolic.at_most: torch.minimum,
 }
 
 
@@ -163,15 +169,9 @@ def _compile(expression: sympy.Basic) -> Evaluate:
         return _compile_product(expression)
     if isinstance(expression, sympy.Pow):
         return _compile_power(expression)
-    if isinstance(expression, sympy.Piecewise):
-        return _compile_piecewise(expression)
-    if isinstance(expression, sympy.logic.boolalg.BooleanFunction):
-        return _compile_logic(expression)
-    if type(expression) in _RELATIONS:
-        relation = _RELATIONS[type(expression)]
-        left, right = _compile(expression.lhs), _compile(expression.rhs)
-        return lambda values: relation(left(values), right(values))
-    function, argument = _FUNCTIONS[type(expression)], _compile(expression.args[0])
+    if len(expression.args) == 2:
+        return _compile_pair(expression)
+    function, argument = _FUNCTIONS[str(expression.func)], _compile(expression.args[0])
     return lambda values: function(argument(values))
 
 
@@ -179,7 +179,8 @@ def _compile_sum(expression: sympy.Add) -> Evaluate:
     """Compile a sum with the negative terms subtracted, so that -1 is never multiplied."""
     plus, minus = [], []
     for term in expression.args:
-        if term.could_extract_minus_sign() and not term.is_number:
+        coefficient, _ = term.as_coeff_Mul()
+        if coefficient.is_negative and not term.is_Number:
             minus.append(_compile(-term))
         else:
             plus.append(_compile(term))
@@ -195,9 +196,11 @@ def _compile_sum(expression: sympy.Add) -> Evaluate:
 
 def _compile_product(expression: sympy.Mul) -> Evaluate:
     """Compile a product as numerator / denominator, so that 1/tau is a division as written."""
-    above, below = [], []
+    above, below, masks = [], [], []
     for factor in expression.args:
-        if isinstance(factor, sympy.Pow) and factor.exp.is_number and factor.exp.is_negative:
+        if type(factor) in _MASKS:
+            masks.append(_compile_condition(factor, _MASKS[type(factor)]))
+        elif isinstance(factor, sympy.Pow) and factor.exp.is_negative:
             below.append(_compile(factor.base ** (-factor.exp)))
         elif factor not in (1, -1):
             above.append(_compile(factor))
@@ -207,52 +210,50 @@ def _compile_product(expression: sympy.Mul) -> Evaluate:
         result = functools.reduce(operator.mul, (f(values) for f in above)) if above else 1.0
         for divisor in below:
             result = result / divisor(values)
+        for mask in masks:
+            result = torch.where(mask(values), _tensor(result, values), 0.0)
         return -result if negative else result
 
     return evaluate
 
 
 def _compile_power(expression: sympy.Pow) -> Evaluate:
-    base, exponent = _compile(expression.base), _compile(expression.exp)
+    base = _compile(expression.base)
     if expression.exp == -1:
         return lambda values: 1.0 / base(values)
-    if expression.exp == sympy.S.Half:
-        return lambda values: base(values) ** 0.5
     if expression.exp.is_Integer:
-        integer = int(expression.exp)
-        return lambda values: base(values) ** integer
-    return lambda values: base(values) ** exponent(values)
+        exponent: float = int(expression.exp)
+    else:
+        exponent = float(expression.exp)
+    return lambda values: base(values) ** exponent
 
 
-def _compile_piecewise(expression: sympy.Piecewise) -> Evaluate:
-    branches = [(_compile(value), condition) for value, condition in expression.args]
-    otherwise = math.nan if branches[-1][1] != sympy.true else None
-    conditional = [
-        (value, _compile(condition)) for value, condition in branches if condition != sympy.true
-    ]
-    last = branches[-1][0]
-
-    def evaluate(values: Values) -> Any:
-        result = last(values) if otherwise is None else otherwise
-        for value, condition in reversed(conditional):
-            result = _select(condition(values), value(values), result, values[_LIKE])
-        return result
-
-    return evaluate
-
-
-def _select(condition: Any, chosen: Any, other: Any, like: Tensor) -> Any:
-    if isinstance(condition, bool):
-        return chosen if condition else other
-    if not (isinstance(chosen, Tensor) or isinstance(other, Tensor)):
-        # where() of two numbers would take torch's default dtype, not the network's.
-        chosen = torch.full((), chosen, dtype=like.dtype, device=like.device)
-    return torch.where(condition, chosen, other)
+def _compile_pair(expression: sympy.Expr) -> Evaluate:
+    """Compile a function of two arguments: a power, a bound of clip, a comparison or a mask."""
+    kind = type(expression)
+    if kind in _COMPARISONS or kind in _MASKS:
+        condition = _compile_condition(expression, {**_COMPARISONS, **_MASKS}[kind])
+        return lambda values: condition(values).to(values[_LIKE].dtype)
+    left, right = (_compile(argument) for argument in expression.args)
+    if kind is symbolic.power:
+        return lambda values: left(values) ** right(values)
+    bound = _BOUNDS[kind]
+    if not expression.args[1].is_Number:
+        return lambda values: bound(_tensor(left(values), values), _tensor(right(values), values))
+    number = float(expression.args[1])
+    if kind is symbolic.at_least:
+        return lambda values: left(values).clamp(min=number)
+    return lambda values: left(values).clamp(max=number)
 
 
-def _compile_logic(expression: sympy.Basic) -> Evaluate:
-    parts = [_compile(argument) for argument in expression.args]
-    if isinstance(expression, sympy.Not):
-        return lambda values: ~parts[0](values)
-    combine = operator.and_ if isinstance(expression, sympy.And) else operator.or_
-    return lambda values: functools.reduce(combine, (part(values) for part in parts))
+def _compile_condition(expression: sympy.Expr, comparison: Callable[[Any, Any], Any]) -> Evaluate:
+    left, right = (_compile(argument) for argument in expression.args)
+    return lambda values: comparison(left(values), right(values))
+
+
+def _tensor(value: Any, values: Values) -> Tensor:
+    """Return a number as a tensor of the network's dtype, where torch would take its default."""
+    if isinstance(value, Tensor):
+        return value
+    like = values[_LIKE]
+    return torch.full((), value, dtype=like.dtype, device=like.device)

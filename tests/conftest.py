@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-torch.set_num_threads(1)  # batched LAPACK of torch is not safe on several threads, and tests are small
+torch.set_num_threads(
+    1
+)  # batched LAPACK of torch is not safe on several threads, and tests are small
 
 
 @pytest.fixture

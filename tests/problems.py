@@ -1,11 +1,13 @@
-"""Named problems with known answers: a network, its drive, and the rates where it must come to rest.
+"""Named problems with known answers: a network, its drive, and the rates at which it must rest.
 
 Each answer is written out here by hand, independently of ratenet's equations and solvers. A problem
 makes its network anew at each call, in the dtype that is asked for.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -134,7 +136,9 @@ def inhibitory(strength: float) -> Problem:
 def rotation() -> Problem:
     """W = 5 (Q - Q^T): imaginary eigenvalues of large size, dynamics stable."""
     Q = random(8, 8, seed=14, scale=1 / 8**0.5)
-    return tanh_problem("rotation", 5 * (Q - Q.T), 0.3 * chosen_rates(3, 8, seed=15), undamped=False)
+    return tanh_problem(
+        "rotation", 5 * (Q - Q.T), 0.3 * chosen_rates(3, 8, seed=15), undamped=False
+    )
 
 
 def fast_inhibition(W_ei: float = 6.0) -> Problem:
@@ -175,3 +179,21 @@ FACTORIES: tuple[Callable[[], Problem], ...] = (
     fast_inhibition,
 )
 PROBLEMS = {problem.name: problem for problem in (factory() for factory in FACTORIES)}
+
+
+def write_model(folder: Path, equations: str, **entries: Any) -> Path:
+    """Write a model file with the roles r, I_rec, I_ext unless said otherwise; return its path.
+
+    `parameters` and `functions` are dictionaries; every other entry is a text.
+    """
+    texts = {"output": "r", "recurrent": "I_rec", "drive": "I_ext"}
+    texts |= {key: value for key, value in entries.items() if isinstance(value, str)}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in texts.items()]
+    lines += ['name = "test"', 'title = "A model of the tests"', 'source = "tests"']
+    lines += [f'equations = """{equations}"""']
+    for table in ("functions", "parameters"):
+        lines += [f"[{table}]"]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in entries.get(table, {}).items()]
+    path = folder / "test.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path

@@ -31,7 +31,7 @@ class Brian2Backend(AbstractBackend):
 
     @property
     def methods(self) -> Collection[str]:
-        """euler and exponential_euler."""
+        """Euler and exponential_euler."""
         return ("euler", "exponential_euler")
 
     def run(
@@ -128,11 +128,13 @@ def _exponential_euler() -> Any:
         ) -> str:
             lines, updates = [], []
             for name, (M, B) in get_conditionally_linear_system(equations, variables).items():
-                rate, rest = sympy_to_str(M), sympy_to_str(B)
-                lines.append(f"_rate_{name} = {rate}")
-                growth = f"exprel(dt * _rate_{name})"
-                lines.append(f"_{name} = {name} + dt * {growth} * (_rate_{name} * {name} + {rest})")
                 updates.append(f"{name} = _{name}")
+                if M == 0:  # Brian2 then gives the number 0, which has no unit
+                    lines.append(f"_{name} = {name} + dt * ({sympy_to_str(B)})")
+                    continue
+                lines.append(f"_rate_{name} = {sympy_to_str(M)}")
+                slope = f"(_rate_{name} * {name} + {sympy_to_str(B)})"
+                lines.append(f"_{name} = {name} + dt * exprel(dt * _rate_{name}) * {slope}")
             return "\n".join([*lines, *updates])
 
     return ExponentialEuler()

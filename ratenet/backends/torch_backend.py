@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+import torch
 from torch import Tensor
 
 from ratenet.backends.base import AbstractBackend, Drive, TimeGrid
@@ -27,10 +28,9 @@ class TorchBackend(AbstractBackend):
     ) -> Tensor:
         """Return the recorded states, shape (T, k, B, N)."""
         step = STEPS[method]
-        recorded = initial.new_empty((grid.steps // grid.record_every + 1, *initial.shape))
-        recorded[0] = state = initial
+        state, recorded = initial, [initial]
         for n in range(grid.steps):
             state = step(network, drive, state, n * grid.dt, grid.dt)
             if (n + 1) % grid.record_every == 0:
-                recorded[(n + 1) // grid.record_every] = state
-        return recorded
+                recorded.append(state)
+        return torch.stack(recorded)  # writing into one tensor would make backward O(T^2)

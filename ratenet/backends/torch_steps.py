@@ -16,18 +16,19 @@ Step = Callable[[Network, Drive, Tensor, float, float], Tensor]
 
 
 def euler(network: Network, drive: Drive, state: Tensor, t: float, dt: float) -> Tensor:
-    """s + dt F(s, W y, x), everything at t."""
+    """S + dt F(s, W y, x), everything at t."""
     return state + dt * network.derivative(state, drive.at(t), t)
 
 
 def exponential_euler(network: Network, drive: Drive, state: Tensor, t: float, dt: float) -> Tensor:
-    """s + dt F (e^a - 1) / a, a = M dt, for F_k = M s_k + B with M and B held within the step.
+    """S + dt F (e^a - 1) / a, a = M dt, for F_k = M s_k + B with M and B held within the step.
 
     Exact where M and B are constant; where M = 0 it is the Euler step.
     """
     x = drive.at(t)
     a = dt * network.own_rates(state, x, t)
-    growth = torch.where(a == 0, 1.0, torch.expm1(a) / a)
+    divisor = torch.where(a == 0, 1.0, a)  # first, so that no gradient passes through 0 / 0
+    growth = torch.where(a == 0, 1.0, torch.expm1(a) / divisor)
     return state + dt * growth * network.derivative(state, x, t)
 
 

@@ -17,7 +17,8 @@ class DampedIteration(AbstractIteration):
     ----------
     damping : float, optional
         alpha, above 0 and at most 1. Default: each sample begins with 1, halves it and goes back
-        to its best state when its residual grows, and lengthens it after five gains in a row.
+        to its best state when its residual does not shrink, and lengthens it after five gains in
+        a row, up to three quarters of what was too long.
     max_iterations : int
     """
 
@@ -32,21 +33,36 @@ class DampedIteration(AbstractIteration):
         """Begin undamped, or with the given damping."""
         B = state.shape[1]
         alpha = torch.full((B,), self.damping or 1.0, dtype=state.dtype, device=state.device)
-        return {"alpha": alpha, "streak": torch.zeros(B, dtype=torch.int64, device=state.device)}
+        none = torch.zeros(B, dtype=torch.int64, device=state.device)
+        return {"alpha": alpha, "most": alpha.clone(), "gains": none, "idle": none.clone()}
 
     def advance(self, batch: Batch, memory: Memory) -> Tensor:
-        """Go on from the present state, or from the best one where the residual grew."""
-        alpha, residual = memory["alpha"], batch.found.residual
+        """Go on from the present state, or from the best one where the step was too long."""
+        alpha = memory["alpha"]
         if self.damping is not None:
             return batch.state + alpha[:, None] * batch.found.step
-        # A saturated network bounds the residual, so three steps without gain count as growth too.
-        gained = residual <= batch.best_residual  # NaN is not
-        streak = torch.where(gained, memory["streak"].clamp(min=0) + 1, memory["streak"].clamp(max=0) - 1)
-        worse = (streak <= -3) | ~(residual <= 1.5 * batch.best_residual)
-        longer = streak >= 5
-        memory["streak"] = torch.where(worse | longer, 0, streak)
-        alpha[longer] = (1.5 * alpha[longer]).clamp(max=1.0)
-        alpha[worse] *= 0.5
+        worse = self._judge_steps(batch, memory)
         origin = torch.where(worse[:, None], batch.best_state, batch.state)
         step = torch.where(worse[:, None], batch.best_step, batch.found.step)
         return origin + alpha[:, None] * step
+
+    def _judge_steps(self, batch: Batch, memory: Memory) -> Tensor:
+        """Choose alpha for each sample; return where it was too long, (b,).
+
+        On a spiral the residual grows and shrinks in turn, however small alpha is, and where f
+        saturates it cannot grow: so the residual has 3 + 1 / alpha steps to become less than ever.
+        """
+        alpha, residual = memory["alpha"], batch.found.residual
+        gained = residual <= batch.best_residual  # NaN is not
+        memory["gains"] = torch.where(gained, memory["gains"] + 1, 0)
+        memory["idle"] = torch.where(gained, 0, memory["idle"] + 1)
+        leapt = (memory["idle"] == 1) & (residual > 1.5 * batch.best_residual)
+        lost = ~(residual <= 20 * batch.best_residual)
+        worse = leapt | lost | (memory["idle"] >= 3 + 1 / alpha)
+        longer = memory["gains"] >= 5
+        memory["most"] = torch.where(worse, 0.75 * alpha, memory["most"])  # too long stays so
+        alpha = torch.where(longer, torch.minimum(1.5 * alpha, memory["most"]), alpha)
+        memory["alpha"].copy_(torch.where(worse, 0.5 * alpha, alpha))
+        memory["gains"] = torch.where(longer, 0, memory["gains"])
+        memory["idle"] = torch.where(worse, 0, memory["idle"])
+        return worse

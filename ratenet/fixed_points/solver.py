@@ -39,10 +39,19 @@ class Batch:
     best_residual: Tensor  # (b,)
     best_state: Tensor  # (k, b, N): where the residual was least
     best_step: Tensor  # (k, b, N): the Newton step there
+    longest_step: Tensor  # (b,): what a settled sample's step is not above
 
-    def keep_best(self) -> None:
-        """Remember the present state where its residual is the least so far."""
-        better = self.found.residual < self.best_residual  # NaN is not
+    def keep_best(self, tol: float) -> None:
+        """Remember the present state where its residual is the least so far.
+
+        A state that grows for ever at a constant speed makes its relative residual as small as
+        one likes without coming to rest, and at last rounds its speed to 0; so where that is at
+        most `tol`, the step and its rounding error count too.
+        """
+        residual, rounding = self.found.residual, torch.finfo(self.state.dtype).eps
+        step = torch.maximum(self.found.step.abs(), rounding * self.state.abs()).amax(dim=(0, 2))
+        at_rest = (residual > tol) | (step <= self.longest_step)
+        better = (residual < self.best_residual) & at_rest  # NaN is not
         mask = better[:, None]
         self.best_residual = torch.where(better, self.found.residual, self.best_residual)
         self.best_state = torch.where(mask, self.state, self.best_state)
@@ -58,6 +67,7 @@ class Batch:
             self.best_residual[samples],
             self.best_state[:, samples],
             self.best_step[:, samples],
+            self.longest_step[samples],
         )
 
 
@@ -101,10 +111,12 @@ class AbstractIteration(AbstractSolver):
         found = unit_step(network, state, drive)
         infinite = torch.full_like(found.residual, torch.inf)
         everyone = torch.arange(B, device=drive.device)
-        batch = Batch(everyone, drive, state, found, infinite, state, found.step)
+        size = torch.maximum(state.abs(), found.step.abs()).amax(dim=(0, 2)).clamp(min=1.0)
+        longest_step = tol**0.5 * size  # (b,)
+        batch = Batch(everyone, drive, state, found, infinite, state, found.step, longest_step)
         memory = self.start(state)
         for iteration in range(1, max_iterations + 1):
-            batch.keep_best()
+            batch.keep_best(tol)
             done = batch.best_residual <= tol
             newly = batch.held[done & ~reached.converged[batch.held]]
             reached.iterations[newly] = iteration

@@ -4,7 +4,9 @@ from ratenet.errors import UnknownNameError
 from ratenet.plasticity.base import AbstractRule as AbstractRule
 from ratenet.plasticity.euclidean import Euclidean as Euclidean
 from ratenet.plasticity.reparameterized import GainFreeReparameterized as GainFreeReparameterized
-from ratenet.plasticity.reparameterized import LinearizedReparameterized as LinearizedReparameterized
+from ratenet.plasticity.reparameterized import (
+    LinearizedReparameterized as LinearizedReparameterized,
+)
 from ratenet.plasticity.reparameterized import Reparameterized as Reparameterized
 
 RULES: dict[str, type[AbstractRule]] = {

@@ -71,6 +71,7 @@ def learning_curve(
     """
     figure, (loss, accuracy) = _figure(figsize=(9, 3.6), ncols=2)
     epochs = metrics["step"] / steps_per_epoch
+    last = float(epochs.iloc[-1]) if len(epochs) else 0.0
     window = max(1, len(metrics) // 100)
     smooth = metrics[["train_loss", "train_accuracy"]].rolling(window, min_periods=1).mean()
     for axis, name in ((loss, "train_loss"), (accuracy, "train_accuracy")):
@@ -78,11 +79,10 @@ def learning_curve(
         label = f"mean of {window} batches" if window > 1 else "training"
         axis.plot(epochs, smooth[name], color=COLOURS[0], lw=1.6, label=label)
         axis.set_xlabel("epoch")
-        axis.set_xlim(left=0)
+        axis.set_xlim(0, max(1.0, last))
     loss.set_ylabel("training loss (nats)")
     loss.set_ylim(bottom=0)
     loss.legend(frameon=False)
-    last = float(epochs.iloc[-1]) if len(epochs) else 0.0
     accuracy.plot(
         last, test_accuracy, "o", color=COLOURS[1], ms=7, clip_on=False, zorder=5,
         label=f"test, fixed points: {test_accuracy:.3f}",
@@ -151,8 +151,8 @@ def digits_through_time(
         for start in starts:
             axis.axvspan(1e3 * start, 1e3 * (start + fade), color=GREY, alpha=0.15, lw=0)
     below.fill_between([], [], color=GREY, alpha=0.15, label="cross-fade")
-    above.set_ylabel("drive x")
-    below.set_ylabel("rate y")
+    above.set_ylabel("drive x (dimensionless)")
+    below.set_ylabel("rate y (dimensionless)")
     below.set_xlabel("time (ms)")
     for axis in (above, below):
         axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -178,7 +178,7 @@ def _draw_images(
         axis.add_artist(AnnotationBbox(thumbnail, (middle, 0.5), frameon=False))
 
 
-def rates_over_time(t: np.ndarray, rates: np.ndarray, *, title: str) -> "Figure":
+def rates_over_time(t: np.ndarray, rates: np.ndarray, *, unit: str, title: str) -> "Figure":
     """Return the rates of some units over time.
 
     Parameters
@@ -187,14 +187,16 @@ def rates_over_time(t: np.ndarray, rates: np.ndarray, *, title: str) -> "Figure"
         Times in seconds.
     rates : ndarray, shape (T, U)
         Of the first U units, at most as many as there are colours.
+    unit : str
+        Physical unit of the rates.
     title : str
     """
     figure, axis = _figure(figsize=(8, 4))
-    for unit, values in enumerate(rates.T):
-        style = ("-", "--", "-.", ":")[unit % 4]
-        axis.plot(1e3 * t, values, color=COLOURS[unit], ls=style, label=f"unit {unit}")
+    for index, values in enumerate(rates.T):
+        style = ("-", "--", "-.", ":")[index % 4]
+        axis.plot(1e3 * t, values, color=COLOURS[index], ls=style, label=f"unit {index}")
     axis.set_xlabel("time (ms)")
-    axis.set_ylabel("rate y")
+    axis.set_ylabel(f"rate y ({unit})")
     axis.set_xlim(0, 1e3 * float(t[-1]))
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.suptitle(title)

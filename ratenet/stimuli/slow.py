@@ -1,7 +1,7 @@
 """Slowly changing drives: each stimulus fades into the next one and is then held.
 
-    x(t) = (1 - t/fade) previous + (t/fade) current     t < fade
-    x(t) = current                                      t >= fade
+x(t) = (1 - t/fade) previous + (t/fade) current     t < fade
+x(t) = current                                      t >= fade
 """
 
 from dataclasses import dataclass

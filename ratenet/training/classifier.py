@@ -1,7 +1,7 @@
 """Classifier: a recurrent network between a fixed random read-in and a fixed random read-out.
 
-    x = R_in pixels,   y = rates of the network driven by x,   logits = R_out y
-    loss = softmax cross-entropy,   e = dL/dy = R_out^T (softmax(logits) - one-hot)
+x = R_in pixels,   y = rates of the network driven by x,   logits = R_out y
+loss = softmax cross-entropy,   e = dL/dy = R_out^T (softmax(logits) - one-hot)
 """
 
 import math

@@ -1,6 +1,6 @@
 """train: the loop in which a network learns images from the fixed points that it reaches.
 
-    images -> drives -> presentation -> FixedPoints -> error -> plasticity rule -> W changes
+images -> drives -> presentation -> FixedPoints -> error -> plasticity rule -> W changes
 """
 
 import dataclasses

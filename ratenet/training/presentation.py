@@ -41,9 +41,7 @@ class Static(AbstractPresentation):
 
     def show(self, network: Network, drive: Tensor) -> FixedPoints:
         """Return the solved fixed points."""
-        return find_fixed_points(
-            network, drive, max_iterations=MAX_ITERATIONS, on_failure="return"
-        )
+        return find_fixed_points(network, drive, max_iterations=MAX_ITERATIONS, on_failure="return")
 
     def position(self) -> dict[str, Tensor]:
         """Nothing: batches do not depend on one another."""
@@ -89,7 +87,8 @@ class Slow(AbstractPresentation):
     def steps(self, network: Network) -> int:
         """Return the number of time steps of one presentation."""
         longest_step = network.shortest_time_constant() / STEPS_PER_TAU
-        return math.ceil((self.hold + self.fade) / longest_step - 1e-6)
+        # float32 holds 10 ms as 9.9999998 ms, which is no reason for one step more
+        return math.ceil((self.hold + self.fade) / longest_step * (1 - 1e-6))
 
     def time_step(self, network: Network) -> float:
         """Return dt in seconds."""

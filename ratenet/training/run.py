@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ratenet.errors import InputError
+from ratenet.errors import DivergenceError, InputError
 from ratenet.plasticity import AbstractRule, rule_named
 from ratenet.spec import ModelSpec
 from ratenet.stimuli import ImageSet, load_images
@@ -158,12 +158,16 @@ def summarize(run: Run, status: str, reason: str | None) -> dict[str, Any]:
     }
     if status == "interrupted":
         return summary
-    tested, slowly = run.test(), run.test_slowly()
+    tested = run.test()
     summary |= {
         "test_loss": tested.loss,
         "test_accuracy": tested.accuracy,
         "test_unsettled": tested.unsettled,
     }
+    try:
+        slowly = run.test_slowly()
+    except DivergenceError as error:  # the dynamics blow up where a solver still finds roots
+        return summary | {"test_accuracy_slow": None, "test_slow_failure": str(error)}
     if slowly is not None:
         summary |= {
             "test_accuracy_slow": slowly.accuracy,

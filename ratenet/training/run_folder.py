@@ -12,28 +12,23 @@ last good one.
 """
 
 import json
-import os
-import platform
 import shutil
 import tomllib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import tomli_w
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ratenet.errors import InputError, RunFolderError
 from ratenet.model_files import parse_model
+from ratenet.report.record import make_folder, write_config, write_whole
 from ratenet.spec import ModelSpec
 from ratenet.training.config import TrainingConfig
 
-_PACKAGES = ("ratenet", "torch", "numpy", "brian2", "sympy", "torchvision")
 METRICS = (
     "step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "abscissa"
 )  # fmt: skip
@@ -109,15 +104,7 @@ class RunFolder:
         RunFolderError
             If it cannot be made or written to.
         """
-        try:
-            self.figures_folder.mkdir(parents=True, exist_ok=True)
-            probe = self.path / ".writable"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise RunFolderError(
-                f"out: {str(self.path)!r} cannot be made or written to ({error.strerror})."
-            ) from None
+        make_folder(self.figures_folder)
         self._remove_run()
 
     def _remove_run(self) -> None:
@@ -130,11 +117,7 @@ class RunFolder:
 
     def write_config(self, config: TrainingConfig, model: ModelSpec) -> None:
         """Record what was resolved."""
-        options = {name: value for name, value in asdict(config).items() if value is not None}
-        versions = {package: version(package) for package in _PACKAGES}
-        versions["python"] = platform.python_version()
-        table = {"training": options, "model": model.to_table(), "versions": versions}
-        _write_whole(self.config_file, lambda path: path.write_text(tomli_w.dumps(table)))
+        write_config(self.config_file, {"training": asdict(config), "model": model.to_table()})
 
     def read_config(self) -> tuple[TrainingConfig, ModelSpec]:
         """Return the recorded configuration and model.
@@ -150,13 +133,22 @@ class RunFolder:
             table = tomllib.loads(self.config_file.read_text())
             return TrainingConfig(**table["training"]), parse_model(table["model"])
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-            raise RunFolderError(f"{self.config_file}: no configuration of a run ({error}).") from None
+            raise RunFolderError(
+                f"{self.config_file}: no configuration of a run ({error})."
+            ) from None
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint, at once or not at all."""
         tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
         header = {"progress": json.dumps(checkpoint.progress)}
-        _write_whole(self.checkpoint_file, lambda path: save_file(tensors, path, header))
+
+        def write(path: Path) -> None:
+            try:
+                save_file(tensors, path, header)
+            except SafetensorError as error:  # a full disk, for instance
+                raise OSError(str(error)) from None
+
+        write_whole(self.checkpoint_file, write)
 
     def read_checkpoint(self, device: str) -> Checkpoint:
         """Return the last checkpoint; loading executes nothing.
@@ -196,7 +188,7 @@ class RunFolder:
                 f"{self.metrics_file}: {len(lines) - 1} of the {steps} steps of the checkpoint."
             )
         text = "\n".join(lines) + "\n"
-        _write_whole(self.metrics_file, lambda path: path.write_text(text))
+        write_whole(self.metrics_file, lambda path: path.write_text(text))
 
     def read_metrics(self) -> pd.DataFrame:
         """Return the metrics, one row a step.
@@ -216,20 +208,7 @@ class RunFolder:
         """Write the outcome; NaN becomes null, which JSON knows."""
         plain = {k: None if isinstance(v, float) and v != v else v for k, v in summary.items()}
         text = json.dumps(plain, indent=2) + "\n"
-        _write_whole(self.summary_file, lambda path: path.write_text(text))
-
-
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside the place, then move there, so that no half-written file is ever found."""
-    beside = path.with_name(path.name + ".part")
-    try:
-        write(beside)
-        os.replace(beside, path)
-    except (OSError, SafetensorError) as error:
-        beside.unlink(missing_ok=True)
-        raise RunFolderError(
-            f"{str(path)!r} cannot be written ({error}); what was there before is unharmed."
-        ) from None
+        write_whole(self.summary_file, lambda path: path.write_text(text))
 
 
 def check_resumed_options(recorded: TrainingConfig, wanted: dict[str, Any]) -> None:

@@ -1,0 +1,33 @@
+# make demo    install, then train on the embedded digits and show the result
+# make test    install, then linters and tests
+# make test-all  the slow tests as well; full MNIST where RATENET_DATA_ROOT says
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test test-all lint install
+.DEFAULT_GOAL := demo
+
+demo: install
+	$(BIN)/ratenet train --out runs/demo --overwrite
+
+test: install lint
+	$(BIN)/python -m pytest -m "not slow and not full_mnist and not gpu"
+
+test-all: install lint
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: $(VENV)/.installed
+
+# torch and torchvision come together, unpinned, in one command: a pair that fits.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	touch $@

@@ -1,0 +1,5 @@
+"""``python -m ratenet`` is the command ``ratenet``."""
+
+from ratenet.cli import main
+
+main()

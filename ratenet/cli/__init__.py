@@ -1,0 +1,39 @@
+"""The command line: one file a command; errors become one sentence and an exit code.
+
+Exit codes: 0 done; 2 the user's mistake; 3 stopped by the science (unsettled majority, NaN, lost
+stability), with what was learned before saved; 130 interrupted.
+"""
+
+import sys
+
+import typer
+
+from ratenet.cli.evaluate import evaluate
+from ratenet.cli.models import models
+from ratenet.cli.simulate import simulate
+from ratenet.cli.train import train
+from ratenet.errors import DivergenceError, RatenetError, SingularError, UnsettledError
+
+STOPPED_BY_SCIENCE = (UnsettledError, DivergenceError, SingularError)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="Recurrent rate networks: dynamics from one equation file, fixed points, plasticity.",
+)
+for command in (models, simulate, train, evaluate):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app(standalone_mode=True)
+    except RatenetError as error:
+        sys.stdout.flush()
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(3 if isinstance(error, STOPPED_BY_SCIENCE) else 2)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)

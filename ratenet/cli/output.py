@@ -1,0 +1,17 @@
+"""How the command line speaks."""
+
+import logging
+import sys
+import warnings
+
+
+def plain_warnings() -> None:
+    """Print each warning as one line, without the source line that raised it."""
+    import brian2  # noqa: F401  # importing it sends all warnings to its own log; before, then
+
+    logging.captureWarnings(False)
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(message: Warning | str, *context: object, **more: object) -> None:
+    print(f"Warning: {message}", file=sys.stderr)

@@ -1,0 +1,65 @@
+"""What is written about a run: configuration with versions, files that are whole or not there."""
+
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from ratenet.errors import RunFolderError
+
+_PACKAGES = ("ratenet", "torch", "torchvision", "numpy", "scipy", "brian2", "sympy")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that numbers depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+def write_config(path: Path, table: dict[str, Any]) -> None:
+    """Write a configuration as TOML, with the versions; keys without a value are left out."""
+    present = {
+        section: {key: value for key, value in content.items() if value is not None}
+        for section, content in table.items()
+    }
+    text = tomli_w.dumps({**present, "versions": versions()})
+    write_whole(path, lambda beside: beside.write_text(text))
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and make sure that it can be written to.
+
+    Raises
+    ------
+    RunFolderError
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RunFolderError(
+            f"out: {str(path)!r} cannot be made or written to ({error.strerror})."
+        ) from None
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside the place, then move there, so that no half-written file is ever found.
+
+    Raises
+    ------
+    RunFolderError
+        If it cannot be written; what was there before is unharmed.
+    """
+    beside = path.with_name(path.name + ".part")
+    try:
+        write(beside)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RunFolderError(
+            f"{str(path)!r} cannot be written ({error}); what was there before is unharmed."
+        ) from None

@@ -1,0 +1,183 @@
+"""The command line: what a user types and reads. Exit codes 0, 2 and 3; never a traceback."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from ratenet.cli import main
+
+MODEL = """
+name = "bad"
+title = "A model"
+source = "a test"
+equations = "dr/dt = (-r + {}) / tau : 1"
+output = "r"
+recurrent = "I_rec"
+drive = "I_ext"
+[parameters]
+tau = "10*ms"
+"""
+
+
+def ratenet(*arguments: object, cwd=None) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "ratenet", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+def error_of(said: subprocess.CompletedProcess) -> str:
+    """Return the error of a command that the user got wrong."""
+    assert said.returncode == 2, said.stderr
+    assert "Traceback" not in said.stderr
+    return said.stderr
+
+
+@pytest.fixture
+def mistake(monkeypatch, capsys, tmp_path):
+    """Return a function that runs a wrong command in this process and returns its error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["ratenet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        assert exit.value.code == 2
+        return " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+    return run
+
+
+def test_help_answers_at_once():
+    began = time.perf_counter()
+    said = ratenet("--help")
+    assert said.returncode == 0
+    assert time.perf_counter() - began < 5  # importing torch and brian2 takes longer than that
+    for command in ("models", "simulate", "train", "evaluate"):
+        assert command in said.stdout
+
+
+@pytest.mark.parametrize("command", ["models", "simulate", "train", "evaluate"])
+def test_each_command_shows_an_example(command):
+    said = ratenet(command, "--help")
+    assert said.returncode == 0
+    assert f"Example: ratenet {command}" in " ".join(said.stdout.split())
+
+
+def test_help_imports_nothing_heavy():
+    program = "import sys, ratenet.cli; print([m for m in ('torch', 'brian2') if m in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert said.stdout.strip() == "[]"
+
+
+def test_models_lists_and_shows():
+    listed = ratenet("models").stdout
+    for name in ("rate", "voltage", "linear", "threshold_linear", "adaptation"):
+        assert name in listed
+    shown = ratenet("models", "adaptation").stdout
+    assert "da/dt = (-a + r) / tau_a : 1" in shown
+    assert "tau_a = 100*ms" in shown
+    assert "Laing & Chow" in shown
+
+
+def test_simulate_writes_table_picture_and_record(tmp_path):
+    out = tmp_path / "s"
+    options = ("--units", 5, "--duration", 20, "--plot", "--out", out)
+    said = ratenet("simulate", "voltage", *options)
+    assert said.returncode == 0, said.stderr
+    assert "residual" in said.stdout
+    rates = pd.read_csv(out / "rates.csv")
+    assert rates.shape == (201, 6)
+    assert rates["t_s"].iloc[-1] == pytest.approx(0.02)
+    assert (out / "rates.png").read_bytes().startswith(b"\x89PNG")
+    assert 'method = "euler"' in (out / "config.toml").read_text()
+    assert "already holds a simulation" in error_of(ratenet("simulate", "voltage", *options))
+
+
+def test_train_evaluate_resume(tmp_path):
+    out = tmp_path / "run"
+    options = ("--units", 30, "--epochs", 1, "--presentation", "static", "--threads", 1)
+    said = ratenet("train", *options, "--out", out)
+    assert said.returncode == 0, said.stderr
+    assert "test accuracy" in said.stdout
+    assert "learning_curve.png" in said.stdout
+    said = ratenet("evaluate", out)
+    assert said.returncode == 0, said.stderr
+    accuracy = json.loads((out / "evaluation.json").read_text())["test_accuracy"]
+    assert accuracy == json.loads((out / "summary.json").read_text())["test_accuracy"]
+    assert "already holds a run" in error_of(ratenet("train", *options, "--out", out))
+    said = ratenet("train", "--out", out, "--resume", "--epochs", 2)
+    assert said.returncode == 0, said.stderr
+    assert json.loads((out / "summary.json").read_text())["epochs"] == 2
+
+
+def test_unsettled_majority_exits_with_3(tmp_path):
+    out = tmp_path / "run"
+    options = ("--units", 20, "--epochs", 1, "--hold", 1, "--fade", 0, "--threads", 1)
+    said = ratenet("train", *options, "--out", out)
+    assert said.returncode == 3
+    assert "Traceback" not in said.stderr
+    assert "Training stopped at step 1" in said.stderr
+    assert json.loads((out / "summary.json").read_text())["status"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("models", "nope"), "There is no model 'nope'; there are adaptation"),
+        (("simulate", "nope"), "There is no model 'nope'"),
+        (("simulate", "rate", "--units", 0), "units: 0 is not at least 1"),
+        (("simulate", "rate", "--dt", -1), "dt: -0.001 is not above 0"),
+        (("simulate", "rate", "--dt", 3), "not a whole number of steps"),
+        (("simulate", "rate", "--backend", "nest"), "no backend 'nest'; there are torch, brian2"),
+        (("simulate", "rate", "--method", "rk5"), "no method 'rk5'; it offers euler"),
+        (("simulate", "rate", "--backend", "brian2", "--method", "rk4"), "no method 'rk4'"),
+        (("train", "--model", "nope"), "There is no model 'nope'"),
+        (("train", "--rule", "hope"), "There is no rule 'hope'; there are euclidean"),
+        (("train", "--data", "cifar"), "There is no data set 'cifar'; there are mnist-5k"),
+        (("train", "--device", "abacus"), "device: 'abacus' is unknown"),
+        (("train", "--learning-rate", 0), "learning_rate: 0.0 is not a finite number above 0"),
+        (("train", "--tau", 0), "tau: 0.0 is not above 0"),
+        (("train", "--resume"), "--resume needs --out"),
+        (("train", "--out", "x", "--resume"), "'x' holds no run"),
+        (("evaluate", "nowhere"), "'nowhere' holds no run"),
+        (("train", "--learning-rate", "much"), "Invalid value for '--learning-rate'"),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, sentence, mistake):
+    assert sentence in mistake(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("expression", "sentence"),
+    [
+        ("(", "is not an arithmetic expression"),
+        ("I_rec + I_ext +", "is not an arithmetic expression"),
+        ("I_rec + I_ext + tau", "unit"),
+        ("I_rec + I_ext + frog", "the name 'frog' is not defined"),
+        ("I_rec", "drive: no equation of a state variable uses 'I_ext'"),
+        ("__import__('os').system('true')", "arithmetic"),
+    ],
+)
+def test_bad_model_files_are_one_sentence(expression, sentence, tmp_path, mistake):
+    file = tmp_path / "bad.toml"
+    file.write_text(MODEL.format(expression))
+    said = mistake("simulate", file)
+    assert str(file) in said
+    assert sentence in said
+
+
+def test_read_only_folder_is_one_sentence(tmp_path, mistake):
+    (tmp_path / "file").write_text("")
+    options = ("--epochs", 1, "--units", 5, "--presentation", "static")
+    said = mistake("train", *options, "--out", tmp_path / "file" / "run")
+    assert "cannot be made or written to" in said
+
+
+def test_large_step_is_warned_of_in_one_line(tmp_path):
+    options = ("--radius", 0.1, "--dt", 25, "--duration", 50, "--units", 5, "--out", tmp_path / "s")
+    said = ratenet("simulate", "rate", *options)
+    assert said.stderr.count("\n") == 1
+    assert said.stderr.startswith("Warning: dt = 0.025 s is too large")

@@ -1,0 +1,361 @@
+"""Training: what is learned from, what is recorded, how it stops and goes on."""
+
+import json
+import math
+import tomllib
+
+import pandas as pd
+import pytest
+import torch
+
+import ratenet as rn
+from ratenet.errors import DivergenceError, InputError, RunFolderError, UnsettledError
+from ratenet.stimuli import images as images_module
+from ratenet.training import loop
+from ratenet.training.classifier import random_classifier
+from ratenet.training.presentation import Slow, Static
+
+SMALL = {"units": 40, "batch_size": 100, "epochs": 1, "threads": 1}
+
+
+def small(**options) -> rn.TrainingConfig:
+    return rn.TrainingConfig(**{**SMALL, "presentation": "static", **options})
+
+
+@pytest.fixture
+def few_digits(monkeypatch):
+    """Make mnist-5k a set of 400 + 100 digits, so that runs take a moment."""
+    whole = images_module.load_images("mnist-5k")
+    _, train = whole.train.split(per_class=40, seed=0)
+    _, test = whole.test.split(per_class=10, seed=0)
+    few = images_module.ImageSet("mnist-5k", train, test, whole.shape, whole.classes)
+    monkeypatch.setitem(images_module.DATA_SETS, "mnist-5k", lambda root, download: few)
+    return few
+
+
+def classifier(seed: int = 0):
+    return random_classifier(
+        "rate", units=30, inputs=784, classes=10, tau=None, seed=seed, device=torch.device("cpu")
+    )
+
+
+def test_error_is_the_gradient_of_each_loss(generator):
+    network = classifier()
+    rates = torch.randn(5, 30, generator=generator).requires_grad_()
+    labels = torch.tensor([0, 3, 3, 9, 5])
+    network.losses(rates, labels).sum().backward()
+    assert torch.allclose(network.error(rates.detach(), labels), rates.grad, atol=1e-7)
+
+
+def test_random_weights_have_their_sizes():
+    network = random_classifier(
+        "rate", units=400, inputs=784, classes=10, tau=None, seed=1, device=torch.device("cpu")
+    )
+    W = network.network.connectivity.W
+    assert math.isclose(float(W.std()) * math.sqrt(400), 0.5, rel_tol=0.02)
+    assert math.isclose(float(network.read_in.std()) * math.sqrt(784), 1.0, rel_tol=0.02)
+    assert math.isclose(float(network.read_out.std()) * math.sqrt(400), 1.0, rel_tol=0.05)
+
+
+@pytest.mark.parametrize("presentation", ["static", "slow"])
+def test_learning_beats_the_frozen_control(presentation, tmp_path):
+    config = rn.TrainingConfig(units=60, epochs=3, presentation=presentation, threads=1)
+    result = rn.train(config, out=tmp_path)
+    assert result.summary["control_accuracy"] < 0.2
+    assert result.summary["test_accuracy"] > 0.4
+    assert result.metrics["train_loss"].iloc[-5:].mean() < result.metrics["train_loss"].iloc[0]
+
+
+def test_no_test_image_is_trained_on(few_digits, tmp_path, monkeypatch):
+    shown = []
+    original = loop._step
+
+    def spying_step(run):
+        drive = run.classifier.drive
+
+        class Spy:
+            def __getattr__(self, name):
+                return getattr(classifier_, name)
+
+            def drive(self, pixels):
+                shown.append(pixels)
+                return drive(pixels)
+
+        classifier_ = run.classifier
+        run.classifier = Spy()
+        try:
+            return original(run)
+        finally:
+            run.classifier = classifier_
+
+    monkeypatch.setattr(loop, "_step", spying_step)
+    rn.train(small(epochs=2), out=tmp_path)
+    trained_on = {row.numpy().tobytes() for row in torch.cat(shown)}
+    assert len(trained_on) == len(few_digits.train)
+    assert not trained_on & {row.numpy().tobytes() for row in few_digits.test.pixels}
+
+
+def test_run_folder_holds_everything(few_digits, tmp_path):
+    result = rn.train(small(presentation="slow", seed=3), out=tmp_path)
+    config = tomllib.loads((tmp_path / "config.toml").read_text())
+    assert config["training"]["seed"] == 3
+    assert config["training"]["hold"] == pytest.approx(0.2)
+    assert config["training"]["fade"] == pytest.approx(0.05)
+    assert config["model"]["parameters"] == {"tau": "10*ms"}
+    assert {"python", "torch", "brian2", "ratenet"} <= set(config["versions"])
+    metrics = pd.read_csv(tmp_path / "metrics.csv")
+    columns = ["step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "abscissa"]
+    assert list(metrics.columns) == columns
+    assert metrics["step"].tolist() == [1, 2, 3, 4]
+    assert metrics["abscissa"].iloc[-1] < 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary == result.summary
+    assert summary["status"] == "done"
+    assert {"test_loss", "test_accuracy", "test_accuracy_slow", "seconds", "rule"} <= set(summary)
+    assert list(tmp_path.glob("tensorboard/events*"))
+    for figure in ("learning_curve", "digits"):
+        content = (tmp_path / "figures" / f"{figure}.png").read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert len(content) > 10_000
+
+
+def test_tensorboard_has_the_metrics(few_digits, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    rn.train(small(), out=tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    logged = [event.value for event in events.Scalars("train_loss")]
+    assert logged == pytest.approx(pd.read_csv(tmp_path / "metrics.csv")["train_loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("presentation", ["static", "slow"])
+def test_same_seed_same_numbers(presentation, few_digits, tmp_path):
+    first = rn.train(small(presentation=presentation), out=tmp_path / "a")
+    second = rn.train(small(presentation=presentation), out=tmp_path / "b")
+    other = rn.train(small(presentation=presentation, seed=1), out=tmp_path / "c")
+    pd.testing.assert_frame_equal(first.metrics, second.metrics)
+    assert torch.equal(_weights(first), _weights(second))
+    assert not torch.equal(_weights(first), _weights(other))
+
+
+@pytest.mark.parametrize("presentation", ["static", "slow"])
+def test_resumed_run_equals_an_uninterrupted_one(presentation, few_digits, tmp_path, monkeypatch):
+    whole = rn.train(small(presentation=presentation, epochs=2), out=tmp_path / "whole")
+    original, steps = loop._step, []
+
+    def step_then_interrupt(run):
+        if len(steps) == 6:  # in the middle of the second epoch
+            raise KeyboardInterrupt
+        steps.append(1)
+        return original(run)
+
+    monkeypatch.setattr(loop, "_step", step_then_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        rn.train(small(presentation=presentation, epochs=2), out=tmp_path / "cut")
+    monkeypatch.setattr(loop, "_step", original)
+    resumed = rn.resume(tmp_path / "cut")
+    pd.testing.assert_frame_equal(whole.metrics, resumed.metrics)
+    assert torch.equal(_weights(whole), _weights(resumed))
+    assert resumed.summary["test_accuracy"] == whole.summary["test_accuracy"]
+    assert (tmp_path / "whole/metrics.csv").read_text() == (
+        tmp_path / "cut/metrics.csv"
+    ).read_text()
+
+
+def test_resume_can_add_epochs(few_digits, tmp_path):
+    whole = rn.train(small(epochs=2), out=tmp_path / "whole")
+    rn.train(small(epochs=1), out=tmp_path / "more")
+    more = rn.resume(tmp_path / "more", {"epochs": 2})
+    assert torch.equal(_weights(whole), _weights(more))
+
+
+def test_resume_refuses_other_options(few_digits, tmp_path):
+    rn.train(small(), out=tmp_path)
+    with pytest.raises(InputError, match="seed: the run was begun with 0, not 5"):
+        rn.resume(tmp_path, {"seed": 5})
+
+
+def test_a_run_is_not_overwritten_unasked(few_digits, tmp_path):
+    rn.train(small(), out=tmp_path)
+    before = (tmp_path / "metrics.csv").read_bytes()
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(RunFolderError, match="already holds a run.*--resume.*--overwrite"):
+        rn.train(small(seed=1), out=tmp_path)
+    assert (tmp_path / "metrics.csv").read_bytes() == before
+    rn.train(small(seed=1), out=tmp_path, overwrite=True)
+    assert (tmp_path / "metrics.csv").read_bytes() != before
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_configuration_that_fails_loses_no_run(few_digits, tmp_path):
+    rn.train(small(), out=tmp_path)
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(InputError, match="batch_size"):
+        rn.train(small(batch_size=100_000), out=tmp_path, overwrite=True)
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["cut", "absent", "noise"])
+def test_damaged_checkpoint_is_one_sentence(damage, few_digits, tmp_path):
+    rn.train(small(), out=tmp_path)
+    file = tmp_path / "checkpoint.safetensors"
+    content = file.read_bytes()
+    file.unlink()
+    if damage != "absent":
+        file.write_bytes(content[:100] if damage == "cut" else b"noise" * 100)
+    with pytest.raises(RunFolderError, match=r"damaged|holds no checkpoint"):
+        rn.evaluate(tmp_path)
+
+
+def test_evaluate_repeats_the_summary(few_digits, tmp_path):
+    result = rn.train(small(presentation="slow"), out=tmp_path)
+    solved, slow = rn.evaluate(tmp_path)
+    assert solved.accuracy == result.summary["test_accuracy"]
+    assert slow is not None
+    assert slow.accuracy == result.summary["test_accuracy_slow"]
+    assert int(solved.confusion.sum()) + solved.unsettled == len(few_digits.test)
+
+
+def test_evaluate_without_a_run(tmp_path):
+    with pytest.raises(RunFolderError, match=r"holds no run: there is no config.toml"):
+        rn.evaluate(tmp_path)
+
+
+UNSTABLE = {"presentation": "slow", "hold": 0.001, "fade": 0.0}  # nothing settles in 1 ms
+
+
+def test_unsettled_majority_stops_the_run(few_digits, tmp_path):
+    with pytest.raises(UnsettledError, match="stopped at step 1 of 4.*100 of 100 samples"):
+        rn.train(small(**UNSTABLE), out=tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["status"] == "stopped"
+    assert "step 1" in summary["reason"]
+    assert summary["steps"] == 0
+    assert 0 <= summary["test_accuracy"] <= 1
+    assert (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_unsettled_samples_can_be_included(few_digits, tmp_path):
+    result = rn.train(small(**UNSTABLE, unsettled="include"), out=tmp_path)
+    assert result.summary["unsettled_samples"] == 400
+    assert result.summary["unsettled_share"] == 1.0
+    assert (result.metrics["settled"] == 0).all()
+
+
+def test_divergence_stops_at_the_last_good_state(few_digits, tmp_path):
+    config = small(model="linear", rule="euclidean", learning_rate=1e30, presentation="slow")
+    with pytest.raises((DivergenceError, UnsettledError), match="Training stopped at step"):
+        rn.train(config, out=tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["status"] == "stopped"
+    saved = rn.training.run_folder.RunFolder(tmp_path).read_checkpoint("cpu")
+    assert all(torch.isfinite(tensor).all() for tensor in saved.tensors.values())
+
+
+def test_slow_carries_its_state_over():
+    network = classifier().network
+    slow = Slow(hold=0.02, fade=0.01)
+    drive = torch.ones(2, 30)
+    once = slow.show(network, drive).rates
+    twice = slow.show(network, drive).rates
+    assert not torch.equal(once, twice)
+    again = Slow(hold=0.02, fade=0.01)
+    again.go_to(slow.position())
+    assert torch.equal(again.show(network, -drive).rates, slow.show(network, -drive).rates)
+
+
+def test_slow_with_long_holds_reaches_the_static_fixed_points():
+    network = classifier().network
+    drive = torch.linspace(-1, 1, 60).view(2, 30)
+    slow = Slow(hold=0.5, fade=0.05).show(network, drive)
+    static = Static().show(network, drive)
+    assert slow.converged.all()
+    assert torch.allclose(slow.rates, static.rates, atol=2e-4)
+
+
+def test_slow_steps_follow_the_shortest_time_constant():
+    network = rn.Network("adaptation", torch.zeros(3, 3))  # 10 and 100 ms
+    assert Slow(hold=0.2, fade=0.05).time_step(network) == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize("model", ["voltage", "linear", "threshold_linear", "adaptation"])
+def test_every_shipped_model_trains(model, few_digits, tmp_path):
+    config = small(model=model, learning_rate=0.05, rule="linearized-reparameterized")
+    result = rn.train(config, out=tmp_path)
+    assert result.summary["unsettled_samples"] == 0
+    assert result.summary["steps"] == 4
+
+
+@pytest.mark.parametrize("rule", list(rn.plasticity.RULES))
+def test_every_rule_trains_a_linear_network(rule, few_digits, tmp_path):
+    result = rn.train(small(model="linear", rule=rule, learning_rate=0.005), out=tmp_path)
+    assert result.summary["status"] == "done"
+
+
+def test_exact_rule_refuses_a_nonlinear_network(few_digits, tmp_path):
+    from ratenet.errors import UnsupportedError
+
+    with pytest.raises(UnsupportedError, match="use LinearizedReparameterized"):
+        rn.train(small(rule="reparameterized"), out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate: 0.0 is not a finite number above 0"),
+        ({"learning_rate": math.nan}, "learning_rate: nan"),
+        ({"epochs": 0}, "epochs: 0 is not at least 1"),
+        ({"units": -3}, "units: -3 is not at least 1"),
+        ({"batch_size": 0}, "batch_size: 0 is not at least 1"),
+        ({"threads": 0}, "threads: 0 is not at least 1"),
+        ({"seed": -1}, "seed: -1 is below 0"),
+        ({"presentation": "fast"}, "presentation: 'fast' is not one of slow, static"),
+        ({"unsettled": "maybe"}, "unsettled: 'maybe' is not one of leave-out, include"),
+        ({"tau": -0.01}, "tau: -0.01 is not above 0"),
+        ({"hold": 0.0}, "hold: 0.0 is not above 0"),
+        ({"device": "abacus"}, "device: 'abacus' is unknown or not available here"),
+    ],
+)
+def test_bad_options_are_one_sentence(options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        rn.TrainingConfig(**options)
+
+
+def test_full_disk_leaves_the_last_checkpoint(few_digits, tmp_path, monkeypatch):
+    rn.train(small(), out=tmp_path)
+    folder = rn.training.run_folder.RunFolder(tmp_path)
+    before = folder.read_checkpoint("cpu")
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(rn.training.run_folder, "save_file", full)
+    with pytest.raises(RunFolderError, match="No space left.*what was there before is unharmed"):
+        folder.write_checkpoint(before)
+    assert torch.equal(
+        folder.read_checkpoint("cpu").tensors["weights_0"], before.tensors["weights_0"]
+    )
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.slow
+@pytest.mark.full_mnist
+@pytest.mark.parametrize(
+    ("rule", "learning_rate", "least"),
+    [("linearized-reparameterized", 0.25, 0.865), ("gain-free-reparameterized", 0.1, 0.81)],
+)
+def test_full_mnist_accuracy(rule, learning_rate, least, full_mnist_root, tmp_path):
+    config = rn.TrainingConfig(
+        data="mnist", data_root=str(full_mnist_root), presentation="static", batch_size=512,
+        epochs=3, rule=rule, learning_rate=learning_rate,
+    )  # fmt: skip
+    assert rn.train(config, out=tmp_path).summary["test_accuracy"] >= least
+
+
+@pytest.mark.slow
+def test_demo_reaches_its_accuracy(tmp_path):
+    assert rn.train(out=tmp_path).summary["test_accuracy"] >= 0.855
+
+
+def _weights(result) -> torch.Tensor:
+    return result.classifier.network.connectivity.W
