@@ -158,12 +158,26 @@ class Network:
         rows = self._functions.own_rates(self._values(state, drive, t))
         return self._stacked(rows, state[0])
 
-    def derivative_and_blocks(self, state: Tensor, drive: Tensor) -> tuple[Tensor, Tensor]:
-        """Return F, shape (k, B, N), and F_s, shape (k, k, B, N)."""
-        k = len(self.model.states)
-        rows = self._functions.newton_blocks(self._values(state, drive, 0.0))
-        F_s = self._stacked(rows[k:], state[0]).unflatten(0, (k, k))
-        return self._stacked(rows[:k], state[0]), F_s
+    def newton_step(self, state: Tensor, drive: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each unit's Newton step at fixed recurrent input, and F_s.
+
+        Parameters
+        ----------
+        state : Tensor, shape (k, B, N)
+        drive : Tensor, shape (B, N)
+
+        Returns
+        -------
+        step : Tensor, shape (k, B, N)
+            -F_s^{-1} F, in units of the state; not finite where F_s is singular.
+        F_s : Tensor, shape (k, k, B, N)
+            In 1/s.
+        """
+        k, like = len(self.model.states), state[0]
+        rows = self._functions.newton_parts(self._values(state, drive, 0.0))
+        F_s = self._stacked(rows[: k * k], like).unflatten(0, (k, k))
+        last = self._stacked(rows[k * k :], like)
+        return (last if k == 1 else -solve_units(F_s, last)), F_s
 
     def jacobian_blocks(self, state: Tensor, drive: Tensor) -> JacobianBlocks:
         """Return the blocks of the Jacobian at a state (k, B, N) and drive (B, N)."""
@@ -301,6 +315,26 @@ class Network:
         if not isinstance(value, Tensor):
             value = torch.full((), value, dtype=like.dtype, device=like.device)
         return value.expand(like.shape)
+
+
+def solve_units(F_s: Tensor, right: Tensor) -> Tensor:
+    """Return F_s^{-1} right for the k x k system of each unit; not finite where it is singular.
+
+    Parameters
+    ----------
+    F_s : Tensor, shape (k, k, B, N)
+    right : Tensor, shape (k, B, N)
+
+    Returns
+    -------
+    Tensor, shape (k, B, N)
+    """
+    if len(F_s) == 1:
+        return right / F_s[0]
+    matrices, columns = F_s.permute(2, 3, 0, 1), right.permute(1, 2, 0)[..., None]
+    solution, info = torch.linalg.solve_ex(matrices, columns)
+    solution = torch.where((info != 0)[..., None, None], torch.nan, solution)
+    return solution[..., 0].permute(2, 0, 1)
 
 
 def _connectivity(

@@ -78,8 +78,9 @@ class TorchModel:
         M of F_k = M s_k + B, in 1/s; raises UnsupportedError where there is none.
     blocks : TorchExpressions
         F_s (k x k entries, row by row), F_I (k entries) and rho_s (k entries).
-    newton_blocks : TorchExpressions
-        F (k entries) and F_s (k x k entries): what the Newton step of a unit needs.
+    newton_parts : TorchExpressions
+        What a unit's Newton step needs: F_s (k x k entries, row by row) and F (k entries); for
+        k = 1 the step -F / F_s itself in place of F, which for r' = (-r + f)/tau is -r + f.
     """
 
     spec: ModelSpec
@@ -100,10 +101,13 @@ class TorchModel:
         return TorchExpressions(self.spec.own_rates)
 
     @functools.cached_property
-    def newton_blocks(self) -> TorchExpressions:
-        """F and F_s, compiled when they are first used."""
+    def newton_parts(self) -> TorchExpressions:
+        """F_s and F, or the step; compiled when they are first used."""
         entries = [entry for row in self.spec.state_derivatives for entry in row]
-        return TorchExpressions([*self.spec.right_hand_sides, *entries])
+        if len(entries) > 1:
+            return TorchExpressions([*entries, *self.spec.right_hand_sides])
+        F_s, F = entries[0], self.spec.right_hand_sides[0]
+        return TorchExpressions([F_s, sympy.nan if F_s.is_zero else -F / F_s])
 
     @functools.cached_property
     def blocks(self) -> TorchExpressions:

@@ -45,46 +45,47 @@ class Anderson(AbstractIteration):
         """Begin without differences."""
         B, n, m = state.shape[1], state[:, 0].numel(), self.memory
         return {
-            "S": state.new_zeros(B, m, n),
             "D": state.new_zeros(B, m, n),
+            "E": state.new_zeros(B, m, n),  # S + beta D
             "gram": state.new_zeros(B, m, m),  # D D^T
             "state": state.new_zeros(B, n),  # the last one
             "step": state.new_zeros(B, n),
-            "beta": state.new_full((B,), self.mixing),
+            "beta": state.new_full((B, 1), self.mixing),
             "count": torch.zeros(B, dtype=torch.int64, device=state.device),
         }
 
     def advance(self, batch: Batch, memory: Memory) -> Tensor:
         """Take the accelerated step; a sample gone astray begins anew from its best state."""
         states, steps = _rows(batch.state), _rows(batch.found.step)  # (b, n)
-        if int(memory["count"].min()) > 0:
-            self._remember(memory, states, steps)
+        right = self._remember(memory, states, steps)
         memory["count"] += 1
         astray = ~(batch.found.residual <= 20 * batch.best_residual)  # NaN is astray
         if astray.any():
             states = torch.where(astray[:, None], _rows(batch.best_state), states)
             steps = torch.where(astray[:, None], _rows(batch.best_step), steps)
-            for name in ("S", "D", "gram"):
+            for name in ("D", "E", "gram"):
                 memory[name][astray] = 0.0
+            right[astray] = 0.0
             memory["beta"][astray] *= 0.5
             memory["count"][astray] = 1
         memory["state"], memory["step"] = states, steps
-        gamma = _combination(memory["gram"], torch.bmm(memory["D"], steps[:, :, None]))
-        moved = torch.bmm(gamma, memory["S"])[:, 0]  # (b, n)
-        left = steps - torch.bmm(gamma, memory["D"])[:, 0]
-        following = states - moved + memory["beta"][:, None] * left
+        following = states + memory["beta"] * steps
+        following -= torch.bmm(_combination(memory["gram"], right), memory["E"])[:, 0]
         return following.unflatten(1, batch.state.shape[::2]).transpose(0, 1)
 
-    def _remember(self, memory: Memory, states: Tensor, steps: Tensor) -> None:
-        """Put the newest differences where the oldest stand, and update their products."""
+    def _remember(self, memory: Memory, states: Tensor, steps: Tensor) -> Tensor:
+        """Put the newest differences where the oldest stand; return D d, shape (b, m, 1)."""
+        if int(memory["count"].min()) == 0:  # the first evaluation: no difference yet
+            return torch.zeros_like(memory["gram"][:, :, :1])
         slots = (memory["count"] - 1).remainder(self.memory)
         each = torch.arange(len(states), device=states.device)
         newest = steps - memory["step"]
-        memory["S"][each, slots] = states - memory["state"]
         memory["D"][each, slots] = newest
-        products = torch.bmm(memory["D"], newest[:, :, None])[:, :, 0]  # (b, m)
-        memory["gram"][each, slots] = products
-        memory["gram"][each, :, slots] = products
+        memory["E"][each, slots] = (states - memory["state"]) + memory["beta"] * newest
+        products = torch.bmm(memory["D"], torch.stack([newest, steps], dim=2))  # (b, m, 2)
+        memory["gram"][each, slots] = products[:, :, 0]
+        memory["gram"][each, :, slots] = products[:, :, 0]
+        return products[:, :, 1:]
 
 
 def _rows(values: Tensor) -> Tensor:

@@ -13,27 +13,21 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError, UnsupportedError
-from ratenet.network import Network
+from ratenet.network import Network, solve_units
 from ratenet.results import FixedPoints, judge
 
 
 class UnitStep(NamedTuple):
-    """Each unit's Newton step at fixed input, and what it says about the sample."""
+    """Each unit's Newton step at fixed input, and the residual that follows from it."""
 
-    F: Tensor  # (k, B, N): ds/dt
-    F_s: Tensor  # (k, k, B, N): dF_i / ds_j, 1/s
     step: Tensor  # (k, B, N): -F_s^{-1} F
+    F_s: Tensor  # (k, k, B, N): dF_i / ds_j, 1/s
     residual: Tensor  # (B,)
-    singular: Tensor  # (B,): a unit's F_s cannot be inverted
 
     def select(self, samples: Tensor) -> "UnitStep":
         """Return what belongs to the samples of a mask (B,)."""
         return UnitStep(
-            self.F[:, samples],
-            self.F_s[:, :, samples],
-            self.step[:, samples],
-            self.residual[samples],
-            self.singular[samples],
+            self.step[:, samples], self.F_s[:, :, samples], self.residual[samples]
         )
 
 
@@ -69,12 +63,14 @@ def unit_step(network: Network, state: Tensor, drive: Tensor) -> UnitStep:
     state : Tensor, shape (k, B, N)
     drive : Tensor, shape (B, N)
     """
-    F, F_s = network.derivative_and_blocks(state, drive)
-    solution, singular = _solve_units(F_s, F[:, None])
-    step = -solution[:, 0]  # (k, B, N)
-    scale = state.abs().amax(dim=2).clamp(min=1.0)  # (k, B)
-    residual = (step.abs().amax(dim=2) / scale).amax(dim=0)
-    return UnitStep(F, F_s, step, residual, singular.any(dim=1))
+    step, F_s = network.newton_step(state, drive)
+    scale = _largest(state).clamp(min=1.0)  # (k, B)
+    return UnitStep(step, F_s, (_largest(step) / scale).amax(dim=0))
+
+
+def _largest(values: Tensor) -> Tensor:
+    """Return the largest absolute entry over units, without a copy of the absolute values."""
+    return torch.maximum(values.amax(dim=2), -values.amin(dim=2))
 
 
 def static_gain(network: Network, state: Tensor, drive: Tensor) -> Tensor:
@@ -84,41 +80,35 @@ def static_gain(network: Network, state: Tensor, drive: Tensor) -> Tensor:
     ----------
     state : Tensor, shape (k, B, N)
     drive : Tensor, shape (B, N)
+
+    Returns
+    -------
+    Tensor, shape (B, N)
+        NaN where F_s is singular.
     """
     blocks = network.jacobian_blocks(state, drive)
-    solution, singular = _solve_units(blocks.F_s, blocks.F_I[:, None])
-    gain = -(blocks.rho_s * solution[:, 0]).sum(dim=0)
-    return torch.where(singular, torch.nan, gain)
-
-
-def _solve_units(F_s: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve each unit's k x k system; also return which are singular, (B, N).
-
-    F_s is (k, k, B, N) and right (k, m, B, N), as is the solution.
-    """
-    if len(F_s) == 1:
-        return right / F_s[0], F_s[0, 0] == 0
-    solution, info = torch.linalg.solve_ex(F_s.permute(2, 3, 0, 1), right.permute(2, 3, 0, 1))
-    return solution.permute(2, 3, 0, 1), info != 0
+    gain = -(blocks.rho_s * solve_units(blocks.F_s, blocks.F_I)).sum(dim=0)
+    return torch.where(torch.isfinite(gain), gain, torch.nan)
 
 
 def certify(
     network: Network, state: Tensor, drive: Tensor, tol: float, iterations: Tensor | None = None
 ) -> FixedPoints:
     """Measure states (k, B, N) at drives (B, N): residual, gain, status."""
-    found = unit_step(network, state, drive)
-    residual = found.residual
+    residual = unit_step(network, state, drive).residual
+    gain = static_gain(network, state, drive)
+    singular = torch.isfinite(state).all(dim=2).all(dim=0) & ~torch.isfinite(gain).all(dim=1)
     if iterations is None:
         iterations = torch.zeros(len(residual), dtype=torch.int64, device=residual.device)
     return FixedPoints(
         network=network,
         state=state,
         rates=network.output(state),
-        gain=static_gain(network, state, drive),
+        gain=gain,
         drive=drive,
         residual=residual,
         iterations=iterations,
-        status=judge(residual, tol, found.singular),
+        status=judge(residual, tol, singular),
         tol=tol,
         version=network.connectivity.version,
     )

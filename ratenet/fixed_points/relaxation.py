@@ -14,8 +14,8 @@ class Relaxation(AbstractIteration):
 
     Classical Runge-Kutta steps of order 4, since Euler steps spiral outwards where eigenvalues
     have large imaginary parts. A step is kept where no slope in it differs from the first by more
-    than that is itself, and halved otherwise. So each sample goes where the network goes, and converges, slowly,
-    wherever the dynamics do.
+    than that is itself, and halved otherwise. So each sample goes where the network goes, and
+    converges, slowly, wherever the dynamics do.
 
     Parameters
     ----------
@@ -38,7 +38,8 @@ class Relaxation(AbstractIteration):
 
     def advance(self, batch: Batch, memory: Memory) -> Tensor:
         """Go to the next stage of the step; all samples are at the same stage."""
-        F, slopes = batch.found.F.transpose(0, 1), memory["slopes"]
+        slopes = memory["slopes"]
+        F = -(batch.found.F_s * batch.found.step).sum(dim=1).transpose(0, 1)  # (b, k, N)
         stage = int(memory["stage"][0])
         scale = memory["origin"].abs().amax(dim=2, keepdim=True).clamp(min=1.0)  # (b, k, 1)
         first_slope = (slopes[:, 0] / scale).flatten(1).norm(dim=1)
