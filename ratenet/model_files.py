@@ -10,7 +10,8 @@ from typing import Any
 
 from ratenet.errors import ModelError, UnknownNameError
 from ratenet.expressions import check_name, shorten
-from ratenet.spec import ModelSpec, ParameterText
+from ratenet.reading import ParameterText
+from ratenet.spec import ModelSpec
 
 _TEXTS = ("name", "title", "source", "equations", "output", "recurrent", "drive")
 _TABLES = ("functions", "parameters")
@@ -69,19 +70,9 @@ def load_model(name_or_path: str | Path) -> ModelSpec:
 
 
 def _read_table(path: Path) -> dict[str, Any]:
+    text = _read_text(path)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ModelError(f"the file is larger than {MAX_FILE_BYTES} bytes: no model is.")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UnknownNameError(
-            f"There is no model file {str(path)!r}; there are the models "
-            f"{', '.join(model_names())}, or give the path of another file."
-        ) from None
-    except OSError as error:
-        raise ModelError(f"the file cannot be read ({error.strerror}).") from None
-    except UnicodeDecodeError:
-        raise ModelError("the file is no UTF-8 text; save it as UTF-8.") from None
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ModelError(f"the file is no valid TOML: {error}.") from None
     except (ValueError, RecursionError):  # integers of thousands of digits, brackets likewise
@@ -90,12 +81,29 @@ def _read_table(path: Path) -> dict[str, Any]:
         ) from None
 
 
+def _read_text(path: Path) -> str:
+    if not path.exists():  # False for a name with a NUL, too
+        raise UnknownNameError(
+            f"There is no model file {str(path)!r}; there are the models "
+            f"{', '.join(model_names())}, or give the path of another file."
+        )
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ModelError(f"the file is larger than {MAX_FILE_BYTES} bytes; no model is.")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ModelError(f"the file cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise ModelError("the file is no UTF-8 text; save it as UTF-8.") from None
+
+
 def parse_model(table: Mapping[str, Any]) -> ModelSpec:
     """Return the ModelSpec of a table in the layout of a model file (see `load_model`)."""
     unknown = sorted(set(table) - {*_TEXTS, *_TABLES})
     if unknown:
         raise ModelError(
-            f"the key {shorten(unknown[0])!r} is unknown; allowed are {', '.join([*_TEXTS, *_TABLES])}."
+            f"the key {shorten(unknown[0])!r} is unknown; allowed are "
+            f"{', '.join([*_TEXTS, *_TABLES])}."
         )
     for key in _TEXTS:
         if key not in table:

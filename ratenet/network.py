@@ -21,7 +21,8 @@ from torch import Tensor
 from ratenet.connectivity import AbstractConnectivity, Dense
 from ratenet.errors import InputError
 from ratenet.model_files import load_model
-from ratenet.spec import ModelSpec, check_time_constant
+from ratenet.reading import check_time_constant
+from ratenet.spec import ModelSpec
 from ratenet.translate import translate
 
 

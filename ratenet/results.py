@@ -191,14 +191,19 @@ class FixedPoints:
         Raises
         ------
         InputError
-            If a sample's state is not finite.
+            If there is no such sample, or its state is not finite.
         """
-        self.check_current()
-        chosen = list(range(len(self))) if samples is None else list(samples)
-        return torch.stack([_abscissa(self.jacobian(sample)) for sample in chosen])
+        chosen = range(len(self)) if samples is None else [int(sample) for sample in samples]
+        result = self.residual.new_empty(len(chosen))
+        for index, sample in enumerate(chosen):
+            result[index] = _abscissa(self.jacobian(sample))
+        return result
 
     def jacobian(self, sample: int) -> Tensor:
         """Return J = blockdiag(F_s) + F_I W rho_s of one sample, shape (k N, k N), in 1/s."""
+        self.check_current()
+        if not -len(self) <= sample < len(self):
+            raise InputError(f"samples: there is no sample {sample}; there are {len(self)}.")
         one = [sample]
         state, drive = self.state[:, one], self.drive[one]
         if not torch.isfinite(state).all():

@@ -1,6 +1,7 @@
 """simulate: a network, a drive and a grid of time steps to a Trajectory, in either backend."""
 
 import warnings
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -118,7 +119,7 @@ def _time_grid(duration: Any, dt: Any, record_every: int) -> TimeGrid:
             f"duration: {length:g} s is not a whole number of steps of dt = {step:g} s "
             f"({length / step:.8g} steps); choose one that divides the other."
         )
-    if not isinstance(record_every, int) or record_every < 1 or steps % record_every:
+    if not isinstance(record_every, Integral) or record_every < 1 or steps % record_every:
         raise InputError(
             f"record_every: {record_every!r} is no whole number that divides the {steps} steps; "
             "choose a divisor."

@@ -85,7 +85,7 @@ at_least = _define("at_least", max, above, at_or_below)
 at_most = _define("at_most", min, at_or_below, above)
 
 # A power whose exponent is no number (SymPy has the others).
-power = _define(
+power: Any = _define(
     "power", lambda a, b: float(a**b), lambda a, b: b * _power(a, b - 1),
     lambda a, b: power(a, b) * FUNCTIONS["log"](a),
 )  # fmt: skip
@@ -111,7 +111,7 @@ _SLOPES: dict[str, Callable[..., Any]] = {
     "int": _flat,
 }
 # By their names in a model: all of `expressions.FUNCTIONS` but clip, which is two of the above.
-FUNCTIONS = {name: _function(name, slope) for name, slope in _SLOPES.items()}
+FUNCTIONS: dict[str, Any] = {name: _function(name, slope) for name, slope in _SLOPES.items()}
 
 _STEPS = (FUNCTIONS["sign"], FUNCTIONS["int"], *COMPARISONS.values())
 _TO_THE_LEFT = {

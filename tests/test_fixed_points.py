@@ -110,16 +110,19 @@ def test_abscissa_of_the_v_form_is_that_of_the_r_form() -> None:
     torch.testing.assert_close(solve(problem).abscissa(), expected, rtol=1e-6, atol=0)
 
 
-def test_abscissa_with_two_state_variables() -> None:
+def test_jacobian_and_abscissa_with_two_state_variables() -> None:
     problem, tau, tau_a, b = adaptation(), 0.01, 0.1, 0.8
+    fp = solve(problem)
     identity, W = torch.eye(9, dtype=FLOAT), problem.W
     expected = []
-    for rates in problem.rates:
+    for sample, rates in enumerate(problem.rates):
         slope = (1 - rates**2).diag()
         top = torch.cat([(-identity + slope @ W) / tau, -b * slope / tau], dim=1)
         bottom = torch.cat([identity / tau_a, -identity / tau_a], dim=1)
-        expected.append(torch.linalg.eigvals(torch.cat([top, bottom])).real.max())
-    torch.testing.assert_close(solve(problem).abscissa(), torch.stack(expected), rtol=1e-6, atol=0)
+        jacobian = torch.cat([top, bottom])
+        torch.testing.assert_close(fp.jacobian(sample), jacobian, rtol=1e-7, atol=1e-6)
+        expected.append(torch.linalg.eigvals(jacobian).real.max())
+    torch.testing.assert_close(fp.abscissa(), torch.stack(expected), rtol=1e-6, atol=0)
 
 
 def test_time_constants_decide_on_stability_and_move_no_fixed_point() -> None:

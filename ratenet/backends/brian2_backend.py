@@ -74,7 +74,8 @@ def _group(network: Network, drive: Tensor, initial: Tensor, clock: Any, method:
     lines += [f"{_OUTPUT} = {model.brian2_output} : {unit_text(model.output_dimensions)}"]
     lines += [f"{model.recurrent} : {unit_text(model.dimensions(model.recurrent))}"]
     lines += [f"{model.drive} : {unit_text(model.dimensions(model.drive))} (constant)"]
-    lines += [f"{name} : {unit_text(model.dimensions(name))} (constant)" for name in network.parameters]
+    for name in network.parameters:
+        lines.append(f"{name} : {unit_text(model.dimensions(name))} (constant)")
     group = brian2.NeuronGroup(
         B * network.units,
         "\n".join(lines),
@@ -83,8 +84,7 @@ def _group(network: Network, drive: Tensor, initial: Tensor, clock: Any, method:
         namespace={},
     )
     values = {
-        name: value.expand(B, network.units).flatten()
-        for name, value in network.parameters.items()
+        name: value.expand(B, network.units).flatten() for name, value in network.parameters.items()
     }
     values[model.drive] = drive.flatten()
     values |= {state: initial[index].flatten() for index, state in enumerate(model.states)}

@@ -33,7 +33,7 @@ def exponential_euler(network: Network, drive: Drive, state: Tensor, t: float, d
 
 
 def rk4(network: Network, drive: Drive, state: Tensor, t: float, dt: float) -> Tensor:
-    """The classical Runge-Kutta step of order 4 of the whole network, coupling included."""
+    """Classical Runge-Kutta step of order 4 of the whole network, coupling included."""
     half = t + dt / 2
     k1 = network.derivative(state, drive.at(t), t)
     k2 = network.derivative(state + dt / 2 * k1, drive.at(half), half)

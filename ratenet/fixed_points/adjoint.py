@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ratenet.errors import InputError
 from ratenet.results import FixedPoints
 
 RESTART = 40  # basis vectors kept before GMRES begins anew
@@ -59,10 +60,20 @@ def solve_adjoint(
     Adjoint
         Samples whose I - G W^T is singular to working precision are not `converged`.
 
+    Raises
+    ------
+    StaleError
+        If the weights changed after the fixed points were found.
+    InputError
+        If the error's shape does not fit.
+
     References
     ----------
     Almeida 1987; Pineda 1987; Saad and Schultz 1986 (GMRES).
     """
+    fp.check_current()
+    error = torch.as_tensor(error, dtype=fp.rates.dtype, device=fp.rates.device)
+    check_error_shape(fp, error)
     if tol is None:
         tol = 1e-10 if error.dtype == torch.float64 else 1e-5
     right = fp.gain * error
@@ -81,6 +92,15 @@ def solve_adjoint(
     everyone = torch.arange(len(right), device=right.device)
     residual = _residual(fp, everyone, right, values)
     return Adjoint(values, residual, residual <= tol, iterations)
+
+
+def check_error_shape(fp: FixedPoints, error: Tensor) -> None:
+    """Refuse errors that are not one row a sample."""
+    if error.shape != fp.rates.shape:
+        raise InputError(
+            f"error: shape {tuple(error.shape)} does not fit; needed is that of the rates, "
+            f"(B, N) = {tuple(fp.rates.shape)}."
+        )
 
 
 def _operator(fp: FixedPoints, samples: Tensor, values: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Anderson acceleration of s <- s + d, for each sample of a batch by itself."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -36,8 +37,8 @@ class Anderson(AbstractIteration):
     max_iterations: int = 300
 
     def __post_init__(self) -> None:
-        if self.memory < 1:
-            raise InputError(f"memory: {self.memory} is not at least 1.")
+        if not isinstance(self.memory, Integral) or self.memory < 1:
+            raise InputError(f"memory: {self.memory!r} is no whole number of at least 1.")
         if not 0 < self.mixing <= 1:
             raise InputError(f"mixing: {self.mixing} is not above 0 and at most 1.")
 

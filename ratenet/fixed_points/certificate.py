@@ -7,6 +7,7 @@ With F the right-hand side of a unit's k state variables and F_s its k x k deriv
     gain     = -rho_s F_s^{-1} F_I         theory of the static gain dy/dI
 """
 
+from numbers import Real
 from typing import Any, NamedTuple
 
 import torch
@@ -26,9 +27,7 @@ class UnitStep(NamedTuple):
 
     def select(self, samples: Tensor) -> "UnitStep":
         """Return what belongs to the samples of a mask (B,)."""
-        return UnitStep(
-            self.step[:, samples], self.F_s[:, :, samples], self.residual[samples]
-        )
+        return UnitStep(self.step[:, samples], self.F_s[:, :, samples], self.residual[samples])
 
 
 def default_tolerance(dtype: torch.dtype) -> float:
@@ -47,6 +46,8 @@ def check_autonomous(network: Network) -> None:
 
 def check_tolerance(tol: float, dtype: torch.dtype) -> None:
     """Refuse a tolerance that rounding puts out of reach."""
+    if not isinstance(tol, Real):
+        raise InputError(f"tol: {tol!r} is no number.")
     reachable = 4 * torch.finfo(dtype).eps
     if not tol >= reachable:
         raise InputError(
@@ -115,9 +116,7 @@ def certify(
 
 
 @torch.no_grad()
-def fixed_points_at(
-    network: Network, drive: Any, state: Any, tol: float = 1e-3
-) -> FixedPoints:
+def fixed_points_at(network: Network, drive: Any, state: Any, tol: float = 1e-3) -> FixedPoints:
     """Return the certificate of a state that a simulation reached: measured, not solved.
 
     Parameters
@@ -150,5 +149,7 @@ def fixed_points_at(
     tensor([0.0621], dtype=torch.float64)
     """
     check_autonomous(network)
+    if not (isinstance(tol, Real) and tol > 0):
+        raise InputError(f"tol: {tol!r} is no number above 0.")
     drive = network.as_drive(drive)
     return certify(network, network.as_state(state, len(drive), finite=False), drive, tol)

@@ -1,5 +1,6 @@
 """find_fixed_points: from a network and drives to certified fixed points."""
 
+from numbers import Integral
 from typing import Any, Literal
 
 import torch
@@ -78,10 +79,12 @@ def find_fixed_points(
         raise InputError(f"on_failure: {on_failure!r} is neither 'raise' nor 'return'.")
     tol = default_tolerance(network.dtype) if tol is None else tol
     check_tolerance(tol, network.dtype)
-    solver = solver or DEFAULT_SOLVER
+    solver = DEFAULT_SOLVER if solver is None else solver
+    if not isinstance(solver, AbstractSolver):
+        raise InputError(f"solver: {solver!r} is no solver; give an object such as Anderson().")
     limit = solver.max_iterations if max_iterations is None else max_iterations
-    if limit < 1:
-        raise InputError(f"max_iterations: {limit} is not at least 1.")
+    if not isinstance(limit, Integral) or limit < 1:
+        raise InputError(f"max_iterations: {limit!r} is no whole number of at least 1.")
     drive = network.as_drive(drive)
     state = network.as_state(initial, len(drive))
     reached = solver.solve(network, state, drive, tol, limit)

@@ -6,11 +6,13 @@ e = dL/dy of each sample. It knows no model, no backend and no kind of connectiv
 
 import math
 from abc import ABC, abstractmethod
+from numbers import Real
 
 import torch
 from torch import Tensor
 
 from ratenet.errors import InputError, UnsettledError
+from ratenet.fixed_points.adjoint import check_error_shape
 from ratenet.results import FixedPoints
 
 
@@ -51,11 +53,8 @@ class AbstractRule(ABC):
         """
         fp.check_current()
         check_learning_rate(learning_rate)
-        if error.shape != fp.rates.shape:
-            raise InputError(
-                f"error: shape {tuple(error.shape)} does not fit; needed is that of the rates, "
-                f"(B, N) = {tuple(fp.rates.shape)}."
-            )
+        error = torch.as_tensor(error, dtype=fp.rates.dtype, device=fp.rates.device)
+        check_error_shape(fp, error)
         settled = fp.converged
         if not settled.any():
             raise UnsettledError(
@@ -66,13 +65,13 @@ class AbstractRule(ABC):
             fp, error = fp.select(settled), error[settled]
         if not torch.isfinite(error).all():
             raise InputError("error: NaN or infinite entries among the settled samples.")
-        return self.change(fp, error.to(fp.rates.dtype), learning_rate)
+        return self.change(fp, error, learning_rate)
 
 
 def check_learning_rate(learning_rate: float) -> None:
     """Refuse a learning rate that is not a finite number above 0."""
-    if not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise InputError(f"learning_rate: {learning_rate} is not a finite number above 0.")
+    if not (isinstance(learning_rate, Real) and 0 < learning_rate < math.inf):
+        raise InputError(f"learning_rate: {learning_rate!r} is not a finite number above 0.")
 
 
 def mean_outer(fp: FixedPoints, left: Tensor, right: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class Euclidean(AbstractRule):
                 f"Euclidean: {int((~solved).sum())} of {len(solved)} samples are left out, since "
                 "their I - G W is singular to working precision.",
                 RatenetWarning,
-                stacklevel=3,
+                stacklevel=4,  # update and its no_grad stand between
             )
         gradient = mean_outer(fp, adjoint.values[solved], fp.rates[solved])
         return -learning_rate * gradient
