@@ -330,12 +330,16 @@ def solve_units(F_s: Tensor, right: Tensor) -> Tensor:
     -------
     Tensor, shape (k, B, N)
     """
-    if len(F_s) == 1:
+    k = len(F_s)
+    if k == 1:
         return right / F_s[0]
     matrices, columns = F_s.permute(2, 3, 0, 1), right.permute(1, 2, 0)[..., None]
-    solution, info = torch.linalg.solve_ex(matrices, columns)
-    solution = torch.where((info != 0)[..., None, None], torch.nan, solution)
-    return solution[..., 0].permute(2, 0, 1)
+    size = matrices.abs().amax(dim=3, keepdim=True)  # (B, N, k, 1): equations may differ in unit
+    LU, pivots, _ = torch.linalg.lu_factor_ex(matrices / size)
+    smallest = LU.diagonal(dim1=2, dim2=3).abs().amin(dim=2)  # (B, N)
+    solution = torch.linalg.lu_solve(LU, pivots, columns / size)[..., 0]
+    singular = ~(smallest > k * torch.finfo(F_s.dtype).eps)
+    return torch.where(singular[..., None], torch.nan, solution).permute(2, 0, 1)
 
 
 def _connectivity(

@@ -48,12 +48,18 @@ class Batch:
         one likes without coming to rest, and at last rounds its speed to 0; so where that is at
         most `tol`, the step and its rounding error count too.
         """
-        residual, rounding = self.found.residual, torch.finfo(self.state.dtype).eps
-        step = torch.maximum(self.found.step.abs(), rounding * self.state.abs()).amax(dim=(0, 2))
-        at_rest = (residual > tol) | (step <= self.longest_step)
-        better = (residual < self.best_residual) & at_rest  # NaN is not
+        residual = self.found.residual
+        better, settled = residual < self.best_residual, residual <= tol  # NaN is neither
+        if settled.any():
+            rounding = torch.finfo(self.state.dtype).eps * self.state.abs()
+            step = torch.maximum(self.found.step.abs(), rounding).amax(dim=(0, 2))
+            better &= ~settled | (step <= self.longest_step)
+        if better.all():  # as most often: nothing to choose, nothing to copy
+            self.best_residual, self.best_state = residual, self.state
+            self.best_step = self.found.step
+            return
         mask = better[:, None]
-        self.best_residual = torch.where(better, self.found.residual, self.best_residual)
+        self.best_residual = torch.where(better, residual, self.best_residual)
         self.best_state = torch.where(mask, self.state, self.best_state)
         self.best_step = torch.where(mask, self.found.step, self.best_step)
 

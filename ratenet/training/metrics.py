@@ -24,7 +24,7 @@ class MetricsLog:
         folder.keep_metrics(kept_steps)
         self._file = folder.metrics_file.open("a", newline="")
         self._rows = csv.writer(self._file, lineterminator="\n")
-        self._events = SummaryWriter(folder.tensorboard_folder, purge_step=kept_steps or None)  # type: ignore[no-untyped-call]
+        self._events = SummaryWriter(folder.tensorboard_folder, purge_step=kept_steps or None)
 
     def add(self, row: dict[str, Any]) -> None:
         """Write one row; a metric that was not measured is NaN and left empty."""
@@ -33,7 +33,7 @@ class MetricsLog:
         self._file.flush()
         for name in METRICS[2:]:
             if not _missing(row[name]):
-                self._events.add_scalar(name, row[name], row["step"])  # type: ignore[no-untyped-call]
+                self._events.add_scalar(name, row[name], row["step"])
 
     def __enter__(self) -> "MetricsLog":
         return self
@@ -45,7 +45,7 @@ class MetricsLog:
         traceback: TracebackType | None,
     ) -> None:
         self._file.close()
-        self._events.close()  # type: ignore[no-untyped-call]
+        self._events.close()
 
 
 def _missing(value: Any) -> bool:
