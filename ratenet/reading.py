@@ -4,16 +4,14 @@ The order is: whitelist, names, Brian2's parser, units. A ModelError names the k
 """
 
 import ast
-import copy
 import math
 import re
 import warnings
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from brian2.core.functions import DEFAULT_FUNCTIONS
 from brian2.equations.equations import (
     DIFFERENTIAL_EQUATION,
     EQUATIONS,
@@ -22,12 +20,10 @@ from brian2.equations.equations import (
     EquationError,
     Equations,
 )
-from brian2.parsing.expressions import parse_expression_dimensions
 from brian2.units.allunits import second
 from brian2.units.fundamentalunits import (
     DIMENSIONLESS,
     Dimension,
-    DimensionMismatchError,
     Quantity,
     get_dimensions,
     get_unit_for_display,
@@ -35,6 +31,7 @@ from brian2.units.fundamentalunits import (
 from pyparsing import ParseException
 
 from ratenet import expressions, quantities, substitution
+from ratenet.dimensions import expression_dimensions
 from ratenet.errors import ModelError
 
 MAX_EQUATION_CHARACTERS = 20_000
@@ -103,7 +100,7 @@ class _Reader:
         return Parts(
             right_hand_sides={name: written_out[name] for name in self.states},
             output=output,
-            output_dimensions=_expression_dimensions(output, "output", self.dimensions),
+            output_dimensions=expression_dimensions(output, "output", self.dimensions),
             dimensions=self.dimensions,
             defaults=self.defaults,
         )
@@ -182,7 +179,7 @@ class _Reader:
             expressions.check_functions_known(tree, where, self.functions)
             names = {n: done[n] for n in self.subexpressions if n in done}
             done[name] = substitution.write_out(tree, where, functions=self.functions, names=names)
-            found = _expression_dimensions(done[name], where, self.dimensions)
+            found = expression_dimensions(done[name], where, self.dimensions)
             expected = self.dimensions[name]
             if name in self.states:
                 expected = expected / second.dim
@@ -272,38 +269,6 @@ def _check_names(tree: ast.expr, where: str, allowed: set[str], hint: str) -> No
             f"{where}: the name {unknown[0]!r} is not defined; known are "
             f"{', '.join(sorted(allowed))} ({hint})."
         )
-
-
-def _expression_dimensions(
-    node: ast.expr, where: str, dimensions: dict[str, Dimension]
-) -> Dimension:
-    variables: dict[str, Any] = {name: Quantity(1.0, dim=dim) for name, dim in dimensions.items()}
-    variables |= {"inf": Quantity(1.0)}
-    functions = {name: DEFAULT_FUNCTIONS[name] for name in expressions.FUNCTIONS}
-    node = _zero_for_infinite_bounds(node)
-    try:
-        found = parse_expression_dimensions(expressions.to_text(node), {**functions, **variables})
-    except (DimensionMismatchError, SyntaxError, ValueError, TypeError) as error:
-        raise ModelError(f"{where}: {_sentence(error)}") from None
-    return get_dimensions(found)
-
-
-def _zero_for_infinite_bounds(node: ast.expr) -> ast.expr:
-    """Give an infinite bound of clip the unit of the clipped value: inf volt is inf."""
-
-    class Bounds(ast.NodeTransformer):
-        def visit_Call(self, call: ast.Call) -> ast.AST:
-            arguments: list[ast.expr] = [self.visit(argument) for argument in call.args]
-            if isinstance(call.func, ast.Name) and call.func.id == "clip":
-                infinite = [expressions.infinite_bound(a) is not None for a in arguments]
-                arguments = [
-                    arguments[0] if is_infinite else argument
-                    for argument, is_infinite in zip(arguments, infinite, strict=True)
-                ]
-            return ast.Call(func=call.func, args=arguments, keywords=[])
-
-    result: ast.expr = Bounds().visit(copy.deepcopy(node))
-    return result
 
 
 Parsed = dict[str, tuple[str, ast.expr | None, str]]

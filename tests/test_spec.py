@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from brian2 import mV, second, volt
@@ -49,7 +50,7 @@ def test_specs_of_different_content_differ(change: dict[str, object]) -> None:
 def test_a_spec_with_a_list_of_values_is_hashable() -> None:
     model = spec(parameters={"tau": ["10*ms", "20*ms"]})
     assert len({model, model}) == 1
-    assert model.parameter_defaults["tau"].tolist() == [0.01, 0.02]
+    assert np.asarray(model.parameter_defaults["tau"]).tolist() == [0.01, 0.02]
 
 
 def test_str_shows_equations_functions_parameters_and_roles() -> None:
@@ -261,7 +262,7 @@ BODIES = [
 @pytest.mark.parametrize("body", BODIES)
 def test_derivatives_agree_with_finite_differences(body: str) -> None:
     model = spec(functions={"f": body}, parameters={"tau": "1*second", "n": 2.5})
-    drive = torch.linspace(-2.03, 2.11, 47, dtype=FLOAT)  # no kink among the points
+    drive = torch.linspace(-2.0317, 2.1141, 47, dtype=FLOAT)  # no kink among the points
     values = {"r": drive, "I_rec": torch.zeros_like(drive), "tau": torch.tensor(1.0, dtype=FLOAT)}
     values["n"] = torch.tensor(2.5, dtype=FLOAT)
     compiled = TorchExpressions([model.right_hand_sides[0], model.input_derivatives[0]])
@@ -307,7 +308,7 @@ def test_the_root_of_a_rectified_input_has_no_nan_slope_below_zero() -> None:
 
 
 def test_bounds_of_clip_may_be_moved_by_the_argument_of_a_derivative() -> None:
-    u = torch.tensor([-3.0, 0.5, 3.0], dtype=FLOAT)
+    u = torch.tensor([-3.0, 0.3, 3.0], dtype=FLOAT)
     _, slope = value_and_slope("clip(1, 2*u, 4*u)", u)
     assert slope.tolist() == [4.0, 0.0, 2.0]
 

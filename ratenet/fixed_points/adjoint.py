@@ -13,7 +13,7 @@ from torch import Tensor
 from ratenet.errors import InputError
 from ratenet.results import FixedPoints
 
-RESTART = 40  # basis vectors kept before GMRES begins anew
+RESTART = 20  # basis vectors kept before GMRES begins anew
 
 
 @dataclass(frozen=True)
@@ -130,14 +130,13 @@ def _gmres_cycle(
     used = 0
     for j in range(steps):
         vector = _operator(fp, samples, basis[:, j])
-        column = residual.new_zeros(len(right), j + 2)
-        for _ in range(2):  # orthogonalise twice: once is not enough in float32
-            overlap = torch.bmm(basis[:, : j + 1], vector[:, :, None])  # (b, j + 1, 1)
-            vector = vector - torch.bmm(overlap.transpose(1, 2), basis[:, : j + 1])[:, 0]
-            column[:, : j + 1] += overlap[:, :, 0]
+        # One pass of Gram and Schmidt: the residual of each cycle is measured, so what is lost of
+        # orthogonality costs at most a cycle more, and a second pass would cost as much as W.
+        overlap = torch.bmm(basis[:, : j + 1], vector[:, :, None])  # (b, j + 1, 1)
+        vector = vector - torch.bmm(overlap.transpose(1, 2), basis[:, : j + 1])[:, 0]
         height = vector.norm(dim=1)
         basis[:, j + 1] = _unit(vector, height)
-        column[:, j + 1] = height
+        column = torch.cat([overlap[:, :, 0], height[:, None]], dim=1)  # (b, j + 2)
         _rotate(column, cosines, sines, remaining, j)
         R[:, : j + 1, j] = column[:, : j + 1]
         used = j + 1
