@@ -289,6 +289,8 @@ class Network:
                 value = torch.as_tensor(np.array(value, dtype=np.float64))
             except (TypeError, ValueError):
                 raise InputError(f"{where}: {value!r} is no array of numbers.") from None
+        if value.is_complex():
+            raise InputError(f"{where}: real numbers are needed, got {value.dtype}.")
         tensor: Tensor = value.to(dtype=self.dtype, device=self.device)
         if finite and not torch.isfinite(tensor).all():
             raise InputError(f"{where}: NaN or infinite entries; all values must be finite.")
@@ -362,5 +364,9 @@ def _connectivity(
             W = torch.as_tensor(np.array(W, dtype=np.float64))
         except (TypeError, ValueError):
             raise InputError("W is no matrix of numbers; give (N, N) with W[post, pre].") from None
+    if W.is_complex():
+        raise InputError(f"W must hold real numbers, got {W.dtype}.")
     target = dtype or (W.dtype if W.is_floating_point() else torch.float64)
+    if not target.is_floating_point:
+        raise InputError(f"dtype: {target} is no floating type; use torch.float64 or float32.")
     return Dense(W.to(dtype=target, device=device or W.device))

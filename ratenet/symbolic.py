@@ -80,6 +80,13 @@ COMPARISONS = {
 above = _indicator("above", lambda a, b: float(a > b))
 at_or_below = _indicator("at_or_below", lambda a, b: float(a <= b))
 
+
+class Masked(sympy.Function):  # type: ignore[misc]
+    """Masked(mask, product) is the product where the mask holds, else 0."""
+
+    nargs = 2
+
+
 # The two halves of clip.
 at_least = _define("at_least", max, above, at_or_below)
 at_most = _define("at_most", min, at_or_below, above)
@@ -191,6 +198,19 @@ def left_derivative(expression: sympy.Expr, name: str) -> sympy.Expr:
     comparisons = expression.atoms(*COMPARISONS.values())
     moved = expression.xreplace({c: from_the_left(c) for c in comparisons})
     return sympy.diff(moved, variable)
+
+
+def with_masks(expression: sympy.Expr) -> sympy.Expr:
+    """Return an expression whose products with masks are written as Masked."""
+
+    def masked(product: sympy.Mul) -> sympy.Expr:
+        masks = [factor for factor in product.args if isinstance(factor, (above, at_or_below))]
+        coefficient, rest = product.func(*(set(product.args) - set(masks))).as_coeff_Mul()
+        for mask in masks if rest != 1 else ():
+            rest = Masked(mask, rest)
+        return coefficient * rest if rest != 1 else product
+
+    return expression.replace(lambda e: e.is_Mul and e.has(above, at_or_below), masked)
 
 
 def has_step(expression: sympy.Expr, name: str) -> bool:

@@ -41,7 +41,8 @@ class TorchExpressions:
     def __init__(self, expressions: Sequence[sympy.Expr]) -> None:
         # No name in a model begins with an underscore, so shared parts cannot hide one.
         fresh = sympy.numbered_symbols("_shared")
-        shared, results = sympy.cse(list(expressions), symbols=fresh, order="none")
+        masked = [symbolic.with_masks(expression) for expression in expressions]
+        shared, results = sympy.cse(masked, symbols=fresh, order="none")
         self._names = {str(name) for e in expressions for name in e.free_symbols}
         self._shared = [(str(name), _compile(expression)) for name, expression in shared]
         self._results = [_compile(expression) for expression in results]
@@ -143,13 +144,11 @@ _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "log": torch.log, "log10": torch.log10, "log1p": torch.log1p,
     "sqrt": torch.sqrt, "abs": torch.abs, "sign": _sign, "int": torch.trunc,
 }  # fmt: skip
-_COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
+_INDICATORS: dict[type, Callable[[Any, Any], Any]] = {
     symbolic.less: operator.lt,
     symbolic.less_equal: operator.le,
     symbolic.greater: operator.gt,
     symbolic.greater_equal: operator.ge,
-}
-_MASKS: dict[type, Callable[[Any, Any], Any]] = {
     symbolic.above: operator.gt,
     symbolic.at_or_below: operator.le,
 }
@@ -200,11 +199,9 @@ def _compile_sum(expression: sympy.Add) -> Evaluate:
 
 def _compile_product(expression: sympy.Mul) -> Evaluate:
     """Compile a product as numerator / denominator, so that 1/tau is a division as written."""
-    above, below, masks = [], [], []
+    above, below = [], []
     for factor in expression.args:
-        if type(factor) in _MASKS:
-            masks.append(_compile_condition(factor, _MASKS[type(factor)]))
-        elif isinstance(factor, sympy.Pow) and factor.exp.is_negative:
+        if isinstance(factor, sympy.Pow) and factor.exp.is_negative:
             below.append(_compile(factor.base ** (-factor.exp)))
         elif factor not in (1, -1):
             above.append(_compile(factor))
@@ -214,8 +211,6 @@ def _compile_product(expression: sympy.Mul) -> Evaluate:
         result = functools.reduce(operator.mul, (f(values) for f in above)) if above else 1.0
         for divisor in below:
             result = result / divisor(values)
-        for mask in masks:
-            result = torch.where(mask(values), _tensor(result, values), 0.0)
         return -result if negative else result
 
     return evaluate
@@ -235,10 +230,12 @@ def _compile_power(expression: sympy.Pow) -> Evaluate:
 def _compile_pair(expression: sympy.Expr) -> Evaluate:
     """Compile a function of two arguments: a power, a bound of clip, a comparison or a mask."""
     kind = type(expression)
-    if kind in _COMPARISONS or kind in _MASKS:
-        condition = _compile_condition(expression, {**_COMPARISONS, **_MASKS}[kind])
-        return lambda values: condition(values).to(values[_LIKE].dtype)
     left, right = (_compile(argument) for argument in expression.args)
+    if kind in _INDICATORS:
+        holds = _INDICATORS[kind]
+        return lambda values: holds(left(values), right(values)).to(values[_LIKE].dtype)
+    if kind is symbolic.Masked:
+        return lambda values: torch.where(left(values) != 0, _tensor(right(values), values), 0.0)
     if kind is symbolic.power:
         return lambda values: left(values) ** right(values)
     bound = _BOUNDS[kind]
@@ -248,11 +245,6 @@ def _compile_pair(expression: sympy.Expr) -> Evaluate:
     if kind is symbolic.at_least:
         return lambda values: left(values).clamp(min=number)
     return lambda values: left(values).clamp(max=number)
-
-
-def _compile_condition(expression: sympy.Expr, comparison: Callable[[Any, Any], Any]) -> Evaluate:
-    left, right = (_compile(argument) for argument in expression.args)
-    return lambda values: comparison(left(values), right(values))
 
 
 def _tensor(value: Any, values: Values) -> Tensor:
