@@ -12,11 +12,23 @@ if TYPE_CHECKING:
     from ratenet import stimuli as stimuli
     from ratenet.connectivity import Dense as Dense
     from ratenet.fixed_points import Anderson as Anderson
+    from ratenet.fixed_points import Branch as Branch
+    from ratenet.fixed_points import BranchEnd as BranchEnd
     from ratenet.fixed_points import DampedIteration as DampedIteration
+    from ratenet.fixed_points import DriveScale as DriveScale
+    from ratenet.fixed_points import DriveShift as DriveShift
+    from ratenet.fixed_points import FixedPointSet as FixedPointSet
+    from ratenet.fixed_points import ModelParameter as ModelParameter
     from ratenet.fixed_points import Relaxation as Relaxation
+    from ratenet.fixed_points import SpecialKind as SpecialKind
+    from ratenet.fixed_points import Sweep as Sweep
+    from ratenet.fixed_points import WeightScale as WeightScale
+    from ratenet.fixed_points import continue_fixed_points as continue_fixed_points
+    from ratenet.fixed_points import find_all_fixed_points as find_all_fixed_points
     from ratenet.fixed_points import find_fixed_points as find_fixed_points
     from ratenet.fixed_points import fixed_points_at as fixed_points_at
     from ratenet.fixed_points import solve_adjoint as solve_adjoint
+    from ratenet.fixed_points import sweep_fixed_points as sweep_fixed_points
     from ratenet.model_files import load_model as load_model
     from ratenet.model_files import model_names as model_names
     from ratenet.network import Network as Network
@@ -49,6 +61,19 @@ _WHERE = {
     "Anderson": "fixed_points",
     "DampedIteration": "fixed_points",
     "Relaxation": "fixed_points",
+    # to several fixed points, and how they change with a parameter
+    "find_all_fixed_points": "fixed_points",
+    "FixedPointSet": "fixed_points",
+    "continue_fixed_points": "fixed_points",
+    "Branch": "fixed_points",
+    "BranchEnd": "fixed_points",
+    "SpecialKind": "fixed_points",
+    "sweep_fixed_points": "fixed_points",
+    "Sweep": "fixed_points",
+    "ModelParameter": "fixed_points",
+    "DriveScale": "fixed_points",
+    "DriveShift": "fixed_points",
+    "WeightScale": "fixed_points",
     # to learning
     "plasticity": "",
     "stimuli": "",

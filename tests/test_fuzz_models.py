@@ -8,7 +8,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from specs import table
@@ -109,6 +111,30 @@ def test_any_equation(right: str, unit: str) -> None:
     right = right.replace("u", "r")
     text = f"dr/dt = (-r + {right} + I_rec + I_ext) / tau : {unit}"
     is_refused_or_used(table(equations=text, functions={}))
+
+
+NUMPY = {name: getattr(np, name) for name in FUNCTIONS if hasattr(np, name)}
+NUMPY |= {"int": lambda x: np.trunc(x), "inf": np.inf, "b": 2.5, "r": 0.0, "tau": 1.0, "I_rec": 0.0}
+
+
+@SETTINGS
+@given(ARITHMETIC)
+def test_torch_and_brian2_are_given_the_same_function(body: str) -> None:
+    """The text for Brian2, computed by numpy, against the torch function of the same model."""
+    try:
+        model = parse_model(table(functions={"f": body}, parameters={"tau": "1*second", "b": 2.5}))
+    except ModelError:
+        return
+    drive = np.array([-2.3, -0.7, 0.1, 0.9, 3.1])
+    with np.errstate(all="ignore"):
+        expected = eval(model.brian2_expression("r"), {**NUMPY, "I_ext": drive})
+    names = {name: torch.full((1, 5), NUMPY[name]).double() for name in ("r", "I_rec", "tau", "b")}
+    values = {**names, "I_ext": torch.as_tensor(drive)}
+    (found,) = translate(model).right_hand_sides(values)
+    expected = np.broadcast_to(expected, (1, 5))
+    found = np.broadcast_to(found, (1, 5))
+    known = np.isfinite(expected) & (np.abs(expected) < 1e6)
+    np.testing.assert_allclose(found[known], expected[known], rtol=1e-7, atol=1e-7)
 
 
 # Anything at all --------------------------------------------------------------------------------
