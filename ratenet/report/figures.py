@@ -20,7 +20,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 GREY = "#777777"
 
 
-def _figure(**options: Any) -> tuple["Figure", Any]:
+def new_figure(**options: Any) -> tuple["Figure", Any]:
     """Return an empty figure and its axes; without pyplot, so that no window and no state is."""
     from matplotlib.figure import Figure  # here: matplotlib takes half a second to import
 
@@ -69,7 +69,7 @@ def learning_curve(
         After learning; at solved fixed points, and at the end of slow holds if measured.
     title : str
     """
-    figure, (loss, accuracy) = _figure(figsize=(9, 3.6), ncols=2)
+    figure, (loss, accuracy) = new_figure(figsize=(9, 3.6), ncols=2)
     epochs = metrics["step"] / steps_per_epoch
     last = float(epochs.iloc[-1]) if len(epochs) else 0.0
     window = max(1, len(metrics) // 100)
@@ -136,7 +136,7 @@ def digits_through_time(
         Rates at the solved fixed point of each image.
     title : str
     """
-    figure, (top, above, below) = _figure(
+    figure, (top, above, below) = new_figure(
         figsize=(9, 6), nrows=3, sharex=True, height_ratios=(1, 2, 2)
     )
     ends = [*[1e3 * start for start in starts[1:]], 1e3 * float(t[-1])]
@@ -191,7 +191,7 @@ def rates_over_time(t: np.ndarray, rates: np.ndarray, *, unit: str, title: str) 
         Physical unit of the rates.
     title : str
     """
-    figure, axis = _figure(figsize=(8, 4))
+    figure, axis = new_figure(figsize=(8, 4))
     for index, values in enumerate(rates.T):
         style = ("-", "--", "-.", ":")[index % 4]
         axis.plot(1e3 * t, values, color=COLOURS[index], ls=style, label=f"unit {index}")

@@ -1,0 +1,291 @@
+"""find_all_fixed_points: from many starts to the distinct fixed points of one drive.
+
+Each start goes two ways: to a solver, which finds roots, stable or not, and along the dynamics,
+which show its basin. Where both ways end is clustered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ratenet.errors import InputError
+from ratenet.fixed_points.certificate import certify, check_tolerance, default_tolerance
+from ratenet.fixed_points.find import find_fixed_points
+from ratenet.fixed_points.relaxation import Relaxation
+from ratenet.fixed_points.solver import AbstractSolver
+from ratenet.fixed_points.vary import one_drive, seeded
+from ratenet.network import Network
+from ratenet.results import FixedPoints
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPointSet:
+    """Distinct fixed points of one drive, stable ones first, and how the starts came to them.
+
+    Attributes
+    ----------
+    points : FixedPoints
+        One sample a fixed point, C of them: rates, residual, gain ... ; within stable and
+        unstable ones they are sorted by their states, unit by unit.
+    abscissa : Tensor, shape (C,)
+        Largest real part of the Jacobian's eigenvalues, 1/s.
+    starts : Tensor, shape (k, S, N)
+        The states that were begun from.
+    solved : Tensor of int, shape (S,)
+        Which fixed point the solver found from each start; -1: none.
+    reached : Tensor of int, shape (S,)
+        Which stable fixed point the dynamics come to from each start; -1: none (they oscillate,
+        diverge, need longer, or stay on an unstable one that they began at).
+    """
+
+    points: FixedPoints
+    abscissa: Tensor
+    starts: Tensor
+    solved: Tensor
+    reached: Tensor
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def rates(self) -> Tensor:
+        """The transmitted variable y of each fixed point, shape (C, N)."""
+        return self.points.rates
+
+    @property
+    def residual(self) -> Tensor:
+        """Residual of each fixed point, shape (C,)."""
+        return self.points.residual
+
+    @property
+    def stable(self) -> Tensor:
+        """Whether each fixed point is stable for the dynamics, shape (C,)."""
+        return self.abscissa < 0
+
+    @property
+    def found_from(self) -> Tensor:
+        """From how many starts the solver found each fixed point, shape (C,)."""
+        return _counts(self.solved, len(self))
+
+    @property
+    def basin(self) -> Tensor:
+        """From how many starts the dynamics come to each fixed point, shape (C,)."""
+        return _counts(self.reached, len(self))
+
+    @property
+    def unsolved(self) -> int:
+        """From how many starts the solver found nothing."""
+        return int((self.solved < 0).sum())
+
+    @property
+    def unreached(self) -> int:
+        """From how many starts the dynamics come to no stable fixed point."""
+        return int((self.reached < 0).sum())
+
+    def summary(self) -> str:
+        """Return a line on the fixed points and one on the starts that led to none."""
+        stable, starts = int(self.stable.sum()), len(self.solved)
+        return (
+            f"{len(self)} fixed points, {stable} stable, from {starts} starts.\n"
+            f"The solver found none from {self.unsolved} of them; the dynamics come to no stable "
+            f"one from {self.unreached}."
+        )
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return one row a fixed point, with columns for its attributes, rate_0, rate_1 ..."""
+        import pandas as pd  # imported where it is used: it takes half a second
+
+        names = ("stable", "abscissa", "residual", "found_from", "basin")
+        table = pd.DataFrame({name: getattr(self, name).cpu().numpy() for name in names})
+        rates = pd.DataFrame(self.rates.cpu().numpy(), index=table.index)
+        return pd.concat([table, rates.add_prefix("rate_")], axis=1)
+
+
+@torch.no_grad()
+def find_all_fixed_points(
+    network: Network,
+    drive: Any,
+    *,
+    starts: Any = 100,
+    span: tuple[float, float] = (-1.0, 1.0),
+    tol: float | None = None,
+    seed: int = 0,
+    distance: float | None = None,
+    solver: AbstractSolver | None = None,
+    dynamics: AbstractSolver | None = None,
+) -> FixedPointSet:
+    """Return the fixed points of one drive that many starts lead to, and their basins.
+
+    Parameters
+    ----------
+    network : Network
+    drive : array_like, shape (N,)
+    starts : int, mapping or array_like
+        How many random starts, every state variable of every unit drawn uniformly from `span`;
+        or the states, (S, N) for a single state variable, (k, S, N), or (S, N) by name.
+    span : pair of float
+        The range of random starts, in the state's SI unit. The default suits rates within
+        [-1, 1]: give what your model's rates can be.
+    tol : float, optional
+        Largest residual; default as of `find_fixed_points`.
+    seed : int
+        Of the random starts; the same on every device.
+    distance : float, optional
+        States closer than this are one fixed point: the largest difference of an entry, over
+        max(1, largest |s_k|). Default sqrt(tol).
+    solver : AbstractSolver, optional
+        What finds the roots, stable or not; default as of `find_fixed_points`.
+    dynamics : AbstractSolver, optional
+        What follows the dynamics; default ``Relaxation()``.
+
+    Returns
+    -------
+    FixedPointSet
+        Distinct fixed points with their certificates, how many starts led to each, and how many
+        to none. It may hold no fixed point at all.
+
+    Raises
+    ------
+    InputError
+        If the drive is not one, or starts, span, distance or tol do not fit.
+
+    Notes
+    -----
+    No number of starts proves that there are no further fixed points. A continuum (a line
+    attractor) comes out as many points. `Relaxation` follows the dynamics in steps that are
+    controlled for stability: a start very close to the border of a basin may be told to the
+    other side. About as much as two `find_fixed_points` with B = S, and O(S C k N) to compare;
+    O((k N)^3) for the abscissa of each fixed point.
+
+    References
+    ----------
+    Sussillo and Barak 2013, Neural Comput. 25:626 (fixed points from many starts).
+
+    Examples
+    --------
+    >>> network = Network("rate", [[2.0]])  # r = tanh(2 r)
+    >>> found = find_all_fixed_points(network, [0.0], starts=20)
+    >>> found.rates[found.stable]
+    tensor([[-0.9575],
+            [ 0.9575]], dtype=torch.float64)
+    """
+    drive = one_drive(network, drive)
+    tol = default_tolerance(network.dtype) if tol is None else tol
+    check_tolerance(tol, network.dtype)
+    apart = _distance(distance, tol)
+    states = _starts(network, starts, span, seed)  # (k, S, N)
+    everything = _both_ways(network, drive, states, tol, (solver, dynamics or Relaxation()))
+    leaders, members = _clusters(everything, apart)
+    points = everything.select(leaders)
+    abscissa = points.abscissa()
+    order = _order(points, abscissa, apart)
+    place = torch.cat([order.argsort(), order.new_tensor([-1])])  # the last: of no cluster
+    solved, reached = place[members].split(states.shape[1])
+    stable = torch.cat([abscissa[order] < 0, torch.tensor([False], device=order.device)])
+    reached = torch.where(stable[reached], reached, -1)
+    return FixedPointSet(points.select(order), abscissa[order], states, solved, reached)
+
+
+def _both_ways(
+    network: Network,
+    drive: Tensor,
+    states: Tensor,
+    tol: float,
+    solvers: tuple[AbstractSolver | None, AbstractSolver],
+) -> FixedPoints:
+    """Return what the solver, then what the dynamics come to from each start: 2 S samples."""
+    drives = drive.expand(states.shape[1], -1)
+    found = [
+        find_fixed_points(
+            network, drives, tol=tol, solver=solver, initial=states, on_failure="return"
+        )
+        for solver in solvers
+    ]
+    return certify(
+        network,
+        torch.cat([part.state for part in found], dim=1),
+        torch.cat([drives, drives]),
+        tol,
+        torch.cat([part.iterations for part in found]),
+    )
+
+
+def _distance(distance: float | None, tol: float) -> float:
+    if distance is None:
+        return float(tol) ** 0.5
+    if not isinstance(distance, Real) or not 0 < float(distance) < float("inf"):
+        raise InputError(f"distance: {distance!r} is no finite number above 0.")
+    return float(distance)
+
+
+def _clusters(found: FixedPoints, distance: float) -> tuple[Tensor, Tensor]:
+    """Return one sample for each cluster (C,), and the cluster of each sample, -1: unsettled.
+
+    The sample with the least residual gathers all within the distance, then the next of the rest.
+    """
+    members = torch.full_like(found.status, -1)
+    left = found.converged.clone()
+    residual = found.residual.clone()
+    leaders: list[int] = []
+    while left.any():
+        leader = int(residual.where(left, torch.inf).argmin())
+        centre = found.state[:, leader, None]  # (k, 1, N)
+        scale = centre.abs().amax(dim=2).clamp(min=1.0)  # (k, 1)
+        apart = ((found.state - centre).abs().amax(dim=2) / scale).amax(dim=0)  # (S,)
+        near = left & (apart <= distance)
+        near[leader] = True
+        members[near] = len(leaders)
+        leaders.append(leader)
+        left &= ~near
+    return torch.tensor(leaders, dtype=torch.int64, device=members.device), members
+
+
+def _order(points: FixedPoints, abscissa: Tensor, distance: float) -> Tensor:
+    """Return the order of the points: stable ones first, then by their states in steps."""
+    steps = (points.state.transpose(0, 1).flatten(1) / distance).round().tolist()  # (C, kN)
+    unstable = (~(abscissa < 0)).tolist()
+    order = sorted(range(len(steps)), key=lambda index: (unstable[index], steps[index]))
+    return torch.tensor(order, dtype=torch.int64, device=abscissa.device)
+
+
+def _starts(network: Network, starts: Any, span: tuple[float, float], seed: int) -> Tensor:
+    """Return the states to begin from, (k, S, N)."""
+    if isinstance(starts, Mapping):
+        return network.as_state(starts, max(map(_rows, starts.values()), default=1))
+    if starts is not None and not isinstance(starts, (Real, str)):
+        return network.as_state(starts, _rows(starts))
+    if isinstance(starts, bool) or not isinstance(starts, Integral) or starts < 1:
+        raise InputError(f"starts: {starts!r} is no whole number of at least 1, and no states.")
+    try:
+        low, high = (float(end) for end in span)
+    except (TypeError, ValueError):
+        raise InputError(f"span: {span!r} is no pair of numbers (lowest, highest).") from None
+    if not -float("inf") < low < high < float("inf"):
+        raise InputError(f"span: {span!r} is no finite range (lowest, highest).")
+    generator = seeded(seed)
+    shape = (len(network.model.states), int(starts), network.units)
+    uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+    return (low + (high - low) * uniform).to(dtype=network.dtype, device=network.device)
+
+
+def _rows(states: Any) -> int:
+    """Return S of states (S, N) or (k, S, N); 1 of (N,)."""
+    try:
+        shape = np.shape(states)
+    except ValueError:  # rows of different lengths
+        raise InputError(f"starts: {states!r} is no array of numbers.") from None
+    if len(shape) > 1 and shape[-2] == 0:
+        raise InputError(f"starts: shape {shape} holds no start; at least one is needed.")
+    return int(shape[-2]) if len(shape) > 1 else 1
+
+
+def _counts(members: Tensor, clusters: int) -> Tensor:
+    return torch.bincount(members[members >= 0], minlength=clusters)
