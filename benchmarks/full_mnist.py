@@ -22,6 +22,7 @@ import torch
 import ratenet as rn
 from ratenet.errors import RatenetError
 from ratenet.report.record import versions
+from ratenet.training.presentation import MAX_ITERATIONS
 
 # rule, learning rate, presentation, unsettled samples
 CELLS = [
@@ -60,7 +61,7 @@ def run_cell(cell: tuple[str, float, str, str], seed: int, options: argparse.Nam
         presentation=presentation, unsettled=unsettled, batch_size=512, units=300,
         epochs=options.epochs, seed=seed, threads=2,
     )  # fmt: skip
-    if not (out / "summary.json").exists():
+    if not _is_finished(out):
         try:
             rn.train(config, out=out, overwrite=True, show_progress=True)
         except RatenetError as error:
@@ -71,12 +72,17 @@ def run_cell(cell: tuple[str, float, str, str], seed: int, options: argparse.Nam
     return {**summary, "unsettled": unsettled, "abscissa_1_per_s": last}
 
 
+def _is_finished(out: Path) -> bool:
+    summary = out / "summary.json"
+    return summary.exists() and json.loads(summary.read_text())["status"] != "interrupted"
+
+
 def write_table(rows: pd.DataFrame) -> None:
     """Write mean and range over seeds as Markdown."""
     keys = ["rule", "learning_rate", "presentation", "unsettled"]
     lines = [
         f"Full MNIST, {date.today()}, {platform.processor() or platform.machine()}, "
-        f"{torch.get_num_threads()} threads, "
+        f"{torch.get_num_threads()} threads, at most {MAX_ITERATIONS} solver iterations, "
         + ", ".join(f"{name} {version}" for name, version in versions().items()),
         "",
         "| rule | rate | presentation | unsettled samples | test accuracy: mean (each seed) | "

@@ -66,5 +66,9 @@ class RunFolderError(RatenetError, OSError):
     """A run folder that exists already, is missing, or cannot be read."""
 
 
+# What stops a run although nobody made a mistake; the command line exits with 3.
+STOPPED_BY_SCIENCE = (UnsettledError, DivergenceError, SingularError)
+
+
 class RatenetWarning(UserWarning):
     """Something that a user should know and that stops nothing."""

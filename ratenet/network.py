@@ -108,32 +108,25 @@ class Network:
         """Device of weights, parameters and states."""
         return self.connectivity.device
 
-    def longest_time_constant(self) -> float:
-        """Return the largest parameter that has the unit of time, in seconds.
+    def time_constants(self) -> dict[str, Tensor]:
+        """Return the parameters that have the unit of time, in seconds, shape () or (N,)."""
+        second = self.model.dimensions("t")
+        return {n: v for n, v in self.parameters.items() if self.model.dimensions(n) == second}
 
-        Raises
-        ------
-        InputError
-            If the model has no such parameter.
-        """
-        return max(float(value.max()) for value in self._time_constants())
+    def longest_time_constant(self) -> float:
+        """Return the largest of `time_constants` in seconds; InputError where there is none."""
+        return float(torch.cat([tau.flatten() for tau in self._needed_time_constants()]).max())
 
     def shortest_time_constant(self) -> float:
-        """Return the smallest parameter that has the unit of time, in seconds.
+        """Return the smallest of `time_constants` in seconds; InputError where there is none."""
+        return float(torch.cat([tau.flatten() for tau in self._needed_time_constants()]).min())
 
-        Raises
-        ------
-        InputError
-            If the model has no such parameter.
-        """
-        return min(float(value.min()) for value in self._time_constants())
-
-    def _time_constants(self) -> list[Tensor]:
-        second = self.model.dimensions("t")
-        times = [v for name, v in self.parameters.items() if self.model.dimensions(name) == second]
+    def _needed_time_constants(self) -> list[Tensor]:
+        times = list(self.time_constants().values())
         if not times:
             raise InputError(
-                f"Model {self.model.name!r} has no time constant; give times explicitly."
+                f"Model {self.model.name!r} has no parameter with the unit of time, which the "
+                "time step of a slow presentation follows from; use presentation 'static'."
             )
         return times
 
@@ -348,7 +341,12 @@ def _connectivity(
     model: ModelSpec, W: Any, dtype: torch.dtype | None, device: str | torch.device | None
 ) -> AbstractConnectivity:
     if isinstance(W, AbstractConnectivity):
-        if dtype not in (None, W.dtype) or device not in (None, W.device, str(W.device)):
+        if dtype not in (None, W.dtype) or device not in (
+            None,
+            W.device,
+            str(W.device),
+            W.device.type,
+        ):
             raise InputError(
                 f"W: the connectivity is {W.dtype} on {W.device}; make it with the dtype and "
                 "device that the network is to have."

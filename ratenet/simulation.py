@@ -1,5 +1,6 @@
 """simulate: a network, a drive and a grid of time steps to a Trajectory, in either backend."""
 
+import math
 import warnings
 from numbers import Integral
 from typing import Any
@@ -83,7 +84,7 @@ def simulate(
         drive = ConstantDrive(network.as_drive(drive))
     first = _checked_drive(drive, network)
     state = network.as_state(initial, len(first))
-    _warn_of_large_step(network, state, first, grid.dt)
+    _warn_of_large_step(network, state, first, grid.dt, method)
     states = simulator.run(network, drive, state, grid, method)
     t = torch.arange(len(states), dtype=torch.float64) * (grid.record_every * grid.dt)
     _check_finite(states, t)
@@ -135,13 +136,20 @@ def _checked_drive(drive: Drive, network: Network) -> Tensor:
     return network.as_drive(first)
 
 
-def _warn_of_large_step(network: Network, state: Tensor, drive: Tensor, dt: float) -> None:
+def _warn_of_large_step(
+    network: Network, state: Tensor, drive: Tensor, dt: float, method: str
+) -> None:
     """Warn where an explicit step cannot follow the fastest mode.
 
     A power iteration on the Jacobian of the first stimulus estimates its largest |eigenvalue|.
-    With explicit steps |1 + dt lambda| < 1 needs dt |lambda| < 2.
+    On the real axis Euler is stable for dt |lambda| < 2 and rk4 for 2.78; exponential Euler moves
+    by dt (1 - exp(-a)) / a of what Euler does, a = dt |M|, and so bears that much more.
     """
+    bound = 2.78 if method == "rk4" else 2.0
     with torch.no_grad():
+        if method == "exponential_euler":
+            a = dt * float(network.own_rates(state[:, :1], drive[:1]).abs().max())
+            bound *= a / -math.expm1(-a) if a > 0 else 1.0
         blocks = network.jacobian_blocks(state[:, :1], drive[:1])
         vector = torch.ones_like(state[:, :1])
         vector[..., ::2] *= -0.5  # not an eigenvector of a symmetric network
@@ -153,11 +161,11 @@ def _warn_of_large_step(network: Network, state: Tensor, drive: Tensor, dt: floa
             fastest = vector.norm()
             if not 0 < float(fastest) < float("inf"):
                 return
-    if dt * float(fastest) >= 2:
+    if dt * float(fastest) >= bound:
         warnings.warn(
             f"dt = {dt:g} s is too large: the network's fastest mode has a rate of about "
-            f"{float(fastest):.3g}/s at the initial state, and an explicit step needs dt below "
-            f"2 over that, {2 / float(fastest):.2g} s.",
+            f"{float(fastest):.3g}/s at the initial state, and method {method!r} needs dt below "
+            f"{bound:.3g} over that, {bound / float(fastest):.2g} s.",
             RatenetWarning,
             stacklevel=3,
         )

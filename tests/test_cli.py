@@ -1,6 +1,7 @@
 """The command line: what a user types and reads. Exit codes 0, 2 and 3; never a traceback."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -111,6 +112,25 @@ def test_train_evaluate_resume(tmp_path):
     said = ratenet("train", "--out", out, "--resume", "--epochs", 2)
     assert said.returncode == 0, said.stderr
     assert json.loads((out / "summary.json").read_text())["epochs"] == 2
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_resume_goes_on_as_if_nothing_had_been(tmp_path):
+    options = ["--units", "30", "--epochs", "4", "--threads", "1"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert ratenet("train", *options, "--out", whole).returncode == 0
+    command = [sys.executable, "-m", "ratenet", "train", *options, "--out", str(cut)]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    metrics = cut / "metrics.csv"
+    while run.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") > 5):
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Interrupted after step" in said
+    assert json.loads((cut / "summary.json").read_text())["status"] == "interrupted"
+    assert ratenet("train", "--out", cut, "--resume").returncode == 0
+    assert metrics.read_text() == (whole / "metrics.csv").read_text()
 
 
 def test_unsettled_majority_exits_with_3(tmp_path):

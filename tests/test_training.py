@@ -2,14 +2,22 @@
 
 import json
 import math
+import re
 import tomllib
 
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import ratenet as rn
-from ratenet.errors import DivergenceError, InputError, RunFolderError, UnsettledError
+from ratenet.errors import (
+    DivergenceError,
+    InputError,
+    RunFolderError,
+    UnsettledError,
+    UnsupportedError,
+)
 from ratenet.stimuli import images as images_module
 from ratenet.training import loop
 from ratenet.training.classifier import random_classifier
@@ -195,6 +203,113 @@ def test_a_configuration_that_fails_loses_no_run(few_digits, tmp_path):
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
 
 
+def test_a_refused_rule_loses_no_run(few_digits, tmp_path):
+    rn.train(small(), out=tmp_path)
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(UnsupportedError, match="use LinearizedReparameterized"):
+        rn.train(small(rule="reparameterized"), out=tmp_path, overwrite=True)
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_other_files_in_the_folder_are_left_alone(few_digits, tmp_path):
+    mine = [tmp_path / "figures" / "paper.png", tmp_path / "tensorboard" / "log"]
+    for file in mine:
+        file.parent.mkdir()
+        file.write_text("mine")
+    rn.train(small(), out=tmp_path)
+    rn.train(small(), out=tmp_path, overwrite=True)
+    assert [file.read_text() for file in mine] == ["mine", "mine"]
+    assert len(list((tmp_path / "tensorboard").glob("events*"))) == 1
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "summary.json", "checkpoint.safetensors"])
+def test_what_looks_like_a_run_is_not_overwritten(name, few_digits, tmp_path):
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(RunFolderError, match=f"already holds a run \\({name}"):
+        rn.train(small(), out=tmp_path)
+    assert (tmp_path / name).read_text() == "precious"
+
+
+def test_tensorboard_of_a_resumed_run_has_every_step_once(few_digits, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    rn.train(small(), out=tmp_path)
+    rn.resume(tmp_path, {"epochs": 2})
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("train_loss")] == list(range(1, 9))
+
+
+def test_resume_refuses_fewer_epochs_and_unknown_options(few_digits, tmp_path):
+    rn.train(small(epochs=2), out=tmp_path)
+    with pytest.raises(InputError, match="epochs: the run has done 8 steps already"):
+        rn.resume(tmp_path, {"epochs": 1})
+    with pytest.raises(InputError, match="lerning_rate: there is no such option"):
+        rn.resume(tmp_path, {"lerning_rate": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("units = 12", "does not have the shape"),
+        ("seed = 1.5", "seed: 1.5 is not a whole number"),
+        ('data = ["x"]', r"data: \['x'\] is not a text"),
+        ("epochs = true", "epochs: True is not a whole number"),
+    ],
+)
+def test_tampered_configuration_is_one_sentence(line, sentence, few_digits, tmp_path):
+    rn.train(small(), out=tmp_path)
+    name = line.split(" = ")[0]
+    text = (tmp_path / "config.toml").read_text()
+    (tmp_path / "config.toml").write_text(re.sub(rf"(?m)^{name} = .*$", line, text, count=1))
+    with pytest.raises((InputError, RunFolderError), match=sentence):
+        rn.evaluate(tmp_path)
+
+
+def test_checkpoint_of_something_else_is_one_sentence(few_digits, tmp_path):
+    rn.train(small(), out=tmp_path)
+    progress = {"progress": "{}"}
+    save_file({"other": torch.zeros(2)}, tmp_path / "checkpoint.safetensors", progress)
+    with pytest.raises(RunFolderError, match="weights_0 is missing"):
+        rn.evaluate(tmp_path)
+
+
+def test_few_units_are_drawn_as_well(few_digits, tmp_path):
+    rn.train(small(units=3), out=tmp_path)
+    assert (tmp_path / "figures" / "digits.png").exists()
+
+
+RATE_IN_HERTZ = """
+name = "hertz"
+title = "A model without time constants"
+source = "a test"
+equations = "dr/dt = k * (-r + tanh(I_rec + I_ext)) : 1"
+output = "r"
+recurrent = "I_rec"
+drive = "I_ext"
+[parameters]
+k = "100*hertz"
+"""
+
+
+def test_a_model_without_time_constants_trains_static(few_digits, tmp_path):
+    model = tmp_path / "hertz.toml"
+    model.write_text(RATE_IN_HERTZ)
+    result = rn.train(small(model=str(model)), out=tmp_path / "static")
+    assert result.summary["status"] == "done"
+    with pytest.raises(InputError, match="no parameter with the unit of time.*'static'"):
+        rn.train(small(model=str(model), presentation="slow"), out=tmp_path / "slow")
+
+
+def test_a_model_with_a_unit_at_its_output_is_refused(few_digits, tmp_path):
+    model = tmp_path / "unit.toml"
+    text = RATE_IN_HERTZ.replace(
+        "k * (-r + tanh(I_rec + I_ext)) : 1", "k*(-r + k*(I_rec + I_ext)) : Hz"
+    )
+    model.write_text(text)
+    with pytest.raises(InputError, match="the output r has a unit"):
+        rn.train(small(model=str(model)), out=tmp_path / "run")
+
+
 @pytest.mark.parametrize("damage", ["cut", "absent", "noise"])
 def test_damaged_checkpoint_is_one_sentence(damage, few_digits, tmp_path):
     rn.train(small(), out=tmp_path)
@@ -231,6 +346,8 @@ def test_unsettled_majority_stops_the_run(few_digits, tmp_path):
     assert summary["status"] == "stopped"
     assert "step 1" in summary["reason"]
     assert summary["steps"] == 0
+    assert summary["unsettled_samples"] == 100
+    assert summary["unsettled_share"] == 1.0
     assert 0 <= summary["test_accuracy"] <= 1
     assert (tmp_path / "checkpoint.safetensors").exists()
 
@@ -292,13 +409,6 @@ def test_every_rule_trains_a_linear_network(rule, few_digits, tmp_path):
     assert result.summary["status"] == "done"
 
 
-def test_exact_rule_refuses_a_nonlinear_network(few_digits, tmp_path):
-    from ratenet.errors import UnsupportedError
-
-    with pytest.raises(UnsupportedError, match="use LinearizedReparameterized"):
-        rn.train(small(rule="reparameterized"), out=tmp_path)
-
-
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -308,7 +418,10 @@ def test_exact_rule_refuses_a_nonlinear_network(few_digits, tmp_path):
         ({"units": -3}, "units: -3 is not at least 1"),
         ({"batch_size": 0}, "batch_size: 0 is not at least 1"),
         ({"threads": 0}, "threads: 0 is not at least 1"),
-        ({"seed": -1}, "seed: -1 is below 0"),
+        ({"seed": -1}, "seed: -1 is not from 0"),
+        ({"seed": 2**64}, "seed: 18446744073709551616 is not from 0"),
+        ({"epochs": 2.5}, "epochs: 2.5 is not a whole number"),
+        ({"device": "meta"}, "device: 'meta' is unknown or not available here"),
         ({"presentation": "fast"}, "presentation: 'fast' is not one of slow, static"),
         ({"unsettled": "maybe"}, "unsettled: 'maybe' is not one of leave-out, include"),
         ({"tau": -0.01}, "tau: -0.01 is not above 0"),

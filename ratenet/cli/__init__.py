@@ -1,7 +1,7 @@
 """The command line: one file a command; errors become one sentence and an exit code.
 
-Exit codes: 0 done; 2 the user's mistake; 3 stopped by the science (unsettled majority, NaN, lost
-stability), with what was learned before saved; 130 interrupted.
+Exit codes: 0 done; 2 the user's mistake; 3 stopped by the science (unsettled majority, NaN, a
+singular step), with what was learned before saved; 130 interrupted.
 """
 
 import sys
@@ -12,9 +12,7 @@ from ratenet.cli.evaluate import evaluate
 from ratenet.cli.models import models
 from ratenet.cli.simulate import simulate
 from ratenet.cli.train import train
-from ratenet.errors import DivergenceError, RatenetError, SingularError, UnsettledError
-
-STOPPED_BY_SCIENCE = (UnsettledError, DivergenceError, SingularError)
+from ratenet.errors import STOPPED_BY_SCIENCE, RatenetError
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -1,6 +1,5 @@
 """``ratenet evaluate``: a trained run on the test images."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +19,7 @@ def evaluate(
     from rich.console import Console
     from rich.table import Table
 
-    from ratenet.report.record import write_whole
+    from ratenet.report.record import write_json
     from ratenet.training import evaluate as evaluate_run
 
     solved, slow = evaluate_run(run, data_root=None if data_root is None else str(data_root))
@@ -52,5 +51,4 @@ def evaluate(
             f"               {slow.accuracy:.3f} at the end of slow holds, "
             f"{slow.unsettled} unsettled"
         )
-    text = json.dumps(result, indent=2) + "\n"
-    write_whole(run / "evaluation.json", lambda beside: beside.write_text(text))
+    write_json(run / "evaluation.json", result)

@@ -51,8 +51,12 @@ def simulate(
     from ratenet.simulation import simulate as run
 
     plain_warnings()
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed: {seed} is not from 0 to 2**63 - 1.")
     if units < 1:
         raise InputError(f"units: {units} is not at least 1.")
+    if (out / "checkpoint.safetensors").exists():
+        raise RunFolderError(f"out: {str(out)!r} holds a training run; choose another folder.")
     if (out / "config.toml").exists() and not overwrite:
         raise RunFolderError(
             f"out: {str(out)!r} already holds a simulation; choose another folder, or replace it "
@@ -64,6 +68,7 @@ def simulate(
     network = Network(model, radius / math.sqrt(units) * W)
     trajectory = run(network, drive, duration / 1000, dt / 1000, backend=backend, method=method)
     make_folder(out)
+    (out / "rates.png").unlink(missing_ok=True)  # an older one, where no new one is drawn
     options = {
         "units": units, "radius": radius, "duration_ms": duration, "dt_ms": dt,
         "backend": backend, "method": method, "seed": seed,

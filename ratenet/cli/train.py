@@ -1,5 +1,6 @@
 """``ratenet train``: train on slowly changing or static images."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,28 +78,24 @@ def train(
     given = {name: value for name, value in options.items() if value is not None}
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude one another; choose one.")
-    if resume:
-        if out is None:
-            raise InputError("--resume needs --out, the run folder to go on with.")
-        result = resume_run(out, given, show_progress=True)
-    else:
-        result = train_anew(
-            TrainingConfig(**given), out=out, overwrite=overwrite, show_progress=True
-        )
+    if resume and out is None:
+        raise InputError("--resume needs --out, the run folder to go on with.")
+    try:
+        if resume:
+            result = resume_run(out, given, show_progress=True)  # type: ignore[arg-type]
+        else:
+            config = TrainingConfig(**given)
+            result = train_anew(config, out=out, overwrite=overwrite, show_progress=True)
+    except KeyboardInterrupt as interrupt:
+        print(interrupt, file=sys.stderr)
+        raise typer.Exit(130) from None
     _report(result)
-    if result.summary["status"] == "interrupted":
-        raise typer.Exit(130)
 
 
 def _report(result: Any) -> None:
     summary = result.summary
-    if summary["status"] == "interrupted":
-        print(
-            f"Interrupted after step {summary['steps']}; go on with: --out {result.folder} --resume"
-        )
-        return
     print(f"test accuracy  {summary['test_accuracy']:.3f} at solved fixed points")
-    if summary.get("test_accuracy_slow") is not None:
+    if "test_accuracy_slow" in summary:
         print(f"               {summary['test_accuracy_slow']:.3f} at the end of slow holds")
     print(f"control        {summary['control_accuracy']:.3f} with W frozen")
     print(f"left out       {summary['unsettled_samples']} samples that did not settle")

@@ -87,10 +87,9 @@ def solve_adjoint(
         iterations += used
         residual = _residual(fp, left, right, values)
         left = left[~(residual <= tol)]
+    residual = _residual(fp, torch.arange(len(right), device=right.device), right, values)
     for sample in left.tolist():
-        values[sample] = _dense(fp, sample, right[sample])
-    everyone = torch.arange(len(right), device=right.device)
-    residual = _residual(fp, everyone, right, values)
+        values[sample], residual[sample] = _dense(fp, sample, right[sample])
     return Adjoint(values, residual, residual <= tol, iterations)
 
 
@@ -176,9 +175,16 @@ def _back_substitute(R: Tensor, right: Tensor) -> Tensor:
     return weights
 
 
-def _dense(fp: FixedPoints, sample: int, right: Tensor) -> Tensor:
-    """Solve one sample by an explicit matrix: rare, so one by one."""
-    W, gain = fp.network.connectivity.dense(), fp.gain[sample]
+def _dense(fp: FixedPoints, sample: int, right: Tensor) -> tuple[Tensor, float]:
+    """Solve one sample by an explicit matrix in float64; return the residual too. Rare.
+
+    Near a singularity float32 cannot reach the tolerance, though the gradient there is finite:
+    the huge steps that the Euclidean rule makes are its own, and not left out.
+    """
+    W, gain, b = fp.network.connectivity.dense().double(), fp.gain[sample].double(), right.double()
     matrix = torch.eye(len(W), dtype=W.dtype, device=W.device) - gain[:, None] * W.T
-    solution, info = torch.linalg.solve_ex(matrix, right[:, None])
-    return solution[:, 0] if int(info) == 0 else torch.full_like(right, torch.nan)
+    solution, info = torch.linalg.solve_ex(matrix, b[:, None])
+    if int(info) != 0:
+        return torch.full_like(right, torch.nan), float("nan")
+    residual = float((b - matrix @ solution[:, 0]).norm() / b.norm())
+    return solution[:, 0].to(right.dtype), residual

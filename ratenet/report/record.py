@@ -1,5 +1,6 @@
 """What is written about a run: configuration with versions, files that are whole or not there."""
 
+import json
 import platform
 from collections.abc import Callable
 from importlib.metadata import version
@@ -25,6 +26,13 @@ def write_config(path: Path, table: dict[str, Any]) -> None:
         for section, content in table.items()
     }
     text = tomli_w.dumps({**present, "versions": versions()})
+    write_whole(path, lambda beside: beside.write_text(text))
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write plain data as JSON; NaN becomes null, which JSON knows."""
+    plain = {k: None if isinstance(v, float) and v != v else v for k, v in content.items()}
+    text = json.dumps(plain, indent=2) + "\n"
     write_whole(path, lambda beside: beside.write_text(text))
 
 

@@ -88,8 +88,9 @@ def random_classifier(
 
 
 def _check_dimensionless(spec: ModelSpec) -> None:
-    for name in (spec.recurrent, spec.drive):
-        if not spec.dimensions(name).is_dimensionless:
+    roles = {name: spec.dimensions(name) for name in (spec.recurrent, spec.drive)}
+    for name, dimensions in {**roles, f"the output {spec.output}": spec.output_dimensions}.items():
+        if not dimensions.is_dimensionless:
             raise InputError(
                 f"Model {spec.name!r}: {name} has a unit; images can only train models whose "
                 "inputs and output are dimensionless."

@@ -71,6 +71,7 @@ class TrainingConfig:
     threads: int | None = None
 
     def __post_init__(self) -> None:
+        self._check_types()
         rule_named(self.rule)
         check_learning_rate(self.learning_rate)
         for name in ("epochs", "units", "batch_size"):
@@ -78,8 +79,8 @@ class TrainingConfig:
                 raise InputError(f"{name}: {getattr(self, name)} is not at least 1.")
         if self.threads is not None and self.threads < 1:
             raise InputError(f"threads: {self.threads} is not at least 1.")
-        if self.seed < 0:
-            raise InputError(f"seed: {self.seed} is below 0.")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed: {self.seed} is not from 0 to 2**63 - 1.")
         for name, allowed in (("presentation", PRESENTATIONS), ("unsettled", UNSETTLED)):
             if getattr(self, name) not in allowed:
                 raise InputError(
@@ -90,14 +91,32 @@ class TrainingConfig:
                 object.__setattr__(self, name, _time(getattr(self, name), name))
         check_device(self.device)
 
+    def _check_types(self) -> None:
+        """Refuse values of another type, which a hand-edited config.toml may hold."""
+        kinds: dict[str, tuple[type, ...]] = {
+            **dict.fromkeys(("epochs", "units", "batch_size", "seed"), (int,)),
+            **dict.fromkeys(("data", "data_root", "model", "rule", "device"), (str,)),
+            **dict.fromkeys(("presentation", "unsettled"), (str,)),
+            "learning_rate": (int, float),
+            "threads": (int, type(None)),
+        }
+        for name, allowed in kinds.items():
+            value = getattr(self, name)
+            if not isinstance(value, allowed) or isinstance(value, bool):
+                wanted = {int: "a whole number", str: "a text"}.get(allowed[0], "a number")
+                raise InputError(f"{name}: {value!r} is not {wanted}.")
+
     def resolved(self, network: Network) -> "TrainingConfig":
         """Return the configuration with every default that depends on the network written out."""
+        threads = self.threads or torch.get_num_threads()
+        if self.presentation == "static" and not network.time_constants():
+            return dataclasses.replace(self, threads=threads)
         tau = round(network.longest_time_constant(), 9)  # float32 holds 10 ms as 9.9999998 ms
         return dataclasses.replace(
             self,
             hold=HOLD_IN_TAU * tau if self.hold is None else self.hold,
             fade=FADE_IN_TAU * tau if self.fade is None else self.fade,
-            threads=self.threads or torch.get_num_threads(),
+            threads=threads,
         )
 
 
@@ -109,6 +128,8 @@ def _time(value: Any, name: str) -> float:
 def check_device(device: str) -> None:
     """Refuse a device that torch does not know or that is not there."""
     try:
+        if torch.device(device).type not in ("cpu", "cuda"):
+            raise RuntimeError
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError):
         there = "cpu, cuda" if torch.cuda.is_available() else "cpu"

@@ -3,13 +3,12 @@
 images -> drives -> presentation -> FixedPoints -> error -> plasticity rule -> W changes
 """
 
-import dataclasses
 import math
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,21 +17,21 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ratenet.errors import DivergenceError, SingularError, UnsettledError
+from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError, InputError, UnsettledError
 from ratenet.results import FixedPoints
-from ratenet.stimuli import batches_of_epoch
+from ratenet.stimuli import Images, batches_of_epoch
 from ratenet.training.classifier import Classifier
 from ratenet.training.config import TrainingConfig
 from ratenet.training.evaluation import Evaluation, batch_accuracy
 from ratenet.training.metrics import MetricsLog
 from ratenet.training.pictures import draw_run
+from ratenet.training.presentation import Static
 from ratenet.training.progress_bar import ProgressBar
 from ratenet.training.run import Run, new_run, summarize
-from ratenet.training.run_folder import RunFolder, check_resumed_options
+from ratenet.training.run_folder import RunFolder, resumed_config
 
 LARGEST_UNSETTLED_SHARE = 0.5
 ABSCISSA_SAMPLES = 2  # a measurement each epoch; each sample costs the eigenvalues of a matrix
-STOPPED_BY_SCIENCE = (UnsettledError, DivergenceError, SingularError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +89,10 @@ def train(
         If states or weights became NaN or infinite, or a rule met a singular matrix; likewise.
     RunFolderError
         If the folder holds a run already, or cannot be written to.
-    InputError, UnknownNameError, DataError
-        If the configuration cannot be used.
+    InputError, UnknownNameError, DataError, UnsupportedError
+        If the configuration cannot be used; nothing is written or overwritten then.
+    KeyboardInterrupt
+        On Ctrl-C, once the step in progress is done and saved.
 
     Examples
     --------
@@ -105,6 +106,7 @@ def train(
     folder = RunFolder(Path(out) if out else Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}")
     folder.refuse_existing(overwrite=overwrite)
     run = new_run(config, config.model, folder)
+    _try_rule(run)
     folder.prepare()
     folder.write_config(run.config, run.classifier.network.model)
     run.progress.control_accuracy = run.test().accuracy
@@ -171,9 +173,13 @@ def evaluate(
 def _saved_run(out: str | Path, wanted: dict[str, Any]) -> Run:
     folder = RunFolder(Path(out))
     recorded, model = folder.read_config()
-    check_resumed_options(recorded, wanted)
-    run = new_run(dataclasses.replace(recorded, **wanted), model, folder)
+    run = new_run(resumed_config(recorded, wanted), model, folder)
     run.restore()
+    if run.progress.step > run.steps:
+        raise InputError(
+            f"epochs: the run has done {run.progress.step} steps already, more than the "
+            f"{run.steps} of {run.config.epochs} epochs; ask for more epochs."
+        )
     return run
 
 
@@ -206,15 +212,28 @@ def _carry_out(run: Run, show_progress: bool) -> TrainingResult:
     reason = None if failure is None else f"step {run.progress.step + 1}: {failure}"
     summary = summarize(run, status, reason)
     run.folder.write_summary(summary)
+    if status == "interrupted":
+        raise KeyboardInterrupt(
+            f"Interrupted after step {run.progress.step} of {run.steps}; go on with "
+            f"--out {run.folder.path} --resume."
+        )
     metrics = run.folder.read_metrics()
-    if status != "interrupted":
-        draw_run(run, metrics, summary)
+    draw_run(run, metrics, summary)
     if failure is not None:
         raise type(failure)(
             f"Training stopped at step {run.progress.step + 1} of {run.steps}: {failure}\n"
             f"What was learned before is saved in {run.folder.path}."
         ) from failure
     return TrainingResult(run.folder.path, summary, metrics, run.classifier)
+
+
+def _try_rule(run: Run) -> None:
+    """Let the rule refuse the network, as the exact step may, before anything is written."""
+    few = Images(run.images.train.pixels[:8], run.images.train.labels[:8])
+    fp = Static().show(run.classifier.network, run.classifier.drive(few.pixels))
+    error = run.classifier.error(fp.rates, few.labels)
+    with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
+        run.rule.update(fp, error, run.config.learning_rate)
 
 
 def _step(run: Run) -> dict[str, Any]:
@@ -226,6 +245,8 @@ def _step(run: Run) -> dict[str, Any]:
     labels = run.images.train.labels[batch]
     fp = run.presentation.show(network, classifier.drive(run.images.train.pixels[batch]))
     unsettled = fp.unsettled
+    run.progress.shown += len(fp)
+    run.progress.left_out += unsettled
     if config.unsettled == "leave-out":
         _check_settled(fp)
         learned = fp
@@ -246,7 +267,6 @@ def _step(run: Run) -> dict[str, Any]:
         "abscissa": _abscissa(fp) if index == run.steps_per_epoch - 1 else math.nan,
     }
     network.connectivity.add_(delta)
-    run.progress.left_out += unsettled
     return row
 
 

@@ -5,6 +5,7 @@ import math
 from types import TracebackType
 from typing import Any
 
+from ratenet.errors import RunFolderError
 from ratenet.training.run_folder import METRICS, RunFolder
 
 
@@ -24,16 +25,21 @@ class MetricsLog:
         folder.keep_metrics(kept_steps)
         self._file = folder.metrics_file.open("a", newline="")
         self._rows = csv.writer(self._file, lineterminator="\n")
-        self._events = SummaryWriter(folder.tensorboard_folder, purge_step=kept_steps or None)
+        self._events = SummaryWriter(folder.tensorboard_folder, purge_step=kept_steps + 1)
 
     def add(self, row: dict[str, Any]) -> None:
         """Write one row; a metric that was not measured is NaN and left empty."""
         cells = [row[name] for name in METRICS]
-        self._rows.writerow(["" if _missing(cell) else cell for cell in cells])
-        self._file.flush()
-        for name in METRICS[2:]:
-            if not _missing(row[name]):
-                self._events.add_scalar(name, row[name], row["step"])
+        try:
+            self._rows.writerow(["" if _missing(cell) else cell for cell in cells])
+            self._file.flush()
+            for name in METRICS[2:]:
+                if not _missing(row[name]):
+                    self._events.add_scalar(name, row[name], row["step"])
+        except OSError as error:  # a full disk, for instance
+            raise RunFolderError(
+                f"metrics cannot be written ({error.strerror}); the last checkpoint is unharmed."
+            ) from None
 
     def __enter__(self) -> "MetricsLog":
         return self

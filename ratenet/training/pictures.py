@@ -12,14 +12,17 @@ from ratenet.report.figures import digits_through_time, learning_curve, save
 from ratenet.simulation import simulate
 from ratenet.stimuli import HoldAndFade
 from ratenet.training.config import TrainingConfig
-from ratenet.training.presentation import Slow
+from ratenet.training.presentation import MAX_ITERATIONS, Slow
 from ratenet.training.run import Run
 
 SHOWN_UNITS = 4
 
 
 def draw_run(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
-    """Write figures/learning_curve.png and, unless the network diverges, figures/digits.png."""
+    """Write figures/learning_curve.png and, unless the network diverges, figures/digits.png.
+
+    A model without time constants has no hold and fade by default, and so no digits.png.
+    """
     title = (
         f"{run.config.rule}, learning rate {run.config.learning_rate:g}, {run.config.data}, "
         f"{run.config.presentation}"
@@ -33,6 +36,8 @@ def draw_run(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
         title=title,
     )
     save(figure, run.folder.figures_folder / "learning_curve.png")
+    if run.config.hold is None or run.config.fade is None:
+        return
     try:
         figure = _digits(run)
     except DivergenceError:
@@ -46,13 +51,18 @@ def _digits(run: Run) -> Any:
     images, network, config = run.images.test, run.classifier.network, run.config
     chosen = torch.tensor([0, len(images) // 2, len(images) - 1], device=network.device)
     drives = run.classifier.drive(images.pixels[chosen])  # (3, N)
-    solved = find_fixed_points(network, drives, on_failure="return", max_iterations=1_000)
-    units = solved.rates.std(dim=0).topk(SHOWN_UNITS).indices
+    solved = find_fixed_points(network, drives, on_failure="return", max_iterations=MAX_ITERATIONS)
+    units = solved.rates.std(dim=0).topk(min(SHOWN_UNITS, network.units)).indices
     t, shown, rates = _present(run, drives)
     answers = run.classifier.logits(solved.rates).argmax(dim=1).tolist()
-    labels = images.labels[chosen].tolist()
+    said = ", ".join(
+        f"{label} read as {answer}" if settled else f"{label} did not settle"
+        for label, answer, settled in zip(
+            images.labels[chosen].tolist(), answers, solved.converged.tolist(), strict=True
+        )
+    )
+    marked = torch.where(solved.converged[:, None], solved.rates, torch.nan)
     duration = config.hold + config.fade
-    said = ", ".join(f"{label} read as {said}" for label, said in zip(labels, answers, strict=True))
     return digits_through_time(
         t,
         shown[:, units.cpu()],
@@ -61,7 +71,7 @@ def _digits(run: Run) -> Any:
         images=[image.view(run.images.shape).cpu().numpy() for image in images.pixels[chosen]],
         starts=[index * duration for index in range(3)],
         fade=config.fade,
-        fixed_points=solved.rates[:, units].cpu().numpy(),
+        fixed_points=marked[:, units].cpu().numpy(),
         title=f"Three test digits through the trained network ({said})",
     )
 

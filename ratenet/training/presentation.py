@@ -17,7 +17,7 @@ from ratenet.stimuli import HoldAndFade
 
 SETTLED_RESIDUAL = 1e-3  # of a state that a simulation reached
 STEPS_PER_TAU = 10
-MAX_ITERATIONS = 500  # of a solved fixed point; a sample that needs more is left out
+MAX_ITERATIONS = 2_000  # of a solved fixed point; a sample that needs more did not settle
 
 
 class AbstractPresentation(ABC):

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ratenet.errors import DivergenceError, InputError
+from ratenet.errors import DivergenceError, InputError, RunFolderError
 from ratenet.plasticity import AbstractRule, rule_named
 from ratenet.spec import ModelSpec
 from ratenet.stimuli import ImageSet, load_images
@@ -21,7 +21,8 @@ class Progress:
     """How far a run is, as plain data."""
 
     step: int = 0  # steps done
-    left_out: int = 0  # samples that did not settle, so far
+    shown: int = 0  # samples so far
+    left_out: int = 0  # those of them that did not settle
     seconds: float = 0.0
     control_accuracy: float | None = None  # of the network before learning: W frozen
 
@@ -68,27 +69,45 @@ class Run:
             If there is none, or it is damaged.
         """
         checkpoint = self.folder.read_checkpoint(self.config.device)
-        tensors = checkpoint.tensors
-        network = self.classifier.network
+        tensors, network = checkpoint.tensors, self.classifier.network
+        names = [f"weights_{i}" for i in range(len(network.connectivity.parameters))]
+        mine = [*network.connectivity.parameters, self.classifier.read_in, self.classifier.read_out]
+        for name, tensor in zip([*names, "read_in", "read_out"], mine, strict=True):
+            if name not in tensors or tensors[name].shape != tensor.shape:
+                raise RunFolderError(
+                    f"{self.folder.checkpoint_file}: {name} is missing or does not have the shape "
+                    f"{tuple(tensor.shape)} of config.toml; the checkpoint is not of this run."
+                )
+        try:
+            self.progress = Progress(**checkpoint.progress)
+        except TypeError:
+            raise RunFolderError(
+                f"{self.folder.checkpoint_file}: its progress is not that of a run."
+            ) from None
         with torch.no_grad():
-            for index, parameter in enumerate(network.connectivity.parameters):
-                parameter.copy_(tensors[f"weights_{index}"])
+            for name, parameter in zip(names, network.connectivity.parameters, strict=True):
+                parameter.copy_(tensors[name])
         self.classifier = Classifier(network, tensors["read_in"], tensors["read_out"])
         self.presentation.go_to(tensors)
-        self.progress = Progress(**checkpoint.progress)
 
     def test(self) -> Evaluation:
         """Return the answers to the test images at solved fixed points."""
         return evaluate_classifier(self.classifier, self.images.test, Static())
 
     def test_slowly(self) -> Evaluation | None:
-        """Return the answers at the end of each hold; None for a static run."""
+        """Return the answers at the end of each hold; None for a static run.
+
+        Where the dynamics diverge, no image has an answer.
+        """
         if self.config.presentation == "static":
             return None
-        streams = self.config.batch_size
-        return evaluate_classifier(
-            self.classifier, self.images.test, new_presentation(self.config), streams
-        )
+        presentation, streams = new_presentation(self.config), self.config.batch_size
+        try:
+            return evaluate_classifier(self.classifier, self.images.test, presentation, streams)
+        except DivergenceError:  # the streams are lost, so no image has an answer
+            number, K = len(self.images.test), self.images.classes
+            nothing = torch.zeros(K, K, dtype=torch.int64)
+            return Evaluation(loss=float("nan"), accuracy=0.0, unsettled=number, confusion=nothing)
 
 
 def new_presentation(config: TrainingConfig) -> AbstractPresentation:
@@ -137,7 +156,6 @@ def summarize(run: Run, status: str, reason: str | None) -> dict[str, Any]:
     """Return the outcome of a run as plain data; tests the network unless it was interrupted."""
     W = run.classifier.network.connectivity.dense().cpu()
     eigenvalues = torch.linalg.eigvals(W.double()).real
-    seen = run.progress.step * run.config.batch_size
     summary: dict[str, Any] = {
         "status": status,
         "reason": reason,
@@ -150,7 +168,7 @@ def summarize(run: Run, status: str, reason: str | None) -> dict[str, Any]:
         "epochs": run.progress.step / run.steps_per_epoch,
         "seconds": round(run.progress.seconds, 3),
         "unsettled_samples": run.progress.left_out,
-        "unsettled_share": run.progress.left_out / seen if seen else 0.0,
+        "unsettled_share": run.progress.left_out / max(1, run.progress.shown),
         "control_accuracy": run.progress.control_accuracy,
         "weight_abscissa": float(eigenvalues.max()),
         "weight_eigenvalue_min": float(eigenvalues.min()),
@@ -164,10 +182,7 @@ def summarize(run: Run, status: str, reason: str | None) -> dict[str, Any]:
         "test_accuracy": tested.accuracy,
         "test_unsettled": tested.unsettled,
     }
-    try:
-        slowly = run.test_slowly()
-    except DivergenceError as error:  # the dynamics blow up where a solver still finds roots
-        return summary | {"test_accuracy_slow": None, "test_slow_failure": str(error)}
+    slowly = run.test_slowly()
     if slowly is not None:
         summary |= {
             "test_accuracy_slow": slowly.accuracy,

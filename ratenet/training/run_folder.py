@@ -11,8 +11,8 @@ Files are written beside their place and then moved there, so a stop at any mome
 last good one.
 """
 
+import dataclasses
 import json
-import shutil
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,10 +25,11 @@ from torch import Tensor
 
 from ratenet.errors import InputError, RunFolderError
 from ratenet.model_files import parse_model
-from ratenet.report.record import make_folder, write_config, write_whole
+from ratenet.report.record import make_folder, write_config, write_json, write_whole
 from ratenet.spec import ModelSpec
 from ratenet.training.config import TrainingConfig
 
+FIGURES = ("learning_curve.png", "digits.png")
 METRICS = (
     "step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "abscissa"
 )  # fmt: skip
@@ -83,6 +84,19 @@ class RunFolder:
         """Whether a run was begun here."""
         return self.config_file.exists()
 
+    def _files_of_a_run(self) -> list[Path]:
+        """Return what a run wrote, as far as it is there; the configuration last."""
+        files = [
+            *self.tensorboard_folder.glob("events.out.tfevents*"),
+            *(self.figures_folder / name for name in FIGURES),
+            self.path / "evaluation.json",
+            self.metrics_file,
+            self.summary_file,
+            self.checkpoint_file,
+            self.config_file,
+        ]
+        return [file for file in files if file.exists()]
+
     def refuse_existing(self, *, overwrite: bool) -> None:
         """Refuse a folder that holds a run, unless it is to be overwritten.
 
@@ -90,14 +104,15 @@ class RunFolder:
         ------
         RunFolderError
         """
-        if self.holds_a_run and not overwrite:
+        files = self._files_of_a_run()
+        if files and not overwrite:
             raise RunFolderError(
-                f"out: {str(self.path)!r} already holds a run; choose another folder, or go on "
-                "with --resume, or replace it with --overwrite."
+                f"out: {str(self.path)!r} already holds a run ({files[-1].name}); choose another "
+                "folder, or go on with --resume, or replace it with --overwrite."
             )
 
     def prepare(self) -> None:
-        """Make the folder, and remove the run that it may hold.
+        """Make the folder, and remove the run that it may hold, and nothing else.
 
         Raises
         ------
@@ -105,15 +120,13 @@ class RunFolder:
             If it cannot be made or written to.
         """
         make_folder(self.figures_folder)
-        self._remove_run()
-
-    def _remove_run(self) -> None:
-        """Remove what a run wrote, and nothing else; the configuration last."""
-        shutil.rmtree(self.tensorboard_folder, ignore_errors=True)
-        for figure in self.figures_folder.glob("*.png"):
-            figure.unlink()
-        for file in (self.metrics_file, self.summary_file, self.checkpoint_file, self.config_file):
-            file.unlink(missing_ok=True)
+        try:
+            for file in self._files_of_a_run():
+                file.unlink()
+        except OSError as error:
+            raise RunFolderError(
+                f"out: {str(self.path)!r}: the old run cannot be removed ({error.strerror})."
+            ) from None
 
     def write_config(self, config: TrainingConfig, model: ModelSpec) -> None:
         """Record what was resolved."""
@@ -205,17 +218,28 @@ class RunFolder:
             raise RunFolderError(f"{self.metrics_file}: missing or damaged ({error}).") from None
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Write the outcome; NaN becomes null, which JSON knows."""
-        plain = {k: None if isinstance(v, float) and v != v else v for k, v in summary.items()}
-        text = json.dumps(plain, indent=2) + "\n"
-        write_whole(self.summary_file, lambda path: path.write_text(text))
+        """Write the outcome."""
+        write_json(self.summary_file, summary)
 
 
-def check_resumed_options(recorded: TrainingConfig, wanted: dict[str, Any]) -> None:
-    """Refuse to resume a run with other options than it began with; only epochs may grow."""
-    for name, value in wanted.items():
-        if name not in ("epochs", "data_root") and value != getattr(recorded, name):
+def resumed_config(recorded: TrainingConfig, wanted: dict[str, Any]) -> TrainingConfig:
+    """Return the configuration to go on with; only epochs and data_root may differ.
+
+    Raises
+    ------
+    InputError
+        If an option is unknown, or differs from what the run began with.
+    """
+    names = [field.name for field in dataclasses.fields(TrainingConfig)]
+    unknown = sorted(set(wanted) - set(names))
+    if unknown:
+        raise InputError(f"{unknown[0]}: there is no such option; there are {', '.join(names)}.")
+    config = dataclasses.replace(recorded, **wanted)
+    for name in set(wanted) - {"epochs", "data_root"}:
+        begun, asked = getattr(recorded, name), getattr(config, name)
+        if asked != begun:
             raise InputError(
-                f"{name}: the run was begun with {getattr(recorded, name)!r}, not {value!r}; "
-                "leave the option out, or begin another run."
+                f"{name}: the run was begun with {begun!r}, not {asked!r}; leave the option out, "
+                "or begin another run."
             )
+    return config
