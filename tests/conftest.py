@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-torch.set_num_threads(
-    1
-)  # batched LAPACK of torch is not safe on several threads, and tests are small
+from ratenet.stimuli import images as images_module
+
+# Batched LAPACK of torch is not safe on several threads, and tests are small.
+torch.set_num_threads(1)
 
 
 @pytest.fixture
@@ -24,3 +25,14 @@ def full_mnist_root() -> Path:
     if not (root / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
         pytest.skip(f"the full MNIST is not in {root}: set RATENET_DATA_ROOT to its folder")
     return root
+
+
+@pytest.fixture
+def few_digits(monkeypatch):
+    """Make mnist-5k a set of 400 + 100 digits, so that runs take a moment."""
+    whole = images_module.load_images("mnist-5k")
+    _, train = whole.train.split(per_class=40, seed=0)
+    _, test = whole.test.split(per_class=10, seed=0)
+    few = images_module.ImageSet("mnist-5k", train, test, whole.shape, whole.classes)
+    monkeypatch.setitem(images_module.DATA_SETS, "mnist-5k", lambda root, download: few)
+    return few

@@ -5,7 +5,6 @@ turns where w (1 - r^2) = 1. Two units with W = s [[a, -b], [b, a]] at zero driv
 eigenvalues (-1 + s a +- i s b) / tau.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,20 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from branches import TAU, along_drive, unit
 from brian2 import ms, mV
-from matplotlib.figure import Figure
 from problems import FLOAT, adaptation, limit_cycle, random, random_weights, write_model
 from torch import Tensor
 
 import ratenet as rn
 from ratenet.errors import ConvergenceError, InputError, RatenetWarning, UnsupportedError
-from ratenet.report.bifurcation import bifurcation_diagram, hysteresis_loop
-
-TAU = 0.01
-
-
-def unit(w: float) -> rn.Network:
-    return rn.Network("rate", [[w]], parameters={"tau": TAU})
 
 
 def rotation(a: float, b: float) -> rn.Network:
@@ -37,11 +29,6 @@ def fold_of(w: float) -> tuple[float, float]:
     """Return rate and drive of the unit's right fold, where the lower branch ends."""
     r = -math.sqrt(1 - 1 / w)
     return r, math.atanh(r) - w * r
-
-
-def along_drive(w: float, **options: Any) -> rn.Branch:
-    settings = {"start": -1.5, "stop": 1.5, **options}
-    return rn.continue_fixed_points(unit(w), [1.0], rn.DriveScale(), **settings)
 
 
 def kinds(branch: rn.Branch) -> list[rn.SpecialKind]:
@@ -371,47 +358,3 @@ def test_bad_input_of_a_sweep(options: dict[str, Any], message: str) -> None:
 
 
 # figures
-
-
-def styles(figure: Figure) -> dict[str, int]:
-    lines = [line for line in figure.axes[0].lines if len(line.get_xdata())]
-    return {
-        "solid": sum(line.get_linestyle() == "-" for line in lines),
-        "dashed": sum(line.get_linestyle() == "--" for line in lines),
-        "marks": sum(line.get_linestyle() == "None" for line in lines),
-    }
-
-
-def test_a_diagram_shows_stability_and_folds() -> None:
-    figure = bifurcation_diagram(along_drive(2.0), title="one unit")
-    assert styles(figure) == {"solid": 2, "dashed": 1, "marks": 1}
-    axis = figure.axes[0]
-    assert axis.get_xlabel() == "scale of the drive"
-    assert "dimensionless" in axis.get_ylabel()
-    labels = [text.get_text() for text in axis.get_legend().get_texts()]
-    assert labels == ["fold", "stable", "unstable"]
-
-
-def test_a_loop_shows_both_ways_and_what_did_not_settle() -> None:
-    sweep = rn.sweep_fixed_points(unit(2.0), [1.0], rn.DriveScale(), [-1.0, 0.0, 1.0])
-    figure = hysteresis_loop(sweep, branch=along_drive(2.0))
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels == ["fixed points", "up and down differ", "up", "down"]
-    status = torch.tensor([rn.Status.SETTLED, rn.Status.UNSETTLED, rn.Status.SETTLED])
-    broken = dataclasses.replace(sweep, up=dataclasses.replace(sweep.up, status=status))
-    labels = [t.get_text() for t in hysteresis_loop(broken).axes[0].get_legend().get_texts()]
-    assert labels == ["up", "up, not settled", "down"]
-
-
-def test_figures_refuse_what_does_not_fit() -> None:
-    branch = along_drive(2.0)
-    other = dataclasses.replace(branch, label="scale of W")
-    sweep = rn.sweep_fixed_points(unit(0.5), [1.0], rn.DriveScale(), [0.0, 1.0])
-    with pytest.raises(InputError, match="no unit 1"):
-        bifurcation_diagram(branch, unit=1)
-    with pytest.raises(InputError, match="one number is needed"):
-        bifurcation_diagram([branch, other])
-    with pytest.raises(InputError, match="they vary nothing"):
-        bifurcation_diagram([])
-    with pytest.raises(InputError, match="the same is needed"):
-        hysteresis_loop(sweep, branch=other)
