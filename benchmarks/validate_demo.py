@@ -8,6 +8,7 @@ goes to benchmarks/results/validate_demo.md.
 """
 
 import argparse
+import json
 from datetime import date
 from pathlib import Path
 
@@ -27,6 +28,13 @@ def validation_split(root: Path, download: bool) -> ImageSet:
     return ImageSet("mnist-5k-validation", train, validation, whole.shape, whole.classes)
 
 
+def finished_summary(out: Path) -> dict | None:
+    """Return the summary of a run that is done, so that it is not run again."""
+    file = out / "summary.json"
+    summary = json.loads(file.read_text()) if file.exists() else {"status": "absent"}
+    return summary if summary["status"] == "done" else None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/validate_demo"))
@@ -41,7 +49,9 @@ def main() -> None:
                 data="mnist-5k-validation", learning_rate=rate, seed=seed, epochs=options.epochs
             )
             out = options.out / f"{rate}-{seed}"
-            summary = rn.train(config, out=out, overwrite=True, show_progress=True).summary
+            summary = finished_summary(out)
+            if summary is None:
+                summary = rn.train(config, out=out, overwrite=True, show_progress=True).summary
             rows.append({"rate": rate, "accuracy": summary["test_accuracy"],
                          "unsettled": summary["unsettled_share"]})  # fmt: skip
     lines = [
