@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
+from small_runs import small, weights
 
 import ratenet as rn
 from ratenet.errors import (
@@ -16,7 +17,6 @@ from ratenet.errors import (
     UnsupportedError,
 )
 from ratenet.training import loop
-from runs import small, weights
 
 
 def test_run_folder_holds_everything(few_digits, tmp_path):

@@ -6,6 +6,7 @@ import math
 import pandas as pd
 import pytest
 import torch
+from small_runs import small, weights
 
 import ratenet as rn
 from ratenet.errors import (
@@ -16,7 +17,6 @@ from ratenet.errors import (
 from ratenet.training import loop
 from ratenet.training.classifier import random_classifier
 from ratenet.training.presentation import Slow, Static
-from runs import small, weights
 
 
 def classifier(seed: int = 0):
