@@ -125,8 +125,8 @@ class Network:
         times = list(self.time_constants().values())
         if not times:
             raise InputError(
-                f"Model {self.model.name!r} has no parameter with the unit of time, which the "
-                "time step of a slow presentation follows from; use presentation 'static'."
+                f"Model {self.model.name!r} has no time constant: none of its parameters has the "
+                "unit of time; give times explicitly, or use its fixed points."
             )
         return times
 

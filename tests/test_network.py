@@ -128,7 +128,7 @@ def test_bad_parameters_are_refused(parameters: dict[str, Any], message: str) ->
 def test_a_model_without_time_constant_says_so() -> None:
     model = spec(equations="dr/dt = (-r + I_rec + I_ext)*k : 1", functions={},
                  parameters={"k": "5*Hz"})  # fmt: skip
-    with pytest.raises(InputError, match="has no time constant; give times explicitly"):
+    with pytest.raises(InputError, match="has no time constant: none of its parameters"):
         Network(model, W).longest_time_constant()
 
 

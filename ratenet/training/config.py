@@ -109,8 +109,13 @@ class TrainingConfig:
     def resolved(self, network: Network) -> "TrainingConfig":
         """Return the configuration with every default that depends on the network written out."""
         threads = self.threads or torch.get_num_threads()
-        if self.presentation == "static" and not network.time_constants():
-            return dataclasses.replace(self, threads=threads)
+        if not network.time_constants():
+            if self.presentation == "static":
+                return dataclasses.replace(self, threads=threads)
+            raise InputError(
+                f"presentation: model {network.model.name!r} has no parameter with the unit of "
+                "time, which the time step of a slow presentation follows from; use 'static'."
+            )
         tau = round(network.longest_time_constant(), 9)  # float32 holds 10 ms as 9.9999998 ms
         return dataclasses.replace(
             self,
