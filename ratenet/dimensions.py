@@ -68,7 +68,7 @@ class _Dimensions:
             case "clip":
                 finite = [bound for bound in bounds if infinite_bound(bound) is None]
                 return self._same(value, *finite, user="clip")
-            case "abs":
+            case "abs" | "relu":
                 return self.of(value)
             case "sqrt":
                 return self.of(value) ** 0.5

@@ -20,18 +20,30 @@ MAX_DEPTH = 50
 
 CONSTANTS = {"pi": math.pi, "e": math.e}
 
-# Brian2's names; what Python's math module folds a call of constants with.
+
+def _sigmoid(value: float) -> float:
+    small = math.exp(-abs(value))  # cannot overflow
+    return (1.0 if value >= 0 else small) / (1.0 + small)
+
+
+# Brian2's names, and what rate models need besides; each with what folds a call of constants.
 FUNCTIONS: dict[str, Callable[..., float]] = {
     "sin": math.sin, "cos": math.cos, "tan": math.tan,
     "sinh": math.sinh, "cosh": math.cosh, "tanh": math.tanh,
     "arcsin": math.asin, "arccos": math.acos, "arctan": math.atan,
     "exp": math.exp, "expm1": math.expm1,
+    "exprel": lambda value: math.expm1(value) / value if value else 1.0,
     "log": math.log, "log10": math.log10, "log1p": math.log1p,
     "sqrt": math.sqrt, "abs": abs,
     "sign": lambda value: float((value > 0) - (value < 0)),
     "clip": lambda value, low, high: min(max(value, low), high),
     "int": int,
+    "relu": lambda value: max(value, 0.0),
+    "sigmoid": _sigmoid,
+    "softplus": lambda value: max(value, 0.0) + math.log1p(math.exp(-abs(value))),
+    "erf": math.erf,
 }  # fmt: skip
+BEYOND_BRIAN2 = ("relu", "sigmoid", "softplus", "erf")
 _NUMBER_OF_ARGUMENTS = {name: 3 if name == "clip" else 1 for name in FUNCTIONS}
 
 BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
@@ -50,7 +62,10 @@ _GRAMMAR = (
 
 ALLOWED = {
     "an arithmetic expression": f"allowed are {_GRAMMAR}",
-    "a quantity": "write a number times a unit that Brian2 knows, such as 10*ms, 2*nA or 0.5",
+    "a quantity": (
+        "write a number times a unit that Brian2 knows, such as 10*ms, 2*nA or 0.5, or draw one a "
+        "unit by normal(mean, sd), uniform(low, high) or lognormal(mean, sd)"
+    ),
     "a unit": "write a base unit such as 1, volt, amp/metre**2 or 1/second",
 }
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from ratenet.errors import ModelError, UnknownNameError
 from ratenet.expressions import check_name, shorten
-from ratenet.reading import ParameterText
+from ratenet.parameters import as_text
 from ratenet.spec import ModelSpec
 
 _TEXTS = ("name", "title", "source", "equations", "output", "recurrent", "drive")
-_TABLES = ("functions", "parameters")
+_TABLES = ("functions", "parameters", "populations")
 MAX_FILE_BYTES = 1_000_000
 
 
@@ -110,17 +110,21 @@ def parse_model(table: Mapping[str, Any]) -> ModelSpec:
             raise ModelError(f'the key {key!r} is missing; add {key} = "...".')
         if not isinstance(table[key], str) or not table[key].strip():
             raise ModelError(f"{key}: a text is needed, got {_show(table[key])}.")
-    functions, parameters = (_subtable(table, key) for key in _TABLES)
-    for key, names in (("functions", functions), ("parameters", parameters)):
+    tables = {key: _subtable(table, key) for key in _TABLES}
+    for key, names in tables.items():
         for name in names:
             check_name(name, key)
+    functions, parameters, populations = tables.values()
     for name, body in functions.items():
         if not isinstance(body, str):
             raise ModelError(f"functions, {name}: a text is needed, got {_show(body)}.")
     return ModelSpec(
         **{key: table[key] for key in _TEXTS},
         functions=tuple(functions.items()),
-        parameters=tuple((name, _parameter(name, value)) for name, value in parameters.items()),
+        parameters=tuple(
+            (name, as_text(value, f"parameters, {name}")) for name, value in parameters.items()
+        ),
+        populations=tuple(populations.items()),
     )
 
 
@@ -136,14 +140,3 @@ def _show(value: Any) -> str:
         return shorten(repr(value))
     except ValueError:  # Python does not print integers of thousands of digits
         return "a huge number"
-
-
-def _parameter(name: str, value: Any) -> ParameterText:
-    entries = value if isinstance(value, list) else [value]
-    for entry in entries:
-        if isinstance(entry, bool) or not isinstance(entry, str | int | float):
-            raise ModelError(
-                f'parameters, {name}: write a number, a quantity such as "10*ms", or a list of '
-                f"them, got {_show(entry)}."
-            )
-    return tuple(value) if isinstance(value, list) else value

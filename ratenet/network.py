@@ -8,20 +8,21 @@ States are tensors of shape (k, B, N): state variable, stimulus, unit. With y = 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from brian2.units.fundamentalunits import (
-    Quantity,
-    get_dimensions,
-    get_unit_for_display,
-    is_dimensionless,
-)
+from brian2.units.fundamentalunits import Quantity
 from torch import Tensor
 
-from ratenet.connectivity import AbstractConnectivity, Dense
+from ratenet.arrays import as_tensor, expand_to, join_populations
+from ratenet.connectivity import as_connectivity
 from ratenet.errors import InputError
 from ratenet.model_files import load_model
-from ratenet.reading import check_time_constant
+from ratenet.parameters import check_time_constant, read_parameter
+from ratenet.populations import (
+    blocks_to_matrix,
+    check_complete,
+    given_sizes,
+    place_populations,
+)
 from ratenet.spec import ModelSpec
 from ratenet.translate import translate
 
@@ -41,11 +42,17 @@ class Network:
     ----------
     model : ModelSpec or str
         The dynamics; a text is looked up with `load_model`.
-    W : array_like of shape (N, N), or AbstractConnectivity
+    W : array_like of shape (N, N), AbstractConnectivity, or mapping
         Recurrent weights ``W[post, pre]``. A torch tensor of the right dtype is used as it is,
-        not copied, so a change of it changes the network.
+        not copied, so a change of it changes the network. A mapping gives blocks by population,
+        post -> pre -> one number or (N_post, N_pre); missing blocks are zero.
     parameters : mapping of str to value, optional
-        Overrides of the model's defaults: numbers (SI), Brian2 quantities, or arrays (N,).
+        Overrides of the model's defaults: numbers (SI), Brian2 quantities, texts such as
+        ``"normal(10*ms, 2*ms)"``, arrays (N,), or mappings from populations to these.
+    populations : mapping of str to int, optional
+        Sizes of the model's populations, where they are not those of the model file.
+    seed : int
+        Of the values that are drawn from distributions.
     dtype : torch.dtype, optional
         Default: that of W where W is a floating tensor, else float64.
     device : str or torch.device, optional
@@ -57,6 +64,8 @@ class Network:
     connectivity : AbstractConnectivity
     parameters : dict of str to Tensor
         SI values, shape () or (N,).
+    populations : dict of str to slice
+        Where each population's units are; empty where the model has none.
 
     Raises
     ------
@@ -75,23 +84,43 @@ class Network:
         model: ModelSpec | str,
         W: Any,
         parameters: Mapping[str, Any] | None = None,
+        *,
+        populations: Mapping[str, int] | None = None,
+        seed: int = 0,
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
     ) -> None:
         self.model = load_model(model) if isinstance(model, str) else model
-        self.connectivity = _connectivity(self.model, W, dtype, device)
+        sizes = self.model.populations
+        if populations is not None:
+            sizes = given_sizes(populations, sizes)
+        if isinstance(W, Mapping):
+            W = blocks_to_matrix(W, sizes, self.model.weight_dimensions)
+        self.connectivity = as_connectivity(W, self.model.weight_dimensions, dtype, device)
+        self.populations = place_populations(sizes, self.units)
         self._functions = translate(self.model)
-        self.parameters = {
-            name: self._parameter(name, default)
-            for name, default in self.model.parameter_defaults.items()
-        }
-        for name, value in (parameters or {}).items():
-            if name not in self.parameters:
+        given = dict(parameters or {})
+        for name in given:
+            if name not in self.model.defaults:
                 raise InputError(
                     f"parameters: model {self.model.name!r} has no parameter {name!r}; "
-                    f"it has {', '.join(self.parameters) or 'none'}."
+                    f"it has {', '.join(self.model.defaults) or 'none'}."
                 )
-            self.parameters[name] = self._parameter(name, value)
+        self._seed = seed
+        self.parameters = {
+            name: self._parameter(name, given[name]) if name in given else self._drawn(name)
+            for name in self.model.defaults
+        }
+
+    def changed(self, *, W: Any = None, parameters: Mapping[str, Any] | None = None) -> "Network":
+        """Return a network with other weights or some other parameters, and all else alike."""
+        return Network(
+            self.model,
+            self.connectivity if W is None else W,
+            {**self.parameters, **(parameters or {})},
+            populations={name: p.stop - p.start for name, p in self.populations.items()},
+            seed=self._seed,
+        )
 
     @property
     def units(self) -> int:
@@ -147,6 +176,17 @@ class Network:
         rows = self._functions.right_hand_sides(self._values(state, drive, t))
         return self._stacked(rows, state[0])
 
+    def noise_strengths(self, state: Tensor, drive: Tensor, t: float = 0.0) -> Tensor:
+        """Return what the white noises are multiplied by, shape (k, J, B, N), J = len(noises).
+
+        ds = F dt + sum_j strength_j dW_j in the sense of Ito; units of the state over sqrt(s).
+        """
+        shape = (len(self.model.states), len(self.model.noises))
+        if not self.model.noises:
+            return state.new_zeros(shape[0], 0, *state.shape[1:])
+        rows = self._functions.noise_strengths(self._values(state, drive, t))
+        return self._stacked(rows, state[0]).unflatten(0, shape)
+
     def own_rates(self, state: Tensor, drive: Tensor, t: float = 0.0) -> Tensor:
         """Return M of F_k = M s_k + B, shape (k, B, N), in 1/s (see ModelSpec.own_rates)."""
         rows = self._functions.own_rates(self._values(state, drive, t))
@@ -186,13 +226,18 @@ class Network:
 
         Parameters
         ----------
-        drive : array_like or Quantity, shape (N,) or (B, N)
+        drive : array_like or Quantity, shape (N,) or (B, N), or mapping
+            A mapping gives each population's drive: a number, (N_p,) or (B, N_p).
 
         Raises
         ------
         InputError
             If its shape or unit does not fit, or it holds NaN.
         """
+        if isinstance(drive, Mapping):
+            check_complete(drive, self.populations, "drive")
+            parts = {p: self._tensor(v, self.model.drive, f"drive, {p}") for p, v in drive.items()}
+            drive = join_populations(parts, self.populations, "drive")
         tensor = self._tensor(drive, self.model.drive, "drive")
         if tensor.ndim == 1:
             tensor = tensor[None]
@@ -244,50 +289,62 @@ class Network:
         return self._state_row(tensor, names[0], shape, finite)[None].clone()
 
     def _state_row(self, value: Any, name: str, shape: tuple[int, int], finite: bool) -> Tensor:
-        tensor = self._tensor(value, name, f"state, {name}", finite)
-        try:
-            return tensor.expand(shape)
-        except RuntimeError:
-            raise InputError(
-                f"state, {name}: shape {tuple(tensor.shape)} does not fit; needed is a number, "
-                f"(N,) or (B, N) with B = {shape[0]} and N = {shape[1]}."
-            ) from None
+        where = f"state, {name}"
+        return expand_to(self._tensor(value, name, where, finite), torch.Size(shape), where)
 
-    def _parameter(self, name: str, value: Any) -> Tensor:
+    def _parameter(self, name: str, given: Any) -> Tensor:
+        """Return the values of a parameter that is given at the door."""
         where = f"parameters, {name}"
-        tensor = self._tensor(value, name, where)
+        if isinstance(given, Mapping):
+            return self._parameter_by_population(name, given)
+        if isinstance(given, str):
+            return self._drawn(name, given)
+        tensor = self._tensor(given, name, where)
         if tuple(tensor.shape) not in ((), (self.units,)):
             raise InputError(
                 f"{where}: shape {tuple(tensor.shape)} does not fit; needed is one value, or one "
                 f"for each of the N = {self.units} units."
             )
-        quantity = Quantity(tensor.cpu().numpy(), dim=self.model.dimensions(name))
+        quantity = Quantity(tensor.detach().cpu().numpy(), dim=self.model.dimensions(name))
         try:
             check_time_constant(quantity, where)
         except ValueError as error:
             raise InputError(str(error)) from None
         return tensor
 
+    def _drawn(self, name: str, text: str | None = None) -> Tensor:
+        """Return the values of a default, or of a text in the language of model files."""
+        try:
+            parameter = self.model.defaults[name]
+            if text is not None:
+                parameter = read_parameter(name, text, tuple(self.populations))
+            values = parameter.values(self.populations, self.units, self._seed)
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        return self._tensor(Quantity(values, dim=parameter.dimensions), name, f"parameters, {name}")
+
+    def _parameter_by_population(self, name: str, given: Mapping[str, Any]) -> Tensor:
+        unknown = [population for population in given if population not in self.populations]
+        if unknown:
+            raise InputError(
+                f"parameters, {name}: there is no population {unknown[0]!r}; there are "
+                f"{', '.join(self.populations) or 'none in this model'}."
+            )
+        values = self._drawn(name).expand(self.units).clone()
+        for population, value in given.items():
+            place = self.populations[population]
+            where = f"parameters, {name}, {population}"
+            is_text = isinstance(value, str)
+            part = self._drawn(name, value) if is_text else self._tensor(value, name, where)
+            if is_text and part.ndim:  # drawn for all units
+                part = part[place]
+            values[place] = expand_to(part, values[place].shape, where)
+        return self._parameter(name, values)
+
     def _tensor(self, value: Any, name: str, where: str, finite: bool = True) -> Tensor:
-        """Return a value given at the door as a tensor, its unit checked."""
-        if isinstance(value, Quantity) and not is_dimensionless(value):
-            needed = self.model.dimensions(name)
-            if get_dimensions(value) != needed:
-                raise InputError(
-                    f"{where}: the unit of {value!s} does not fit; needed is "
-                    f"{get_unit_for_display(needed)}."
-                )
-        if not isinstance(value, Tensor):
-            try:
-                value = torch.as_tensor(np.array(value, dtype=np.float64))
-            except (TypeError, ValueError):
-                raise InputError(f"{where}: {value!r} is no array of numbers.") from None
-        if value.is_complex():
-            raise InputError(f"{where}: real numbers are needed, got {value.dtype}.")
-        tensor: Tensor = value.to(dtype=self.dtype, device=self.device)
-        if finite and not torch.isfinite(tensor).all():
-            raise InputError(f"{where}: NaN or infinite entries; all values must be finite.")
-        return tensor
+        """Return a value given at the door for `name` as a tensor, its unit checked."""
+        dimensions = self.model.dimensions(name)
+        return as_tensor(value, dimensions, where, self.dtype, self.device, finite=finite)
 
     def _values(self, state: Tensor, drive: Tensor, t: float) -> dict[str, Any]:
         named = self._named(state)
@@ -335,36 +392,3 @@ def solve_units(F_s: Tensor, right: Tensor) -> Tensor:
     solution = torch.linalg.lu_solve(LU, pivots, columns / size)[..., 0]
     singular = ~(smallest > k * torch.finfo(F_s.dtype).eps)
     return torch.where(singular[..., None], torch.nan, solution).permute(2, 0, 1)
-
-
-def _connectivity(
-    model: ModelSpec, W: Any, dtype: torch.dtype | None, device: str | torch.device | None
-) -> AbstractConnectivity:
-    if isinstance(W, AbstractConnectivity):
-        if dtype not in (None, W.dtype) or device not in (
-            None,
-            W.device,
-            str(W.device),
-            W.device.type,
-        ):
-            raise InputError(
-                f"W: the connectivity is {W.dtype} on {W.device}; make it with the dtype and "
-                "device that the network is to have."
-            )
-        return W
-    if isinstance(W, Quantity) and get_dimensions(W) != model.weight_dimensions:
-        raise InputError(
-            f"W: the unit does not fit; needed is {get_unit_for_display(model.weight_dimensions)} "
-            "(recurrent input over output)."
-        )
-    if not isinstance(W, Tensor):
-        try:
-            W = torch.as_tensor(np.array(W, dtype=np.float64))
-        except (TypeError, ValueError):
-            raise InputError("W is no matrix of numbers; give (N, N) with W[post, pre].") from None
-    if W.is_complex():
-        raise InputError(f"W must hold real numbers, got {W.dtype}.")
-    target = dtype or (W.dtype if W.is_floating_point() else torch.float64)
-    if not target.is_floating_point:
-        raise InputError(f"dtype: {target} is no floating type; use torch.float64 or float32.")
-    return Dense(W.to(dtype=target, device=device or W.device))

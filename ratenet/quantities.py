@@ -32,7 +32,11 @@ def parse_quantity(text: str, where: str) -> Quantity:
     ModelError
         If the text is anything else, or its units do not fit together.
     """
-    node = parse_limited(text, where, "a quantity")
+    return quantity_of(parse_limited(text, where, "a quantity"), where, text)
+
+
+def quantity_of(node: ast.expr, where: str, text: str) -> Quantity:
+    """Return the Brian2 quantity of a syntax tree that is part of `text` (see parse_quantity)."""
     try:
         with np.errstate(all="ignore"):
             quantity = Quantity(_quantity(node, where))

@@ -4,14 +4,13 @@ The order is: whitelist, names, Brian2's parser, units. A ModelError names the k
 """
 
 import ast
-import math
 import re
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Protocol
+from typing import Any, Protocol
 
-import numpy as np
 from brian2.equations.equations import (
     DIFFERENTIAL_EQUATION,
     EQUATIONS,
@@ -21,24 +20,20 @@ from brian2.equations.equations import (
     Equations,
 )
 from brian2.units.allunits import second
-from brian2.units.fundamentalunits import (
-    DIMENSIONLESS,
-    Dimension,
-    Quantity,
-    get_dimensions,
-    get_unit_for_display,
-)
+from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit_for_display
 from pyparsing import ParseException
 
 from ratenet import expressions, quantities, substitution
 from ratenet.dimensions import expression_dimensions
 from ratenet.errors import ModelError
+from ratenet.parameters import Parameter, ParameterText, read_parameter
+from ratenet.populations import Sizes, check_populations
 
 MAX_EQUATION_CHARACTERS = 20_000
 MAX_STATES = 20
 TIME = "t"
 
-ParameterText = str | float | tuple[str | float, ...]
+NOISE_DIMENSIONS = second.dim**-0.5
 
 
 class ModelTexts(Protocol):
@@ -56,6 +51,8 @@ class ModelTexts(Protocol):
     def functions(self) -> tuple[tuple[str, str], ...]: ...  # noqa: D102
     @property
     def parameters(self) -> tuple[tuple[str, ParameterText], ...]: ...  # noqa: D102
+    @property
+    def populations(self) -> Sizes: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,8 @@ class Parts:
     output: ast.expr
     output_dimensions: Dimension
     dimensions: dict[str, Dimension]
-    defaults: dict[str, Quantity]
+    parameters: dict[str, Parameter]
+    noises: tuple[str, ...]
 
 
 def read_model(spec: ModelTexts) -> Parts:
@@ -79,10 +77,19 @@ class _Reader:
 
     def __init__(self, spec: ModelTexts) -> None:
         self.spec = spec
-        for key, entries in (("functions", spec.functions), ("parameters", spec.parameters)):
+        tables: dict[str, tuple[tuple[str, Any], ...]] = {
+            "functions": spec.functions,
+            "parameters": spec.parameters,
+            "populations": spec.populations,
+        }
+        for key, entries in tables.items():
             for name, _ in entries:
                 expressions.check_name(name, key)
-        self.defaults = {name: _default(name, value) for name, value in spec.parameters}
+        check_populations(spec.populations)
+        populations = tuple(name for name, _ in spec.populations)
+        self.parameters = {
+            name: read_parameter(name, value, populations) for name, value in spec.parameters
+        }
 
     def read(self) -> Parts:
         parsed = _parse_equations(self.spec.equations)
@@ -91,6 +98,7 @@ class _Reader:
         equations = _brian2_equations(self.spec.equations)
         self.states = [n for n, (kind, _, _) in parsed.items() if kind == DIFFERENTIAL_EQUATION]
         self.subexpressions = [n for n in equations if parsed[n][0] == SUBEXPRESSION]
+        self.noises = _noises(self.trees.values())
         self._check_roles(set(parsed))
         self.functions = self._read_functions()
         self.dimensions = self._read_dimensions(equations)
@@ -102,7 +110,8 @@ class _Reader:
             output=output,
             output_dimensions=expression_dimensions(output, "output", self.dimensions),
             dimensions=self.dimensions,
-            defaults=self.defaults,
+            parameters=self.parameters,
+            noises=self.noises,
         )
 
     def _check_roles(self, defined: set[str]) -> None:
@@ -118,7 +127,7 @@ class _Reader:
         for role in ("recurrent", "drive"):
             name = getattr(self.spec, role)
             _check_identifier(name, role)
-            if name in self.trees or name in self.defaults:
+            if name in self.trees or name in self.parameters:
                 raise ModelError(
                     f"{role}: {name!r} is defined by the model itself; name the input that "
                     "ratenet provides, and leave it undefined in equations and parameters."
@@ -128,19 +137,19 @@ class _Reader:
                 f"drive: {self.spec.drive!r} is the recurrent input already; use two names "
                 "and add them in the equations."
             )
-        for name in defined & set(self.defaults) & set(self.trees):
+        for name in defined & set(self.parameters) & set(self.trees):
             raise ModelError(f"parameters: {name!r} is defined in the equations as well.")
 
     def _read_functions(self) -> dict[str, ast.expr]:
         bodies: dict[str, ast.expr] = {}
-        taken = {*self.trees, *self.defaults, self.spec.recurrent, self.spec.drive}
+        taken = {*self.trees, *self.parameters, self.spec.recurrent, self.spec.drive}
         for name, text in self.spec.functions:
             where = f"functions, {name}"
             _check_identifier(name, where)
             if name in taken:
                 raise ModelError(f"{where}: the name is used for a variable or parameter as well.")
             body = expressions.parse_expression(text, where)
-            allowed = {"u", *self.defaults}
+            allowed = {"u", *self.parameters}
             _check_names(body, where, allowed, hint="a function sees u and parameters only")
             expressions.check_functions_known(body, where, bodies)
             bodies[name] = substitution.write_out(body, where, functions=bodies, names={})
@@ -152,21 +161,20 @@ class _Reader:
             dimensions.setdefault(role, DIMENSIONLESS)
         for name, equation in equations.items():
             needs_default = name not in {*self.trees, self.spec.recurrent, self.spec.drive}
-            if needs_default and name not in self.defaults:
+            if needs_default and name not in self.parameters:
                 raise ModelError(
                     f"equations, {name}: it is declared and nowhere given a value; "
                     "add a default under [parameters]."
                 )
-            if name in self.defaults and get_dimensions(self.defaults[name]) != equation.dim:
+            if name in self.parameters and self.parameters[name].dimensions != equation.dim:
                 raise ModelError(
-                    f"parameters, {name}: the default {self.defaults[name]} has another unit than "
-                    f"the equations declare ({get_unit_for_display(equation.dim)})."
+                    f"parameters, {name}: the default {self.parameters[name]} has another unit "
+                    f"than the equations declare ({get_unit_for_display(equation.dim)})."
                 )
-        for name, default in self.defaults.items():
+        for name, parameter in self.parameters.items():
             _check_identifier(name, f"parameters, {name}")
-            dimensions[name] = get_dimensions(default)
-            check_time_constant(default, f"parameters, {name}")
-        return {**dimensions, TIME: second.dim}
+            dimensions[name] = parameter.dimensions
+        return {**dimensions, TIME: second.dim, **dict.fromkeys(self.noises, NOISE_DIMENSIONS)}
 
     def _write_out_equations(self, equations: Equations) -> dict[str, ast.expr]:
         """Write out subexpressions in the order that Brian2 sorted them into, then the rest."""
@@ -209,7 +217,7 @@ class _Reader:
         names = {name: written_out[name] for name in self.subexpressions}
         output = substitution.write_out(tree, "output", functions=self.functions, names=names)
         used = expressions.names_in(output)
-        if not used & set(self.states) or used - {*self.states, *self.defaults}:
+        if not used & set(self.states) or used - {*self.states, *self.parameters}:
             raise ModelError(
                 f"output: {self.spec.output!r} must be an expression of state variables "
                 f"({', '.join(self.states)}) and parameters only."
@@ -222,40 +230,16 @@ def _sorted_subexpressions(equations: Equations) -> list[str]:
     return sorted(ordered, key=lambda name: equations[name].update_order)
 
 
-def _default(name: str, value: ParameterText) -> Quantity:
-    where = f"parameters, {name}"
-    if isinstance(value, tuple):
-        if not value:
-            raise ModelError(f"{where}: the list is empty; give one value, or one a unit.")
-        values = [_default(name, entry) for entry in value]
-        dimensions = {get_dimensions(entry) for entry in values}
-        if len(dimensions) > 1:
-            raise ModelError(f"{where}: the values have different units.")
-        return Quantity(np.array([float(entry) for entry in values]), dim=dimensions.pop())
-    if isinstance(value, str):
-        quantity = quantities.parse_quantity(value, where)
-    else:
-        quantity = Quantity(_as_float(value))
-    if not np.isfinite(float(quantity)):
-        raise ModelError(f"{where}: the value is not a finite float; a parameter must be.")
-    return quantity
-
-
-def _as_float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # an integer above 1.8e308
-        return math.inf
-
-
-def check_time_constant(value: Quantity, where: str) -> None:
-    """Refuse a parameter in seconds that is not above zero: time constants divide."""
-    if get_dimensions(value) == second.dim and not np.all(np.asarray(value) > 0):
-        raise ModelError(f"{where}: a time constant must be above 0, got {value!s}.")
+def _noises(trees: Iterable[ast.expr]) -> tuple[str, ...]:
+    """Return the white noises (xi, xi_1, ...) that equations name, sorted."""
+    names = set().union(*(expressions.names_in(tree) for tree in trees))
+    return tuple(sorted(name for name in names if re.fullmatch(r"xi(_\w+)?", name)))
 
 
 def _check_identifier(name: str, where: str) -> None:
     expressions.check_name(name, where)
+    if name in expressions.BEYOND_BRIAN2:
+        raise ModelError(f"{where}: {name!r} is a function of ratenet; choose another name.")
     try:
         Equations.check_identifier(name)
     except (SyntaxError, ValueError) as error:
@@ -294,8 +278,7 @@ def _parse_equations(text: str) -> Parsed:
         where = f"equations, {'d' + name + '/dt' if kind == DIFFERENTIAL_EQUATION else name}"
         if name in result:
             raise ModelError(f"{where}: {name!r} is defined twice.")
-        if parts.get("flags"):
-            raise ModelError(f"{where}: flags are not used by rate models; remove the parentheses.")
+        _check_flags(list(parts.get("flags", [])), kind, where)
         _check_identifier(name, where)
         quantities.check_unit_text(parts["unit"], where)
         tree = None
@@ -304,6 +287,16 @@ def _parse_equations(text: str) -> Parsed:
             tree = expressions.parse_expression(expression, where)
         result[name] = (kind, tree, parts["unit"])
     return result
+
+
+def _check_flags(flags: list[str], kind: str, where: str) -> None:
+    """Refuse flags, but those that say of a parameter what all of ratenet's parameters are."""
+    if not flags or (kind == PARAMETER and set(flags) <= {"constant", "shared"}):
+        return
+    raise ModelError(
+        f"{where}: the flags ({', '.join(flags)}) are not used by rate models; remove the "
+        "parentheses (a declared parameter may be (constant) or (shared))."
+    )
 
 
 def _brian2_equations(text: str) -> Equations:

@@ -10,25 +10,25 @@ The spec knows no backend. Brian2's parser and unit system check it, SymPy diffe
 Brian2.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import sympy
-from brian2.units.fundamentalunits import (
-    DIMENSIONLESS,
-    Dimension,
-    Quantity,
-    get_unit,
-)
+from brian2.equations.equations import DIFFERENTIAL_EQUATION, Equations
+from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit
 
 from ratenet import expressions
 from ratenet.errors import ModelError, UnsupportedError
-from ratenet.reading import TIME, ParameterText, Parts, read_model
+from ratenet.parameters import ByPopulation, Parameter, ParameterText, as_text, show
+from ratenet.populations import Sizes
+from ratenet.reading import TIME, Parts, read_model
 from ratenet.symbolic import has_step, is_finite, left_derivative, symbol, to_sympy
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """A rate model: equations, roles, functions and default parameters.
 
@@ -36,18 +36,22 @@ class ModelSpec:
     ----------
     name, title, source : str
         Short name, one line of description, and where the model comes from.
-    equations : str
+    equations : str or brian2.Equations
         Brian2 equations: one ``dx/dt = ... : unit`` for each state variable, subexpressions
-        ``x = ... : unit``, and declarations ``x : unit`` of roles or parameters.
+        ``x = ... : unit``, and declarations ``x : unit`` of roles or parameters. ``xi``, ``xi_1``
+        ... are white noises, which must enter linearly.
     output : str
         What the recurrent weights transmit: a state variable, or an expression of state
         variables and parameters.
     recurrent, drive : str
         The names that stand for W y and for the external input x.
-    functions : tuple of (name, body)
+    functions : mapping, or tuple of (name, body)
         Functions of one argument ``u``; a body may use parameters and earlier functions.
-    parameters : tuple of (name, value)
-        Defaults: a number, a quantity such as ``"10*ms"``, or a tuple of them, one a unit.
+    parameters : mapping, or tuple of (name, value)
+        Defaults: a number, a quantity (``"10*ms"`` or ``10*ms``), a list of them, one a unit, a
+        distribution such as ``"normal(10*ms, 2*ms)"``, or a mapping from populations to these.
+    populations : mapping, or tuple of (name, size)
+        Groups of units that follow one another: sizes, or fractions that sum to 1.
 
     Raises
     ------
@@ -61,26 +65,46 @@ class ModelSpec:
     ('r',)
     """
 
-    name: str
-    title: str
-    source: str
+    name: str = "model"
+    title: str = "A user's model"
+    source: str = "unpublished"
     equations: str
     output: str
     recurrent: str
     drive: str
     functions: tuple[tuple[str, str], ...] = ()
     parameters: tuple[tuple[str, ParameterText], ...] = ()
+    populations: Sizes = ()
     _parts: Parts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.equations, Equations):
+            object.__setattr__(self, "equations", _equations_text(self.equations))
+        for key in ("functions", "parameters", "populations"):
+            object.__setattr__(self, key, tuple(dict(getattr(self, key)).items()))
+        parameters = tuple((n, as_text(v, f"parameters, {n}")) for n, v in self.parameters)
+        object.__setattr__(self, "parameters", parameters)
         object.__setattr__(self, "_parts", read_model(self))
         self._check_finite()
+        self._check_noise_linear()
+
+    def _check_noise_linear(self) -> None:
+        for index, state in enumerate(self.states):
+            strengths = self.noise_strengths[index]
+            noises = [symbol(noise) for noise in self.noises]
+            steps = any(has_step(self._with_noise[index], noise) for noise in self.noises)
+            if steps or any(strength.has(*noises) for strength in strengths if noises):
+                raise ModelError(
+                    f"equations, d{state}/dt: the noise does not enter linearly; write "
+                    "... + strength*xi with a strength that is free of xi."
+                )
 
     def _check_finite(self) -> None:
         """Refuse constants such as u/0 here, where the equation is known, not at the first use."""
         checked = {"output": (self.output_expression, *self.output_derivatives)}
         for index, state in enumerate(self.states):
             slopes = (*self.state_derivatives[index], self.input_derivatives[index])
+            slopes = (*slopes, *self.noise_strengths[index])
             checked[f"equations, d{state}/dt"] = (self.right_hand_sides[index], *slopes)
         for where, found in checked.items():
             if not all(is_finite(expression) for expression in found):
@@ -92,7 +116,8 @@ class ModelSpec:
     def __str__(self) -> str:
         lines = [line.strip() for line in self.equations.strip().splitlines() if line.strip()]
         lines += [f"{name}(u) = {body}" for name, body in self.functions]
-        lines += [f"{name} = {_show_parameter(value)}" for name, value in self.parameters]
+        lines += [f"{name} = {show(value)}" for name, value in self.parameters]
+        lines += [f"population {name}: {size}" for name, size in self.populations]
         lines.append(f"output {self.output}, recurrent input {self.recurrent}, drive {self.drive}")
         return "\n".join([f"{self.name}: {self.title} ({self.source})", *lines])
 
@@ -102,9 +127,14 @@ class ModelSpec:
         return tuple(self._parts.right_hand_sides)
 
     @property
-    def parameter_defaults(self) -> dict[str, Quantity]:
-        """Default parameter values as Brian2 quantities, scalars or one value a unit."""
-        return dict(self._parts.defaults)
+    def defaults(self) -> Mapping[str, Parameter]:
+        """Default parameters by name; `Parameter.values` gives the numbers for some units."""
+        return MappingProxyType(self._parts.parameters)
+
+    @property
+    def noises(self) -> tuple[str, ...]:
+        """Names of the white noises xi, xi_1, ... in the equations, sorted."""
+        return self._parts.noises
 
     @property
     def weight_dimensions(self) -> Dimension:
@@ -136,9 +166,22 @@ class ModelSpec:
         return expressions.to_text(self._parts.output)
 
     @cached_property
-    def right_hand_sides(self) -> tuple[sympy.Expr, ...]:
-        """F, one SymPy expression for each state variable."""
+    def _with_noise(self) -> tuple[sympy.Expr, ...]:
         return tuple(to_sympy(node) for node in self._parts.right_hand_sides.values())
+
+    @cached_property
+    def right_hand_sides(self) -> tuple[sympy.Expr, ...]:
+        """F, one SymPy expression for each state variable; noise left out."""
+        silent = dict.fromkeys(map(symbol, self.noises), sympy.S.Zero)
+        return tuple(expression.xreplace(silent) for expression in self._with_noise)
+
+    @cached_property
+    def noise_strengths(self) -> tuple[tuple[sympy.Expr, ...], ...]:
+        """dF_i / d xi_j: what each white noise is multiplied by, k x J."""
+        return tuple(
+            tuple(left_derivative(expression, noise) for noise in self.noises)
+            for expression in self._with_noise
+        )
 
     @cached_property
     def output_expression(self) -> sympy.Expr:
@@ -189,10 +232,8 @@ class ModelSpec:
         texts = ("name", "title", "source", "equations", "output", "recurrent", "drive")
         table: dict[str, Any] = {key: getattr(self, key) for key in texts}
         table["functions"] = dict(self.functions)
-        table["parameters"] = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in self.parameters
-        }
+        table["parameters"] = {name: _for_table(value) for name, value in self.parameters}
+        table["populations"] = dict(self.populations)
         return table
 
 
@@ -201,5 +242,18 @@ def unit_text(dimensions: Dimension) -> str:
     return "1" if dimensions is DIMENSIONLESS else repr(get_unit(dimensions))
 
 
-def _show_parameter(value: ParameterText) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+def _equations_text(equations: Equations) -> str:
+    """Return Brian2's equations as text with base units (str() of them writes s for second)."""
+    lines = []
+    for name, equation in equations.items():
+        left = f"d{name}/dt" if equation.type == DIFFERENTIAL_EQUATION else name
+        right = "" if equation.expr is None else f" = {equation.expr}"
+        flags = f" ({', '.join(equation.flags)})" if equation.flags else ""
+        lines.append(f"{left}{right} : {unit_text(equation.dim)}{flags}")
+    return "\n".join(lines)
+
+
+def _for_table(value: ParameterText) -> Any:
+    if isinstance(value, ByPopulation):
+        return {population: _for_table(entry) for population, entry in value.values}
+    return list(value) if isinstance(value, tuple) else value

@@ -7,6 +7,7 @@ relu has 0 at 0, clip 1 at its upper bound, abs -1 at 0.
 """
 
 import ast
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -97,6 +98,17 @@ power: Any = _define(
     lambda a, b: power(a, b) * FUNCTIONS["log"](a),
 )  # fmt: skip
 
+
+def _exprel_slope(u: float) -> float:
+    """Return the derivative of (exp(u) - 1) / u; near 0, where that cancels, by its series."""
+    if abs(u) > 0.5:
+        return (math.exp(u) * (u - 1) + 1) / u**2
+    return sum((n + 1) / math.factorial(n + 2) * u**n for n in range(EXPREL_TERMS))
+
+
+EXPREL_TERMS = 14  # of the series: for |u| <= 0.5 the rest is below 1e-17
+exprel_slope = _define("exprel_slope", _exprel_slope, lambda u: sympy.nan)  # only ever a slope
+
 _SLOPES: dict[str, Callable[..., Any]] = {
     "sin": lambda u: FUNCTIONS["cos"](u),
     "cos": lambda u: -FUNCTIONS["sin"](u),
@@ -116,6 +128,11 @@ _SLOPES: dict[str, Callable[..., Any]] = {
     "abs": lambda u: 2 * above(u, 0) - 1,
     "sign": _flat,
     "int": _flat,
+    "relu": lambda u: above(u, 0),
+    "sigmoid": lambda u: FUNCTIONS["sigmoid"](u) * FUNCTIONS["sigmoid"](-u),
+    "softplus": lambda u: FUNCTIONS["sigmoid"](u),
+    "erf": lambda u: 2 / sympy.sqrt(sympy.pi).evalf(17) * FUNCTIONS["exp"](-(u**2)),
+    "exprel": lambda u: exprel_slope(u),
 }
 # By their names in a model: all of `expressions.FUNCTIONS` but clip, which is two of the above.
 FUNCTIONS: dict[str, Any] = {name: _function(name, slope) for name, slope in _SLOPES.items()}

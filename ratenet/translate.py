@@ -5,6 +5,7 @@ and executed. Subexpressions that occur several times are computed once a call.
 """
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,8 @@ class TorchModel:
         F, one entry for each of the k state variables, in units of the state a second.
     output : TorchExpressions
         The transmitted variable y = rho(s), one entry.
+    noise_strengths : TorchExpressions
+        dF_i / d xi_j, k x J entries, row by row.
     own_rates : TorchExpressions
         M of F_k = M s_k + B, in 1/s; raises UnsupportedError where there is none.
     blocks : TorchExpressions
@@ -95,6 +98,11 @@ class TorchModel:
     def output(self) -> TorchExpressions:
         """The transmitted variable, compiled when it is first used."""
         return TorchExpressions([self.spec.output_expression])
+
+    @functools.cached_property
+    def noise_strengths(self) -> TorchExpressions:
+        """What the white noises are multiplied by, compiled when it is first used."""
+        return TorchExpressions([entry for row in self.spec.noise_strengths for entry in row])
 
     @functools.cached_property
     def own_rates(self) -> TorchExpressions:
@@ -136,6 +144,26 @@ def _sign(argument: Tensor) -> Tensor:
     return torch.where(argument.isnan(), argument, argument.sign())
 
 
+def _exprel(argument: Tensor) -> Tensor:
+    divisor = torch.where(argument == 0, 1.0, argument)  # first: no gradient through 0 / 0
+    return torch.where(argument == 0, 1.0, torch.expm1(argument) / divisor)
+
+
+def _exprel_slope(argument: Tensor) -> Tensor:
+    """Return the derivative of exprel; near 0, where its closed form cancels, by the series."""
+    small, series = argument.clamp(-0.5, 0.5), torch.zeros_like(argument)
+    for n in reversed(range(symbolic.EXPREL_TERMS)):  # Horner's scheme
+        series = series * small + (n + 1) / math.factorial(n + 2)
+    large = torch.where(argument.abs() > 0.5, argument, 1.0)
+    closed = (large.exp() * (large - 1) + 1) / large**2
+    return torch.where(argument.abs() > 0.5, closed, series)
+
+
+def _softplus(argument: Tensor) -> Tensor:
+    # torch's own becomes linear above 20, which is wrong by 2e-9 there.
+    return argument.clamp(min=0) + (-argument.abs()).exp().log1p()
+
+
 _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sin": torch.sin, "cos": torch.cos, "tan": torch.tan,
     "sinh": torch.sinh, "cosh": torch.cosh, "tanh": _tanh,
@@ -143,6 +171,8 @@ _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "exp": torch.exp, "expm1": torch.expm1,
     "log": torch.log, "log10": torch.log10, "log1p": torch.log1p,
     "sqrt": torch.sqrt, "abs": torch.abs, "sign": _sign, "int": torch.trunc,
+    "exprel": _exprel, "exprel_slope": _exprel_slope,
+    "relu": torch.relu, "sigmoid": torch.sigmoid, "softplus": _softplus, "erf": torch.erf,
 }  # fmt: skip
 _INDICATORS: dict[type, Callable[[Any, Any], Any]] = {
     symbolic.less: operator.lt,

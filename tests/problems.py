@@ -16,6 +16,8 @@ from torch import Tensor
 import ratenet as rn
 
 FLOAT = torch.float64
+# Shipped models whose states, weights and drives may be any real numbers.
+PLAIN_MODELS = ("adaptation", "linear", "rate", "threshold_linear", "voltage")
 
 
 def random(*shape: int, seed: int, scale: float = 1.0) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from brian2 import Hz, ms, mV
-from problems import random, random_weights, write_model
+from problems import PLAIN_MODELS, random, random_weights, write_model
 
 import ratenet as rn
 
@@ -62,7 +62,7 @@ def assert_agree(one: rn.Trajectory, other: rn.Trajectory, **tolerance: float) -
 
 @pytest.mark.parametrize("target", ["auto"], indirect=True)  # Brian2's default: compiled if it can
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("model", rn.model_names())
+@pytest.mark.parametrize("model", PLAIN_MODELS)
 def test_backends_agree_after_1000_steps(model: str, method: str) -> None:
     torch_run, brian2_run = in_both(network(model), 1000, method)
     assert_agree(torch_run, brian2_run)
@@ -70,7 +70,7 @@ def test_backends_agree_after_1000_steps(model: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("model", rn.model_names())
+@pytest.mark.parametrize("model", PLAIN_MODELS)
 def test_backends_agree_on_brian2s_numpy_target(model: str, method: str) -> None:
     assert_agree(*in_both(network(model), 100, method))
 

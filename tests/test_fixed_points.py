@@ -9,6 +9,7 @@ import pytest
 import torch
 from brian2 import ms
 from problems import (
+    PLAIN_MODELS,
     FLOAT,
     PROBLEMS,
     Problem,
@@ -135,7 +136,7 @@ def test_time_constants_decide_on_stability_and_move_no_fixed_point() -> None:
     assert (same.abscissa() > 0).all()
 
 
-@pytest.mark.parametrize("model", rn.model_names())
+@pytest.mark.parametrize("model", PLAIN_MODELS)
 def test_gain_is_the_slope_of_the_settled_rate_of_a_lone_unit(model: str) -> None:
     """dy/dI at rest, by central differences: with W = 0 the drive is the whole input."""
     network = rn.Network(model, torch.zeros(6, 6, dtype=FLOAT))
@@ -150,7 +151,7 @@ def test_gain_is_the_slope_of_the_settled_rate_of_a_lone_unit(model: str) -> Non
     torch.testing.assert_close(gain, slope, rtol=0, atol=1e-8)
 
 
-@pytest.mark.parametrize("model", rn.model_names())
+@pytest.mark.parametrize("model", PLAIN_MODELS)
 def test_linear_response_of_the_network_follows_from_the_gain(model: str) -> None:
     """dy = (I - G W)^{-1} G dx, against central differences of the solved rates."""
     W, drive, h = random_weights(6, seed=42), random(1, 6, seed=43), 1e-5

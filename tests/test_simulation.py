@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from brian2 import ms, mV
-from problems import FLOAT, random, random_weights, write_model
+from problems import PLAIN_MODELS, FLOAT, random, random_weights, write_model
 from torch import Tensor
 
 import ratenet as rn
@@ -115,7 +115,7 @@ def test_unknown_backends_and_methods_list_what_there_is() -> None:
 
 
 @pytest.mark.parametrize("method", ["euler", "exponential_euler", "rk4"])
-@pytest.mark.parametrize("model", rn.model_names())
+@pytest.mark.parametrize("model", PLAIN_MODELS)
 def test_the_final_state_continues_a_run_exactly(model: str, method: str) -> None:
     net = network(model)
     whole = rn.simulate(net, drive(), 20 * ms, 1 * ms, method=method)

@@ -37,6 +37,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[float, 
     "abs": (np.abs, np.sign, (-4, 4)),
     "sign": (np.sign, np.zeros_like, (-4, 4)),
     "int": (np.trunc, np.zeros_like, (-4, 4)),
+    "relu": (lambda u: np.maximum(u, 0), lambda u: np.heaviside(u, 0), (-4, 4)),
+    "sigmoid": (special.expit, lambda u: special.expit(u) * special.expit(-u), (-40, 40)),
+    "softplus": (lambda u: np.logaddexp(0, u), special.expit, (-40, 40)),
+    "erf": (special.erf, lambda u: 2 / np.sqrt(np.pi) * np.exp(-(u**2)), (-4, 4)),
+    "exprel": (special.exprel, lambda u: (np.exp(u) * (u - 1) + 1) / u**2, (-4, 4)),
 }
 
 
@@ -56,6 +61,43 @@ def test_functions_and_slopes_against_numpy(
     assert value.dtype == dtype
     np.testing.assert_allclose(value.numpy(), function(exact), rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(slope.numpy(), derivative(exact), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "slopes"),
+    [
+        ("sigmoid", [0.0, 1.0], [0.0, 0.0]),
+        ("softplus", [0.0, 800.0], [0.0, 1.0]),
+        ("erf", [-1.0, 1.0], [0.0, 0.0]),
+        ("relu", [0.0, 800.0], [0.0, 1.0]),
+    ],
+)
+def test_no_overflow_at_800(name: str, values: list[float], slopes: list[float]) -> None:
+    value, slope = value_and_slope(f"{name}(u)", torch.tensor([-800.0, 800.0], dtype=FLOAT))
+    assert value.tolist() == values
+    assert slope.tolist() == slopes
+
+
+def test_the_slope_of_sigmoid_is_exact_far_out_on_both_sides() -> None:
+    # sigmoid (1 - sigmoid) would lose all digits above 36.
+    _, slope = value_and_slope("sigmoid(u)", torch.tensor([-50.0, 50.0], dtype=FLOAT))
+    torch.testing.assert_close(slope, torch.full_like(slope, math.exp(-50)), rtol=1e-12, atol=0)
+
+
+def test_exprel_and_its_slope_near_zero() -> None:
+    u = torch.tensor([-0.5, -1e-3, -1e-9, 0.0, 1e-9, 1e-3, 0.5], dtype=FLOAT)
+    value, slope = value_and_slope("exprel(u)", u)
+    # 40 terms of the series, summed without cancellation
+    powers = u[:, None] ** torch.arange(40, dtype=FLOAT)
+    factorials = torch.cumprod(torch.arange(1, 43, dtype=FLOAT), dim=0)  # 1!, 2!, ...
+    torch.testing.assert_close(value, (powers / factorials[:40]).sum(1), rtol=1e-15, atol=0)
+    terms = powers * torch.arange(1, 41, dtype=FLOAT) / factorials[1:41]
+    torch.testing.assert_close(slope, terms.sum(1), rtol=1e-15, atol=0)
+
+
+def test_the_kink_of_relu_has_the_left_derivative() -> None:
+    _, slope = value_and_slope("relu(u)", torch.tensor([0.0], dtype=FLOAT))
+    assert slope.tolist() == [0.0]
 
 
 def test_tanh_in_float32_is_exact_to_3e_7() -> None:

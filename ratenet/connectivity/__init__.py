@@ -2,3 +2,4 @@
 
 from ratenet.connectivity.base import AbstractConnectivity as AbstractConnectivity
 from ratenet.connectivity.dense import Dense as Dense
+from ratenet.connectivity.given import as_connectivity as as_connectivity

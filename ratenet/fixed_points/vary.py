@@ -57,8 +57,7 @@ class ModelParameter(AbstractVariation):
 
     def __call__(self, network: Network, drive: Tensor, value: float) -> tuple[Network, Tensor]:
         """Return the network with this parameter at a value."""
-        parameters = {**network.parameters, self.name: value}
-        return Network(network.model, network.connectivity, parameters), drive
+        return network.changed(parameters={self.name: value}), drive
 
     def label(self, network: Network) -> str:
         """Return the name and its unit."""
@@ -128,7 +127,7 @@ class WeightScale(AbstractVariation):
     def __call__(self, network: Network, drive: Tensor, value: float) -> tuple[Network, Tensor]:
         """Return the network with scaled weights."""
         W = value * network.connectivity.dense()
-        return Network(network.model, W, network.parameters), drive
+        return network.changed(W=W), drive
 
     def label(self, network: Network) -> str:
         """Return the words for it."""

@@ -83,7 +83,7 @@ def random_classifier(
     W = INITIAL_RADIUS * normal(units, units)
     read_in, read_out = normal(units, inputs), normal(classes, units)
     parameters = {} if tau is None else {"tau": tau}
-    network = Network(spec, W.to(device), parameters)
+    network = Network(spec, W.to(device), parameters, seed=seed)
     return Classifier(network, read_in.to(device), read_out.to(device))
 
 

@@ -1,0 +1,98 @@
+"""Arrays at the door: numbers, lists, NumPy arrays, quantities and tensors become SI tensors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from brian2.units.fundamentalunits import (
+    Dimension,
+    Quantity,
+    get_dimensions,
+    get_unit_for_display,
+    is_dimensionless,
+)
+from torch import Tensor
+
+from ratenet.errors import InputError
+
+
+def as_tensor(
+    value: Any,
+    dimensions: Dimension,
+    where: str,
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    finite: bool = True,
+) -> Tensor:
+    """Return a value as a tensor in SI units.
+
+    Parameters
+    ----------
+    value : array_like, Quantity or Tensor
+        Plain numbers are in SI base units.
+    dimensions : Dimension
+        What the unit of a quantity must be.
+    where : str
+        What an error begins with.
+    dtype, device
+        Of the result.
+    finite : bool
+        Whether NaN and infinite entries are refused.
+
+    Raises
+    ------
+    InputError
+        If the value is no array of real numbers, or its unit does not fit.
+    """
+    has_unit = isinstance(value, Quantity) and not is_dimensionless(value)
+    if has_unit and get_dimensions(value) != dimensions:
+        raise InputError(
+            f"{where}: the unit of {value!s} does not fit; needed is "
+            f"{get_unit_for_display(dimensions)}."
+        )
+    if not isinstance(value, Tensor):
+        try:
+            value = torch.as_tensor(np.array(value, dtype=np.float64))
+        except (TypeError, ValueError):
+            raise InputError(f"{where}: {value!r} is no array of numbers.") from None
+    if value.is_complex():
+        raise InputError(f"{where}: real numbers are needed, got {value.dtype}.")
+    tensor: Tensor = value.to(dtype=dtype, device=device)
+    if finite and not torch.isfinite(tensor).all():
+        raise InputError(f"{where}: NaN or infinite entries; all values must be finite.")
+    return tensor
+
+
+def expand_to(value: Tensor, shape: torch.Size, where: str) -> Tensor:
+    """Return a tensor expanded to a shape (B, N) or (N,), or say that it does not fit."""
+    try:
+        return value.expand(shape)
+    except RuntimeError:
+        needed = (
+            f"(N,) or (B, N) with B = {shape[0]} and N = {shape[1]}"
+            if len(shape) == 2
+            else f"(N,) with N = {shape[0]}"
+        )
+        raise InputError(
+            f"{where}: shape {tuple(value.shape)} does not fit; needed is a number, {needed}."
+        ) from None
+
+
+def join_populations(
+    parts: Mapping[str, Tensor], populations: Mapping[str, slice], where: str
+) -> Tensor:
+    """Return (B, N) from each population's part: a number, (N_p,) or (B, N_p)."""
+    stimuli = max(len(part) if part.ndim == 2 else 1 for part in parts.values())
+    return torch.cat(
+        [
+            expand_to(
+                parts[population],
+                torch.Size((stimuli, place.stop - place.start)),
+                f"{where}, {population}",
+            )
+            for population, place in populations.items()
+        ],
+        dim=1,
+    )
