@@ -8,25 +8,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ratenet import circuits as circuits
     from ratenet import plasticity as plasticity
     from ratenet import stimuli as stimuli
+    from ratenet.conformance import check_model as check_model
     from ratenet.connectivity import Dense as Dense
+    from ratenet.drives import SampledDrive as SampledDrive
     from ratenet.fixed_points import Anderson as Anderson
+    from ratenet.fixed_points import Automatic as Automatic
     from ratenet.fixed_points import Branch as Branch
     from ratenet.fixed_points import BranchEnd as BranchEnd
     from ratenet.fixed_points import DampedIteration as DampedIteration
     from ratenet.fixed_points import DriveScale as DriveScale
     from ratenet.fixed_points import DriveShift as DriveShift
     from ratenet.fixed_points import FixedPointSet as FixedPointSet
+    from ratenet.fixed_points import MeanGain as MeanGain
     from ratenet.fixed_points import ModelParameter as ModelParameter
+    from ratenet.fixed_points import NewtonKrylov as NewtonKrylov
     from ratenet.fixed_points import Relaxation as Relaxation
     from ratenet.fixed_points import SpecialKind as SpecialKind
     from ratenet.fixed_points import Sweep as Sweep
     from ratenet.fixed_points import WeightScale as WeightScale
     from ratenet.fixed_points import continue_fixed_points as continue_fixed_points
+    from ratenet.fixed_points import estimate_distances as estimate_distances
     from ratenet.fixed_points import find_all_fixed_points as find_all_fixed_points
     from ratenet.fixed_points import find_fixed_points as find_fixed_points
     from ratenet.fixed_points import fixed_points_at as fixed_points_at
+    from ratenet.fixed_points import predict_state as predict_state
     from ratenet.fixed_points import solve_adjoint as solve_adjoint
     from ratenet.fixed_points import sweep_fixed_points as sweep_fixed_points
     from ratenet.model_files import load_model as load_model
@@ -34,13 +42,15 @@ if TYPE_CHECKING:
     from ratenet.network import Network as Network
     from ratenet.results import FixedPoints as FixedPoints
     from ratenet.results import Status as Status
-    from ratenet.results import Trajectory as Trajectory
     from ratenet.simulation import simulate as simulate
     from ratenet.spec import ModelSpec as ModelSpec
+    from ratenet.statistics import Statistics as Statistics
+    from ratenet.step_check import dt_check as dt_check
     from ratenet.training import TrainingConfig as TrainingConfig
     from ratenet.training import evaluate as evaluate
     from ratenet.training import resume as resume
     from ratenet.training import train as train
+    from ratenet.trajectory import Trajectory as Trajectory
 
 _WHERE = {
     # from one equation file
@@ -50,9 +60,14 @@ _WHERE = {
     # to a network
     "Dense": "connectivity",
     "Network": "network",
+    "circuits": "",
+    "check_model": "conformance",
     # to trajectories and fixed points
     "simulate": "simulation",
-    "Trajectory": "results",
+    "SampledDrive": "drives",
+    "Statistics": "statistics",
+    "Trajectory": "trajectory",
+    "dt_check": "step_check",
     "FixedPoints": "results",
     "Status": "results",
     "find_fixed_points": "fixed_points",
@@ -61,6 +76,11 @@ _WHERE = {
     "Anderson": "fixed_points",
     "DampedIteration": "fixed_points",
     "Relaxation": "fixed_points",
+    "predict_state": "fixed_points",
+    "estimate_distances": "fixed_points",
+    "NewtonKrylov": "fixed_points",
+    "MeanGain": "fixed_points",
+    "Automatic": "fixed_points",
     # to several fixed points, and how they change with a parameter
     "find_all_fixed_points": "fixed_points",
     "FixedPointSet": "fixed_points",

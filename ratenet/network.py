@@ -25,6 +25,7 @@ from ratenet.populations import (
 )
 from ratenet.spec import ModelSpec
 from ratenet.translate import translate
+from ratenet.unit_systems import solve_units
 
 
 class JacobianBlocks(NamedTuple):
@@ -32,6 +33,15 @@ class JacobianBlocks(NamedTuple):
 
     F_s: Tensor  # (k, k, B, N): dF_i / ds_j, 1/s
     F_I: Tensor  # (k, B, N): dF_i / dI_rec
+    rho_s: Tensor  # (k, B, N): dy / ds_j
+
+
+class UnitResponse(NamedTuple):
+    """How each unit by itself goes on from its present input, and answers to a change of it."""
+
+    step: Tensor  # (k, B, N): the Newton step -F_s^{-1} F at fixed input, in units of the state
+    F_s: Tensor  # (k, k, B, N): dF_i / ds_j, 1/s
+    response: Tensor  # (k, B, N): ds / dI = -F_s^{-1} F_I of the unit at rest
     rho_s: Tensor  # (k, B, N): dy / ds_j
 
 
@@ -110,6 +120,11 @@ class Network:
         self.parameters = {
             name: self._parameter(name, given[name]) if name in given else self._drawn(name)
             for name in self.model.defaults
+        }
+        self._numbers = {
+            name: (value._version, float(value.detach()))
+            for name, value in self.parameters.items()
+            if value.ndim == 0
         }
 
     def changed(self, *, W: Any = None, parameters: Mapping[str, Any] | None = None) -> "Network":
@@ -192,8 +207,8 @@ class Network:
         rows = self._functions.own_rates(self._values(state, drive, t))
         return self._stacked(rows, state[0])
 
-    def newton_step(self, state: Tensor, drive: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each unit's Newton step at fixed recurrent input, and F_s.
+    def unit_response(self, state: Tensor, drive: Tensor) -> UnitResponse:
+        """Return each unit's Newton step at fixed recurrent input, and its response to input.
 
         Parameters
         ----------
@@ -202,16 +217,19 @@ class Network:
 
         Returns
         -------
-        step : Tensor, shape (k, B, N)
-            -F_s^{-1} F, in units of the state; not finite where F_s is singular.
-        F_s : Tensor, shape (k, k, B, N)
-            In 1/s.
+        UnitResponse
+            Step and response are not finite where F_s is singular.
         """
         k, like = len(self.model.states), state[0]
-        rows = self._functions.newton_parts(self._values(state, drive, 0.0))
+        rows = self._functions.response_parts(self._values(state, drive, 0.0))
         F_s = self._stacked(rows[: k * k], like).unflatten(0, (k, k))
-        last = self._stacked(rows[k * k :], like)
-        return (last if k == 1 else -solve_units(F_s, last)), F_s
+        rho_s = self._stacked(rows[k * k + 2 * k :], like)
+        if k == 1:
+            step, response = (self._stacked([row], like) for row in rows[1:3])
+        else:
+            F_and_F_I = self._stacked(rows[k * k : k * k + 2 * k], like).unflatten(0, (2, k))
+            step, response = -solve_units(F_s, F_and_F_I.transpose(0, 1)).transpose(0, 1)
+        return UnitResponse(step, F_s, response, rho_s)
 
     def jacobian_blocks(self, state: Tensor, drive: Tensor) -> JacobianBlocks:
         """Return the blocks of the Jacobian at a state (k, B, N) and drive (B, N)."""
@@ -346,14 +364,26 @@ class Network:
         dimensions = self.model.dimensions(name)
         return as_tensor(value, dimensions, where, self.dtype, self.device, finite=finite)
 
+    def _constants(self) -> dict[str, Any]:
+        """Return the parameters for one evaluation; plain numbers, which are quick, if possible.
+
+        A shared value that needs a gradient, or has been changed since, is taken as a tensor.
+        """
+        found: dict[str, Any] = {}
+        for name, value in self.parameters.items():
+            version, number = self._numbers.get(name, (-1, 0.0))
+            is_number = value._version == version and not value.requires_grad
+            found[name] = number if is_number else value
+        return found
+
     def _values(self, state: Tensor, drive: Tensor, t: float) -> dict[str, Any]:
         named = self._named(state)
         recurrent = self.connectivity.apply(self._output_of(named, state[0]))
         roles = {self.model.recurrent: recurrent, self.model.drive: drive}
-        return {**self.parameters, **named, **roles, "t": t}
+        return {**self._constants(), **named, **roles, "t": t}
 
     def _output_of(self, named: dict[str, Tensor], like: Tensor) -> Tensor:
-        return self._expanded(self._functions.output({**self.parameters, **named})[0], like)
+        return self._expanded(self._functions.output({**self._constants(), **named})[0], like)
 
     def _named(self, state: Tensor) -> dict[str, Tensor]:
         return dict(zip(self.model.states, state, strict=True))
@@ -367,28 +397,4 @@ class Network:
         """Give a number, a scalar or a row (N,) the shape (B, N)."""
         if not isinstance(value, Tensor):
             value = torch.full((), value, dtype=like.dtype, device=like.device)
-        return value.expand(like.shape)
-
-
-def solve_units(F_s: Tensor, right: Tensor) -> Tensor:
-    """Return F_s^{-1} right for the k x k system of each unit; not finite where it is singular.
-
-    Parameters
-    ----------
-    F_s : Tensor, shape (k, k, B, N)
-    right : Tensor, shape (k, B, N)
-
-    Returns
-    -------
-    Tensor, shape (k, B, N)
-    """
-    k = len(F_s)
-    if k == 1:
-        return right / F_s[0]
-    matrices, columns = F_s.permute(2, 3, 0, 1), right.permute(1, 2, 0)[..., None]
-    size = matrices.abs().amax(dim=3, keepdim=True)  # (B, N, k, 1): equations may differ in unit
-    LU, pivots, _ = torch.linalg.lu_factor_ex(matrices / size)
-    smallest = LU.diagonal(dim1=2, dim2=3).abs().amin(dim=2)  # (B, N)
-    solution = torch.linalg.lu_solve(LU, pivots, columns / size)[..., 0]
-    singular = ~(smallest > k * torch.finfo(F_s.dtype).eps)
-    return torch.where(singular[..., None], torch.nan, solution).permute(2, 0, 1)
+        return value if value.shape == like.shape else value.expand(like.shape)

@@ -147,7 +147,7 @@ def read_parameter(name: str, value: ParameterText, populations: tuple[str, ...]
     if not isinstance(value, ByPopulation):
         return Parameter(name, {None: _checked(_entry(value, where), where)})
     given = [population for population, _ in value.values]
-    if set(given) != set(populations):
+    if not given or set(given) != set(populations):
         raise ModelError(
             f"{where}: values for {', '.join(given) or 'no population'} do not fit; give one for "
             f"each of the populations {', '.join(populations) or '(the model has none)'}."

@@ -2,19 +2,25 @@
 
 import math
 import warnings
-from numbers import Integral
+from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any
 
 import torch
-from brian2.units.allunits import second
-from brian2.units.fundamentalunits import DIMENSIONLESS, Quantity, get_dimensions
 from torch import Tensor
 
-from ratenet.backends import backend_named
-from ratenet.backends.base import ConstantDrive, Drive, TimeGrid
-from ratenet.errors import DivergenceError, InputError, RatenetWarning, UnsupportedError
+from ratenet.backends import AbstractBackend, backend_named
+from ratenet.backends.base import Task, Tolerances
+from ratenet.drives import drive_for
+from ratenet.errors import InputError, RatenetWarning, UnsupportedError
 from ratenet.network import Network
-from ratenet.results import Trajectory
+from ratenet.recording import Recorder
+from ratenet.statistics import Statistics, Welford
+from ratenet.time_grid import seconds as seconds
+from ratenet.time_grid import time_grid
+from ratenet.trajectory import Trajectory
+
+ADAPTIVE = "dopri5"
 
 
 def simulate(
@@ -26,24 +32,59 @@ def simulate(
     backend: str = "torch",
     method: str = "euler",
     initial: Any = None,
+    start: Any = 0.0,
     record_every: int = 1,
+    record_units: Any = None,
+    statistics: Statistics | None = None,
+    until_settled: float | None = None,
+    seed: int | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    device: str | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Trajectory:
     """Return states and rates over time.
 
     Parameters
     ----------
     network : Network
-    drive : array_like of shape (N,) or (B, N), or Drive
-        External input; an object with ``at(t) -> (B, N)`` changes in time (torch only).
+    drive : array_like of shape (N,) or (B, N), SampledDrive, function, or Drive
+        External input. An array is constant, and so is a mapping from populations to values; a
+        function of the time in seconds, or an object with such a method ``at``, returns (N,) or
+        (B, N) at each time.
     duration, dt : Quantity or float
         Times; floats are seconds. The duration is a whole number of steps.
     backend : {"torch", "brian2"}
-    method : {"euler", "exponential_euler", "rk4"}
-        rk4 is offered by torch only.
+    method : {"euler", "exponential_euler", "rk4", "dopri5"}
+        rk4 and dopri5 are offered by torch only. dopri5 chooses its own steps; dt is then the
+        grid of `record_every`. A model with noise takes euler alone (Euler-Maruyama, Ito).
     initial : mapping or array_like, optional
-        The state at t = 0, as for `Network.as_state`; default zero.
+        The state at the start, as for `Network.as_state`; default zero.
+    start : Quantity or float
+        The first time. ``initial=run.final, start=run.t[-1]`` continues a simulation with the
+        very numbers that it would have had.
+
+    Other Parameters
+    ----------------
     record_every : int
         Steps from one record to the next; divides the number of steps.
+    record_units : sequence of int or str, optional
+        Numbers of the units, or names of the populations, that are recorded; default all.
+    statistics : Statistics, optional
+        Mean, variance and covariance of all units' rates, measured at every step.
+    until_settled : float, optional
+        Stop at the first record where the residual of every stimulus is at most this (the
+        definition of `FixedPoints.residual`); `duration` is then the longest time.
+    seed : int, optional
+        Of the noise: the same seed gives the same numbers, whatever is recorded. Default: torch's
+        default generator decides, so that ``torch.manual_seed`` fixes them.
+    rtol, atol : float, optional
+        Of dopri5, in each step: the error of no entry exceeds atol + rtol |s|, s in SI units.
+        Default 1e-6 and 1e-9, in float32 1e-4 and 1e-6.
+    device : {"runtime", "cpp_standalone"}, optional
+        Of Brian2: its runtime (default), or a C++ program that is built, run and removed.
+    progress : callable, optional
+        Called at each record with the number of steps done.
 
     Returns
     -------
@@ -55,14 +96,15 @@ def simulate(
     InputError
         If shapes, units or times do not fit.
     UnsupportedError
-        If the backend lacks the method, or exponential_euler does not fit the model.
+        If the backend lacks the method or the device, or the method does not fit the model.
     DivergenceError
-        If a state becomes NaN or infinite.
+        If a state becomes NaN or infinite, at the first record where it is.
 
     Warns
     -----
     RatenetWarning
-        If dt is too large for the fastest mode of the network at its initial state.
+        If dt is too large for the fastest mode of the network at its initial state, or if
+        stimuli have not settled at the end.
 
     Examples
     --------
@@ -72,68 +114,134 @@ def simulate(
     tensor([[2.0000]], dtype=torch.float64)
     """
     simulator = backend_named(backend)
+    _check_offered(simulator, network, method, device)
+    grid = time_grid(duration, dt, record_every, start)
+    bound = drive_for(network, drive, grid.start)
+    first = bound.at(grid.start)
+    task = Task(
+        network=network,
+        drive=bound,
+        initial=network.as_state(initial, len(first)),
+        grid=grid,
+        observe_every=record_every if statistics is None else 1,
+        method=method,
+        seed=_checked_seed(seed),
+        tolerances=_tolerances(network, method, rtol, atol),
+        device=device,
+    )
+    recorder = Recorder(
+        task=task,
+        units=_unit_numbers(network, record_units),
+        welford=None if statistics is None else Welford(statistics, grid),
+        until_settled=_checked_residual(network, until_settled),
+        progress=progress,
+    )
+    if method != ADAPTIVE:
+        _warn_of_large_step(network, task.initial, first, grid.dt, method)
+    with torch.set_grad_enabled(torch.is_grad_enabled() and _needs_gradient(task, first)):
+        simulator.run(task, recorder)
+    if recorder.residual is not None and until_settled is not None:
+        _warn_of_unsettled(recorder.residual, until_settled, grid.end)
+    return recorder.trajectory(backend)
+
+
+def _check_offered(
+    simulator: AbstractBackend, network: Network, method: str, device: str | None
+) -> None:
+    """Refuse what the backend does not have, and the method that does not fit the model."""
+    name, model = simulator.name, network.model
     if method not in simulator.methods:
         raise UnsupportedError(
-            f"backend {backend!r} has no method {method!r}; it offers "
-            f"{', '.join(simulator.methods)}."
+            f"backend {name!r} has no method {method!r}; it offers {', '.join(simulator.methods)}."
+        )
+    if model.noises and method != "euler":
+        raise UnsupportedError(
+            f"Model {model.name!r}: its equations have noise ({', '.join(model.noises)}), which "
+            f"method {method!r} does not offer; use method='euler'."
         )
     if method == "exponential_euler":
-        _ = network.model.own_rates  # refuses, in both backends, what the method does not fit
-    grid = _time_grid(duration, dt, record_every)
-    if not isinstance(drive, Drive):
-        drive = ConstantDrive(network.as_drive(drive))
-    first = _checked_drive(drive, network)
-    state = network.as_state(initial, len(first))
-    _warn_of_large_step(network, state, first, grid.dt, method)
-    states = simulator.run(network, drive, state, grid, method)
-    t = torch.arange(len(states), dtype=torch.float64) * (grid.record_every * grid.dt)
-    _check_finite(states, t)
-    rates = torch.stack([network.output(state) for state in states])
-    return Trajectory(t, rates, dict(zip(network.model.states, states.unbind(1), strict=True)))
+        _ = model.own_rates  # refuses, in both backends, what the method does not fit
+    if device is not None and device not in simulator.devices:
+        raise UnsupportedError(f"device: {device!r} is not offered; {simulator.no_device}")
 
 
-def seconds(value: Any, where: str) -> float:
-    """Return a time, given as a Brian2 quantity or a float in seconds, in seconds.
-
-    Raises
-    ------
-    InputError
-        If it is no time, or not above 0.
-    """
-    dimensions = get_dimensions(value) if isinstance(value, Quantity) else DIMENSIONLESS
-    if dimensions not in (second.dim, DIMENSIONLESS):
-        raise InputError(f"{where}: {value!s} is no time; give a quantity such as 10*ms.")
-    try:
-        time = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: {value!r} is no time; give a quantity such as 10*ms.") from None
-    if not 0 < time < float("inf"):
-        raise InputError(f"{where}: {value!s} is not above 0 and finite.")
-    return time
+def _needs_gradient(task: Task, first: Tensor) -> bool:
+    """Return whether a graph is kept: through weights, parameters, initial state or drive."""
+    network = task.network
+    given = (*network.connectivity.parameters, *network.parameters.values(), task.initial, first)
+    return any(tensor.requires_grad for tensor in given)
 
 
-def _time_grid(duration: Any, dt: Any, record_every: int) -> TimeGrid:
-    length, step = seconds(duration, "duration"), seconds(dt, "dt")
-    steps = round(length / step)
-    if steps < 1 or abs(length / step - steps) > 1e-6:
-        raise InputError(
-            f"duration: {length:g} s is not a whole number of steps of dt = {step:g} s "
-            f"({length / step:.8g} steps); choose one that divides the other."
+def _checked_seed(seed: int | None) -> int | None:
+    if seed is None or (isinstance(seed, Integral) and 0 <= seed < 2**63):
+        return None if seed is None else int(seed)
+    raise InputError(f"seed: {seed!r} is no whole number from 0 to 2**63 - 1.")
+
+
+def _tolerances(
+    network: Network, method: str, rtol: float | None, atol: float | None
+) -> Tolerances:
+    """Return the tolerances of an adaptive method; others have none."""
+    is_double = network.dtype == torch.float64
+    given = {"rtol": rtol, "atol": atol}
+    default = {"rtol": 1e-6 if is_double else 1e-4, "atol": 1e-9 if is_double else 1e-6}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if method != ADAPTIVE:
+            raise UnsupportedError(
+                f"{name}: method {method!r} has steps of fixed length dt; {name} is for "
+                f"method={ADAPTIVE!r}."
+            )
+        if not (isinstance(value, Real) and 0 < value < math.inf):
+            raise InputError(f"{name}: {value!r} is no number above 0.")
+    return Tolerances(**{n: default[n] if v is None else float(v) for n, v in given.items()})
+
+
+def _checked_residual(network: Network, until_settled: float | None) -> float | None:
+    if until_settled is None:
+        return None
+    if not (isinstance(until_settled, Real) and 0 < until_settled < math.inf):
+        raise InputError(f"until_settled: {until_settled!r} is no number above 0.")
+    model = network.model
+    if model.uses_time or model.noises:
+        reason = "depend on t explicitly" if model.uses_time else "have noise"
+        raise UnsupportedError(
+            f"until_settled: the equations of model {model.name!r} {reason}, so it never settles; "
+            "give the duration alone."
         )
-    if not isinstance(record_every, Integral) or record_every < 1 or steps % record_every:
-        raise InputError(
-            f"record_every: {record_every!r} is no whole number that divides the {steps} steps; "
-            "choose a divisor."
+    return float(until_settled)
+
+
+def _unit_numbers(network: Network, units: Any) -> Tensor | None:
+    """Return the numbers of the recorded units (U,), from numbers and names of populations."""
+    if units is None:
+        return None
+    populations, N = network.populations, network.units
+    numbers: list[int] = []
+    for entry in [units] if isinstance(units, str) else list(units):
+        if isinstance(entry, str) and entry in populations:
+            numbers += range(N)[populations[entry]]
+        elif isinstance(entry, (Integral, Tensor)) and 0 <= int(entry) < N:
+            numbers.append(int(entry))
+        else:
+            named = f" or one of the populations {', '.join(populations)}" if populations else ""
+            raise InputError(
+                f"record_units: {entry!r} is no unit; give numbers from 0 to {N - 1}{named}."
+            )
+    return torch.tensor(numbers, dtype=torch.int64, device=network.device)
+
+
+def _warn_of_unsettled(residual: Tensor, tol: float, end: float) -> None:
+    moving = int((~(residual <= tol)).sum())
+    if moving:
+        warnings.warn(
+            f"{moving} of {len(residual)} stimuli have not settled at t = {end:g} s: the largest "
+            f"residual is {float(residual.max()):.2g}, asked for was {tol:g}. Simulate longer; if "
+            "the rates oscillate, they never settle.",
+            RatenetWarning,
+            stacklevel=3,
         )
-    return TimeGrid(steps, step, record_every)
-
-
-def _checked_drive(drive: Drive, network: Network) -> Tensor:
-    """Return the drive at t = 0, its shape and values checked."""
-    first = drive.at(0.0)
-    if not isinstance(first, Tensor) or first.ndim != 2:
-        raise InputError("drive: at(t) must return a tensor of shape (B, N).")
-    return network.as_drive(first)
 
 
 def _warn_of_large_step(
@@ -169,13 +277,3 @@ def _warn_of_large_step(
             RatenetWarning,
             stacklevel=3,
         )
-
-
-def _check_finite(states: Tensor, t: Tensor) -> None:
-    if torch.isfinite(states).all():
-        return
-    when, _, stimulus, unit = torch.nonzero(~torch.isfinite(states))[0].tolist()
-    raise DivergenceError(
-        f"The simulation diverged: unit {unit} of stimulus {stimulus} is NaN or infinite at "
-        f"t = {float(t[when]):g} s. Lower dt or the recurrent weights."
-    )

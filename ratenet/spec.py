@@ -10,6 +10,8 @@ The spec knows no backend. Brian2's parser and unit system check it, SymPy diffe
 Brian2.
 """
 
+import ast
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +20,7 @@ from typing import Any
 
 import sympy
 from brian2.equations.equations import DIFFERENTIAL_EQUATION, Equations
+from brian2.units.allunits import second
 from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit
 
 from ratenet import expressions
@@ -25,6 +28,7 @@ from ratenet.errors import ModelError, UnsupportedError
 from ratenet.parameters import ByPopulation, Parameter, ParameterText, as_text, show
 from ratenet.populations import Sizes
 from ratenet.reading import TIME, Parts, read_model
+from ratenet.substitution import without
 from ratenet.symbolic import has_step, is_finite, left_derivative, symbol, to_sympy
 
 
@@ -226,6 +230,33 @@ class ModelSpec:
                 f"(M*{own} + B with M and B free of {own}), and it is not; use method='euler'."
             )
         return rate
+
+    def without_noise(self) -> "ModelSpec":
+        """Return the model with every white noise set to zero: its deterministic skeleton.
+
+        Subexpressions and functions are written out; names and values of parameters stay.
+        """
+        lines = [f"d{state}/dt = {self._silent(state)}" for state in self.states]
+        names = (*self.states, self.recurrent, self.drive)
+        units = [unit_text(self.dimensions(name)) for name in names]
+        lines = [
+            f"{line} : {unit}" for line, unit in zip([*lines, *names[-2:]], units, strict=True)
+        ]
+        return dataclasses.replace(
+            self,
+            name=f"{self.name} without noise",
+            equations="\n".join(lines),
+            output=self.brian2_output,
+            functions=(),
+        )
+
+    def _silent(self, state: str) -> str:
+        """Return F of a state variable without noise, as text; a zero of the right unit."""
+        node = without(self._parts.right_hand_sides[state], self.noises)
+        if not isinstance(node, ast.Constant):
+            return expressions.to_text(node)
+        times = [n for n, p in self.defaults.items() if p.dimensions == second.dim]
+        return f"0*{state}/{times[0]}" if times else "0"
 
     def to_table(self) -> dict[str, Any]:
         """Return the model in the layout of a model file, for a run's record."""

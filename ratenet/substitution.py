@@ -6,7 +6,7 @@ constants are folded in floats, without which ``9**9**9**9`` hangs.
 
 import ast
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ratenet.errors import ModelError
@@ -16,6 +16,7 @@ from ratenet.expressions import (
     FUNCTIONS,
     check_depth,
     infinite_bound,
+    names_in,
     shorten,
 )
 
@@ -160,6 +161,32 @@ class _Fold(ast.NodeTransformer):
                 "real value."
             )
         return ast.Constant(value)
+
+
+def without(node: ast.expr, names: Collection[str]) -> ast.expr:
+    """Return an expression in which the names, which enter linearly, are set to zero."""
+    return _without(node, names) or ast.Constant(0)
+
+
+def _without(node: ast.expr, names: Collection[str]) -> ast.expr | None:
+    """As `without`; None stands for zero, so that what is left keeps its unit."""
+    if not names_in(node) & set(names):
+        return node
+    match node:
+        case ast.UnaryOp(op=op, operand=operand):
+            inner = _without(operand, names)
+            return inner and ast.UnaryOp(op=op, operand=inner)
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right):
+            first, second = _without(left, names), _without(right, names)
+            if first is None and second is not None and isinstance(op, ast.Sub):
+                return ast.UnaryOp(op=ast.USub(), operand=second)
+            if first is None or second is None:
+                return first or second
+            return ast.BinOp(left=first, op=op, right=second)
+        case ast.BinOp(left=left, op=op, right=right):  # a product or quotient
+            first, second = _without(left, names), _without(right, names)
+            return first and second and ast.BinOp(left=first, op=op, right=second)
+    return None  # the name itself
 
 
 def _checked_power(node: ast.expr, where: str) -> ast.expr:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ratenet import ModelSpec
 from ratenet.model_files import parse_model
 from ratenet.symbolic import left_derivative, symbol
-from ratenet.translate import TorchExpressions
+from ratenet.torch_expressions import TorchExpressions
 
 EQUATIONS = "dr/dt = (-r + f(I)) / tau : 1\nI = I_rec + I_ext : 1"
 

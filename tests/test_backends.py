@@ -225,15 +225,6 @@ def test_explicit_time_is_the_same_in_both(tmp_path: Path, method: str) -> None:
     torch.testing.assert_close(runs[0].rates[-1], r, rtol=0, atol=1e-13)
 
 
-def test_a_drive_in_time_is_refused_by_brian2() -> None:
-    class Ramp:
-        def at(self, t: float) -> torch.Tensor:
-            return t * drive()
-
-    with pytest.raises(NotImplementedError, match=r"changes in time.*backend='torch'"):
-        rn.simulate(network("rate"), Ramp(), 1 * ms, 0.1 * ms, backend="brian2")
-
-
 @pytest.mark.parametrize("backend", ["torch", "brian2"])
 def test_divergence_names_unit_and_time(backend: str) -> None:
     W = torch.diag(torch.tensor([0.0, -10.0], dtype=torch.float64))
@@ -241,29 +232,8 @@ def test_divergence_names_unit_and_time(backend: str) -> None:
     with (
         pytest.warns(rn.errors.RatenetWarning, match="dt = 0.05 s is too large"),
         pytest.raises(ArithmeticError, match=r"unit 1 of stimulus 0 .* at t = \d"),
-        np.errstate(all="ignore"),
     ):
         rn.simulate(net, [1.0, 1.0], 15.0, 0.05, backend=backend)
-
-
-def test_the_users_brian2_objects_are_left_alone() -> None:
-    brian2.start_scope()
-    brian2.defaultclock.dt = 0.25 * ms
-    try:
-        I_ext = tau = "not a number"  # noqa: F841  names of the model, in the caller's frame
-        users = brian2.NeuronGroup(1, "dv/dt = 1/(1*ms) : 1", method="euler")
-        rn.simulate(network("rate"), drive(), 5 * ms, 0.1 * ms, backend="brian2")
-        assert float(brian2.defaultclock.dt) == 0.25e-3
-        assert users.v[0] == 0.0
-        brian2.run(1 * ms)  # Brian2's magic network holds what the user made, nothing else
-        assert users.v[0] == pytest.approx(1.0)
-        assert {type(thing).__name__ for thing in brian2.magic_network.objects} <= {
-            "NeuronGroup",
-            "StateUpdater",
-        }
-        assert list(brian2.collect()) == [users]
-    finally:
-        brian2.defaultclock.dt = 0.1 * ms
 
 
 def test_networks_in_one_process_are_independent() -> None:

@@ -12,8 +12,15 @@ from problems import FLOAT, fast_inhibition, no_fixed_point, tanh_rates, write_m
 import ratenet as rn
 from ratenet.errors import ConvergenceError, InputError, StaleError
 
-SOLVERS = [None, rn.Anderson(), rn.DampedIteration(), rn.Relaxation()]
-NAMES = ["default", "anderson", "damped", "relaxation"]
+SOLVERS = [
+    None,
+    rn.Anderson(),
+    rn.Anderson(preconditioner=rn.MeanGain()),
+    rn.NewtonKrylov(),
+    rn.DampedIteration(),
+    rn.Relaxation(),
+]
+NAMES = ["default", "anderson", "preconditioned", "newton_krylov", "damped", "relaxation"]
 every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=NAMES)
 
 SINGULAR = {
@@ -56,7 +63,7 @@ def test_too_few_iterations_raise_with_the_partial_result(
         problem.network(), problem.drive, solver=solver, max_iterations=3, on_failure="return"
     )
     assert torch.equal(partial.rates, returned.rates)
-    assert returned.status.tolist() == [rn.Status.UNSETTLED] * 4
+    assert returned.status.tolist() == [rn.Status.OUT_OF_ITERATIONS] * 4
     assert returned.iterations.tolist() == [3] * 4
     assert (returned.residual > returned.tol).all()
 
@@ -71,10 +78,10 @@ def test_samples_that_settle_are_kept_beside_those_that_do_not() -> None:
         solver=rn.DampedIteration(),
         on_failure="return",
     )
-    assert fp.status.tolist() == [rn.Status.SETTLED, rn.Status.UNSETTLED]
+    assert fp.status.tolist() == [rn.Status.SETTLED, rn.Status.SLOW]
     assert fp.unsettled == 1
     assert "1 of 2 samples settled" in fp.summary()
-    assert "1 of 2 samples unsettled" in fp.summary()
+    assert "1 of 2 samples slow" in fp.summary()
 
 
 @every_solver
@@ -140,6 +147,7 @@ def test_explicit_time_is_refused(tmp_path: Path) -> None:
         ({"max_iterations": 2.5}, r"max_iterations: 2\.5 is no whole number"),
         ({"solver": "anderson"}, "solver: 'anderson' is no solver"),
         ({"solver": rn.Relaxation(max_iterations=0)}, "max_iterations: 0"),
+        ({"certificate": "none"}, "certificate: 'none' is neither 'full' nor 'residual'"),
         ({"on_failure": "ignore"}, "on_failure: 'ignore' is neither 'raise' nor 'return'"),
     ],
 )
@@ -165,6 +173,12 @@ def test_float32_cannot_reach_the_tolerance_of_float64() -> None:
         (lambda: rn.Anderson(memory=2.5), r"memory: 2\.5"),
         (lambda: rn.Anderson(mixing=0.0), r"mixing: 0\.0"),
         (lambda: rn.Anderson(mixing=math.nan), "mixing: nan"),
+        (lambda: rn.Anderson(preconditioner="mean"), "preconditioner: 'mean' is no MeanGain"),
+        (lambda: rn.NewtonKrylov(preconditioner="mean"), "preconditioner: 'mean' is no MeanGain"),
+        (lambda: rn.NewtonKrylov(forcing=1.0), r"forcing: 1\.0"),
+        (lambda: rn.MeanGain(max_units=-1), "max_units: -1"),
+        (lambda: rn.MeanGain(stale_after=0.5), r"stale_after: 0\.5"),
+        (lambda: rn.fixed_points.Fallback(()), "solvers: none is given"),
         (lambda: rn.DampedIteration(damping=0.0), r"damping: 0\.0"),
         (lambda: rn.DampedIteration(damping=1.5), r"damping: 1\.5"),
     ],

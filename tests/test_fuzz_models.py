@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import special
 from specs import table
 
 from ratenet import ModelSpec, load_model, model_names
@@ -114,6 +115,8 @@ def test_any_equation(right: str, unit: str) -> None:
 
 
 NUMPY = {name: getattr(np, name) for name in FUNCTIONS if hasattr(np, name)}
+NUMPY |= {"erf": special.erf, "sigmoid": special.expit, "exprel": special.exprel}
+NUMPY |= {"relu": lambda u: np.maximum(u, 0), "softplus": lambda u: np.logaddexp(0, u)}
 NUMPY |= {"int": lambda x: np.trunc(x), "inf": np.inf, "b": 2.5, "r": 0.0, "tau": 1.0, "I_rec": 0.0}
 
 
@@ -143,6 +146,7 @@ TEXTS = st.one_of(
     st.text(max_size=30),
     st.text(alphabet="()[]{}*+-/.:=,'\"\\ \n\0urIdt019e_#@", max_size=40),
     st.sampled_from(["r", "tau", "10*ms", "1", "u", CODE, "9**9**9**9", "9" * 5000, "(" * 300]),
+    st.sampled_from(["normal(1*ms, 1*ms)", "uniform(1, 2)", "lognormal(0, u)", "xi", "E"]),
 )
 VALUES = st.recursive(
     st.one_of(TEXTS, st.none(), st.booleans(), st.integers(), st.floats(), st.just(10**400)),
@@ -159,9 +163,23 @@ def test_any_table(changes: dict[str, Any]) -> None:
 
 
 @SETTINGS
-@given(st.dictionaries(TEXTS, VALUES, max_size=3), st.sampled_from(["functions", "parameters"]))
-def test_any_functions_and_parameters(entries: dict[str, Any], key: str) -> None:
-    is_refused_or_used(table(**{key: {**table()[key], **entries}}))
+@given(
+    st.dictionaries(TEXTS, VALUES, max_size=3),
+    st.sampled_from(["functions", "parameters", "populations"]),
+)
+def test_any_subtable(entries: dict[str, Any], key: str) -> None:
+    is_refused_or_used(table(**{key: {**table().get(key, {}), **entries}}))
+
+
+SIZES = st.dictionaries(
+    st.sampled_from(["E", "I", "P"]), st.one_of(st.integers(-1, 5), st.floats(0, 1), TEXTS)
+)
+
+
+@SETTINGS
+@given(SIZES, st.dictionaries(st.sampled_from(["E", "I", "P"]), st.one_of(VALUES, TEXTS)))
+def test_any_populations(sizes: dict[str, Any], tau: dict[str, Any]) -> None:
+    is_refused_or_used(table(populations=sizes, parameters={"tau": tau}))
 
 
 @SETTINGS

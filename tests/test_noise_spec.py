@@ -71,6 +71,23 @@ def test_noise_stands_in_the_equation_of_a_state() -> None:
 
 
 @pytest.mark.parametrize(
+    "term", ["+ {}", "+ 2*(-{})/3", "- {} + 0.1/tau", "+ (0.1/tau - {})*2", "+ ({} - 0.1/tau)/2"]
+)
+def test_without_noise_the_rest_stays(term: str) -> None:
+    noise = "sigma*sqrt(2/tau)*xi"
+    model = noisy(f"dr/dt = (-r + f(I)) / tau {term.format(noise)} : 1\nI = I_rec + I_ext : 1")
+    silent = model.without_noise()
+    assert silent.noises == ()
+    assert silent.right_hand_sides == model.right_hand_sides
+    assert "xi" not in silent.equations
+
+
+def test_without_noise_a_variable_may_stand_still() -> None:
+    model = noisy("dr/dt = (-r + I_rec + I_ext + w) / tau : 1\ndw/dt = sigma*tau**-0.5*xi : 1")
+    assert [str(F) for F in model.without_noise().right_hand_sides][1] == "0"
+
+
+@pytest.mark.parametrize(
     ("term", "sentence"),
     [
         ("sigma*xi*xi", "the noise does not enter linearly"),

@@ -1,23 +1,34 @@
 """What the README says is true: its code runs, its files and commands exist."""
 
 import re
+import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from ratenet import Network
+from ratenet.model_files import parse_model
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_there_is_an_example():
-    assert BLOCKS
+MODELS = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_example_runs(block, capsys):
-    exec(compile(block, "README.md", "exec"), {})
+def test_the_examples_run_in_turn(capsys):
+    names = {}
+    for block in BLOCKS:
+        exec(compile(block, "README.md", "exec"), names)
     assert "tensor(True)" in capsys.readouterr().out  # every sample converged
+
+
+def test_the_model_loads():
+    (text,) = MODELS
+    model = parse_model(tomllib.loads(text))
+    assert len(Network(model, np.zeros((4, 4))).parameters["tau"].unique()) == 3
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([\w./-]+)\)", README))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from brian2 import ms, mV
-from problems import PLAIN_MODELS, FLOAT, random, random_weights, write_model
+from problems import FLOAT, PLAIN_MODELS, random, random_weights, write_model
 from torch import Tensor
 
 import ratenet as rn

@@ -12,7 +12,8 @@ from specs import EQUATIONS, gain_expressions, spec, value_and_slope
 
 from ratenet import ModelSpec, load_model
 from ratenet.errors import ModelError, UnsupportedError
-from ratenet.translate import TorchExpressions, translate
+from ratenet.torch_expressions import TorchExpressions
+from ratenet.translate import translate
 
 FLOAT = torch.float64
 

@@ -11,9 +11,10 @@ from scipy import special
 from specs import EQUATIONS, spec, value_and_slope
 from torch import Tensor
 
-from ratenet import expressions, load_model
+from ratenet import Network, expressions, load_model
 from ratenet.symbolic import above, symbol
-from ratenet.translate import TorchExpressions, translate
+from ratenet.torch_expressions import TorchExpressions
+from ratenet.translate import translate
 
 FLOAT = torch.float64
 
@@ -189,7 +190,7 @@ def test_a_function_of_time_alone_is_exact_at_time_zero() -> None:
 def test_shared_parts_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     functions = {"exp": lambda u: (calls.append(1), torch.exp(u))[1]}
-    monkeypatch.setattr("ratenet.translate._FUNCTIONS", functions)
+    monkeypatch.setattr("ratenet.torch_expressions._FUNCTIONS", functions)
     model = spec(equations=EQUATIONS.replace("f(I)", "exp(I)*(1 + exp(I))"), functions={})
     compiled = TorchExpressions(model.right_hand_sides + model.input_derivatives)
     compiled({name: torch.ones(1) for name in ("r", "I_rec", "I_ext", "tau")})
@@ -205,3 +206,59 @@ def test_masks_of_derivatives_win_over_infinity() -> None:
     product = TorchExpressions([above(u, 0) / u, -3 * above(u, 0) * u**-2 / 2, above(u, 0) * 4])
     found = product({"u": torch.tensor([0.0, 2.0], dtype=FLOAT)})
     assert [row.tolist() for row in found] == [[0.0, 0.5], [0.0, -0.375], [0.0, 4.0]]
+
+
+# Numbers, and tensors that are overwritten ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [("u / a", [math.inf, -math.inf, math.nan]), ("u * (b / a)", [math.inf, -math.inf, math.nan])],
+)
+def test_a_parameter_of_zero_divides_as_in_torch(body: str, expected: list[float]) -> None:
+    model = spec(
+        equations="dr/dt = (-r + f(I_rec + I_ext)) / tau : 1",
+        functions={"f": body},
+        parameters={"tau": "1*second", "a": 0, "b": 1},
+    )
+    network = Network(model, torch.zeros(3, 3, dtype=FLOAT))
+    found = network.derivative(torch.zeros(1, 1, 3, dtype=FLOAT), torch.tensor([[1.0, -1.0, 0.0]]))
+    np.testing.assert_equal(found[0, 0].numpy(), expected)
+
+
+MODELS = ["rate", "adaptation", "ssn", "wilson_cowan", "short_term_plasticity", "hopfield"]
+
+
+@pytest.mark.parametrize("dtype", [FLOAT, torch.float32])
+@pytest.mark.parametrize("name", MODELS)
+def test_overwriting_changes_no_number_and_no_input(name: str, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(3)
+    W = torch.randn(4, 4, generator=generator, dtype=dtype)
+    network = Network(name, W)
+    state = torch.rand(len(network.model.states), 3, 4, generator=generator, dtype=dtype)
+    drive = torch.rand(3, 4, generator=generator, dtype=dtype)
+    state_before, drive_before = state.clone(), drive.clone()
+    calls = (network.derivative, network.jacobian_blocks, network.unit_response)
+    with_gradients = [call(state, drive) for call in calls]
+    with torch.no_grad():
+        for _ in range(2):
+            for call, expected in zip(calls, with_gradients, strict=True):
+                torch.testing.assert_close(call(state, drive), expected, rtol=0, atol=0)
+    assert torch.equal(state, state_before)
+    assert torch.equal(drive, drive_before)
+
+
+def test_a_parameter_changed_in_place_is_noticed() -> None:
+    network = Network("linear", torch.zeros(1, 1, dtype=FLOAT), parameters={"tau": 0.01})
+    one = torch.ones(1, 1, 1, dtype=FLOAT)
+    assert float(network.derivative(one, 0 * one[0])) == pytest.approx(-100)
+    network.parameters["tau"].fill_(0.1)
+    assert float(network.derivative(one, 0 * one[0])) == pytest.approx(-10)
+
+
+def test_a_parameter_that_needs_a_gradient_gets_it() -> None:
+    tau = torch.tensor(0.01, dtype=FLOAT, requires_grad=True)
+    network = Network("linear", torch.zeros(1, 1, dtype=FLOAT), parameters={"tau": tau})
+    one = torch.ones(1, 1, 1, dtype=FLOAT)
+    network.derivative(one, 0 * one[0]).sum().backward()
+    assert float(tau.grad) == pytest.approx(1 / 0.01**2)  # d(-1/tau)/dtau

@@ -1,7 +1,6 @@
 """Backends: simulators that run one model specification and must agree."""
 
 from ratenet.backends.base import AbstractBackend as AbstractBackend
-from ratenet.backends.base import Drive as Drive
 from ratenet.backends.brian2_backend import Brian2Backend as Brian2Backend
 from ratenet.backends.torch_backend import TorchBackend as TorchBackend
 from ratenet.errors import UnknownNameError

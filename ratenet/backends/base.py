@@ -1,41 +1,40 @@
-"""What a backend is, and what it is given: a network, a drive, a grid of time steps."""
+"""What a backend is, and what it is given: a task, and an observer that it reports states to."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from ratenet.drives import AbstractDrive
 from ratenet.network import Network
+from ratenet.time_grid import TimeGrid
 
-
-@runtime_checkable
-class Drive(Protocol):
-    """An external input that changes in time."""
-
-    def at(self, t: float) -> Tensor:
-        """Return the drive at time t in seconds, shape (B, N)."""
+# Called with the number of a step and the state (k, B, N) at its beginning; True: stop here.
+Observer = Callable[[int, Tensor], bool]
 
 
 @dataclass(frozen=True)
-class ConstantDrive:
-    """A drive that does not change: ``at(t)`` is the same (B, N) for every t."""
+class Tolerances:
+    """Error that an adaptive method may make in a step: atol + rtol |s|, for each entry."""
 
-    value: Tensor
-
-    def at(self, t: float) -> Tensor:
-        """Return the constant value, shape (B, N)."""
-        return self.value
+    rtol: float
+    atol: float
 
 
-@dataclass(frozen=True)
-class TimeGrid:
-    """Equal time steps, and which of them are recorded."""
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One simulation: what is to be integrated, how, and at which steps the state is wanted."""
 
-    steps: int
-    dt: float  # s
-    record_every: int  # divides steps
+    network: Network
+    drive: AbstractDrive
+    initial: Tensor  # (k, B, N)
+    grid: TimeGrid
+    observe_every: int  # steps; divides grid.record_every
+    method: str
+    seed: int | None  # of the noise
+    tolerances: Tolerances
+    device: str | None
 
 
 class AbstractBackend(ABC):
@@ -48,18 +47,24 @@ class AbstractBackend(ABC):
     def methods(self) -> Collection[str]:
         """Names of the integration methods that it offers."""
 
+    @property
     @abstractmethod
-    def run(
-        self, network: Network, drive: Drive, initial: Tensor, grid: TimeGrid, method: str
-    ) -> Tensor:
-        """Return the recorded states, shape (T, k, B, N), the initial one first.
+    def devices(self) -> Collection[str]:
+        """Names that `simulate` takes as `device`."""
+
+    @property
+    @abstractmethod
+    def no_device(self) -> str:
+        """What to say when a device is asked for that it does not have."""
+
+    @abstractmethod
+    def run(self, task: Task, observe: Observer) -> None:
+        """Simulate, and show the observer the states.
 
         Parameters
         ----------
-        network : Network
-        drive : Drive
-        initial : Tensor, shape (k, B, N)
-        grid : TimeGrid
-        method : str
-            One of `methods`.
+        task : Task
+        observe : Observer
+            Is called with n = 0 and the initial state, then after every `observe_every` steps;
+            the run ends when it returns True.
         """

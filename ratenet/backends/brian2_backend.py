@@ -1,30 +1,30 @@
-"""The Brian2 backend: a NeuronGroup of B x N units and summed Synapses, from the same model.
+"""The Brian2 backend: the same model, simulated by Brian2's runtime or as a C++ program."""
 
-A summed synaptic input is brought up to date before the state update of the same step and held
-within it, so euler and exponential_euler agree with torch to rounding, and Brian2's rk4 would not
-be the network's.
-"""
-
-from collections.abc import Collection
+import io
+import itertools
+import re
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ratenet.backends.base import AbstractBackend, ConstantDrive, Drive, TimeGrid
+from ratenet.backends.base import AbstractBackend, Observer, Task
+from ratenet.backends.brian2_isolation import own_device, own_random_numbers
+from ratenet.backends.brian2_objects import SCHEDULE, make_group, make_synapses, timed_arrays
 from ratenet.errors import UnsupportedError
-from ratenet.network import Network
-from ratenet.spec import unit_text
 
-_OUTPUT = "ratenet_output"
-_WEIGHT = "ratenet_weight"
+_COMPLAINT = re.compile("error:|not found|No such file")
 
 
 class Brian2Backend(AbstractBackend):
     """Simulation with Brian2's runtime, with the code generation target that its preferences say.
 
-    Brian2 computes in float64. It needs B N^2 synapses, so it is for small networks and batches.
+    Brian2 computes in float64. It needs B N^2 synapses, and a drive that changes in time is held
+    for all steps at once, so it is for small networks and batches.
     """
 
     name = "brian2"
@@ -34,107 +34,152 @@ class Brian2Backend(AbstractBackend):
         """Euler and exponential_euler."""
         return ("euler", "exponential_euler")
 
-    def run(
-        self, network: Network, drive: Drive, initial: Tensor, grid: TimeGrid, method: str
-    ) -> Tensor:
-        """Return the recorded states, shape (T, k, B, N)."""
-        import brian2  # here: its runtime takes a second to import
+    @property
+    def devices(self) -> Collection[str]:
+        """Brian2's runtime, and its C++ standalone mode."""
+        return ("runtime", "cpp_standalone")
 
-        if not isinstance(drive, ConstantDrive):
-            raise UnsupportedError(
-                "backend 'brian2': a drive that changes in time is not offered; use "
-                "backend='torch', or a constant drive."
-            )
-        clock = brian2.Clock(dt=grid.dt * brian2.second)
-        group = _group(network, drive.value, initial, clock, method)
-        synapses = _synapses(network, group, stimuli=initial.shape[1], clock=clock)
-        states = network.model.states
-        monitor = brian2.StateMonitor(
-            group, states, record=True, dt=grid.record_every * grid.dt * brian2.second
+    @property
+    def no_device(self) -> str:
+        """What to say when another device is asked for."""
+        return f"backend 'brian2' has {' and '.join(self.devices)}."
+
+    def run(self, task: Task, observe: Observer) -> None:
+        """Simulate, and show the observer the states."""
+        run = _run_standalone if task.device == "cpp_standalone" else _run_runtime
+        with np.errstate(all="ignore"):  # the observer says where a state is not finite
+            run(task, observe)
+
+
+def _run_runtime(task: Task, observe: Observer) -> None:
+    """Let Brian2's runtime take the steps, with the observer in its loop."""
+    import brian2  # here: its runtime takes a second to import
+    from brian2.core.base import BrianObjectException
+    from brian2.devices.device import runtime_device
+
+    with ExitStack() as stack:
+        stack.enter_context(own_device(runtime_device))
+        if task.network.model.noises:
+            stack.enter_context(own_random_numbers(_seed(task)))
+        arrays = timed_arrays(task)
+        with _one_sentence(Exception):
+            group, objects = _objects(task, arrays)
+        steps = itertools.count()
+        stopped = False
+
+        def look() -> None:
+            nonlocal stopped
+            n = next(steps)
+            if n % task.observe_every == 0 and not stopped and observe(n, _state(group, task)):
+                stopped = True
+                simulation.stop()
+
+        look_first = brian2.NetworkOperation(
+            look, clock=group.clock, when="before_start", name="ratenet_look"
         )
-        # namespace={}: nothing is looked up in the frames of whoever calls.
-        simulation = brian2.Network(group, synapses, monitor)
-        simulation.run(grid.steps * grid.dt * brian2.second, namespace={})
-        recorded = np.stack([np.asarray(getattr(monitor, f"{s}_")) for s in states])  # (k, BN, T-1)
-        last = np.stack([np.asarray(getattr(group, f"{s}_")) for s in states])  # (k, BN)
-        everything = np.concatenate([recorded, last[:, :, None]], axis=2).transpose(2, 0, 1)
-        result = torch.as_tensor(everything, dtype=network.dtype, device=network.device)
-        return result.unflatten(2, initial.shape[1:])
+        simulation = _network(*objects, look_first)
+        with _one_sentence(BrianObjectException):
+            simulation.run(task.grid.steps * task.grid.dt * brian2.second, namespace={})
+        if not stopped:
+            observe(task.grid.steps, _state(group, task))
 
 
-def _group(network: Network, drive: Tensor, initial: Tensor, clock: Any, method: str) -> Any:
-    """Return the NeuronGroup of B x N units, stimulus after stimulus."""
+@contextmanager
+def _one_sentence(kind: type[Exception]) -> Iterator[None]:
+    """Make one sentence of what Brian2 and its compilers raise when code generation fails."""
+    try:
+        yield
+    except kind as error:
+        reason = _last_line(error.__cause__ or error)
+        raise UnsupportedError(
+            f"backend 'brian2': Brian2 cannot generate code ({reason}). Try "
+            "brian2.prefs.codegen.target = 'numpy'."
+        ) from error
+
+
+def _run_standalone(task: Task, observe: Observer) -> None:
+    """Build and run a C++ program, then show the observer what it recorded.
+
+    A program cannot be asked on its way: it runs to the end, and what comes after the observer's
+    stop is dropped.
+    """
+    import brian2
+    from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+
+    every, names = task.observe_every, task.network.model.states
+    device = CPPStandaloneDevice()  # a fresh one: the user's may hold an unfinished program
+    with own_device(device), tempfile.TemporaryDirectory(prefix="ratenet_") as folder:
+        device.activate(build_on_run=False)
+        group, objects = _objects(task, timed_arrays(task))
+        monitor = brian2.StateMonitor(
+            group, names, record=True, dt=every * task.grid.dt * brian2.second,
+            name="ratenet_monitor",
+        )  # fmt: skip
+        if task.network.model.noises:
+            device.seed(_seed(task))
+        simulation = _network(*objects, monitor)
+        simulation.run(task.grid.steps * task.grid.dt * brian2.second, namespace={})
+        _build(device, folder)
+        recorded = np.stack([np.asarray(getattr(monitor, f"{s}_")) for s in names])  # (k, BN, T-1)
+        final = _state(group, task)
+    for row, n in enumerate(range(0, task.grid.steps, every)):
+        if observe(n, _as_state(recorded[:, :, row], task)):
+            return
+    observe(task.grid.steps, final)
+
+
+def _build(device: Any, folder: str) -> None:
+    """Compile the program and run it; a failure is one sentence."""
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            device.build(directory=folder, with_output=False)
+    except (RuntimeError, OSError) as error:
+        # Make and the compiler say more than Brian2 does.
+        complaints = [line for line in said.getvalue().splitlines() if _COMPLAINT.search(line)]
+        raise UnsupportedError(
+            "device 'cpp_standalone': the C++ program could not be built and run "
+            f"({complaints[-1].strip() if complaints else _last_line(error)}). It needs make and "
+            "a C++ compiler; without them use device='runtime'."
+        ) from error
+
+
+def _last_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip().rstrip(".") if lines else type(error).__name__
+
+
+def _objects(task: Task, arrays: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    """Return the group, and all objects of the network."""
     import brian2
 
-    model, B = network.model, len(drive)
-    lines = [
-        f"d{state}/dt = {model.brian2_expression(state)} : {unit_text(model.dimensions(state))}"
-        for state in model.states
-    ]
-    lines += [f"{_OUTPUT} = {model.brian2_output} : {unit_text(model.output_dimensions)}"]
-    lines += [f"{model.recurrent} : {unit_text(model.dimensions(model.recurrent))}"]
-    lines += [f"{model.drive} : {unit_text(model.dimensions(model.drive))} (constant)"]
-    for name in network.parameters:
-        lines.append(f"{name} : {unit_text(model.dimensions(name))} (constant)")
-    group = brian2.NeuronGroup(
-        B * network.units,
-        "\n".join(lines),
-        method=_exponential_euler() if method == "exponential_euler" else method,
-        clock=clock,
-        namespace={},
-    )
-    values = {
-        name: value.expand(B, network.units).flatten() for name, value in network.parameters.items()
-    }
-    values[model.drive] = drive.flatten()
-    values |= {state: initial[index].flatten() for index, state in enumerate(model.states)}
-    group.set_states({name: v.double().cpu().numpy() for name, v in values.items()}, units=False)
-    return group
+    clock = brian2.Clock(dt=task.grid.dt * brian2.second, name="ratenet_clock")
+    group = make_group(task, clock, arrays)
+    return group, (group, make_synapses(task.network, group, task.initial.shape[1], clock))
 
 
-def _synapses(network: Network, group: Any, stimuli: int, clock: Any) -> Any:
-    """Return Synapses with one copy of W for each stimulus."""
+def _network(*objects: Any) -> Any:
     import brian2
 
-    model, N = network.model, network.units
-    recurrent = unit_text(model.dimensions(model.recurrent))
-    synapses = brian2.Synapses(
-        group,
-        group,
-        f"""{_WEIGHT} : {unit_text(model.weight_dimensions)} (constant)
-        {model.recurrent}_post = {_WEIGHT} * {_OUTPUT}_pre : {recurrent} (summed)""",
-        clock=clock,
-        namespace={},
-    )
-    post, pre = np.meshgrid(np.arange(N), np.arange(N), indexing="ij")
-    offset = np.repeat(np.arange(stimuli) * N, N * N)
-    synapses.connect(
-        i=np.tile(pre.ravel(), stimuli) + offset, j=np.tile(post.ravel(), stimuli) + offset
-    )
-    W = network.connectivity.dense().double().cpu().numpy()
-    synapses.set_states({_WEIGHT: np.tile(W.ravel(), stimuli)}, units=False)
-    return synapses
+    simulation = brian2.Network(*objects, name="ratenet_network")
+    simulation.schedule = SCHEDULE
+    return simulation
 
 
-def _exponential_euler() -> Any:
-    """Return Brian2's exponential Euler, written so that M = 0 gives the Euler step."""
-    from brian2.parsing.sympytools import sympy_to_str
-    from brian2.stateupdaters.base import StateUpdateMethod
-    from brian2.stateupdaters.exponential_euler import get_conditionally_linear_system
+def _seed(task: Task) -> int:
+    """Return a seed that NumPy takes; without one, torch's default generator decides."""
+    seed = int(torch.randint(2**32, ())) if task.seed is None else task.seed
+    return seed % 2**32
 
-    class ExponentialEuler(StateUpdateMethod):  # type: ignore[misc]  # brian2 is untyped
-        def __call__(
-            self, equations: Any, variables: Any = None, method_options: Any = None
-        ) -> str:
-            lines, updates = [], []
-            for name, (M, B) in get_conditionally_linear_system(equations, variables).items():
-                updates.append(f"{name} = _{name}")
-                if M == 0:  # Brian2 then gives the number 0, which has no unit
-                    lines.append(f"_{name} = {name} + dt * ({sympy_to_str(B)})")
-                    continue
-                lines.append(f"_rate_{name} = {sympy_to_str(M)}")
-                slope = f"(_rate_{name} * {name} + {sympy_to_str(B)})"
-                lines.append(f"_{name} = {name} + dt * exprel(dt * _rate_{name}) * {slope}")
-            return "\n".join([*lines, *updates])
 
-    return ExponentialEuler()
+def _state(group: Any, task: Task) -> Tensor:
+    """Return the state that a group has now, shape (k, B, N)."""
+    names = task.network.model.states
+    return _as_state(np.stack([np.asarray(getattr(group, f"{name}_")) for name in names]), task)
+
+
+def _as_state(values: np.ndarray, task: Task) -> Tensor:
+    """Return values (k, B N) as a state of the network's type."""
+    network = task.network
+    state = torch.as_tensor(values, dtype=network.dtype, device=network.device)
+    return state.unflatten(1, task.initial.shape[1:])

@@ -3,34 +3,58 @@
 from collections.abc import Collection
 
 import torch
-from torch import Tensor
 
-from ratenet.backends.base import AbstractBackend, Drive, TimeGrid
-from ratenet.backends.torch_steps import STEPS
-from ratenet.network import Network
+from ratenet.backends.base import AbstractBackend, Observer, Task
+from ratenet.backends.torch_adaptive import ADAPTIVE, run_adaptive
+from ratenet.backends.torch_steps import STEPS, noise
 
 
 class TorchBackend(AbstractBackend):
     """Batched simulation with torch.
 
-    Memory is that of the states and of what is recorded; nothing is copied to the CPU.
+    Memory is that of one state, unless gradients are asked for; nothing is copied to the CPU.
     """
 
     name = "torch"
 
     @property
     def methods(self) -> Collection[str]:
-        """euler, exponential_euler and rk4."""
-        return STEPS.keys()
+        """euler, exponential_euler, rk4 and dopri5."""
+        return (*STEPS, *ADAPTIVE)
 
-    def run(
-        self, network: Network, drive: Drive, initial: Tensor, grid: TimeGrid, method: str
-    ) -> Tensor:
-        """Return the recorded states, shape (T, k, B, N)."""
-        step = STEPS[method]
-        state, recorded = initial, [initial]
-        for n in range(grid.steps):
-            state = step(network, drive, state, n * grid.dt, grid.dt)
-            if (n + 1) % grid.record_every == 0:
-                recorded.append(state)
-        return torch.stack(recorded)  # writing into one tensor would make backward O(T^2)
+    @property
+    def devices(self) -> Collection[str]:
+        """None: the network's own device decides."""
+        return ()
+
+    @property
+    def no_device(self) -> str:
+        """What to say when a device is asked for."""
+        return (
+            "backend 'torch' computes where the network is: make the network with "
+            "Network(..., device=...)."
+        )
+
+    def run(self, task: Task, observe: Observer) -> None:
+        """Simulate, and show the observer the states."""
+        run = run_adaptive if task.method in ADAPTIVE else _run_steps
+        run(task, observe)
+
+
+def _run_steps(task: Task, observe: Observer) -> None:
+    """Take equal steps."""
+    network, drive, grid = task.network, task.drive, task.grid
+    step, state = STEPS[task.method], task.initial
+    generator = None
+    if task.seed is not None:
+        generator = torch.Generator(network.device).manual_seed(task.seed)
+    stop = observe(0, state)
+    for n in range(grid.steps):
+        if stop:
+            return
+        t, before = grid.time(n), state
+        state = step(network, drive, before, t, grid.dt)
+        if network.model.noises:
+            state = state + noise(network, drive, before, t, grid.dt, generator)
+        if (n + 1) % task.observe_every == 0:
+            stop = observe(n + 1, state)

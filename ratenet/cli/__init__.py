@@ -9,8 +9,10 @@ import sys
 import typer
 
 from ratenet.cli.evaluate import evaluate
+from ratenet.cli.fixed_points import fixed_points
 from ratenet.cli.models import models
 from ratenet.cli.simulate import simulate
+from ratenet.cli.stimuli import stimuli
 from ratenet.cli.train import train
 from ratenet.errors import STOPPED_BY_SCIENCE, RatenetError
 
@@ -20,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Recurrent rate networks: dynamics from one equation file, fixed points, plasticity.",
 )
-for command in (models, simulate, train, evaluate):
+for command in (models, simulate, stimuli, fixed_points, train, evaluate):
     app.command()(command)
 
 

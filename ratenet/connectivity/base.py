@@ -29,7 +29,7 @@ class AbstractConnectivity(ABC):
 
     @abstractmethod
     def apply(self, rates: Tensor) -> Tensor:
-        """Return W y for each row of `rates` (B, N)."""
+        """Return W y for each row of `rates` (B, N), as a tensor that nobody else holds."""
 
     @abstractmethod
     def apply_transpose(self, values: Tensor) -> Tensor:

@@ -1,12 +1,13 @@
 """Dense connectivity: every unit may project to every unit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import AbstractConnectivity
+from ratenet.connectivity.product import Product
 from ratenet.errors import InputError
 
 
@@ -32,6 +33,8 @@ class Dense(AbstractConnectivity):
     """
 
     W: Tensor
+    _forward: Product = field(init=False, repr=False)
+    _backward: Product = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         shape = tuple(self.W.shape)
@@ -46,6 +49,8 @@ class Dense(AbstractConnectivity):
                 f"W holds {len(bad)} NaN or infinite entries, the first at W[{post}, {pre}]; "
                 "weights must be finite."
             )
+        object.__setattr__(self, "_forward", Product(self.W, transposed=False))
+        object.__setattr__(self, "_backward", Product(self.W, transposed=True))
 
     @property
     def units(self) -> int:
@@ -59,11 +64,11 @@ class Dense(AbstractConnectivity):
 
     def apply(self, rates: Tensor) -> Tensor:
         """Return W y for each row of `rates` (B, N)."""
-        return rates @ self.W.T
+        return self._forward(rates)
 
     def apply_transpose(self, values: Tensor) -> Tensor:
         """Return W^T v for each row of `values` (B, N)."""
-        return values @ self.W
+        return self._backward(values)
 
     def accumulate(self, left: Tensor, right: Tensor) -> Tensor:
         """Return sum_b left_b right_b^T, shape (N, N)."""

@@ -3,6 +3,7 @@
 from ratenet.fixed_points.adjoint import Adjoint as Adjoint
 from ratenet.fixed_points.adjoint import solve_adjoint as solve_adjoint
 from ratenet.fixed_points.anderson import Anderson as Anderson
+from ratenet.fixed_points.automatic import Automatic as Automatic
 from ratenet.fixed_points.branch import Branch as Branch
 from ratenet.fixed_points.branch import BranchEnd as BranchEnd
 from ratenet.fixed_points.branch import SpecialKind as SpecialKind
@@ -14,6 +15,10 @@ from ratenet.fixed_points.damped import DampedIteration as DampedIteration
 from ratenet.fixed_points.find import find_fixed_points as find_fixed_points
 from ratenet.fixed_points.find_all import FixedPointSet as FixedPointSet
 from ratenet.fixed_points.find_all import find_all_fixed_points as find_all_fixed_points
+from ratenet.fixed_points.mean_gain import MeanGain as MeanGain
+from ratenet.fixed_points.newton import estimate_distances as estimate_distances
+from ratenet.fixed_points.newton import predict_state as predict_state
+from ratenet.fixed_points.newton_krylov import NewtonKrylov as NewtonKrylov
 from ratenet.fixed_points.relaxation import Relaxation as Relaxation
 from ratenet.fixed_points.solver import AbstractSolver as AbstractSolver
 from ratenet.fixed_points.solver import Fallback as Fallback

@@ -1,8 +1,9 @@
 """The adjoint (transposed) solve: lambda = G (e + W^T lambda), matrix-free.
 
 lambda = G (I - W^T G)^{-1} e is the gradient of the loss with respect to the drive. Batched
-GMRES solves (I - G W^T) lambda = G e for each sample by itself, with products only; a sample
-that it leaves is solved densely, one by one.
+GMRES solves (I - G W^T) lambda = G e for each sample by itself, with products only; where a solver
+made Q = W (I - G_mean W)^{-1}, it is preconditioned by v -> v + G Q^T v. A sample that it leaves
+is solved densely, one by one.
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError
+from ratenet.fixed_points.gmres import gmres
 from ratenet.results import FixedPoints
 
-RESTART = 20  # basis vectors kept before GMRES begins anew
+DENSE_UNITS = 2000  # N up to which a sample that GMRES leaves is solved by a matrix
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,28 @@ class Adjoint:
         Whether the residual is at most the tolerance.
     iterations : int
         Products with W^T a sample, at most.
+    condition : Tensor, shape (B,)
+        How nearly singular I - G W^T is: LAPACK's estimate of its condition number where it was
+        solved densely; elsewhere |lambda| / |G e|, from below. Rounding errors are magnified by
+        it, and so is the Euclidean gradient.
     """
 
     values: Tensor
     residual: Tensor
     converged: Tensor
     iterations: int
+    condition: Tensor
+
+    def summary(self) -> str:
+        """Return how many samples were solved, and the largest condition estimate."""
+        solved, worst = int(self.converged.sum()), float(self.condition.max())
+        line = f"{solved} of {len(self.converged)} adjoints solved; condition at least {worst:.2g}."
+        if solved == len(self.converged):
+            return line
+        return (
+            f"{line} I - G W of the others is singular to working precision: the loss has no "
+            "gradient there; use a reparameterized rule, float64 or smaller weights."
+        )
 
 
 @torch.no_grad()
@@ -47,13 +65,13 @@ def solve_adjoint(
     Parameters
     ----------
     fp : FixedPoints
-        Where gains are taken from.
+        Where gains are taken from, and the preconditioner where there is one.
     error : Tensor, shape (B, N)
         e = dL/dy, one row a sample.
     tol : float, optional
         Largest relative residual; default 1e-10 in float64, 1e-5 in float32.
     max_iterations : int
-        Products a sample before the dense fallback.
+        Products a sample before the dense fallback, which there is up to N = 2,000.
 
     Returns
     -------
@@ -76,21 +94,23 @@ def solve_adjoint(
     check_error_shape(fp, error)
     if tol is None:
         tol = 1e-10 if error.dtype == torch.float64 else 1e-5
-    right = fp.gain * error
-    values = torch.zeros_like(right)
-    iterations = 0
-    left = torch.arange(len(right), device=right.device)
-    while iterations < max_iterations and len(left):
-        steps = min(RESTART, max_iterations - iterations, right.shape[1])
-        correction, used = _gmres_cycle(fp, left, right[left], values[left], steps, tol)
-        values[left] += correction
-        iterations += used
-        residual = _residual(fp, left, right, values)
-        left = left[~(residual <= tol)]
-    residual = _residual(fp, torch.arange(len(right), device=right.device), right, values)
-    for sample in left.tolist():
-        values[sample], residual[sample] = _dense(fp, sample, right[sample])
-    return Adjoint(values, residual, residual <= tol, iterations)
+    right, gain, Q = fp.gain * error, fp.gain, fp.mean_response
+    transpose = fp.network.connectivity.apply_transpose
+
+    def operator(samples: Tensor, vectors: Tensor) -> Tensor:
+        return torch.addcmul(vectors, gain[samples], transpose(vectors), value=-1)
+
+    def preconditioner(samples: Tensor, vectors: Tensor) -> Tensor:
+        return vectors if Q is None else torch.addcmul(vectors, gain[samples], vectors @ Q)
+
+    values, residual, products = gmres(operator, right, tol, max_iterations, preconditioner)
+    size = right.norm(dim=1)
+    condition = torch.where(size > 0, values.norm(dim=1) / size, 1.0)
+    if fp.network.units <= DENSE_UNITS:
+        for sample in torch.nonzero(~(residual <= tol))[:, 0].tolist():
+            solved = _dense(fp, sample, right[sample])
+            values[sample], residual[sample], condition[sample] = solved
+    return Adjoint(values, residual, residual <= tol, products, condition)
 
 
 def check_error_shape(fp: FixedPoints, error: Tensor) -> None:
@@ -102,89 +122,23 @@ def check_error_shape(fp: FixedPoints, error: Tensor) -> None:
         )
 
 
-def _operator(fp: FixedPoints, samples: Tensor, values: Tensor) -> Tensor:
-    """Return (I - G W^T) v for each row."""
-    return values - fp.gain[samples] * fp.network.connectivity.apply_transpose(values)
-
-
-def _residual(fp: FixedPoints, samples: Tensor, right: Tensor, values: Tensor) -> Tensor:
-    remaining = right[samples] - _operator(fp, samples, values[samples])
-    size = right[samples].norm(dim=1)
-    return torch.where(size > 0, remaining.norm(dim=1) / size, remaining.norm(dim=1))
-
-
-def _gmres_cycle(
-    fp: FixedPoints, samples: Tensor, right: Tensor, start: Tensor, steps: int, tol: float
-) -> tuple[Tensor, int]:
-    """One cycle of GMRES from `start`; return the correction (b, N) and the products used."""
-    residual = right - _operator(fp, samples, start)
-    length = residual.norm(dim=1)  # (b,)
-    goal = tol * right.norm(dim=1)
-    basis = residual.new_zeros(len(right), steps + 1, right.shape[1])
-    basis[:, 0] = _unit(residual, length)
-    R = residual.new_zeros(len(right), steps, steps)  # upper triangular, by Givens rotations
-    cosines, sines = residual.new_ones(len(right), steps), residual.new_zeros(len(right), steps)
-    remaining = residual.new_zeros(len(right), steps + 1)
-    remaining[:, 0] = length
-    used = 0
-    for j in range(steps):
-        vector = _operator(fp, samples, basis[:, j])
-        # One pass of Gram and Schmidt: the residual of each cycle is measured, so what is lost of
-        # orthogonality costs at most a cycle more, and a second pass would cost as much as W.
-        overlap = torch.bmm(basis[:, : j + 1], vector[:, :, None])  # (b, j + 1, 1)
-        vector = vector - torch.bmm(overlap.transpose(1, 2), basis[:, : j + 1])[:, 0]
-        height = vector.norm(dim=1)
-        basis[:, j + 1] = _unit(vector, height)
-        column = torch.cat([overlap[:, :, 0], height[:, None]], dim=1)  # (b, j + 2)
-        _rotate(column, cosines, sines, remaining, j)
-        R[:, : j + 1, j] = column[:, : j + 1]
-        used = j + 1
-        if bool((remaining[:, j + 1].abs() <= 0.5 * goal).all()):
-            break
-    weights = _back_substitute(R[:, :used, :used], remaining[:, :used])
-    return torch.bmm(weights[:, None], basis[:, :used])[:, 0], used
-
-
-def _unit(vectors: Tensor, lengths: Tensor) -> Tensor:
-    """Return the vectors over their lengths; zero where there is nothing left."""
-    return torch.where(lengths[:, None] > 0, vectors / lengths[:, None], 0.0)
-
-
-def _rotate(column: Tensor, cosines: Tensor, sines: Tensor, remaining: Tensor, j: int) -> None:
-    """Apply the earlier Givens rotations to a new column, and make the next one."""
-    for i in range(j):
-        upper, lower = column[:, i].clone(), column[:, i + 1].clone()
-        column[:, i] = cosines[:, i] * upper + sines[:, i] * lower
-        column[:, i + 1] = cosines[:, i] * lower - sines[:, i] * upper
-    radius = torch.hypot(column[:, j], column[:, j + 1])
-    nonzero = radius > 0
-    cosines[:, j] = torch.where(nonzero, column[:, j] / radius, 1.0)
-    sines[:, j] = torch.where(nonzero, column[:, j + 1] / radius, 0.0)
-    column[:, j] = radius
-    remaining[:, j + 1] = -sines[:, j] * remaining[:, j]
-    remaining[:, j] = cosines[:, j] * remaining[:, j]
-
-
-def _back_substitute(R: Tensor, right: Tensor) -> Tensor:
-    """Solve R w = right for each sample; a zero on the diagonal gives a weight of zero."""
-    weights = torch.zeros_like(right)
-    for i in reversed(range(right.shape[1])):
-        known = (R[:, i, i + 1 :] * weights[:, i + 1 :]).sum(dim=1)
-        diagonal = R[:, i, i]
-        weights[:, i] = torch.where(diagonal != 0, (right[:, i] - known) / diagonal, 0.0)
-    return weights
-
-
-def _dense(fp: FixedPoints, sample: int, right: Tensor) -> tuple[Tensor, float]:
-    """Solve one sample by an explicit matrix in float64; return the residual too. Rare.
+def _dense(fp: FixedPoints, sample: int, right: Tensor) -> tuple[Tensor, float, float]:
+    """Solve one sample by an explicit matrix in float64; return residual and condition too. Rare.
 
     Near a singularity float32 cannot reach the tolerance, though the gradient there is finite:
     the huge steps that the Euclidean rule makes are its own, and not left out.
     """
+    from scipy.linalg import lapack  # imported where it is used: it takes a while
+
     W, gain, b = fp.network.connectivity.dense().double(), fp.gain[sample].double(), right.double()
     matrix = torch.eye(len(W), dtype=W.dtype, device=W.device) - gain[:, None] * W.T
-    solution, info = torch.linalg.solve_ex(matrix, b[:, None])
-    if int(info) != 0:
-        return torch.full_like(right, torch.nan), float("nan")
-    residual = float((b - matrix @ solution[:, 0]).norm() / b.norm())
-    return solution[:, 0].to(right.dtype), residual
+    if not (torch.isfinite(gain).all() and torch.isfinite(b).all()):
+        return torch.full_like(right, torch.nan), float("nan"), float("nan")
+    LU, pivots, info = lapack.dgetrf(matrix.cpu().numpy())
+    if info != 0:
+        return torch.full_like(right, torch.nan), float("nan"), float("inf")
+    reciprocal, _ = lapack.dgecon(LU, float(matrix.abs().sum(dim=0).max()))
+    solution = torch.as_tensor(lapack.dgetrs(LU, pivots, b.cpu().numpy())[0]).to(b)
+    residual = float((b - matrix @ solution).norm() / b.norm())
+    condition = 1 / reciprocal if reciprocal > 0 else float("inf")
+    return solution.to(right.dtype), residual, condition

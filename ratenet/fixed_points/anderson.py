@@ -7,17 +7,26 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError
+from ratenet.fixed_points.mean_gain import MeanGain
+from ratenet.fixed_points.newton import corrected_step
 from ratenet.fixed_points.solver import AbstractIteration, Batch, Memory
+
+FAST = 0.3  # preconditioned: a residual that falls below this share needs no acceleration
+ASTRAY = 20  # a residual above this multiple of the least one is given up
+REMAKE = 16  # iterations after which a preconditioner is made anew, with the present gains
 
 
 @dataclass(frozen=True)
 class Anderson(AbstractIteration):
-    """Anderson acceleration.
+    """Anderson acceleration, with or without the mean-gain preconditioner.
 
     The last m differences of states, S, and of steps, D, are combined so that the step left over
-    is least:
+    is least, and P of what is left is the next step:
 
-        s <- s + beta d - (S + beta D) gamma,        gamma = argmin |d - D gamma|
+        s <- s - S gamma + beta P (d - D gamma),        gamma = argmin |d - D gamma|
+
+    P is the identity, or d -> d + c (Q b) of `MeanGain`, close to Newton's step of the network.
+    Preconditioned, gamma is 0 for a sample whose residual falls to 0.3 of itself in a step.
 
     Parameters
     ----------
@@ -25,6 +34,8 @@ class Anderson(AbstractIteration):
         m, the number of differences kept.
     mixing : float
         beta, above 0 and at most 1. It is halved for a sample whose residual grows far.
+    preconditioner : MeanGain, optional
+        What makes Q and may keep it for the next solve; default none.
     max_iterations : int
 
     References
@@ -34,6 +45,7 @@ class Anderson(AbstractIteration):
 
     memory: int = 6
     mixing: float = 1.0
+    preconditioner: MeanGain | None = None
     max_iterations: int = 300
 
     def __post_init__(self) -> None:
@@ -41,52 +53,75 @@ class Anderson(AbstractIteration):
             raise InputError(f"memory: {self.memory!r} is no whole number of at least 1.")
         if not 0 < self.mixing <= 1:
             raise InputError(f"mixing: {self.mixing} is not above 0 and at most 1.")
+        if not isinstance(self.preconditioner, MeanGain | None):
+            raise InputError(f"preconditioner: {self.preconditioner!r} is no MeanGain object.")
 
-    def start(self, state: Tensor) -> Memory:
+    @property
+    def name(self) -> str:
+        """What the solver is called in a summary."""
+        return "Anderson" + (" with the mean-gain preconditioner" if self.preconditioner else "")
+
+    def start(self, batch: Batch) -> Memory:
         """Begin without differences."""
-        B, n, m = state.shape[1], state[:, 0].numel(), self.memory
+        if self.preconditioner is not None:
+            batch.preconditioner = self.preconditioner.make(batch.network, batch.found.gain)
+        like, B = batch.drive, len(batch.drive)
         return {
-            "D": state.new_zeros(B, m, n),
-            "E": state.new_zeros(B, m, n),  # S + beta D
-            "gram": state.new_zeros(B, m, m),  # D D^T
-            "state": state.new_zeros(B, n),  # the last one
-            "step": state.new_zeros(B, n),
-            "beta": state.new_full((B, 1), self.mixing),
-            "count": torch.zeros(B, dtype=torch.int64, device=state.device),
+            "gram": like.new_zeros(B, self.memory, self.memory),  # D D^T
+            "slot": torch.zeros(B, dtype=torch.int64, device=like.device),  # of the oldest
+            "state": _rows(batch.state),  # the last one
+            "step": _rows(batch.found.step),
+            "residual": like.new_full((B,), torch.inf),  # there; infinite: no difference to it
+            "beta": like.new_full((B, 1), self.mixing),
         }
 
-    def advance(self, batch: Batch, memory: Memory) -> Tensor:
-        """Take the accelerated step; a sample gone astray begins anew from its best state."""
-        states, steps = _rows(batch.state), _rows(batch.found.step)  # (b, n)
-        right = self._remember(memory, states, steps)
-        memory["count"] += 1
-        astray = ~(batch.found.residual <= 20 * batch.best_residual)  # NaN is astray
+    def advance(self, batch: Batch, memory: Memory, allowed: int) -> Tensor:
+        """Take the accelerated step; a sample gone astray goes back to its best state."""
+        found, k = batch.found, len(batch.state)
+        if self.preconditioner is not None and batch.products % REMAKE == 0:
+            batch.preconditioner = self.preconditioner.make(batch.network, found.gain)
+        states, steps = _rows(batch.state), _rows(found.step)  # (b, n)
+        share = FAST if batch.preconditioner.matrix is not None else 0.0
+        slow = found.residual > share * memory["residual"]  # inf * 0 is NaN: not slow
+        astray = ~(found.residual <= ASTRAY * batch.best_residual)  # NaN is astray
+        base, left_over = states, steps
+        if slow.any():
+            gamma = self._combination(memory, states, steps)
+            gamma = gamma.masked_fill(~slow[:, None, None], 0.0)
+            for slot in self._filled(memory):
+                base = torch.addcmul(base, gamma[:, slot], memory[f"S{slot}"], value=-1)
+                left_over = torch.addcmul(left_over, gamma[:, slot], memory[f"D{slot}"], value=-1)
+        memory["state"], memory["step"], memory["residual"] = states, steps, found.residual
+        step = corrected_step(found, batch.preconditioner.matrix, _states(left_over, k))
+        following = torch.addcmul(_states(base, k), memory["beta"], step)
         if astray.any():
-            states = torch.where(astray[:, None], _rows(batch.best_state), states)
-            steps = torch.where(astray[:, None], _rows(batch.best_step), steps)
-            for name in ("D", "E", "gram"):
-                memory[name][astray] = 0.0
-            right[astray] = 0.0
+            for slot in self._filled(memory):
+                memory[f"D{slot}"][astray], memory[f"S{slot}"][astray] = 0.0, 0.0
+            memory["gram"][astray] = 0.0
+            memory["residual"] = found.residual.masked_fill(astray, torch.inf)
             memory["beta"][astray] *= 0.5
-            memory["count"][astray] = 1
-        memory["state"], memory["step"] = states, steps
-        following = states + memory["beta"] * steps
-        following -= torch.bmm(_combination(memory["gram"], right), memory["E"])[:, 0]
-        return following.unflatten(1, batch.state.shape[::2]).transpose(0, 1)
+            following = torch.where(astray[:, None], batch.best_state, following)
+        return following
 
-    def _remember(self, memory: Memory, states: Tensor, steps: Tensor) -> Tensor:
-        """Put the newest differences where the oldest stand; return D d, shape (b, m, 1)."""
-        if int(memory["count"].min()) == 0:  # the first evaluation: no difference yet
-            return torch.zeros_like(memory["gram"][:, :, :1])
-        slots = (memory["count"] - 1).remainder(self.memory)
-        each = torch.arange(len(states), device=states.device)
-        newest = steps - memory["step"]
-        memory["D"][each, slots] = newest
-        memory["E"][each, slots] = (states - memory["state"]) + memory["beta"] * newest
-        products = torch.bmm(memory["D"], torch.stack([newest, steps], dim=2))  # (b, m, 2)
-        memory["gram"][each, slots] = products[:, :, 0]
-        memory["gram"][each, :, slots] = products[:, :, 0]
-        return products[:, :, 1:]
+    def _combination(self, memory: Memory, states: Tensor, steps: Tensor) -> Tensor:
+        """Put the newest differences where the oldest stand; return gamma, shape (b, m, 1)."""
+        newest, moved = steps - memory["step"], states - memory["state"]
+        begins = torch.isinf(memory["residual"])
+        if begins.any():
+            newest[begins], moved[begins] = 0.0, 0.0
+        oldest = int(memory["slot"][0])
+        memory["slot"] = (memory["slot"] + 1) % self.memory
+        memory[f"D{oldest}"], memory[f"S{oldest}"] = newest, moved
+        gram, right = memory["gram"], newest.new_zeros(len(newest), self.memory)
+        for slot in self._filled(memory):
+            D = memory[f"D{slot}"]
+            product = (D * newest).sum(dim=1)
+            gram[:, oldest, slot], gram[:, slot, oldest] = product, product
+            right[:, slot] = (D * steps).sum(dim=1)
+        return _least_squares(gram, right)
+
+    def _filled(self, memory: Memory) -> list[int]:
+        return [slot for slot in range(self.memory) if f"D{slot}" in memory]
 
 
 def _rows(values: Tensor) -> Tensor:
@@ -94,13 +129,19 @@ def _rows(values: Tensor) -> Tensor:
     return values.transpose(0, 1).flatten(1)
 
 
-def _combination(gram: Tensor, right: Tensor) -> Tensor:
-    """Return gamma, (b, 1, m): least squares by normal equations, scaled and slightly damped."""
+def _states(rows: Tensor, k: int) -> Tensor:
+    """Turn rows (b, k N) into (k, b, N)."""
+    return rows.unflatten(1, (k, -1)).transpose(0, 1)
+
+
+def _least_squares(gram: Tensor, right: Tensor) -> Tensor:
+    """Return gamma, (b, m, 1), by normal equations, scaled and slightly damped."""
     ridge = 1e-6 if gram.dtype == torch.float32 else 1e-13
     products = gram.double()
     length = products.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()  # (b, m)
     inverse = torch.where(length > 0, 1 / length, 0.0)
     scaled = products * inverse[:, :, None] * inverse[:, None]
     scaled.diagonal(dim1=1, dim2=2).add_(ridge).add_((length == 0).double())
-    gamma, _ = torch.linalg.solve_ex(scaled, right.double() * inverse[:, :, None])
-    return (gamma * inverse[:, :, None]).nan_to_num(0.0, 0.0, 0.0).to(gram.dtype).transpose(1, 2)
+    gamma, _ = torch.linalg.solve_ex(scaled, (right.double() * inverse)[:, :, None])
+    gamma = gamma * inverse[:, :, None]
+    return gamma.nan_to_num(0.0, 0.0, 0.0).to(gram.dtype)

@@ -4,7 +4,7 @@ With F the right-hand side of a unit's k state variables and F_s its k x k deriv
 
     step     = -F_s^{-1} F                 each unit's Newton step at fixed input I
     residual = max |step_k| / max(1, max |s_k|)
-    gain     = -rho_s F_s^{-1} F_I         theory of the static gain dy/dI
+    gain     = -rho_s F_s^{-1} F_I         static gain dy/dI
 """
 
 from numbers import Real
@@ -14,20 +14,34 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError, UnsupportedError
-from ratenet.network import Network, solve_units
+from ratenet.network import Network
+from ratenet.residual import relative_size
 from ratenet.results import FixedPoints, judge
 
 
 class UnitStep(NamedTuple):
-    """Each unit's Newton step at fixed input, and the residual that follows from it."""
+    """Each unit's Newton step and response at fixed input, and the residuals that follow."""
 
     step: Tensor  # (k, B, N): -F_s^{-1} F
     F_s: Tensor  # (k, k, B, N): dF_i / ds_j, 1/s
+    response: Tensor  # (k, B, N): ds / dI = -F_s^{-1} F_I
+    rho_s: Tensor  # (k, B, N): dy / ds_j
     residual: Tensor  # (B,)
 
     def select(self, samples: Tensor) -> "UnitStep":
         """Return what belongs to the samples of a mask (B,)."""
-        return UnitStep(self.step[:, samples], self.F_s[:, :, samples], self.residual[samples])
+        return UnitStep(
+            self.step[:, samples],
+            self.F_s[:, :, samples],
+            self.response[:, samples],
+            self.rho_s[:, samples],
+            self.residual[samples],
+        )
+
+    @property
+    def gain(self) -> Tensor:
+        """Static gain dy/dI of each unit, (B, N)."""
+        return (self.rho_s * self.response).sum(dim=0)
 
 
 def default_tolerance(dtype: torch.dtype) -> float:
@@ -64,54 +78,32 @@ def unit_step(network: Network, state: Tensor, drive: Tensor) -> UnitStep:
     state : Tensor, shape (k, B, N)
     drive : Tensor, shape (B, N)
     """
-    step, F_s = network.newton_step(state, drive)
-    scale = _largest(state).clamp(min=1.0)  # (k, B)
-    return UnitStep(step, F_s, (_largest(step) / scale).amax(dim=0))
+    found = network.unit_response(state, drive)
+    return UnitStep(*found, relative_size(found.step, state))
 
 
-def _largest(values: Tensor) -> Tensor:
-    """Return the largest absolute entry over units, without a copy of the absolute values."""
-    return torch.maximum(values.amax(dim=2), -values.amin(dim=2))
-
-
-def static_gain(network: Network, state: Tensor, drive: Tensor) -> Tensor:
-    """Return dy/dI of each unit with its own dynamics at rest, shape (B, N).
-
-    Parameters
-    ----------
-    state : Tensor, shape (k, B, N)
-    drive : Tensor, shape (B, N)
-
-    Returns
-    -------
-    Tensor, shape (B, N)
-        NaN where F_s is singular.
-    """
-    blocks = network.jacobian_blocks(state, drive)
-    gain = -(blocks.rho_s * solve_units(blocks.F_s, blocks.F_I)).sum(dim=0)
-    return torch.where(torch.isfinite(gain), gain, torch.nan)
-
-
-def certify(
-    network: Network, state: Tensor, drive: Tensor, tol: float, iterations: Tensor | None = None
-) -> FixedPoints:
+def certify(network: Network, state: Tensor, drive: Tensor, tol: float) -> FixedPoints:
     """Measure states (k, B, N) at drives (B, N): residual, gain, status."""
-    residual = unit_step(network, state, drive).residual
-    gain = static_gain(network, state, drive)
-    singular = torch.isfinite(state).all(dim=2).all(dim=0) & ~torch.isfinite(gain).all(dim=1)
-    if iterations is None:
-        iterations = torch.zeros(len(residual), dtype=torch.int64, device=residual.device)
+    found = unit_step(network, state, drive)
+    gain, singular = found.gain, torch.zeros_like(found.residual, dtype=torch.bool)
+    if not torch.isfinite(gain.sum()):  # one pass, and seldom more
+        gain = torch.where(torch.isfinite(gain), gain, torch.nan)
+        singular = torch.isfinite(state).all(dim=2).all(dim=0) & torch.isnan(gain).any(dim=1)
+    none = torch.zeros_like(found.residual, dtype=torch.int64)
     return FixedPoints(
         network=network,
         state=state,
         rates=network.output(state),
         gain=gain,
         drive=drive,
-        residual=residual,
-        iterations=iterations,
-        status=judge(residual, tol, singular),
+        residual=found.residual,
+        absolute_residual=found.step.abs().amax(dim=(0, 2)),
+        iterations=none,
+        status=judge(found.residual, tol, singular),
         tol=tol,
         version=network.connectivity.version,
+        examined=none.bool(),
+        solver=none - 1,
     )
 
 

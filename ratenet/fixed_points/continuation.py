@@ -126,7 +126,9 @@ def continue_fixed_points(
     first, last = _ends(start, stop, network, variation)
     variation(network, drive, last)  # refuses now what would end the branch later
     at_first, drive_there = variation(network, drive, first)
-    found = find_fixed_points(at_first, drive_there, tol=tol, initial=initial)
+    found = find_fixed_points(
+        at_first, drive_there, tol=tol, initial=initial, certificate="residual"
+    )
     scale = found.state.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1.0)
     curve = Curve(network, drive, variation, first, last, scale, tol)
     walk = _Walk(curve, max_step, min_step, max_points)

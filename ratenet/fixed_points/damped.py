@@ -29,21 +29,30 @@ class DampedIteration(AbstractIteration):
         if self.damping is not None and not 0 < self.damping <= 1:
             raise InputError(f"damping: {self.damping} is not above 0 and at most 1.")
 
-    def start(self, state: Tensor) -> Memory:
-        """Begin undamped, or with the given damping."""
-        B = state.shape[1]
-        alpha = torch.full((B,), self.damping or 1.0, dtype=state.dtype, device=state.device)
-        none = torch.zeros(B, dtype=torch.int64, device=state.device)
-        return {"alpha": alpha, "most": alpha.clone(), "gains": none, "idle": none.clone()}
+    @property
+    def name(self) -> str:
+        """What the solver is called in a summary."""
+        return "damped iteration"
 
-    def advance(self, batch: Batch, memory: Memory) -> Tensor:
+    def start(self, batch: Batch) -> Memory:
+        """Begin undamped, or with the given damping."""
+        B, like = len(batch.drive), batch.drive
+        alpha = like.new_full((B,), self.damping or 1.0)
+        none = torch.zeros(B, dtype=torch.int64, device=like.device)
+        best_step = batch.found.step.transpose(0, 1)  # (b, k, N): at the best state
+        return {
+            "alpha": alpha, "most": alpha.clone(), "gains": none, "idle": none.clone(),
+            "best_step": best_step,
+        }  # fmt: skip
+
+    def advance(self, batch: Batch, memory: Memory, allowed: int) -> Tensor:
         """Go on from the present state, or from the best one where the step was too long."""
         alpha = memory["alpha"]
         if self.damping is not None:
             return batch.state + alpha[:, None] * batch.found.step
         worse = self._judge_steps(batch, memory)
         origin = torch.where(worse[:, None], batch.best_state, batch.state)
-        step = torch.where(worse[:, None], batch.best_step, batch.found.step)
+        step = torch.where(worse[:, None], memory["best_step"].transpose(0, 1), batch.found.step)
         return origin + alpha[:, None] * step
 
     def _judge_steps(self, batch: Batch, memory: Memory) -> Tensor:
@@ -54,6 +63,8 @@ class DampedIteration(AbstractIteration):
         """
         alpha, residual = memory["alpha"], batch.found.residual
         gained = residual <= batch.best_residual  # NaN is not
+        steps = batch.found.step.transpose(0, 1)
+        memory["best_step"] = torch.where(gained[:, None, None], steps, memory["best_step"])
         memory["gains"] = torch.where(gained, memory["gains"] + 1, 0)
         memory["idle"] = torch.where(gained, 0, memory["idle"] + 1)
         leapt = (memory["idle"] == 1) & (residual > 1.5 * batch.best_residual)

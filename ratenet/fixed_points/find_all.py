@@ -4,6 +4,7 @@ Each start goes two ways: to a solver, which finds roots, stable or not, and alo
 which show its basin. Where both ways end is clustered.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -14,16 +15,21 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError
+from ratenet.fixed_points.anderson import Anderson
 from ratenet.fixed_points.certificate import certify, check_tolerance, default_tolerance
 from ratenet.fixed_points.find import find_fixed_points
+from ratenet.fixed_points.newton_krylov import NewtonKrylov
 from ratenet.fixed_points.relaxation import Relaxation
-from ratenet.fixed_points.solver import AbstractSolver
+from ratenet.fixed_points.solver import AbstractSolver, Fallback
 from ratenet.fixed_points.vary import one_drive, seeded
 from ratenet.network import Network
 from ratenet.results import FixedPoints
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+ROOTS = Fallback((NewtonKrylov(max_iterations=500), Anderson()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +148,7 @@ def find_all_fixed_points(
         States closer than this are one fixed point: the largest difference of an entry, over
         max(1, largest |s_k|). Default sqrt(tol).
     solver : AbstractSolver, optional
-        What finds the roots, stable or not; default as of `find_fixed_points`.
+        What finds the roots, stable or not; default Newton-Krylov, then Anderson acceleration.
     dynamics : AbstractSolver, optional
         What follows the dynamics; default ``Relaxation()``.
 
@@ -182,7 +188,8 @@ def find_all_fixed_points(
     check_tolerance(tol, network.dtype)
     apart = _distance(distance, tol)
     states = _starts(network, starts, span, seed)  # (k, S, N)
-    everything = _both_ways(network, drive, states, tol, (solver, dynamics or Relaxation()))
+    ways = (solver or ROOTS, dynamics or Relaxation())
+    everything = _both_ways(network, drive, states, tol, ways)
     leaders, members = _clusters(everything, apart)
     points = everything.select(leaders)
     abscissa = points.abscissa()
@@ -199,23 +206,21 @@ def _both_ways(
     drive: Tensor,
     states: Tensor,
     tol: float,
-    solvers: tuple[AbstractSolver | None, AbstractSolver],
+    solvers: tuple[AbstractSolver, AbstractSolver],
 ) -> FixedPoints:
     """Return what the solver, then what the dynamics come to from each start: 2 S samples."""
     drives = drive.expand(states.shape[1], -1)
     found = [
         find_fixed_points(
-            network, drives, tol=tol, solver=solver, initial=states, on_failure="return"
+            network, drives, tol=tol, solver=solver, initial=states, certificate="residual",
+            on_failure="return",
         )
         for solver in solvers
-    ]
-    return certify(
-        network,
-        torch.cat([part.state for part in found], dim=1),
-        torch.cat([drives, drives]),
-        tol,
-        torch.cat([part.iterations for part in found]),
-    )
+    ]  # fmt: skip
+    states = torch.cat([part.state for part in found], dim=1)
+    iterations = torch.cat([part.iterations for part in found])
+    ends = certify(network, states, torch.cat([drives, drives]), tol)
+    return dataclasses.replace(ends, iterations=iterations)
 
 
 def _distance(distance: float | None, tol: float) -> float:

@@ -25,8 +25,14 @@ class Relaxation(AbstractIteration):
 
     max_iterations: int = 10_000
 
-    def start(self, state: Tensor) -> Memory:
+    @property
+    def name(self) -> str:
+        """What the solver is called in a summary."""
+        return "relaxation along the dynamics"
+
+    def start(self, batch: Batch) -> Memory:
         """Begin at the end of a step, with the length of the next still to be chosen (0)."""
+        state = batch.state
         rows = state.transpose(0, 1)
         return {
             "dt": state.new_zeros(len(rows)),
@@ -36,7 +42,7 @@ class Relaxation(AbstractIteration):
             "slopes": torch.zeros_like(rows)[:, None].repeat(1, 3, 1, 1),  # k1, k2, k3 there
         }
 
-    def advance(self, batch: Batch, memory: Memory) -> Tensor:
+    def advance(self, batch: Batch, memory: Memory, allowed: int) -> Tensor:
         """Go to the next stage of the step; all samples are at the same stage."""
         slopes = memory["slopes"]
         F = -(batch.found.F_s * batch.found.step).sum(dim=1).transpose(0, 1)  # (b, k, N)

@@ -14,32 +14,43 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import UnitStep, unit_step
+from ratenet.fixed_points.mean_gain import NO_PRECONDITIONER, Preconditioner
 from ratenet.network import Network
 
 Memory = dict[str, Tensor]  # what a solver remembers of each sample, the batch first
 
 
 class Reached(NamedTuple):
-    """Where a solver stopped: the best state of each sample, and its evaluations."""
+    """Where a solver stopped: the best state of each sample, and how it came there."""
 
     state: Tensor  # (k, B, N)
-    iterations: Tensor  # (B,)
-    converged: Tensor  # (B,)
+    iterations: Tensor  # (B,): evaluations of the recurrent input
+    solver: Tensor  # (B,): which of `names` settled it; -1: none
+    names: tuple[str, ...]
+    preconditioner: Preconditioner = NO_PRECONDITIONER
+
+    @property
+    def converged(self) -> Tensor:
+        """Whether each sample's residual is at most the tolerance, (B,)."""
+        return self.solver >= 0
 
 
 @dataclass
 class Batch:
     """The samples that are still being solved; b of the B given ones."""
 
+    network: Network
     held: Tensor  # (b,): their indices
     drive: Tensor  # (b, N)
     state: Tensor  # (k, b, N): where they are now
     found: UnitStep  # evaluated there
-    best_residual: Tensor  # (b,)
     best_state: Tensor  # (k, b, N): where the residual was least
-    best_step: Tensor  # (k, b, N): the Newton step there
+    best_residual: Tensor  # (b,): there
     longest_step: Tensor  # (b,): what a settled sample's step is not above
+    products: int = 1  # evaluations of the recurrent input so far
+    preconditioner: Preconditioner = NO_PRECONDITIONER
 
     def keep_best(self, tol: float) -> None:
         """Remember the present state where its residual is the least so far.
@@ -55,32 +66,58 @@ class Batch:
             step = torch.maximum(self.found.step.abs(), rounding).amax(dim=(0, 2))
             better &= ~settled | (step <= self.longest_step)
         if better.all():  # as most often: nothing to choose, nothing to copy
-            self.best_residual, self.best_state = residual, self.state
-            self.best_step = self.found.step
+            self.best_state, self.best_residual = self.state, residual
             return
-        mask = better[:, None]
+        self.best_state = torch.where(better[:, None], self.state, self.best_state)
         self.best_residual = torch.where(better, residual, self.best_residual)
-        self.best_state = torch.where(mask, self.state, self.best_state)
-        self.best_step = torch.where(mask, self.found.step, self.best_step)
+
+    def go_to(self, state: Tensor) -> None:
+        """Move to states (k, b, N) and evaluate there."""
+        self.state = state
+        self.found = unit_step(self.network, state, self.drive)
+        self.products += 1
 
     def select(self, samples: Tensor) -> "Batch":
         """Return the samples of a mask (b,)."""
         return Batch(
+            self.network,
             self.held[samples],
             self.drive[samples],
             self.state[:, samples],
             self.found.select(samples),
-            self.best_residual[samples],
             self.best_state[:, samples],
-            self.best_step[:, samples],
+            self.best_residual[samples],
             self.longest_step[samples],
+            self.products,
+            self.preconditioner,
         )
+
+
+def new_batch(network: Network, state: Tensor, drive: Tensor, tol: float) -> Batch:
+    """Return all samples at their first states (k, B, N), evaluated."""
+    found = unit_step(network, state, drive)
+    size = torch.maximum(state.abs(), found.step.abs()).amax(dim=(0, 2)).clamp(min=1.0)
+    return Batch(
+        network=network,
+        held=torch.arange(len(drive), device=drive.device),
+        drive=drive,
+        state=state,
+        found=found,
+        best_state=state,
+        best_residual=torch.full_like(found.residual, torch.inf),
+        longest_step=tol**0.5 * size,
+    )
 
 
 class AbstractSolver(ABC):
     """Brings a batch of states to their fixed points, as far as it can."""
 
     max_iterations: int
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What the solver is called in a summary."""
 
     @abstractmethod
     def solve(
@@ -97,47 +134,45 @@ class AbstractIteration(AbstractSolver):
     """A solver that goes from state to state; a subclass says how to go on."""
 
     @abstractmethod
-    def start(self, state: Tensor) -> Memory:
-        """Return an empty memory for states (k, B, N); each entry has the batch first."""
+    def start(self, batch: Batch) -> Memory:
+        """Return an empty memory; may give the batch a preconditioner."""
 
     @abstractmethod
-    def advance(self, batch: Batch, memory: Memory) -> Tensor:
-        """Return the next states (k, b, N); may change `memory`."""
+    def advance(self, batch: Batch, memory: Memory, allowed: int) -> Tensor:
+        """Return the next states (k, b, N); may change `memory`.
+
+        Products with W that this takes are added to `batch.products`; `allowed` is their limit.
+        """
 
     def solve(
         self, network: Network, state: Tensor, drive: Tensor, tol: float, max_iterations: int
     ) -> Reached:
         """Iterate; samples leave the batch once they have converged."""
-        B = len(drive)
-        reached = Reached(
-            state.clone(),
-            torch.full((B,), max_iterations, device=drive.device),
-            torch.zeros(B, dtype=torch.bool, device=drive.device),
-        )
-        found = unit_step(network, state, drive)
-        infinite = torch.full_like(found.residual, torch.inf)
-        everyone = torch.arange(B, device=drive.device)
-        size = torch.maximum(state.abs(), found.step.abs()).amax(dim=(0, 2)).clamp(min=1.0)
-        longest_step = tol**0.5 * size  # (b,)
-        batch = Batch(everyone, drive, state, found, infinite, state, found.step, longest_step)
-        memory = self.start(state)
-        for iteration in range(1, max_iterations + 1):
+        B, device = len(drive), drive.device
+        state, solver = state.clone(), torch.full((B,), -1, device=device)
+        iterations = torch.full((B,), max_iterations, device=device)
+        batch = new_batch(network, state, drive, tol)
+        memory, settled = self.start(batch), 0
+        while True:
             batch.keep_best(tol)
             done = batch.best_residual <= tol
-            newly = batch.held[done & ~reached.converged[batch.held]]
-            reached.iterations[newly] = iteration
-            reached.converged[newly] = True
-            left = len(done) - int(done.sum())
-            if left == 0 or iteration == max_iterations:
+            number = int(done.sum())
+            if number > settled:
+                newly = batch.held[done & (solver[batch.held] < 0)]
+                iterations[newly], solver[newly] = batch.products, 0
+                settled = number
+            if number == len(done) or batch.products >= max_iterations:
                 break
-            if left <= 0.75 * len(done):  # copying the rest pays off
-                reached.state[:, batch.held[done]] = batch.best_state[:, done]
-                batch = batch.select(~done)
+            if number >= 0.25 * len(done):  # copying the rest pays off
+                state[:, batch.held[done]] = batch.best_state[:, done]
+                batch, settled = batch.select(~done), 0
                 memory = {name: value[~done] for name, value in memory.items()}
-            batch.state = self.advance(batch, memory)
-            batch.found = unit_step(network, batch.state, batch.drive)
-        reached.state[:, batch.held] = batch.best_state
-        return reached
+            batch.go_to(self.advance(batch, memory, max_iterations - batch.products - 1))
+        if len(batch.held) == B:
+            state = batch.best_state
+        else:
+            state[:, batch.held] = batch.best_state
+        return Reached(state, iterations, solver, (self.name,), batch.preconditioner)
 
 
 @dataclass(frozen=True)
@@ -153,21 +188,31 @@ class Fallback(AbstractSolver):
 
     solvers: Sequence[AbstractSolver]
 
+    def __post_init__(self) -> None:
+        if not self.solvers:
+            raise InputError("solvers: none is given; a fallback needs at least one.")
+
     @property
     def max_iterations(self) -> int:  # type: ignore[override]
         """The sum over the solvers."""
         return sum(solver.max_iterations for solver in self.solvers)
 
+    @property
+    def name(self) -> str:
+        """The names of the solvers, in their order."""
+        return ", then ".join(solver.name for solver in self.solvers)
+
     def solve(
         self, network: Network, state: Tensor, drive: Tensor, tol: float, max_iterations: int
     ) -> Reached:
         """Solve by the first solver, the rest by the second, and so on."""
-        reached = Reached(
-            state.clone(),
-            torch.zeros(len(drive), dtype=torch.int64, device=drive.device),
-            torch.zeros(len(drive), dtype=torch.bool, device=drive.device),
-        )
-        for solver in self.solvers:
+        names = tuple(solver.name for solver in self.solvers)
+        first, *rest = self.solvers
+        allowed = min(first.max_iterations, max_iterations)
+        reached = first.solve(network, state, drive, tol, allowed)
+        reached.solver.clamp_(max=0)  # were it a fallback itself
+        for index, solver in enumerate(rest, start=1):
+            max_iterations -= allowed
             allowed = min(solver.max_iterations, max_iterations)
             left = torch.nonzero(~reached.converged)[:, 0]
             if len(left) == 0 or allowed == 0:
@@ -175,6 +220,5 @@ class Fallback(AbstractSolver):
             part = solver.solve(network, state[:, left], drive[left], tol, allowed)
             reached.state[:, left] = part.state
             reached.iterations[left] += part.iterations
-            reached.converged[left] = part.converged
-            max_iterations -= allowed
-        return reached
+            reached.solver[left] = torch.where(part.converged, index, -1)
+        return reached._replace(names=names)

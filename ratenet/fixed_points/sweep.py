@@ -223,6 +223,7 @@ class _Follow:
                 tol=self.tol,
                 solver=self.dynamics,
                 initial=state + self.nudge * size * noise,
+                certificate="residual",  # the abscissa is measured below
                 on_failure="return",
             )
             passed.append(found)

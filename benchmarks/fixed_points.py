@@ -1,0 +1,324 @@
+"""How long fixed points take, beside a textbook implementation and beside the matrix product.
+
+One tanh layer, N = 300, batches of 512 real MNIST images, float32, residual at most 1e-5. The
+textbook takes 500 Euler steps of dt/tau = 0.01, then forms each sample's matrices with an explicit
+inverse of I - W^T G. Everything is timed in one run; of repeated runs the fastest counts.
+
+    python benchmarks/fixed_points.py --data-root DIR [--quick]
+
+DIR holds torchvision's MNIST; without it the first two tables are skipped. Targets: 60 times the
+textbook's speed at the start for rules 3 and 1, 25 times after 3 epochs at learning rate 0.25, 30
+times for the 3 epochs as a whole; fixed points and rule 3 within 25 products (512 x 300)(300 x 300)
+at the start and 60 after training; time growing as N^2, extra memory of at most 16 B N + 6 N^2
+numbers. Results go to benchmarks/results/fixed_points.md and .png.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+import ratenet as rn
+from ratenet.report.figures import COLOURS, new_figure, save
+from ratenet.training.classifier import Classifier, random_classifier
+
+RESULTS = Path(__file__).parent / "results"
+B, N, EPOCHS, RATE = 512, 300, 3, 0.25
+GROWTH = (300, 1_000, 3_000, 10_000)
+GROWTH_B = 256
+RULE_1, RULE_3 = rn.plasticity.Euclidean(), rn.plasticity.LinearizedReparameterized()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-root", help="without it, only the growth with N is measured")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="a smoke test: 1 epoch, N <= 1,000")
+    parser.add_argument("--growth-of", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.growth_of:
+        print(json.dumps(growth_of(options.growth_of)))
+        return
+    parts = [f"# Fixed points\n\n{where()}\n"]
+    if options.data_root:
+        for device in devices():
+            parts.append(tables(options, device))
+    else:
+        parts.append("Tables with MNIST: skipped, since no --data-root was given.\n")
+    if not torch.cuda.is_available():
+        parts.append("CUDA: not run, since there is no device.\n")
+    parts.append(growth_table(options))
+    text = "\n".join(parts)
+    print(text)
+    if not options.quick:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "fixed_points.md").write_text(text)
+
+
+def devices() -> list[torch.device]:
+    return [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
+
+
+def where() -> str:
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return (
+        f"{date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}; load average before the "
+        f"run: {load}."
+    )
+
+
+# The textbook
+
+
+def textbook_fixed_points(W: Tensor, drive: Tensor) -> Tensor:
+    """500 Euler steps of tau dr/dt = -r + tanh(W r + x), dt/tau = 0.01."""
+    r = torch.zeros_like(drive)
+    for _ in range(500):
+        r = r + 0.01 * (-r + torch.tanh(r @ W.T + drive))
+    return r
+
+
+def textbook_change(W: Tensor, r: Tensor, error: Tensor, rule: int) -> Tensor:
+    """Sections 2 and 4 of the derivation: lambda by an inverse, dW3 = -eta B (lambda y^T) C."""
+    identity, total = torch.eye(len(W), dtype=W.dtype, device=W.device), torch.zeros_like(W)
+    for y, e in zip(r, error, strict=True):
+        G = torch.diag(1 - y**2)
+        left, right = G @ torch.linalg.inv(identity - W.T @ G) @ e, y
+        if rule == 3:
+            M, K = identity - W @ G, identity - G @ W
+            left, right = M @ (M.T @ left), K.T @ (K @ right)
+        total += torch.outer(left, right)
+    return -RATE * total / len(r)
+
+
+def textbook(W: Tensor, drive: Tensor, error: Tensor, rule: int) -> Tensor:
+    return textbook_change(W, textbook_fixed_points(W, drive), error, rule)
+
+
+# Ours
+
+
+def ours(network: rn.Network, drive: Tensor, error: Tensor, rule: int) -> Tensor:
+    fp = rn.find_fixed_points(network, drive, certificate="residual")
+    return (RULE_3 if rule == 3 else RULE_1).update(fp, error, RATE)
+
+
+def fastest(function: Callable[[], Any], device: torch.device, repeats: int) -> float:
+    """Return the seconds of the fastest of several runs, after one to warm up."""
+    times = []
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        function()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return min(times[1:])
+
+
+def tables(options: argparse.Namespace, device: torch.device) -> str:
+    """Return the comparison with the textbook, and that with the matrix product."""
+    images = rn.stimuli.load_images("mnist", root=options.data_root, download=False)
+    pixels, labels = images.train.pixels[:B].to(device), images.train.labels[:B].to(device)
+    epochs = 1 if options.quick else EPOCHS
+    start = random_classifier(
+        "rate", units=N, inputs=784, classes=10, tau=None, seed=0, device=device
+    )
+    trained, seconds = train(options, epochs, device)
+    repeats = 3 if options.quick else 60
+    rows, books = [], {}
+    for state, classifier in (("start", start), ("trained", trained)):
+        for rule in (3, 1):
+            row, book = compare(classifier, pixels, labels, rule, device, repeats)
+            books[state, rule] = book
+            target = {("start", 3): (60, 25), ("start", 1): (60, None), ("trained", 3): (25, 60)}
+            faster, products = target.get((state, rule), (None, None))
+            rows.append(
+                {"weights": state, "rule": rule, **row, "target": faster, "limit_mm": products}
+            )
+    batches = epochs * (len(images.train) // B)
+    tested = math.ceil(len(images.test) / B)
+    book = batches * (books["start", 3] + books["trained", 3]) / 2
+    book += tested * fastest(
+        lambda: textbook_fixed_points(
+            start.network.connectivity.dense(), start.drive(pixels)
+        ), device, 2,
+    )  # fmt: skip
+    whole = pd.DataFrame([{
+        "epochs": epochs, "textbook_s": book, "ours_s": seconds, "faster": book / seconds,
+        "target": 30,
+    }])  # fmt: skip
+    return (
+        f"## {device.type}: B = {B}, N = {N}\n\n{spectrum(trained, pixels)}\n\n"
+        f"{markdown(pd.DataFrame(rows))}\n\nmm: the time of one torch.mm (512 x 300)(300 x 300) in "
+        "the same run. The fixed points' stability is not examined in these times; `full_ms` is "
+        "what fixed points with a full certificate take.\n\n"
+        "The whole of training, evaluation included (`rn.train`; the textbook's time is "
+        "that of its batches at the start and at the end, averaged, times their number):\n\n"
+        f"{markdown(whole)}\n"
+    )
+
+
+def compare(
+    classifier: Classifier, pixels: Tensor, labels: Tensor, rule: int, device: torch.device,
+    repeats: int,
+) -> tuple[dict[str, Any], float]:  # fmt: skip
+    network, drive = classifier.network, classifier.drive(pixels)
+    W = network.connectivity.dense()
+    fp = rn.find_fixed_points(network, drive)
+    error = classifier.error(fp.rates, labels)
+    book = fastest(lambda: textbook(W, drive, error, rule), device, 1)
+    own = fastest(lambda: ours(network, drive, error, rule), device, repeats)
+    find = fastest(
+        lambda: rn.find_fixed_points(network, drive, certificate="residual"), device, repeats
+    )
+    full = fastest(lambda: rn.find_fixed_points(network, drive), device, max(2, repeats // 10))
+    product = fastest(lambda: torch.mm(drive, W.T), device, 10 * repeats)
+    difference = textbook(W, drive, error, rule) - ours(network, drive, error, rule)
+    row = {
+        "textbook_ms": 1e3 * book, "ours_ms": 1e3 * own, "faster": book / own,
+        "find_ms": 1e3 * find, "full_ms": 1e3 * full, "mm_ms": 1e3 * product,
+        "ours_mm": own / product, "iterations": int(fp.iterations.max()),
+        "residual": float(fp.residual.max()),
+        "difference": float(difference.norm() / ours(network, drive, error, rule).norm()),
+    }  # fmt: skip
+    if device.type == "cuda":  # two products an iteration, and five in rule 3
+        products = float(2 * fp.iterations.double().mean()) + 5
+        row["share_of_mm_rate"] = products * product / own
+    return row, book
+
+
+def train(
+    options: argparse.Namespace, epochs: int, device: torch.device
+) -> tuple[Classifier, float]:
+    """Train by rule 3 as `ratenet train` does; return the network and the seconds it took."""
+    config = rn.TrainingConfig(
+        data="mnist", data_root=options.data_root, rule="linearized-reparameterized",
+        learning_rate=RATE, presentation="static", batch_size=B, units=N, epochs=epochs, seed=0,
+        threads=options.threads, device=device.type,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        result = rn.train(config, out=folder, overwrite=True)
+        seconds = time.perf_counter() - began
+    return result.classifier, seconds
+
+
+def spectrum(classifier: Classifier, pixels: Tensor) -> str:
+    fp = rn.find_fixed_points(classifier.network, classifier.drive(pixels[:8]))
+    W = classifier.network.connectivity.dense().double()
+    values = torch.linalg.eigvals((fp.gain.double()[:, :, None] * W).cpu()).real
+    return (
+        f"After training the eigenvalues of G W have real parts from {float(values.min()):.2f} to "
+        f"{float(values.max()):.2f} (8 samples)."
+    )
+
+
+# Growth with N
+
+
+def growth_table(options: argparse.Namespace) -> str:
+    """Measure each N in a process of its own; return a table, and draw it."""
+    sizes = [n for n in GROWTH if n <= 1_000] if options.quick else GROWTH
+    command = [sys.executable, __file__, "--threads", str(options.threads), "--growth-of"]
+    rows = []
+    for size in sizes:
+        said = subprocess.run([*command, str(size)], capture_output=True, text=True, check=True)
+        rows.append(json.loads(said.stdout.splitlines()[-1]))
+    table = pd.DataFrame(rows)
+    if not options.quick:
+        save(growth_figure(table), RESULTS / "fixed_points.png")
+    return (
+        f"## Growth with N (B = {GROWTH_B}, float32, random weights, fixed points and rule 3)\n\n"
+        f"{markdown(table)}\n\nextra: the peak of the tensors that are held at a time beyond "
+        "weights and drive; limit: 16 B N + 6 N^2 numbers.\n"
+    )
+
+
+def growth_of(size: int) -> dict[str, Any]:
+    """Return time and extra memory at one N."""
+    generator = torch.Generator().manual_seed(0)
+    W = torch.randn(size, size, generator=generator) * (0.5 / math.sqrt(size))
+    drive = 0.35 * torch.randn(GROWTH_B, size, generator=generator)
+    error = torch.randn(GROWTH_B, size, generator=generator) / size
+    network, device = rn.Network("rate", W), torch.device("cpu")
+    repeats = max(2, min(20, 3_000 // size * 4))
+    product = fastest(lambda: torch.mm(drive, W.T), device, repeats)
+    seconds = fastest(lambda: ours(network, drive, error, 3), device, repeats)
+    fp = rn.find_fixed_points(network, drive, certificate="residual")
+    extra = peak_numbers(lambda: ours(rn.Network("rate", W), drive, error, 3))
+    limit = 16 * GROWTH_B * size + 6 * size**2
+    return {
+        "N": size, "seconds": seconds, "mm_s": product, "ours_mm": seconds / product,
+        "iterations": int(fp.iterations.max()), "residual": float(fp.residual.max()),
+        "extra_MB": 4e-6 * extra, "limit_MB": 4e-6 * limit, "within": extra <= limit,
+    }  # fmt: skip
+
+
+def peak_numbers(function: Callable[[], Any]) -> float:
+    """Return the most float32 numbers that a function's tensors hold at a time."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        function()
+    events = profiler.profiler.kineto_results.events()
+    memory = sorted(
+        (event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"
+    )
+    held = peak = 0
+    for _, change in memory:
+        held += change
+        peak = max(peak, held)
+    return peak / 4
+
+
+def growth_figure(table: pd.DataFrame) -> Any:
+    """Return time and extra memory against N, both axes logarithmic."""
+    figure, (left, right) = new_figure(figsize=(9, 3.8), ncols=2)
+    left.loglog(table["N"], table["seconds"], "o-", color=COLOURS[0], label="fixed points, rule 3")
+    products = table["mm_s"]
+    left.loglog(table["N"], products, "s--", color=COLOURS[1], label="one product (B x N)(N x N)")
+    slope = table["seconds"].iloc[-1] * (table["N"] / table["N"].iloc[-1]) ** 2
+    left.loglog(table["N"], slope, ":", color=COLOURS[6], label="N squared")
+    left.set_ylabel("time (s)")
+    right.loglog(table["N"], table["extra_MB"], "o-", color=COLOURS[0], label="extra memory")
+    right.loglog(table["N"], table["limit_MB"], "s--", color=COLOURS[1], label="16 B N + 6 N^2")
+    dense = 4e-6 * GROWTH_B * table["N"] ** 2
+    right.loglog(table["N"], dense, ":", color=COLOURS[6], label="a matrix for each sample")
+    right.set_ylabel("extra memory (MB)")
+    for axis in (left, right):
+        axis.set_xlabel("N, units")
+        axis.legend(frameon=False)
+    figure.suptitle(f"Fixed points of B = {GROWTH_B} samples")
+    return figure
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table as Markdown, without a further package."""
+    lines = ["| " + " | ".join(table.columns) + " |", "|" + " --- |" * len(table.columns)]
+    for row in table.itertuples(index=False):
+        cells = [
+            "" if value is None or value != value
+            else f"{value:.3g}" if isinstance(value, float) else str(value)
+            for value in row
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Brian2's global state: left as it was found, whatever happens in between."""
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+# Where Brian2's compiled code keeps the random numbers that it has drawn ahead: of ratenet, not of
+# the user. A pointer of 0 makes Brian2 allocate; so it allocates once in a process.
+_OWN_BUFFERS = {"rand_buffer": 0, "randn_buffer": 0}
+
+
+@contextmanager
+def own_device(device: Any) -> Iterator[None]:
+    """Make a Brian2 device the active one for a while.
+
+    Restored are the active device (its clock, network and objects are its own), what `set_device`
+    remembers, and whether a simulation is running, since ours may be started from within one.
+    """
+    from brian2.core.network import Network
+
+    # The module by its path: `brian2.devices.device` is also the name of a proxy.
+    devices: Any = importlib.import_module("brian2.devices.device")
+    active, previous = devices.active_device, list(devices.previous_devices)
+    flags = (Network._globally_running, Network._globally_stopped)
+    devices.active_device = device
+    try:
+        yield
+    finally:
+        devices.active_device = active
+        devices.previous_devices[:] = previous
+        Network._globally_running, Network._globally_stopped = flags
+
+
+@contextmanager
+def own_random_numbers(seed: int) -> Iterator[None]:
+    """Draw Brian2's random numbers from a seed of ours for a while; NumPy's state is restored."""
+    from brian2.devices.device import runtime_device
+
+    theirs = runtime_device.get_random_state()
+    try:
+        for name, pointer in _OWN_BUFFERS.items():
+            getattr(runtime_device, name)[:] = pointer
+            getattr(runtime_device, f"{name}_index")[:] = 0
+        np.random.seed(seed)
+        yield
+    finally:
+        for name in _OWN_BUFFERS:
+            _OWN_BUFFERS[name] = int(getattr(runtime_device, name)[0])
+        runtime_device.set_random_state(theirs)

@@ -1,0 +1,58 @@
+"""Circuit: a published network with its weights, stimulus, start and a grid that suits it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from ratenet.network import Network
+
+
+class Coordinate(NamedTuple):
+    """What distinguishes the units: a label with its unit, and a value for each of them."""
+
+    label: str
+    values: np.ndarray  # (N,)
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """A network with everything that a simulation of it needs.
+
+    Attributes
+    ----------
+    name, title, source : str
+        Short name, one line of description, and the publication.
+    network : Network
+        In float64; weights ``W[post, pre]``.
+    drive : Tensor, shape (B, N)
+        The stimulus, in the SI unit of the model's drive.
+    initial : mapping of str to array, or None
+        The state to begin from, by state variable; None: zero.
+    duration, dt : float
+        In seconds: long enough to see the effect, and a step that suits Euler's method.
+    coordinate : Coordinate or None
+        Preferred orientation, position ..., where units have one.
+
+    Examples
+    --------
+    >>> from ratenet import circuits, simulate
+    >>> circuit = circuits.wilson_cowan_oscillating()
+    >>> trajectory = simulate(
+    ...     circuit.network, circuit.drive, circuit.duration, circuit.dt, initial=circuit.initial
+    ... )
+    >>> trajectory.rates.shape[1:]
+    torch.Size([1, 2])
+    """
+
+    name: str
+    title: str
+    source: str
+    network: Network
+    drive: Tensor
+    initial: Mapping[str, Any] | None
+    duration: float
+    dt: float
+    coordinate: Coordinate | None = None

@@ -1,0 +1,108 @@
+"""The product of a batch with a matrix, by the faster of torch's two routes on a CPU.
+
+torch's default float32 product (MKL) takes up to twice the time of oneDNN's, which torch offers
+for tensors in its own layout. The two round differently, so the route follows from a fixed rule,
+never from timing: the same seed gives the same numbers on the same machine.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ratenet.errors import InputError, UnsupportedError
+
+FEWEST_ROWS = 16
+FEWEST_COLUMNS = 128
+
+
+ROUTES = ("onednn", "torch")
+
+
+def _has_onednn() -> bool:
+    return bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled)
+
+
+_route = "onednn" if _has_onednn() else "torch"
+
+
+def choose_route(route: str | None = None) -> str:
+    """Take a route for all large float32 products of this process from now on, and return it.
+
+    Parameters
+    ----------
+    route : {"onednn", "torch"}, optional
+        What a run recorded, so that its resumption rounds alike. Default: leave it as it is, which
+        is oneDNN where this torch has it.
+
+    Raises
+    ------
+    UnsupportedError
+        If oneDNN is asked for and not there.
+    """
+    global _route  # of the process, as torch's number of threads is
+    if route not in (None, *ROUTES):
+        raise InputError(f"matrix_product: {route!r} is unknown; there are {', '.join(ROUTES)}.")
+    if route == "onednn" and not _has_onednn():
+        raise UnsupportedError(
+            "matrix_product: this torch has no oneDNN, whose products the run was made with; "
+            "resume it where there is one, or begin a new run."
+        )
+    _route = route or _route
+    return _route
+
+
+def _linear(values: Tensor, converted: Tensor) -> Tensor:
+    """Return values @ W.T by oneDNN, by torch's public way to it."""
+    return torch.nn.functional.linear(values.to_mkldnn(), converted).to_dense()
+
+
+def _linear_without_copies(values: Tensor, converted: Tensor) -> Tensor:
+    """Return the same, to the bit, without two copies of the batch; torch's compiler uses it."""
+    return torch.ops.mkldnn._linear_pointwise(values, converted, None, "none", [], "")
+
+
+def _best_linear() -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the second where this torch has it: its name is private and may go."""
+    try:
+        _linear_without_copies(torch.ones(2, 2), torch.ones(2, 2).to_mkldnn())
+    except (AttributeError, RuntimeError, TypeError):  # no such operator, or another signature
+        return _linear
+    return _linear_without_copies
+
+
+_onednn_product = _best_linear()
+
+
+class Product:
+    """values -> values @ W.T, or values @ W, with W converted once for as long as it stays.
+
+    Parameters
+    ----------
+    W : Tensor, shape (N, M)
+        Kept, not copied; an in-place change of it is noticed.
+    transposed : bool
+        False: each row v becomes W v; True: W^T v.
+    """
+
+    def __init__(self, W: Tensor, *, transposed: bool) -> None:
+        self._W, self._transposed = W, transposed
+        self._converted: Tensor | None = None
+        self._version = -1
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Return the product, shape (B, N); differentiable where anything needs a gradient."""
+        if not self._takes_onednn(values):
+            return values @ (self._W if self._transposed else self._W.T)
+        if self._converted is None or self._version != self._W._version:
+            W = self._W.detach()
+            self._converted = (W.T.contiguous() if self._transposed else W).to_mkldnn()
+            self._version = self._W._version
+        return _onednn_product(values.detach().contiguous(), self._converted)
+
+    def _takes_onednn(self, values: Tensor) -> bool:
+        W = self._W
+        is_large = len(values) >= FEWEST_ROWS and min(W.shape) >= FEWEST_COLUMNS
+        is_plain = W.dtype == values.dtype == torch.float32 and W.device.type == "cpu"
+        needs_gradient = torch.is_grad_enabled() and (values.requires_grad or W.requires_grad)
+        return is_large and is_plain and not needs_gradient and _route == "onednn"

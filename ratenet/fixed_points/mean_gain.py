@@ -1,0 +1,119 @@
+"""The mean-gain preconditioner: one inverse of I - G_mean W, shared by a whole batch.
+
+With each unit's Newton step d at fixed input, its answer c = ds/dI and rho_s = dy/ds, the Newton
+step of the whole network is
+
+    delta s = d + c (W delta y),      (I - g W) delta y = b,      b = rho_s d,   g = rho_s c
+
+where g differs from sample to sample. With the mean gain g_m in its place once, W delta y is
+
+    Q b,      Q = W (I - diag(g_m) W)^{-1}      (N, N), the same for all samples
+
+so that delta s ~ d + c (Q b), with each sample's own c. What is left of b then is, exactly,
+G W (G_m - G) Q b: nothing where the gains are shared, and less than b where they differ little.
+"""
+
+import weakref
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ratenet.connectivity import AbstractConnectivity
+from ratenet.errors import InputError
+from ratenet.network import Network
+
+LARGEST_ERROR = 1e-2  # of Q in (I - W diag(g_m)) Q = W, relative to the largest weight
+SAME_GAIN = 0.1  # largest change of a mean gain for which Q is kept
+
+
+class Preconditioner(NamedTuple):
+    """Q, or why there is none."""
+
+    matrix: Tensor | None  # (N, N)
+    note: str = ""
+
+
+NO_PRECONDITIONER = Preconditioner(None)
+
+
+class _Kept(NamedTuple):
+    connectivity: "weakref.ref[AbstractConnectivity]"
+    version: int
+    mean: Tensor  # (N,)
+    found: Preconditioner
+
+
+class MeanGain:
+    """Makes Q = W (I - diag(g_m) W)^{-1}, and keeps it for as long as it is good enough.
+
+    Parameters
+    ----------
+    max_units : int
+        N above which no Q is made: it takes O(N^3) operations.
+    stale_after : int
+        For how many changes of the weights Q is kept. With 0 every result depends on the weights
+        alone; more saves its making in a training loop, where a stale Q costs iterations, not
+        exactness.
+
+    Notes
+    -----
+    Q is made anew as well where a mean gain is further than 0.1 from what it was made with, or
+    the connectivity is another one.
+
+    Examples
+    --------
+    >>> network = Network("linear", [[0.5]])
+    >>> MeanGain().make(network, torch.ones(1, 1, dtype=torch.float64)).matrix
+    tensor([[1.]], dtype=torch.float64)
+    """
+
+    def __init__(self, max_units: int = 1000, stale_after: int = 0) -> None:
+        for name, value in (("max_units", max_units), ("stale_after", stale_after)):
+            if not isinstance(value, int) or value < 0:
+                raise InputError(f"{name}: {value!r} is no whole number of at least 0.")
+        self.max_units, self.stale_after = max_units, stale_after
+        self._kept: _Kept | None = None
+
+    def __repr__(self) -> str:
+        return f"MeanGain(max_units={self.max_units}, stale_after={self.stale_after})"
+
+    def make(self, network: Network, gain: Tensor) -> Preconditioner:
+        """Return Q for gains (B, N), or why there is none."""
+        connectivity = network.connectivity
+        if network.units > self.max_units:
+            return Preconditioner(
+                None,
+                f"The mean-gain preconditioner was left out: N = {network.units} is above "
+                f"max_units = {self.max_units}.",
+            )
+        mean, version = gain.mean(dim=0), sum(connectivity.version)
+        if self._kept is not None and self._is_fresh(self._kept, connectivity, version, mean):
+            return self._kept.found
+        found = _make(connectivity, mean)
+        self._kept = _Kept(weakref.ref(connectivity), version, mean, found)
+        return found
+
+    def _is_fresh(
+        self, kept: _Kept, connectivity: AbstractConnectivity, version: int, mean: Tensor
+    ) -> bool:
+        return (
+            kept.connectivity() is connectivity
+            and 0 <= version - kept.version <= self.stale_after
+            and bool((kept.mean - mean).abs().max() <= SAME_GAIN)
+        )
+
+
+def _make(connectivity: AbstractConnectivity, mean: Tensor) -> Preconditioner:
+    """Solve for Q, and test it by its residual."""
+    W = connectivity.dense()
+    matrix = torch.eye(len(W), dtype=W.dtype, device=W.device) - W * mean
+    Q, info = torch.linalg.solve_ex(matrix, W)
+    error = (matrix @ Q - W).abs().max()
+    if int(info) != 0 or not error <= LARGEST_ERROR * W.abs().max():  # NaN is no success
+        return Preconditioner(
+            None,
+            "The mean-gain preconditioner was left out: I - G_mean W is singular to working "
+            "precision, or a gain is not finite.",
+        )
+    return Preconditioner(Q)

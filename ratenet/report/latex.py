@@ -1,0 +1,61 @@
+"""A model's equations and functions as LaTeX, to paste into a paper."""
+
+import sympy
+from brian2.equations.equations import DIFFERENTIAL_EQUATION, PARAMETER, Equations
+from brian2.parsing.sympytools import str_to_sympy
+from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit
+
+from ratenet.parameters import show
+from ratenet.spec import ModelSpec
+
+
+def model_latex(model: ModelSpec) -> str:
+    r"""Return equations, functions and parameters as an ``align*`` environment.
+
+    Parameters
+    ----------
+    model : ModelSpec
+        Its texts have passed the whitelist, so nothing in them is executed here.
+
+    Examples
+    --------
+    >>> from ratenet import load_model
+    >>> print(model_latex(load_model("linear")))
+    \begin{align*}
+    \frac{\mathrm{d}r}{\mathrm{d}t} &= \frac{I_{ext} + I_{rec} - r}{\tau} && (1) \\
+    \tau &= \text{10*ms}
+    \end{align*}
+    """
+    lines = [
+        f"{_left(name, equation.type)} &= {_expression(str(equation.expr))} "
+        f"&& ({_unit(equation.dim)})"
+        for name, equation in Equations(model.equations).items()
+        if equation.type != PARAMETER
+    ]
+    lines += [f"{_expression(name)}(u) &= {_expression(body)}" for name, body in model.functions]
+    lines += [
+        rf"{_expression(name)} &= \text{{{_escape(show(value))}}}"
+        for name, value in model.parameters
+    ]
+    return "\n".join([r"\begin{align*}", " \\\\\n".join(lines), r"\end{align*}"])
+
+
+def _left(name: str, kind: str) -> str:
+    symbol = _expression(name)
+    if kind == DIFFERENTIAL_EQUATION:
+        return rf"\frac{{\mathrm{{d}}{symbol}}}{{\mathrm{{d}}t}}"
+    return symbol
+
+
+def _expression(text: str) -> str:
+    return str(sympy.latex(str_to_sympy(text)))
+
+
+def _unit(dimensions: Dimension) -> str:
+    if dimensions is DIMENSIONLESS:
+        return "1"
+    return rf"\mathrm{{{sympy.latex(get_unit(dimensions))}}}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("_", r"\_").replace("%", r"\%")

@@ -1,0 +1,72 @@
+"""Previews: a stimulus as an animated GIF, its streams side by side, each frame with its time."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ratenet.errors import InputError
+from ratenet.files import write_whole
+from ratenet.stimuli import AbstractStimulus
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FRAMES = 90
+FRAME_TIME = 60  # ms for which each is shown
+MARGIN = 6  # screen pixels between streams, and around
+CAPTION = 22  # screen pixels
+WIDTH = 112  # screen pixels of an image, at least
+
+
+def preview(stimulus: AbstractStimulus, path: Path, duration: float) -> None:
+    """Draw a stimulus as an animated GIF that repeats.
+
+    Parameters
+    ----------
+    stimulus : AbstractStimulus
+    path : Path
+        Ends in .gif.
+    duration : float
+        How much of its time is shown, from t = 0, in seconds: 90 frames, 5.4 s on the screen.
+
+    Raises
+    ------
+    InputError
+        If the name does not end in .gif.
+    RunFolderError
+        If the file cannot be written.
+    """
+    if path.suffix.lower() != ".gif":
+        raise InputError(f"preview: {path.name!r} does not end in .gif; that is what is drawn.")
+    times = np.linspace(0.0, duration, FRAMES, endpoint=False)
+    first, *others = (draw_frame(stimulus, float(t)) for t in times)
+    write_whole(
+        path,
+        lambda beside: first.save(
+            beside, "GIF", save_all=True, append_images=others, duration=FRAME_TIME, loop=0
+        ),
+    )
+
+
+def draw_frame(stimulus: AbstractStimulus, t: float) -> "Image.Image":
+    """Return the streams at a time: bright pixels on black, the class and the time in ms below."""
+    from PIL import Image, ImageDraw, ImageFont  # here: a command that draws nothing needs none
+
+    height, width = stimulus.shape
+    zoom = -(-WIDTH // width)
+    images = stimulus.at(t).reshape(-1, height, width).clamp(0.0, 1.0).cpu().numpy()
+    labels = stimulus.labels_at(t).reshape(len(images), -1).tolist()
+    step = zoom * width + MARGIN
+    size = (MARGIN + step * len(images), 2 * MARGIN + zoom * height + 2 * CAPTION)
+    frame = Image.new("L", size, color=70)
+    draw, font = ImageDraw.Draw(frame), ImageFont.load_default(size=14)
+    for b, (image, classes) in enumerate(zip(images, labels, strict=True)):
+        shown = Image.fromarray((255 * image).round().astype(np.uint8))
+        corner = (MARGIN + b * step, MARGIN)
+        frame.paste(shown.resize((zoom * width, zoom * height), Image.Resampling.NEAREST), corner)
+        text = ", ".join(str(each) for each in classes if each >= 0) or "-"
+        below = (corner[0] + zoom * width / 2, MARGIN + zoom * height + CAPTION / 2)
+        draw.text(below, text, fill=255, font=font, anchor="mm")
+    draw.text((MARGIN, size[1] - MARGIN), f"{1e3 * t:.0f} ms", fill=255, font=font, anchor="ls")
+    return frame

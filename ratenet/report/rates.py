@@ -1,0 +1,134 @@
+"""The picture of a simulation: rates over time by population, and the drive where it varies.
+
+Each population has a colour and a line style of its own; thin lines are single units, the thick
+one is the population's mean. Without populations every line is a unit.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from brian2.units.fundamentalunits import Dimension, get_unit_for_display
+
+from ratenet.drives import ConstantDrive, drive_for
+from ratenet.report.figures import COLOURS, GREY, new_figure
+from ratenet.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN_UNITS = 6  # without populations, and of each population
+SHOWN_STIMULI = 3
+_STYLES = ("-", "--", "-.", ":")
+_BY_CONVENTION = {"E": COLOURS[1], "I": COLOURS[0]}  # excitation is red, inhibition blue
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One line: columns of an array (T, U) that are averaged."""
+
+    label: str
+    units: list[int]
+    colour: str
+    style: str
+    width: float
+
+
+def rates_by_population(trajectory: Trajectory, *, title: str, drive: Any = None) -> "Figure":
+    """Return the rates over time, one column a stimulus.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        At most SHOWN_STIMULI of its stimuli are shown, evenly chosen.
+    title : str
+    drive : as for `simulate`, optional
+        Drawn above the rates if it changes in time.
+    """
+    shown = evenly(trajectory.rates.shape[1], SHOWN_STIMULI)
+    inputs = _drive_in_time(trajectory, drive)  # (T, B, U) or None
+    rows = 1 if inputs is None else 2
+    figure, axes = new_figure(
+        figsize=(4 + 4 * len(shown), 2 + 2.4 * rows), nrows=rows, ncols=len(shown),
+        sharex=True, sharey="row", squeeze=False,
+    )  # fmt: skip
+    model = trajectory.network.model
+    t, unit = _time_axis(trajectory.t.cpu().numpy())
+    rates = trajectory.rates.detach().cpu().numpy()
+    panels = [(axes[-1], rates, f"rate y ({unit_name(model.output_dimensions)})")]
+    if inputs is not None:
+        panels.append((axes[0], inputs, f"drive x ({unit_name(model.dimensions(model.drive))})"))
+    for row, values, label in panels:
+        for axis, stimulus in zip(row, shown, strict=True):
+            _draw(axis, t, values[:, stimulus], trajectory)
+        row[0].set_ylabel(label)
+    for axis, stimulus in zip(axes[0], shown if len(shown) > 1 else [], strict=False):
+        axis.set_title(f"stimulus {stimulus}", fontsize="medium")
+    for axis in axes[-1]:
+        axis.set_xlabel(f"time ({unit})")
+        axis.set_xlim(t[0], t[-1])
+    if any(line.get_label() == "_single unit" for line in axes[-1][-1].lines):
+        axes[-1][-1].plot([], [], color=GREY, lw=0.5, label="thin: single units")
+    axes[-1][-1].legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.suptitle(title)
+    return figure
+
+
+def _draw(axis: Any, t: np.ndarray, values: np.ndarray, trajectory: Trajectory) -> None:
+    """Draw the lines of one stimulus, values (T, U)."""
+    for line in _lines(trajectory):
+        mean = values[:, line.units].mean(axis=1)
+        axis.plot(t, mean, color=line.colour, ls=line.style, lw=line.width, label=line.label)
+
+
+def _lines(trajectory: Trajectory) -> Iterator[_Line]:
+    """Yield single units first, so that the means lie above them."""
+    names = np.array(trajectory.population_names())
+    populations = list(dict.fromkeys(names))
+    if populations in ([""], []):
+        for index, column in enumerate(evenly(len(names), SHOWN_UNITS)):
+            label = f"unit {int(trajectory.units[column])}"
+            yield _Line(label, [column], COLOURS[index], _STYLES[index % 4], 1.4)
+        return
+    spare = iter([colour for colour in COLOURS if colour not in _BY_CONVENTION.values()])
+    colours = [_BY_CONVENTION.get(name) or next(spare) for name in populations]
+    peaks = trajectory.rates.detach().abs().amax(dim=(0, 1)).cpu().numpy()  # (U,)
+    members = [np.flatnonzero(names == name) for name in populations]
+    for columns, colour in zip(members, colours, strict=True):
+        if len(columns) > 1:  # from the most quiet to the most active one
+            ranked = columns[np.argsort(peaks[columns], kind="stable")].tolist()
+            for rank in evenly(len(ranked), SHOWN_UNITS):
+                yield _Line("_single unit", [ranked[rank]], colour, "-", 0.5)
+    for index, name in enumerate(populations):
+        of = f", mean of {len(members[index])}" if len(members[index]) > 1 else ""
+        columns = members[index].tolist()
+        yield _Line(f"{name}{of}", columns, colours[index], _STYLES[index % 4], 2.0)
+
+
+def _drive_in_time(trajectory: Trajectory, drive: Any) -> np.ndarray | None:
+    """Return the drive of the recorded units at the recorded times; None if it is constant."""
+    if drive is None:
+        return None
+    times = [float(t) for t in trajectory.t]
+    bound = drive_for(trajectory.network, drive, times[0])
+    if isinstance(bound, ConstantDrive):
+        return None
+    units = trajectory.units.cpu().numpy()
+    return np.stack([bound.at(t).detach().cpu().numpy()[:, units] for t in times])
+
+
+def evenly(count: int, shown: int) -> list[int]:
+    """Return at most `shown` of the numbers below `count`, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, shown)).round().astype(int)).tolist()
+
+
+def _time_axis(t: np.ndarray) -> tuple[np.ndarray, str]:
+    return (t, "s") if t[-1] - t[0] >= 2 else (1e3 * t, "ms")
+
+
+def unit_name(dimensions: Dimension) -> str:
+    """Return the name of a physical unit for an axis or a table: "Hz", "dimensionless"."""
+    if dimensions.is_dimensionless:
+        return "dimensionless"
+    return str(get_unit_for_display(dimensions))

@@ -1,0 +1,95 @@
+"""The time grid of a simulation: equal steps from a start, and which of them are recorded.
+
+    t_n = (first + n) dt,   first = start / dt
+
+A start that lies on the grid, up to rounding, counts as whole steps; so a simulation that is
+continued from another one has the very same times as if it had not been interrupted.
+"""
+
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import torch
+from brian2.units.allunits import second
+from brian2.units.fundamentalunits import DIMENSIONLESS, Quantity, get_dimensions
+from torch import Tensor
+
+from ratenet.errors import InputError
+
+WHOLE = 1e-6  # of a step: nearer than that, a number of steps is whole
+
+
+@dataclass(frozen=True)
+class TimeGrid:
+    """Equal time steps, and which of them are recorded."""
+
+    steps: int
+    dt: float  # s
+    record_every: int  # divides steps
+    first: float = 0  # the start, in steps
+
+    def time(self, n: int) -> float:
+        """Return the time at which step n begins, in seconds."""
+        return (self.first + n) * self.dt
+
+    @property
+    def start(self) -> float:
+        """The first time, in seconds."""
+        return self.time(0)
+
+    @property
+    def end(self) -> float:
+        """The last time, in seconds."""
+        return self.time(self.steps)
+
+    def records(self, count: int) -> Tensor:
+        """Return the times of the first `count` records in seconds, shape (count,)."""
+        numbers = torch.arange(count, dtype=torch.float64) * self.record_every
+        return (self.first + numbers) * self.dt
+
+
+def time_grid(duration: Any, dt: Any, record_every: int, start: Any = 0.0) -> TimeGrid:
+    """Return the grid of a simulation.
+
+    Raises
+    ------
+    InputError
+        If a time is none, or the duration no whole number of steps, or of records.
+    """
+    length, step = seconds(duration, "duration"), seconds(dt, "dt")
+    steps = round(length / step)
+    if steps < 1 or abs(length / step - steps) > WHOLE:
+        raise InputError(
+            f"duration: {length:g} s is not a whole number of steps of dt = {step:g} s "
+            f"({length / step:.8g} steps); choose one that divides the other."
+        )
+    if not isinstance(record_every, Integral) or record_every < 1 or steps % record_every:
+        raise InputError(
+            f"record_every: {record_every!r} is no whole number that divides the {steps} steps; "
+            "choose a divisor."
+        )
+    first = seconds(start, "start", or_zero=True) / step
+    whole = round(first)
+    return TimeGrid(steps, step, int(record_every), whole if abs(first - whole) <= WHOLE else first)
+
+
+def seconds(value: Any, where: str, *, or_zero: bool = False) -> float:
+    """Return a time, given as a Brian2 quantity or a float in seconds, in seconds.
+
+    Raises
+    ------
+    InputError
+        If it is no time, or not above 0 (with `or_zero`: below 0).
+    """
+    dimensions = get_dimensions(value) if isinstance(value, Quantity) else DIMENSIONLESS
+    if dimensions not in (second.dim, DIMENSIONLESS):
+        raise InputError(f"{where}: {value!s} is no time; give a quantity such as 10*ms.")
+    try:
+        time = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: {value!r} is no time; give a quantity such as 10*ms.") from None
+    if not (0 < time < float("inf") or (or_zero and time == 0)):
+        allowed = "0 or above" if or_zero else "above 0"
+        raise InputError(f"{where}: {value!s} is not {allowed} and finite.")
+    return time

@@ -1,0 +1,54 @@
+"""The examples: each runs in a folder of its own, says what it found, and saves its figure."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+
+FOLDER = Path(__file__).parent.parent / "examples"
+
+
+def run(name, folder):
+    """Return what an example prints; fail with its traceback."""
+    script = FOLDER / f"{name}.py"
+    done = subprocess.run(
+        [sys.executable, script, "figure.png"], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert imread(folder / "figure.png").std() > 0.05  # something is drawn
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.brian2
+def test_one_model_two_backends(tmp_path):
+    said = run("01_one_model_two_backends", tmp_path)
+    assert float(re.search(r"time: (\S+) Hz", said)[1]) < 1e-11
+
+
+@pytest.mark.slow
+def test_paradoxical_inhibition(tmp_path):
+    said = run("02_paradoxical_inhibition", tmp_path)
+    slopes = [float(found) for found in re.findall(r"= ([+-]\S+)", said)]
+    assert slopes == pytest.approx([-4 / 7, 2 / 19], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_contrast_and_surround(tmp_path):
+    said = run("03_ssn_contrast_and_surround", tmp_path)
+    ratios = [float(found) for found in re.findall(r"= (0\.\d+|1\.\d+)", said)]
+    indices = [float(found) for found in re.findall(r"index (\S+)", said)]
+    assert ratios == pytest.approx([1.34, 0.65], abs=0.01)
+    assert indices[1:] == pytest.approx([0.34, 0.70], abs=0.01)
+
+
+@pytest.mark.slow
+def test_limit_cycle(tmp_path):
+    said = run("04_wilson_cowan_limit_cycle", tmp_path)
+    assert re.findall(r"(fold|Hopf) at P = (\S+)", said) == [
+        ("fold", "1.087"), ("fold", "0.909"), ("Hopf", "1.879"),
+    ]  # fmt: skip
+    assert float(re.search(r"P = 1.25: (\S+) Hz", said)[1]) == pytest.approx(25.0, abs=0.2)
