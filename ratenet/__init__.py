@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ratenet import stimuli as stimuli
     from ratenet.conformance import check_model as check_model
     from ratenet.connectivity import Dense as Dense
+    from ratenet.drives import Drive as Drive
     from ratenet.drives import SampledDrive as SampledDrive
     from ratenet.fixed_points import Anderson as Anderson
     from ratenet.fixed_points import Automatic as Automatic
@@ -64,6 +65,7 @@ _WHERE = {
     "check_model": "conformance",
     # to trajectories and fixed points
     "simulate": "simulation",
+    "Drive": "drives",
     "SampledDrive": "drives",
     "Statistics": "statistics",
     "Trajectory": "trajectory",

@@ -15,6 +15,7 @@ from brian2.units.fundamentalunits import (
 from torch import Tensor
 
 from ratenet.errors import InputError
+from ratenet.expressions import shorten
 
 
 def as_tensor(
@@ -49,14 +50,14 @@ def as_tensor(
     has_unit = isinstance(value, Quantity) and not is_dimensionless(value)
     if has_unit and get_dimensions(value) != dimensions:
         raise InputError(
-            f"{where}: the unit of {value!s} does not fit; needed is "
+            f"{where}: the unit of {shorten(str(value))} does not fit; needed is "
             f"{get_unit_for_display(dimensions)}."
         )
     if not isinstance(value, Tensor):
         try:
             value = torch.as_tensor(np.array(value, dtype=np.float64))
         except (TypeError, ValueError):
-            raise InputError(f"{where}: {value!r} is no array of numbers.") from None
+            raise InputError(f"{where}: {shorten(repr(value))} is no array of numbers.") from None
     if value.is_complex():
         raise InputError(f"{where}: real numbers are needed, got {value.dtype}.")
     tensor: Tensor = value.to(dtype=dtype, device=device)

@@ -48,7 +48,7 @@ def simulate(
     Parameters
     ----------
     network : Network
-    drive : array_like of shape (N,) or (B, N), SampledDrive, function, or Drive
+    drive : array_like of shape (N,) or (B, N), SampledDrive, brian2.TimedArray, function, or Drive
         External input. An array is constant, and so is a mapping from populations to values; a
         function of the time in seconds, or an object with such a method ``at``, returns (N,) or
         (B, N) at each time.

@@ -1,7 +1,9 @@
 """Every shipped model, in both backends and against independent answers."""
 
 import functools
+from collections.abc import Iterator
 
+import brian2
 import pytest
 import torch
 from problems import random, random_weights
@@ -13,6 +15,15 @@ from ratenet.backends import torch_steps
 from ratenet.network import JacobianBlocks
 
 pytestmark = pytest.mark.brian2
+
+
+@pytest.fixture(autouse=True)
+def numpy_target() -> Iterator[None]:
+    """Spare the compilation of each model; test_backends has Brian2's compiled targets."""
+    before = brian2.prefs.codegen.target
+    brian2.prefs.codegen.target = "numpy"
+    yield
+    brian2.prefs.codegen.target = before
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 import json
 import platform
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from ratenet.errors import RunFolderError
+from ratenet.files import write_whole
 
 _PACKAGES = ("ratenet", "torch", "torchvision", "numpy", "scipy", "brian2", "sympy")
 
@@ -51,23 +51,4 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         raise RunFolderError(
             f"out: {str(path)!r} cannot be made or written to ({error.strerror})."
-        ) from None
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside the place, then move there, so that no half-written file is ever found.
-
-    Raises
-    ------
-    RunFolderError
-        If it cannot be written; what was there before is unharmed.
-    """
-    beside = path.with_name(path.name + ".part")
-    try:
-        write(beside)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise RunFolderError(
-            f"{str(path)!r} cannot be written ({error}); what was there before is unharmed."
         ) from None
