@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 SHOWN_UNITS = 7
 RECORDS = 2_000  # at most, unless --record-every says otherwise
+PATIENCE = 100  # times the usual duration, where --until-settled ends it
+SETTLED = 1e-3  # residual of a state that is called settled, unless --until-settled says
 
 
 def simulate(
@@ -30,7 +32,8 @@ def simulate(
         float | None, typer.Option(help="Time step in ms; default the circuit's own, or 0.1.")
     ] = None,
     until_settled: Annotated[
-        float | None, typer.Option(help="Stop when every residual is at most this.")
+        float | None,
+        typer.Option(help="Stop when every residual is at most this; --duration is the longest."),
     ] = None,
     backend: Annotated[str, typer.Option(help="torch or brian2.")] = "torch",
     method: Annotated[
@@ -68,7 +71,8 @@ def simulate(
     plain_warnings()
     check_folder(out, seed, overwrite)
     scene = load_scene(model, units, radius, seed)
-    length = scene.duration if duration is None else duration / 1000
+    longest = 1 if until_settled is None else PATIENCE
+    length = scene.duration * longest if duration is None else duration / 1000
     step = scene.dt if dt is None else dt / 1000
     steps = time_grid(length, step, 1).steps
     options: dict[str, Any] = {
@@ -83,7 +87,7 @@ def simulate(
         )  # fmt: skip
     times = {"duration_ms": 1e3 * length, "dt_ms": 1e3 * step}
     _write(scene, trajectory, {**times, **options}, out)
-    _print_table(scene, trajectory)
+    _print_table(scene, trajectory, until_settled or SETTLED)
     if plot:
         _draw(scene, trajectory, out / "rates.png")
     for kind, name in (("tables", "rates.csv"), ("", "rates.nc"), ("figure", "rates.png")):
@@ -121,7 +125,7 @@ def _write(scene: "Scene", trajectory: "Trajectory", options: dict[str, Any], ou
     trajectory.save(out / "rates.nc")
 
 
-def _print_table(scene: "Scene", trajectory: "Trajectory") -> None:
+def _print_table(scene: "Scene", trajectory: "Trajectory", tol: float) -> None:
     """Print the last rates of some units of the first stimulus, and whether it has settled."""
     from rich.console import Console
     from rich.table import Table
@@ -142,11 +146,11 @@ def _print_table(scene: "Scene", trajectory: "Trajectory") -> None:
     Console().print(table)
     if model.uses_time or model.noises:
         return
-    fp = fixed_points_at(network, scene.drive, trajectory.final)
+    fp = fixed_points_at(network, scene.drive, trajectory.final, tol=tol)
     settled = "settled" if bool(fp.converged.all()) else "not settled"
     if len(fp) > 1:
         settled = f"{int(fp.converged.sum())} of {len(fp)} stimuli settled"
-    print(f"{settled}: the largest residual is {float(fp.residual.max()):.2g}")
+    print(f"{settled}: the largest residual is {float(fp.residual.max()):.2g}, allowed {tol:g}")
 
 
 def _draw(scene: "Scene", trajectory: "Trajectory", path: Path) -> None:
