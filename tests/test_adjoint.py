@@ -114,6 +114,9 @@ def test_a_singular_matrix_is_reported() -> None:
     adjoint = rn.solve_adjoint(points(W, samples=2), error)
     assert adjoint.converged.tolist() == [False, True]  # the second does not ask for the inverse
     assert not adjoint.residual[0] <= 1e-10
+    assert adjoint.condition[0] == math.inf
+    assert "1 of 2 adjoints solved" in adjoint.summary()
+    assert "singular to working precision" in adjoint.summary()
     torch.testing.assert_close(adjoint.values[1, 1:], torch.tensor([2.0, 1 / 3], dtype=FLOAT))
 
 
@@ -123,6 +126,30 @@ def test_a_nearly_singular_matrix_is_solved_or_reported() -> None:
     adjoint = rn.solve_adjoint(points(W, samples=1), error)
     assert adjoint.converged.all()
     torch.testing.assert_close(adjoint.values[0, 0].item(), 1e9, rtol=1e-6, atol=0)
+    assert adjoint.condition[0] > 5e8  # |lambda| / |G e|, from below
+
+
+def test_the_condition_of_what_is_solved_densely_is_lapacks() -> None:
+    W = random_weights(30, seed=56, scale=3.0)
+    adjoint = rn.solve_adjoint(points(W), random(4, 30, seed=57), max_iterations=2)
+    exact = torch.linalg.cond(torch.eye(30, dtype=FLOAT) - W.T, 1)
+    # the estimate is from below, and within a factor of three in practice (Higham 1992)
+    assert (adjoint.condition <= exact * (1 + 1e-9)).all()
+    assert (adjoint.condition > exact / 3).all()
+
+
+@pytest.mark.parametrize("inhibition", [0.0, 3.0])
+def test_the_solvers_preconditioner_saves_products(inhibition: float) -> None:
+    W = random_weights(60, seed=64, scale=1.2) - inhibition * torch.eye(60, dtype=FLOAT)
+    drive, error = random(20, 60, seed=65, scale=0.5), random(20, 60, seed=66)
+    network = rn.Network("rate", W)
+    fp = rn.find_fixed_points(network, drive)
+    assert fp.mean_response is not None
+    plain = rn.fixed_points_at(network, drive, fp.state)
+    fast, slow = rn.solve_adjoint(fp, error), rn.solve_adjoint(plain, error)
+    assert fast.converged.all()
+    assert fast.iterations < 0.7 * slow.iterations
+    torch.testing.assert_close(fast.values, dense_adjoint(fp, error), rtol=1e-8, atol=1e-8)
 
 
 def test_wrong_shapes_and_stale_points_are_refused() -> None:

@@ -13,8 +13,8 @@ from ratenet.fixed_points.relaxation import Relaxation
 from ratenet.fixed_points.solver import Batch, new_batch
 from ratenet.results import FixedPoints, Status
 
-STEPS = 150  # Runge-Kutta steps of the dynamics, four products with W each
-SHRINKING = 0.9  # of the second third's largest speed, in the last third: on the way to rest
+STEPS = 200  # Runge-Kutta steps of the dynamics, four products with W each
+SHRINKING = 0.9  # of the third quarter's largest speed, in the last: on the way to rest
 GROWN = 1e6  # times the size that the state began with
 
 
@@ -59,10 +59,10 @@ def _causes(batch: Batch, tol: float) -> Tensor:
 def _second_half(speeds: Tensor, turned: Tensor) -> tuple[Tensor, Tensor]:
     """Return which samples (b,) turn back again and again, and which become slower.
 
-    Both from (T, b); what happens in the first third is the way there.
+    Both from (T, b); what happens in the first half is the way there.
     """
-    third = len(speeds) // 3
-    before, last = slice(third, 2 * third), slice(2 * third, None)
+    quarter = len(speeds) // 4
+    before, last = slice(2 * quarter, 3 * quarter), slice(3 * quarter, None)
     shrinks = speeds[last].amax(dim=0) < SHRINKING * speeds[before].amax(dim=0)
     return turned[before].any(dim=0) & turned[last].any(dim=0), shrinks
 

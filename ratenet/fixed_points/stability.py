@@ -86,7 +86,7 @@ def _norm(network: Network) -> float:
 def _lanczos(network: Network, product: Callable[[Tensor], Tensor]) -> float:
     start = _random_rows((1, network.units), network.dtype, network.device)
     _, H = _krylov(product, start)
-    return float(torch.linalg.eigvals(H[0, :-1]).real.max())
+    return float(torch.linalg.eigvals(H[0, :-1].cpu()).real.max())
 
 
 def _abscissa_dense(network: Network, blocks: JacobianBlocks) -> Tensor:
@@ -129,16 +129,16 @@ def _arnoldi(network: Network, blocks: JacobianBlocks) -> tuple[Tensor, Tensor]:
 def _rightmost(product: Callable[[Tensor], Tensor], start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the largest real part of the Ritz values, its residual, and its vector's real part."""
     basis, H = _krylov(product, start)
-    m = len(basis) - 1
-    values, vectors = torch.linalg.eig(H[:, :m].double())
+    H, m = H.double().cpu(), len(basis) - 1  # small matrices, slow on a GPU
+    values, vectors = torch.linalg.eig(H[:, :m])
     rightmost = values.real.argmax(dim=1)  # (b,)
-    each = torch.arange(len(start), device=start.device)
+    each = torch.arange(len(H))
     weights = vectors[each, :, rightmost]  # (b, m)
-    error = (H[:, m, m - 1].double() * weights[:, -1].abs()).to(start.dtype)
-    following = torch.zeros_like(start)
+    error = H[:, m, m - 1] * weights[:, -1].abs()
+    following, shares = torch.zeros_like(start), weights.real.to(start)
     for i in range(m):
-        following.addcmul_(weights[:, i, None].real.to(start.dtype), basis[i])
-    return values.real[each, rightmost].to(start.dtype), error, following
+        following.addcmul_(shares[:, i, None], basis[i])
+    return values.real[each, rightmost].to(start), error.to(start), following
 
 
 def _krylov(product: Callable[[Tensor], Tensor], start: Tensor) -> tuple[list[Tensor], Tensor]:
