@@ -122,7 +122,7 @@ class Network:
             for name in self.model.defaults
         }
         self._numbers = {
-            name: (value._version, float(value.detach()))
+            name: (value, value._version, float(value.detach()))
             for name, value in self.parameters.items()
             if value.ndim == 0
         }
@@ -371,9 +371,9 @@ class Network:
         """
         found: dict[str, Any] = {}
         for name, value in self.parameters.items():
-            version, number = self._numbers.get(name, (-1, 0.0))
-            is_number = value._version == version and not value.requires_grad
-            found[name] = number if is_number else value
+            kept, version, number = self._numbers.get(name, (None, 0, 0.0))
+            is_kept = kept is value and version == value._version and not value.requires_grad
+            found[name] = number if is_kept else value
         return found
 
     def _values(self, state: Tensor, drive: Tensor, t: float) -> dict[str, Any]:

@@ -262,11 +262,9 @@ def _compile_product(expression: sympy.Mul) -> Evaluate:
                 result, is_fresh = result / value, True
         if result is None:
             return scalar
-        return (
-            result
-            if isinstance(scalar, float) and scalar == 1.0
-            else _multiplied(result, scalar, is_fresh)
-        )
+        # What is not fresh is multiplied even by one: whoever uses the product may overwrite it.
+        is_done = is_fresh and isinstance(scalar, float) and scalar == 1.0
+        return result if is_done else _multiplied(result, scalar, is_fresh)
 
     return evaluate
 

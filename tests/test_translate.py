@@ -248,6 +248,45 @@ def test_overwriting_changes_no_number_and_no_input(name: str, dtype: torch.dtyp
     assert torch.equal(drive, drive_before)
 
 
+OVERWRITERS = [
+    "tanh(g*I_ext)", "g*tanh(h*r)", "relu(g*a)", "g*r + h*I_ext - r", "exp(g*h*r)*a - a*r",
+    "sigmoid(1.0*I_rec) + 1.0*a", "g*(h*(r))", "sqrt(g*r)*g*r", "tanh(-(g*r))",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("g", [1.0, -1.0, 0.0, 0.5])
+@pytest.mark.parametrize("right", OVERWRITERS)
+def test_no_value_of_a_parameter_makes_an_input_overwritten(right: str, g: float) -> None:
+    # A factor of exactly 1 once handed the user's own tensor on, and it was overwritten.
+    model = spec(
+        equations=f"dr/dt = (-r + {right} + 0*I_rec + 0*I_ext) / tau : 1",
+        functions={},
+        parameters={"tau": "1*second", "g": g, "h": 1.0, "a": [0.5, 0.25]},
+        output="g*r",
+    )
+    network = Network(model, torch.tensor([[0.1, 0.2], [0.3, 0.4]], dtype=FLOAT))
+    state = torch.tensor([[[0.3, 0.7], [0.2, 0.4]]], dtype=FLOAT)
+    drive = torch.tensor([[0.6, 0.1], [0.5, 0.9]], dtype=FLOAT)
+    held = [state, drive, network.connectivity.dense(), *network.parameters.values()]
+    before = [tensor.clone() for tensor in held]
+    calls = (network.derivative, network.jacobian_blocks, network.unit_response)
+    expected = [call(state, drive) for call in calls]
+    rates = network.output(state)
+    with torch.no_grad():
+        for call, right_answer in zip(calls, expected, strict=True):
+            torch.testing.assert_close(call(state, drive), right_answer, equal_nan=True)
+        torch.testing.assert_close(network.output(state), rates)
+    for tensor, original in zip(held, before, strict=True):
+        assert torch.equal(tensor, original)
+
+
+def test_a_replaced_parameter_is_noticed() -> None:
+    network = Network("linear", torch.zeros(1, 1, dtype=FLOAT), parameters={"tau": 0.01})
+    network.parameters["tau"] = torch.tensor(0.1, dtype=FLOAT)
+    one = torch.ones(1, 1, 1, dtype=FLOAT)
+    assert float(network.derivative(one, 0 * one[0])) == pytest.approx(-10)
+
+
 def test_a_parameter_changed_in_place_is_noticed() -> None:
     network = Network("linear", torch.zeros(1, 1, dtype=FLOAT), parameters={"tau": 0.01})
     one = torch.ones(1, 1, 1, dtype=FLOAT)
