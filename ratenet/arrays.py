@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from brian2.units.fundamentalunits import (
     Dimension,
+    DimensionMismatchError,
     Quantity,
     get_dimensions,
     get_unit_for_display,
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from ratenet.errors import InputError
 from ratenet.expressions import shorten
+from ratenet.quantities import with_units
 
 
 def as_tensor(
@@ -47,6 +49,7 @@ def as_tensor(
     InputError
         If the value is no array of real numbers, or its unit does not fit.
     """
+    value = _one_quantity(value, where)
     has_unit = isinstance(value, Quantity) and not is_dimensionless(value)
     if has_unit and get_dimensions(value) != dimensions:
         raise InputError(
@@ -64,6 +67,15 @@ def as_tensor(
     if finite and not torch.isfinite(tensor).all():
         raise InputError(f"{where}: NaN or infinite entries; all values must be finite.")
     return tensor
+
+
+def _one_quantity(value: Any, where: str) -> Any:
+    try:
+        return with_units(value)
+    except DimensionMismatchError:
+        raise InputError(f"{where}: the values have different units.") from None
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: {shorten(repr(value))} is no array of numbers.") from None
 
 
 def expand_to(value: Tensor, shape: torch.Size, where: str) -> Tensor:

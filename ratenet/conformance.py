@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension
+from brian2.units.fundamentalunits import Quantity
 from torch import Tensor
 
-from ratenet.errors import DivergenceError, RatenetError, UnsupportedError
+from ratenet.errors import RatenetError, UnsupportedError
 from ratenet.fixed_points import (
     AbstractSolver,
     Anderson,
     DampedIteration,
+    NewtonKrylov,
     Relaxation,
     find_fixed_points,
 )
@@ -27,6 +28,7 @@ from ratenet.network import Network
 from ratenet.results import FixedPoints
 from ratenet.simulation import simulate
 from ratenet.spec import ModelSpec
+from ratenet.typical import typical_input, typical_state, typical_weight
 
 STEPS = 50
 UNITS = 3  # of each population; twice as many where there are none
@@ -74,15 +76,13 @@ class Case:
         self.model = model
         self._generator = np.random.default_rng(seed)
         self.silent = model.without_noise() if model.noises else model
-        sizes = {name: UNITS for name, _ in model.populations}
-        self.units = sum(sizes.values()) or 2 * UNITS
-        blank = Network(self.silent, np.zeros((self.units, self.units)), populations=sizes)
-        self.state = {name: self._positive(name) for name in model.states}
-        self.drive = self._positive(model.drive) - 0.3 * self._scale(model.dimensions(model.drive))
-        rates = float(blank.output(blank.as_state(self.state, 2)).abs().max()) or 1.0
-        weight = self._scale(model.dimensions(model.recurrent)) / rates / self.units**0.5
-        self.W = weight * self._generator.standard_normal((self.units, self.units))
-        self.sizes = sizes
+        self.sizes = _sizes(model)
+        self.units = sum(self.sizes.values()) or _listed(model, None) or 2 * UNITS
+        blank = Network(self.silent, np.zeros((self.units, self.units)), populations=self.sizes)
+        self.state = {name: self._between(s) for name, s in typical_state(self.silent).items()}
+        self.drive = self._between(typical_input(blank)) - 0.3 * typical_input(blank)
+        normal = self._generator.standard_normal((self.units, self.units))
+        self.W = typical_weight(blank) * normal
         self.network = self.scaled_network(0.5)
         times = blank.time_constants()
         self.dt = 0.02 * blank.shortest_time_constant() if times else 0.02
@@ -103,22 +103,19 @@ class Case:
                 continue
         return None
 
-    def _positive(self, name: str) -> Any:
-        size = self._scale(self.model.dimensions(name))
+    def _between(self, size: float) -> Any:
         return size * self._generator.uniform(0.1, 0.9, (2, self.units))
 
-    def _scale(self, dimensions: Dimension) -> float:
-        """Return how large values of these dimensions are: the largest parameter that has them."""
-        if dimensions is DIMENSIONLESS:
-            return 1.0
-        sizes = [
-            float(np.abs(parameter.values({}, 1, seed=0)).max())
-            if None in parameter.entries
-            else 0.0
-            for parameter in self.model.defaults.values()
-            if parameter.dimensions == dimensions
-        ]
-        return max(sizes, default=0.0) or 1.0
+
+def _sizes(model: ModelSpec) -> dict[str, int]:
+    """Return small sizes of the populations; those that lists of parameters have."""
+    return {name: _listed(model, name) or UNITS for name, _ in model.populations}
+
+
+def _listed(model: ModelSpec, population: str | None) -> int:
+    """Return how many units a list among the parameters is for; 0 where there is no list."""
+    entries = [parameter.entries.get(population) for parameter in model.defaults.values()]
+    return max((np.size(e) for e in entries if isinstance(e, Quantity) and np.ndim(e)), default=0)
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
@@ -178,7 +175,12 @@ def check_jacobian(case: Case) -> Check:
     return Check(name, "its entries, against differences of the right-hand side", worst, 1e-6)
 
 
-SOLVERS: tuple[AbstractSolver, ...] = (Anderson(), DampedIteration(), Relaxation())
+SOLVERS: tuple[AbstractSolver, ...] = (
+    Anderson(),
+    DampedIteration(),
+    NewtonKrylov(),
+    Relaxation(),
+)
 
 
 def check_fixed_points(case: Case) -> Check:
@@ -187,7 +189,7 @@ def check_fixed_points(case: Case) -> Check:
     settled = case.settled if not case.model.uses_time else None
     if settled is None:
         return Check(name, "the model has no fixed point that was found, or names t explicitly")
-    worst, used = 0.0, []
+    worst, used, failed = 0.0, [], []
     for solver in SOLVERS:
         found = find_fixed_points(
             settled.network, settled.drive, tol=TOL, solver=solver, on_failure="return"
@@ -195,9 +197,13 @@ def check_fixed_points(case: Case) -> Check:
         if found.converged.all():
             worst = max(worst, relative_error(found.rates, settled.rates))
             used.append(type(solver).__name__)
+        else:
+            failed.append(type(solver).__name__)
     simulated = _simulated_rates(case, settled)
     worst = max(worst, relative_error(simulated, settled.rates))
-    return Check(name, f"by {', '.join(used)} and by simulation", worst, 1e-9)
+    without = f"; not found by {', '.join(failed)}" if failed else ""
+    sentence = f"by {', '.join(used)} and by simulation{without}"
+    return Check(name, sentence, worst, 1e-9)
 
 
 def _simulated_rates(case: Case, settled: FixedPoints) -> Tensor:
@@ -314,5 +320,6 @@ def check_model(model: ModelSpec, seed: int = 0) -> list[Check]:
 def _checked(name: str, case: Case) -> Check:
     try:
         return CHECKS[name](case)
-    except DivergenceError as error:
-        return Check(name.replace("_", " "), str(error), float("inf"), 0.0)
+    except RatenetError as error:
+        sentence = str(error).splitlines()[0]
+        return Check(name.replace("_", " "), sentence, float("inf"), 0.0)

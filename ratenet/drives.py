@@ -13,11 +13,12 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from brian2.units.fundamentalunits import Quantity
+from brian2.units.fundamentalunits import DimensionMismatchError, Quantity
 from torch import Tensor
 
 from ratenet.errors import InputError
 from ratenet.network import Network
+from ratenet.quantities import with_units
 from ratenet.time_grid import seconds
 
 ON_GRID = 1e-6  # of an interval: nearer than that, a time counts as the time of a sample
@@ -42,6 +43,11 @@ class AbstractDrive(ABC):
     def before(self, t: float) -> Tensor:
         """Return the limit from the left: what a step that ends at t still sees, shape (B, N)."""
 
+    @property
+    @abstractmethod
+    def rests_from(self) -> float:
+        """The time in seconds from which it no longer changes; infinite where that is unknown."""
+
 
 @dataclass(frozen=True, eq=False)
 class ConstantDrive(AbstractDrive):
@@ -57,6 +63,11 @@ class ConstantDrive(AbstractDrive):
         """Return the constant value, shape (B, N)."""
         return self.value
 
+    @property
+    def rests_from(self) -> float:
+        """It never changes."""
+        return -math.inf
+
 
 @dataclass(frozen=True, eq=False)
 class FunctionDrive(AbstractDrive):
@@ -65,10 +76,18 @@ class FunctionDrive(AbstractDrive):
     function: Callable[[float], Any]
     network: Network
     shape: tuple[int, ...]  # (B, N), at the start
+    is_tracked: bool = True  # whether gradients were on where the drive was given
 
     def at(self, t: float) -> Tensor:
         """Return the function's value at t, shape (B, N)."""
-        value, network = self.function(t), self.network
+        network = self.network
+        with torch.set_grad_enabled(self.is_tracked):
+            value = self.function(t)
+        if isinstance(value, Tensor) and value.requires_grad and not torch.is_grad_enabled():
+            raise InputError(
+                f"drive: at t = {t:g} s it needs a gradient, at the start it did not, so no graph "
+                "was kept; let the first value need one, too, or detach the later ones."
+            )
         if not (
             isinstance(value, Tensor)
             and (value.shape, value.dtype, value.device)
@@ -85,6 +104,11 @@ class FunctionDrive(AbstractDrive):
     def before(self, t: float) -> Tensor:
         """Return the function's value at t: it is taken to be continuous."""
         return self.at(t)
+
+    @property
+    def rests_from(self) -> float:
+        """Nobody knows."""
+        return math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +174,11 @@ class SampledDrive(AbstractDrive):
         is_past = t > (len(self.values) - 1 + ON_GRID) * self.interval
         return self.values[int(position) - (0 if is_past or position == 0 else 1)]
 
+    @property
+    def rests_from(self) -> float:
+        """The time of the last sample."""
+        return (len(self.values) - 1) * float(self.interval)
+
     def jumps(self, begin: float, end: float) -> list[float]:
         """Return the times at which the drive jumps, begin < t < end, in seconds."""
         if self.interpolation == "linear":
@@ -197,7 +226,7 @@ def drive_for(network: Network, drive: Any, start: float = 0.0) -> AbstractDrive
     if function is None:
         return ConstantDrive(network.as_drive(drive))
     first = network.as_drive(function(start))
-    return FunctionDrive(function, network, tuple(first.shape))
+    return FunctionDrive(function, network, tuple(first.shape), torch.is_grad_enabled())
 
 
 def _from_timed_array(array: Any, units: int) -> SampledDrive:
@@ -212,9 +241,14 @@ def _samples(values: Any) -> Any:
     """Return samples as a tensor, or as the quantity that they are, their shape checked."""
     if not isinstance(values, (Tensor, Quantity)):
         try:
+            values = with_units(values)
+            if isinstance(values, Quantity):
+                return _samples(values)
             values = torch.as_tensor(np.array(values, dtype=np.float64))
-        except (TypeError, ValueError):
-            raise InputError("SampledDrive: the values are no array of numbers.") from None
+        except (TypeError, ValueError, DimensionMismatchError):
+            raise InputError(
+                "SampledDrive: the values are no array of numbers of one unit."
+            ) from None
     shape = tuple(values.shape)
     if len(shape) not in (2, 3) or 0 in shape:
         raise InputError(

@@ -16,6 +16,7 @@ from brian2.units.fundamentalunits import (
 )
 
 from ratenet.errors import InputError, ModelError
+from ratenet.quantities import with_units
 
 Sizes = tuple[tuple[str, int | float], ...]
 
@@ -133,6 +134,7 @@ def blocks_to_matrix(blocks: Mapping[str, Any], populations: Sizes, dimensions: 
         for pre, block in row.items():
             _check_known(post, pre, places)
             target = W[places[post], places[pre]]
+            block = with_units(block)
             if isinstance(block, Quantity) and get_dimensions(block) != dimensions:
                 raise InputError(
                     f"W, {post} from {pre}: the unit does not fit; needed is "

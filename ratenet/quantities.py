@@ -5,10 +5,12 @@ Nothing is evaluated: a syntax tree of numbers, Brian2's units and ``+ - * / **`
 
 import ast
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from brian2.core.namespace import DEFAULT_UNITS
-from brian2.units.fundamentalunits import DimensionMismatchError, Quantity
+from brian2.units.fundamentalunits import DimensionMismatchError, Quantity, get_dimensions
 
 from ratenet.errors import ModelError
 from ratenet.expressions import (
@@ -19,6 +21,33 @@ from ratenet.expressions import (
     parse_limited,
     shorten,
 )
+
+
+def with_units(value: Any) -> Any:
+    """Return lists of quantities as one quantity array; NumPy alone would drop their units.
+
+    Raises
+    ------
+    DimensionMismatchError
+        If their units differ.
+    """
+    if not isinstance(value, list | tuple):
+        return value
+    leaves = list(_leaves(value))
+    if not any(isinstance(leaf, Quantity) for leaf in leaves):
+        return value
+    dimensions = {get_dimensions(leaf) for leaf in leaves}
+    if len(dimensions) > 1:
+        raise DimensionMismatchError("the values of a list have different units", *dimensions)
+    return Quantity(np.array(value, dtype=np.float64), dim=dimensions.pop())
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    for entry in value:
+        if isinstance(entry, list | tuple):
+            yield from _leaves(entry)
+        else:
+            yield entry
 
 
 def parse_quantity(text: str, where: str) -> Quantity:

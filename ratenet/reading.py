@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Protocol
 
+from brian2.core.namespace import DEFAULT_UNITS
 from brian2.equations.equations import (
     DIFFERENTIAL_EQUATION,
     EQUATIONS,
@@ -238,6 +239,11 @@ def _noises(trees: Iterable[ast.expr]) -> tuple[str, ...]:
 
 def _check_identifier(name: str, where: str) -> None:
     expressions.check_name(name, where)
+    if name.endswith(("_pre", "_post")) or name.startswith("ratenet_"):
+        raise ModelError(
+            f"{where}: {name!r} cannot be used: Brian2 keeps names that end in _pre or _post for "
+            "synapses, and ratenet those that begin with ratenet_; choose another name."
+        )
     if name in expressions.BEYOND_BRIAN2:
         raise ModelError(f"{where}: {name!r} is a function of ratenet; choose another name.")
     try:
@@ -248,6 +254,11 @@ def _check_identifier(name: str, where: str) -> None:
 
 def _check_names(tree: ast.expr, where: str, allowed: set[str], hint: str) -> None:
     unknown = sorted(expressions.names_in(tree) - allowed - set(expressions.CONSTANTS))
+    if unknown and unknown[0] in DEFAULT_UNITS:
+        raise ModelError(
+            f"{where}: {unknown[0]!r} is a unit, and an equation holds no units; write the "
+            f"quantity (such as 10*{unknown[0]}) under [parameters], and its name here."
+        )
     if unknown:
         raise ModelError(
             f"{where}: the name {unknown[0]!r} is not defined; known are "

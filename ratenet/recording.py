@@ -15,6 +15,7 @@ from ratenet.backends.base import Task
 from ratenet.errors import DivergenceError, InputError
 from ratenet.residual import relative_size
 from ratenet.statistics import Welford
+from ratenet.time_grid import WHOLE
 from ratenet.trajectory import Trajectory
 
 
@@ -114,6 +115,8 @@ class Recorder:
     @torch.no_grad()
     def _is_settled(self, n: int, tol: float) -> bool:
         task = self.task
+        if task.grid.time(n) < task.drive.rests_from - WHOLE * task.grid.dt:
+            return False  # at rest in a drive that will change is not settled
         step = task.network.unit_response(self._last, task.drive.at(task.grid.time(n))).step
         self.residual = relative_size(step, self._last)
         return bool((self.residual <= tol).all())

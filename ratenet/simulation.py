@@ -6,12 +6,13 @@ from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ratenet.backends import AbstractBackend, backend_named
 from ratenet.backends.base import Task, Tolerances
-from ratenet.drives import drive_for
+from ratenet.drives import AbstractDrive, drive_for
 from ratenet.errors import InputError, RatenetWarning, UnsupportedError
 from ratenet.network import Network
 from ratenet.recording import Recorder
@@ -68,16 +69,19 @@ def simulate(
     ----------------
     record_every : int
         Steps from one record to the next; divides the number of steps.
-    record_units : sequence of int or str, optional
+    record_units : sequence of int or str, or mask of shape (N,), optional
         Numbers of the units, or names of the populations, that are recorded; default all.
     statistics : Statistics, optional
         Mean, variance and covariance of all units' rates, measured at every step.
     until_settled : float, optional
         Stop at the first record where the residual of every stimulus is at most this (the
-        definition of `FixedPoints.residual`); `duration` is then the longest time.
+        definition of `FixedPoints.residual`) and the drive no longer changes; `duration` is then
+        the longest time.
     seed : int, optional
-        Of the noise: the same seed gives the same numbers, whatever is recorded. Default: torch's
-        default generator decides, so that ``torch.manual_seed`` fixes them.
+        Of the noise: the same seed gives the same numbers, whatever is recorded. The noise of a
+        step depends on the seed and on the step's number since t = 0, so that a continued
+        simulation (`start`) meets new noise; in torch the very noise of one that was not stopped.
+        Default: torch's default generator decides, so that ``torch.manual_seed`` fixes them.
     rtol, atol : float, optional
         Of dopri5, in each step: the error of no entry exceeds atol + rtol |s|, s in SI units.
         Default 1e-6 and 1e-9, in float32 1e-4 and 1e-6.
@@ -133,12 +137,20 @@ def simulate(
         task=task,
         units=_unit_numbers(network, record_units),
         welford=None if statistics is None else Welford(statistics, grid),
-        until_settled=_checked_residual(network, until_settled),
+        until_settled=_checked_residual(network, bound, until_settled),
         progress=progress,
     )
     if method != ADAPTIVE:
         _warn_of_large_step(network, task.initial, first, grid.dt, method)
-    with torch.set_grad_enabled(torch.is_grad_enabled() and _needs_gradient(task, first)):
+    needs_gradient = torch.is_grad_enabled() and _needs_gradient(task, first)
+    if needs_gradient and not simulator.has_gradients:
+        warnings.warn(
+            f"backend {backend!r} has no gradients, which weights, parameters, initial state or "
+            "drive need: what it returns is detached from them. backend='torch' keeps the graph.",
+            RatenetWarning,
+            stacklevel=2,
+        )
+    with torch.set_grad_enabled(needs_gradient):
         simulator.run(task, recorder)
     if recorder.residual is not None and until_settled is not None:
         _warn_of_unsettled(recorder.residual, until_settled, grid.end)
@@ -198,7 +210,9 @@ def _tolerances(
     return Tolerances(**{n: default[n] if v is None else float(v) for n, v in given.items()})
 
 
-def _checked_residual(network: Network, until_settled: float | None) -> float | None:
+def _checked_residual(
+    network: Network, drive: AbstractDrive, until_settled: float | None
+) -> float | None:
     if until_settled is None:
         return None
     if not (isinstance(until_settled, Real) and 0 < until_settled < math.inf):
@@ -210,6 +224,11 @@ def _checked_residual(network: Network, until_settled: float | None) -> float | 
             f"until_settled: the equations of model {model.name!r} {reason}, so it never settles; "
             "give the duration alone."
         )
+    if drive.rests_from == math.inf:
+        raise UnsupportedError(
+            "until_settled: the drive is a function of time, of which nobody knows when it comes "
+            "to rest; give a constant or a SampledDrive, or the duration alone."
+        )
     return float(until_settled)
 
 
@@ -219,10 +238,10 @@ def _unit_numbers(network: Network, units: Any) -> Tensor | None:
         return None
     populations, N = network.populations, network.units
     numbers: list[int] = []
-    for entry in [units] if isinstance(units, str) else list(units):
+    for entry in _entries(units, N):
         if isinstance(entry, str) and entry in populations:
             numbers += range(N)[populations[entry]]
-        elif isinstance(entry, (Integral, Tensor)) and 0 <= int(entry) < N:
+        elif isinstance(entry, Integral) and not isinstance(entry, bool) and 0 <= int(entry) < N:
             numbers.append(int(entry))
         else:
             named = f" or one of the populations {', '.join(populations)}" if populations else ""
@@ -230,6 +249,17 @@ def _unit_numbers(network: Network, units: Any) -> Tensor | None:
                 f"record_units: {entry!r} is no unit; give numbers from 0 to {N - 1}{named}."
             )
     return torch.tensor(numbers, dtype=torch.int64, device=network.device)
+
+
+def _entries(units: Any, N: int) -> list[Any]:
+    """Return the entries of `record_units`; a mask (N,) becomes numbers."""
+    if isinstance(units, Tensor | np.ndarray | list | tuple | range):
+        entries = units.tolist() if isinstance(units, Tensor | np.ndarray) else list(units)
+        if not isinstance(entries, list):
+            return [entries]
+        is_mask = len(entries) == N and all(isinstance(entry, bool) for entry in entries)
+        return [n for n in range(N) if entries[n]] if is_mask else entries
+    return [units]
 
 
 def _warn_of_unsettled(residual: Tensor, tol: float, end: float) -> None:

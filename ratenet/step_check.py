@@ -136,6 +136,6 @@ def dt_check(
 
 def _order(first: Tensor, second: Tensor, scale: float) -> float:
     rounding = _ROUNDINGS * torch.finfo(first.dtype).eps * scale
-    if float(second.max()) <= rounding:
+    if min(float(first.max()), float(second.max())) <= rounding:
         return math.nan
     return math.log2(float(first.max()) / float(second.max()))

@@ -176,8 +176,17 @@ def _operation(op: ast.operator, left: sympy.Expr, right: sympy.Expr) -> sympy.E
         case ast.Mult():
             return left * right
         case ast.Div():
-            return left / right
+            return left * _reciprocal(right)
     return _power(left, right)
+
+
+def _reciprocal(divisor: sympy.Expr) -> sympy.Expr:
+    """Return 1 / divisor; 1 / (1 + exp(u)) as sigmoid(-u), whose slope is no inf / inf."""
+    if divisor.is_Add and len(divisor.args) == 2 and divisor.args[0] == 1:
+        (exponential,) = divisor.args[1:]
+        if isinstance(exponential, FUNCTIONS["exp"]):
+            return FUNCTIONS["sigmoid"](-exponential.args[0])
+    return 1 / divisor
 
 
 def _power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:

@@ -49,6 +49,15 @@ class TimeGrid:
         return (self.first + numbers) * self.dt
 
 
+def seed_of_step(seed: int, step: int) -> int:
+    """Return a seed for the noise of one step, well mixed (SplitMix64; Steele et al. 2014)."""
+    mask = 2**64 - 1
+    z = (seed + (step + 1) * 0x9E3779B97F4A7C15) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    return (z ^ (z >> 31)) >> 1  # below 2**63
+
+
 def time_grid(duration: Any, dt: Any, record_every: int, start: Any = 0.0) -> TimeGrid:
     """Return the grid of a simulation.
 

@@ -94,7 +94,7 @@ def test_simulate_writes_table_picture_and_record(tmp_path):
     assert rates["t_s"].iloc[-1] == pytest.approx(0.02)
     assert (out / "rates.png").read_bytes().startswith(b"\x89PNG")
     assert 'method = "euler"' in (out / "config.toml").read_text()
-    assert "already holds a simulation" in error_of(ratenet("simulate", "voltage", *options))
+    assert "already holds results" in error_of(ratenet("simulate", "voltage", *options))
 
 
 def test_train_evaluate_resume(tmp_path):
@@ -133,6 +133,21 @@ def test_ctrl_c_saves_and_resume_goes_on_as_if_nothing_had_been(tmp_path):
     assert metrics.read_text() == (whole / "metrics.csv").read_text()
 
 
+def test_train_with_an_optimizer_and_a_barrier(tmp_path):
+    out = tmp_path / "run"
+    said = ratenet(
+        "train", "--units", 30, "--epochs", 1, "--presentation", "static", "--threads", 1,
+        "--optimizer", "Adam", "--learning-rate", 0.003, "--learn", "read-in, read-out",
+        "--barrier", 0.3, "--clip-norm", 1, "--schedule", "cosine", "--evaluate-every", 1,
+        "--out", out,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    assert "steps corrected" in said.stdout
+    config = (out / "config.toml").read_text()
+    assert 'optimizer = "adam"' in config
+    assert json.loads((out / "summary.json").read_text())["refused_steps"] >= 0
+
+
 def test_unsettled_majority_exits_with_3(tmp_path):
     out = tmp_path / "run"
     options = ("--units", 20, "--epochs", 1, "--hold", 1, "--fade", 0, "--threads", 1)
@@ -156,6 +171,9 @@ def test_unsettled_majority_exits_with_3(tmp_path):
         (("simulate", "rate", "--backend", "brian2", "--method", "rk4"), "no method 'rk4'"),
         (("train", "--model", "nope"), "There is no model 'nope'"),
         (("train", "--rule", "hope"), "There is no rule 'hope'; there are euclidean"),
+        (("train", "--optimizer", "hope"), "There is no optimizer 'hope'; there are adadelta"),
+        (("train", "--learn", "all,read-in"), "learn: 'all' is not one of read-in, read-out"),
+        (("train", "--barrier", 2), "barrier: 2.0 is not above 0 and below 1"),
         (("train", "--data", "cifar"), "There is no data set 'cifar'; there are mnist-5k"),
         (("train", "--device", "abacus"), "device: 'abacus' is unknown"),
         (("train", "--learning-rate", 0), "learning_rate: 0.0 is not a finite number above 0"),

@@ -119,7 +119,7 @@ def test_brian2_says_the_same(run: Command) -> None:
         (("rate", "--device", "runtime"), "device: 'runtime' is not offered"),
         (("rate", "--backend", "brian2", "--method", "dopri5"), "no method 'dopri5'"),
         (("wong_wang", "--until-settled", 1e-3), "have noise, so it never settles"),
-        (("nope",), "There is no model 'nope'"),
+        (("nope",), "There is no model or circuit 'nope'"),
     ],
 )
 def test_mistakes_are_one_sentence(

@@ -112,3 +112,37 @@ def test_r_form_and_v_form_have_the_same_trajectories(body: str, method: str) ->
     v_run = rn.simulate(v_form, x, initial=x, **steps)
     W = r_form.connectivity.dense()
     torch.testing.assert_close(v_run.states["v"], r_run.rates @ W.T + x, rtol=0, atol=1e-11)
+
+
+# Models of users -------------------------------------------------------------------------------
+
+
+def volts(**changes: object) -> rn.ModelSpec:
+    """A passive cell in volts, driven by amperes: no parameter says how large a current is."""
+    return rn.ModelSpec(
+        equations=(
+            "dV/dt = (-V + V_0*tanh((R*(I_rec + I_ext))/V_0)) / tau : volt\n"
+            "I_rec : amp\nI_ext : amp"
+        ),
+        output="V",
+        recurrent="I_rec",
+        drive="I_ext",
+        parameters={"tau": "10*ms", "R": "100*Mohm", "V_0": "5*mV"},
+    )
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        spec(parameters={"tau": ["10*ms", "20*ms", "30*ms"]}),
+        spec(
+            parameters={"tau": {"E": ["10*ms", "20*ms"], "I": "5*ms"}},
+            populations={"E": 2, "I": 4},
+        ),
+        spec(functions={"f": "g*tanh(h*u)"}, parameters={"tau": "10*ms", "g": 1.0, "h": 1.0}),
+        volts(),
+    ],
+    ids=["list", "lists by population", "factors of one", "volts and amperes"],
+)
+def test_any_valid_model_can_be_checked(model: rn.ModelSpec) -> None:
+    assert [check for check in conformance.check_model(model) if not check.passed] == []

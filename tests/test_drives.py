@@ -1,7 +1,7 @@
 """Drives that change in time: sampled, functions, TimedArray; the same in both backends."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,13 @@ import brian2
 import numpy as np
 import pytest
 import torch
-from brian2 import Hz, ms, mV
+from brian2 import Hz, ms, mV, nA
 from problems import FLOAT, random, random_weights, write_model
 from torch import Tensor
 
 import ratenet as rn
 from ratenet.drives import SampledDrive, drive_for
+from ratenet.errors import InputError, RatenetWarning, UnsupportedError
 
 UNITS, STIMULI = 4, 3
 # Two orders of summation of four terms, over 300 contracting steps of rates around 1.
@@ -213,3 +214,77 @@ def test_both_backends_agree_in_volts(tmp_path: Path) -> None:
         for backend in ("torch", "brian2")
     )
     torch.testing.assert_close(one.rates, other.rates, rtol=1e-11, atol=1e-11)  # Hz, up to 50
+
+
+# What a review found ----------------------------------------------------------------------------
+
+
+@pytest.mark.brian2
+def test_a_function_may_use_its_tensor_again() -> None:
+    buffer = torch.zeros(1, 3, dtype=torch.float64)
+    network = rn.Network("rate", torch.zeros(3, 3, dtype=torch.float64))
+
+    def drive(t: float) -> torch.Tensor:
+        return buffer.fill_(math.sin(300 * t))
+
+    runs = [rn.simulate(network, drive, 0.01, 1e-3, backend=b).rates for b in ("torch", "brian2")]
+    torch.testing.assert_close(*runs, rtol=0, atol=1e-12)
+
+
+def test_until_settled_waits_for_the_last_sample() -> None:
+    network = rn.Network("rate", torch.zeros(1, 1, dtype=torch.float64))
+    step = rn.SampledDrive([[0.0], [1.0]], 0.05)
+    run = rn.simulate(network, step, 1.0, 1e-3, until_settled=1e-3)
+    assert 0.05 < float(run.t[-1]) < 0.2
+    assert float(run.rates[-1]) == pytest.approx(math.tanh(1), abs=2e-3)
+
+
+def test_until_settled_refuses_a_function() -> None:
+    network = rn.Network("rate", torch.zeros(1, 1, dtype=torch.float64))
+    with pytest.raises(UnsupportedError, match="of which nobody knows when it comes to rest"):
+        rn.simulate(network, lambda t: [t], 0.1, 1e-3, until_settled=1e-3)
+
+
+def test_a_gradient_that_only_a_later_value_needs_is_not_lost_in_silence() -> None:
+    theta = torch.ones(1, 1, dtype=torch.float64, requires_grad=True)
+    network = rn.Network("rate", torch.zeros(1, 1, dtype=torch.float64))
+
+    def late(t: float) -> torch.Tensor:
+        return theta * t if t > 0.003 else torch.zeros(1, 1, dtype=torch.float64)
+
+    with pytest.raises(InputError, match="it needs a gradient, at the start it did not"):
+        rn.simulate(network, late, 0.01, 1e-3)
+    with torch.no_grad():  # asked for
+        assert not rn.simulate(network, late, 0.01, 1e-3).rates.requires_grad
+
+
+@pytest.mark.brian2
+def test_brian2_says_that_it_has_no_gradients() -> None:
+    W = torch.zeros(1, 1, dtype=torch.float64, requires_grad=True)
+    with pytest.warns(RatenetWarning, match="backend 'brian2' has no gradients"):
+        rn.simulate(rn.Network("rate", W), [1.0], 0.01, 1e-3, backend="brian2")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: rn.Network("rate", np.zeros((2, 2)), parameters={"tau": [10 * mV, 20 * mV]}),
+        lambda: rn.Network("rate", np.zeros((2, 2))).as_drive([1 * nA, 2 * nA]),
+        lambda: rn.Network("rate", [[1 * nA, 0 * nA], [0 * nA, 0 * nA]]),
+        lambda: rn.Network("rate", np.zeros((2, 2))).as_drive([1 * nA, 2 * mV]),
+        lambda: rn.simulate(
+            rn.Network("rate", np.zeros((2, 2))),
+            rn.SampledDrive([[1 * nA, 2 * nA]], 0.01),
+            0.1,
+            0.01,
+        ),
+    ],
+)
+def test_units_of_lists_of_quantities_are_checked(make: Callable[[], object]) -> None:
+    with pytest.raises(InputError, match="unit"):
+        make()
+
+
+def test_a_list_of_quantities_is_taken() -> None:
+    network = rn.Network("rate", np.zeros((2, 2)), parameters={"tau": [10 * ms, 20 * ms]})
+    assert network.parameters["tau"].tolist() == pytest.approx([0.01, 0.02])

@@ -192,3 +192,18 @@ def test_a_drive_in_time_and_noise_go_together() -> None:
         rn.simulate(net, drive, 10 * ms, DT, backend=backend) for backend in ("torch", "brian2")
     )
     torch.testing.assert_close(one.rates, other.rates, rtol=0, atol=1e-13)  # ten steps
+
+
+def test_a_seeded_run_in_two_halves_is_the_whole() -> None:
+    model = rn.ModelSpec(
+        equations="dr/dt = (-r + I_rec + I_ext)/tau + sigma*tau**-0.5*xi : 1",
+        output="r", recurrent="I_rec", drive="I_ext",
+        parameters={"tau": "10*ms", "sigma": 0.3},
+    )  # fmt: skip
+    network = rn.Network(model, torch.zeros(2, 2, dtype=torch.float64))
+    whole = rn.simulate(network, [0.0, 1.0], 0.02, 1e-3, seed=5)
+    first = rn.simulate(network, [0.0, 1.0], 0.01, 1e-3, seed=5)
+    second = rn.simulate(
+        network, [0.0, 1.0], 0.01, 1e-3, seed=5, initial=first.final, start=first.t[-1]
+    )
+    assert torch.equal(torch.cat([first.rates, second.rates[1:]]), whole.rates)

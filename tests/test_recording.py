@@ -17,6 +17,7 @@ from torch import Tensor
 
 import ratenet as rn
 from ratenet.drives import SampledDrive
+from ratenet.errors import InputError
 from ratenet.statistics import Statistics
 
 UNITS, STIMULI = 5, 3
@@ -252,3 +253,27 @@ def test_what_cannot_be_saved_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("ratenet.trajectory._LARGEST", 100)
     with pytest.raises(ValueError, match="does not fit into a netCDF file .*record_every"):
         run.save(tmp_path / "rates.nc")
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        ([True, False, True], [0, 2]),
+        (torch.tensor([False, True, True]), [1, 2]),
+        (np.array([False, True, False]), [1]),
+        (np.array([2, 0]), [2, 0]),
+        (1, [1]),
+        (range(1, 3), [1, 2]),
+    ],
+)
+def test_units_by_number_or_mask(units: object, expected: list[int]) -> None:
+    network = rn.Network("rate", torch.zeros(3, 3))
+    run = rn.simulate(network, [1.0, 2.0, 3.0], 0.01, 1e-3, record_units=units)
+    assert run.units.tolist() == expected
+
+
+@pytest.mark.parametrize("units", [torch.tensor([1.7]), [True, False], [3], slice(0, 2), 1.5])
+def test_units_that_are_none(units: object) -> None:
+    network = rn.Network("rate", torch.zeros(3, 3))
+    with pytest.raises(InputError, match="record_units: .* is no unit; give numbers from 0 to 2"):
+        rn.simulate(network, [1.0, 2.0, 3.0], 0.01, 1e-3, record_units=units)

@@ -28,8 +28,13 @@ def test_run_folder_holds_everything(few_digits, tmp_path):
     assert config["model"]["parameters"] == {"tau": "10*ms"}
     assert {"python", "torch", "brian2", "ratenet"} <= set(config["versions"])
     metrics = pd.read_csv(tmp_path / "metrics.csv")
-    columns = ["step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "abscissa"]
+    columns = [
+        "step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "iterations",
+        "abscissa", "abscissa_mean_gain", "abscissa_largest_gain", "weight_abscissa",
+        "test_accuracy",
+    ]  # fmt: skip
     assert list(metrics.columns) == columns
+    assert metrics["weight_abscissa"].notna().all()
     assert metrics["step"].tolist() == [1, 2, 3, 4]
     assert metrics["abscissa"].iloc[-1] < 0
     summary = json.loads((tmp_path / "summary.json").read_text())

@@ -208,6 +208,14 @@ def test_masks_of_derivatives_win_over_infinity() -> None:
     assert [row.tolist() for row in found] == [[0.0, 0.5], [0.0, -0.375], [0.0, 4.0]]
 
 
+@pytest.mark.parametrize("dtype", [FLOAT, torch.float32])
+def test_a_logistic_function_by_hand_has_a_slope_where_it_is_saturated(dtype: torch.dtype) -> None:
+    u = torch.tensor([-1000.0, -100.0, 0.0, 100.0, 1000.0], dtype=dtype)
+    value, slope = value_and_slope("2/(1 + exp(-u/2))", u)
+    assert value.tolist() == pytest.approx([0, 0, 1, 2, 2], abs=1e-15)
+    assert slope.tolist() == pytest.approx([0, 0, 0.25, 0, 0], abs=1e-15)
+
+
 # Numbers, and tensors that are overwritten ------------------------------------------------------
 
 

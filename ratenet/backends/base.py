@@ -41,6 +41,7 @@ class AbstractBackend(ABC):
     """A simulator."""
 
     name: str
+    has_gradients: bool  # whether what it returns may be differentiated
 
     @property
     @abstractmethod

@@ -16,6 +16,7 @@ from ratenet.backends.base import AbstractBackend, Observer, Task
 from ratenet.backends.brian2_isolation import own_device, own_random_numbers
 from ratenet.backends.brian2_objects import SCHEDULE, make_group, make_synapses, timed_arrays
 from ratenet.errors import UnsupportedError
+from ratenet.time_grid import seed_of_step
 
 _COMPLAINT = re.compile("error:|not found|No such file")
 
@@ -28,6 +29,7 @@ class Brian2Backend(AbstractBackend):
     """
 
     name = "brian2"
+    has_gradients = False
 
     @property
     def methods(self) -> Collection[str]:
@@ -168,8 +170,9 @@ def _network(*objects: Any) -> Any:
 
 def _seed(task: Task) -> int:
     """Return a seed that NumPy takes; without one, torch's default generator decides."""
-    seed = int(torch.randint(2**32, ())) if task.seed is None else task.seed
-    return seed % 2**32
+    if task.seed is None:
+        return int(torch.randint(2**32, ()))
+    return seed_of_step(task.seed, round(task.grid.first)) % 2**32
 
 
 def _state(group: Any, task: Task) -> Tensor:

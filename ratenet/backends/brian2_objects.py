@@ -96,7 +96,9 @@ def timed_arrays(task: Task) -> dict[str, Any]:
     times, step = [grid.time(n) for n in range(grid.steps)], grid.dt * brian2.second
     arrays = {}
     if not isinstance(task.drive, ConstantDrive):
-        rows = np.stack([numbers(task.drive.at(t)).ravel() for t in times])  # (steps, B N)
+        rows = np.empty((grid.steps, task.initial[0].numel()))  # (steps, B N)
+        for n, t in enumerate(times):  # copied at once: a function may use its tensor again
+            rows[n] = numbers(task.drive.at(t)).ravel()
         values = brian2.Quantity(rows, dim=model.dimensions(model.drive))
         arrays[_DRIVE] = brian2.TimedArray(values, dt=step, name=_DRIVE)
     if grid.first != 0 and model.uses_time:

@@ -7,6 +7,7 @@ import torch
 from ratenet.backends.base import AbstractBackend, Observer, Task
 from ratenet.backends.torch_adaptive import ADAPTIVE, run_adaptive
 from ratenet.backends.torch_steps import STEPS, noise
+from ratenet.time_grid import seed_of_step
 
 
 class TorchBackend(AbstractBackend):
@@ -16,6 +17,7 @@ class TorchBackend(AbstractBackend):
     """
 
     name = "torch"
+    has_gradients = True
 
     @property
     def methods(self) -> Collection[str]:
@@ -45,9 +47,7 @@ def _run_steps(task: Task, observe: Observer) -> None:
     """Take equal steps."""
     network, drive, grid = task.network, task.drive, task.grid
     step, state = STEPS[task.method], task.initial
-    generator = None
-    if task.seed is not None:
-        generator = torch.Generator(network.device).manual_seed(task.seed)
+    generator = None if task.seed is None else torch.Generator(network.device)
     stop = observe(0, state)
     for n in range(grid.steps):
         if stop:
@@ -55,6 +55,8 @@ def _run_steps(task: Task, observe: Observer) -> None:
         t, before = grid.time(n), state
         state = step(network, drive, before, t, grid.dt)
         if network.model.noises:
+            if generator is not None and task.seed is not None:
+                generator.manual_seed(seed_of_step(task.seed, round(grid.first) + n))
             state = state + noise(network, drive, before, t, grid.dt, generator)
         if (n + 1) % task.observe_every == 0:
             stop = observe(n + 1, state)

@@ -30,8 +30,9 @@ def models(
     """
     from rich.console import Console
 
+    from ratenet import circuits
     from ratenet.errors import InputError
-    from ratenet.model_files import load_model
+    from ratenet.model_files import load_model, model_names
 
     console = Console(highlight=False, soft_wrap=True)
     if name == "check":
@@ -42,6 +43,12 @@ def models(
         raise InputError(f"models: {file!r} is one argument too many; give one model.")
     elif name is None:
         _list(console)
+    elif name in circuits.names() and name not in model_names():
+        circuit = circuits.load(name)
+        console.print(f"{name}: {circuit.title} ({circuit.source})", markup=False)
+        console.print(f"{circuit.network.units} units of the model:", markup=False)
+        console.print(str(circuit.network.model), markup=False)
+        console.print(f"Run it with: ratenet simulate {name}", markup=False)
     elif latex:
         from ratenet.report.latex import model_latex
 
@@ -62,7 +69,7 @@ def _list(console: "Console") -> None:
     for each in circuits.names():
         console.print(f"  {each:<{width}}  {circuits.load(each).title}", markup=False)
     console.print(
-        "\nShow a model with: ratenet models NAME; run either with: ratenet simulate NAME",
+        "\nShow one with: ratenet models NAME; run it with: ratenet simulate NAME",
         markup=False,
     )
 

@@ -1,6 +1,5 @@
 """What a command works on: a published circuit, or a model with random weights and drive."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,10 @@ import torch
 from torch import Tensor
 
 from ratenet import circuits
-from ratenet.errors import InputError, RunFolderError
-from ratenet.model_files import load_model
+from ratenet.errors import InputError, RunFolderError, UnknownNameError
+from ratenet.model_files import load_model, model_names
 from ratenet.network import Network
+from ratenet.typical import typical_input, typical_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ def load_scene(name: str, units: int | None, radius: float | None, seed: int) ->
         if value is not None:
             raise InputError(
                 f"{option}: {name!r} is a published circuit with weights of its own; leave "
-                f"--{option} out, or give the path of a model file."
+                f"--{option} out."
             )
     circuit = circuits.load(name)
     origin = {"circuit": circuit.name, "title": circuit.title, "source": circuit.source}
@@ -63,6 +63,12 @@ def load_scene(name: str, units: int | None, radius: float | None, seed: int) ->
 
 
 def _random_scene(name: str, units: int | None, radius: float | None, seed: int) -> Scene:
+    if not name.endswith(".toml") and name not in model_names():
+        raise UnknownNameError(
+            f"There is no model or circuit {name!r}; there are the models "
+            f"{', '.join(model_names())}, the circuits {', '.join(circuits.names())}, or give the "
+            "path of a .toml file."
+        )
     model = load_model(name)
     sizes = [size for _, size in model.populations if isinstance(size, int)]
     N = (sum(sizes) or 100) if units is None else units
@@ -72,5 +78,7 @@ def _random_scene(name: str, units: int | None, radius: float | None, seed: int)
     generator = torch.Generator().manual_seed(seed)
     W = torch.randn(N, N, generator=generator, dtype=torch.float64)
     drive = torch.randn(1, N, generator=generator, dtype=torch.float64)
-    network = Network(model, spectral_radius / math.sqrt(N) * W, seed=seed)
+    network = Network(model, torch.zeros_like(W), seed=seed)
+    drive *= typical_input(network)
+    network = network.changed(W=spectral_radius * typical_weight(network) * W)
     return Scene(network, drive, None, model.title, {"units": N, "radius": spectral_radius})

@@ -6,55 +6,104 @@ from typing import Annotated, Any
 
 import typer
 
+DataOption = Annotated[
+    str | None, typer.Option(help="mnist-5k (embedded), mnist or fashion-mnist. [mnist-5k]")
+]
+DataRootOption = Annotated[
+    Path | None, typer.Option(help="Where torchvision keeps its files. [data]")
+]
+ModelOption = Annotated[
+    str | None, typer.Option(help="A model's name, or the path of a .toml file. [rate]")
+]
+RuleOption = Annotated[
+    str | None,
+    typer.Option(
+        help="euclidean, reparameterized, linearized-reparameterized or "
+        "gain-free-reparameterized. [linearized-reparameterized]"
+    ),
+]
+LearningRateOption = Annotated[float | None, typer.Option(help="Above 0. [0.25]")]
+OptimizerOption = Annotated[
+    str | None, typer.Option(help="sgd, adam or another optimizer of torch, by name. [sgd]")
+]
+WeightDecayOption = Annotated[
+    float | None, typer.Option(help="Weight decay. [the optimizer's own]")
+]
+MomentumOption = Annotated[float | None, typer.Option(help="Momentum. [the optimizer's own]")]
+ClipNormOption = Annotated[
+    float | None, typer.Option(help="Largest norm of the rule's direction. [none]")
+]
+ScheduleOption = Annotated[
+    str | None, typer.Option(help="constant or cosine learning rate. [constant]")
+]
+LearnOption = Annotated[
+    str | None,
+    typer.Option(help="What learns besides the recurrent weights: read-in,read-out. [nothing]"),
+]
+BarrierOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Smallest rate of decay of the slowest mode, as a share of the slowest unit's "
+        "own; above 0, below 1. Weights are corrected to keep it. [none]"
+    ),
+]
+EpochsOption = Annotated[int | None, typer.Option(help="Passes over the images. [30]")]
+UnitsOption = Annotated[int | None, typer.Option(help="N, recurrent units. [300]")]
+BatchSizeOption = Annotated[
+    int | None, typer.Option(help="B, streams of images side by side. [256]")
+]
+PresentationOption = Annotated[
+    str | None,
+    typer.Option(help="slow: images held and cross-faded; static: their fixed points. [slow]"),
+]
+TauOption = Annotated[float | None, typer.Option(help="Time constant tau in ms. [the model's]")]
+HoldOption = Annotated[float | None, typer.Option(help="Hold of an image in ms. [20 tau]")]
+FadeOption = Annotated[
+    float | None, typer.Option(help="Cross-fade to the next image in ms. [5 tau]")
+]
+UnsettledOption = Annotated[
+    str | None,
+    typer.Option(help="leave-out or include samples that did not settle. [leave-out]"),
+]
+EvaluateEveryOption = Annotated[
+    int | None, typer.Option(help="Epochs between tests. [only at the end]")
+]
+SeedOption = Annotated[int | None, typer.Option(help="Same seed, same numbers. [0]")]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda. [cpu]")]
+ThreadsOption = Annotated[int | None, typer.Option(help="CPU threads. [torch's]")]
+OutOption = Annotated[Path | None, typer.Option(help="The run folder. [runs/, the date and time]")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")]
+
 
 def train(
-    data: Annotated[
-        str | None, typer.Option(help="mnist-5k (embedded), mnist or fashion-mnist. [mnist-5k]")
-    ] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(help="Where torchvision keeps its files. [data]")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="A model's name, or the path of a .toml file. [rate]")
-    ] = None,
-    rule: Annotated[
-        str | None,
-        typer.Option(
-            help="euclidean, reparameterized, linearized-reparameterized or "
-            "gain-free-reparameterized. [linearized-reparameterized]"
-        ),
-    ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Above 0. [0.25]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the images. [30]")] = None,
-    units: Annotated[int | None, typer.Option(help="N, recurrent units. [300]")] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="B, streams of images side by side. [256]")
-    ] = None,
-    presentation: Annotated[
-        str | None,
-        typer.Option(help="slow: images held and cross-faded; static: their fixed points. [slow]"),
-    ] = None,
-    tau: Annotated[
-        float | None, typer.Option(help="Time constant tau in ms. [the model's]")
-    ] = None,
-    hold: Annotated[float | None, typer.Option(help="Hold of an image in ms. [20 tau]")] = None,
-    fade: Annotated[
-        float | None, typer.Option(help="Cross-fade to the next image in ms. [5 tau]")
-    ] = None,
-    unsettled: Annotated[
-        str | None,
-        typer.Option(help="leave-out or include samples that did not settle. [leave-out]"),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same numbers. [0]")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda. [cpu]")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads. [torch's]")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The run folder. [runs/, the date and time]")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run in --out.")
-    ] = False,
+    data: DataOption = None,
+    data_root: DataRootOption = None,
+    model: ModelOption = None,
+    rule: RuleOption = None,
+    learning_rate: LearningRateOption = None,
+    optimizer: OptimizerOption = None,
+    weight_decay: WeightDecayOption = None,
+    momentum: MomentumOption = None,
+    clip_norm: ClipNormOption = None,
+    schedule: ScheduleOption = None,
+    learn: LearnOption = None,
+    barrier: BarrierOption = None,
+    epochs: EpochsOption = None,
+    units: UnitsOption = None,
+    batch_size: BatchSizeOption = None,
+    presentation: PresentationOption = None,
+    tau: TauOption = None,
+    hold: HoldOption = None,
+    fade: FadeOption = None,
+    unsettled: UnsettledOption = None,
+    evaluate_every: EvaluateEveryOption = None,
+    seed: SeedOption = None,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
+    out: OutOption = None,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Train a recurrent network on images; a run folder holds everything.
 
@@ -72,7 +121,10 @@ def train(
         "data": data, "data_root": None if data_root is None else str(data_root), "model": model,
         "rule": rule, "learning_rate": learning_rate, "epochs": epochs, "units": units,
         "batch_size": batch_size, "presentation": presentation, "unsettled": unsettled,
-        "seed": seed, "device": device, "threads": threads,
+        "optimizer": optimizer, "weight_decay": weight_decay, "momentum": momentum,
+        "clip_norm": clip_norm, "schedule": schedule, "barrier": barrier,
+        "learn": None if learn is None else [name.strip() for name in learn.split(",")],
+        "evaluate_every": evaluate_every, "seed": seed, "device": device, "threads": threads,
         **{name: None if value is None else value / 1000 for name, value in milliseconds.items()},
     }  # fmt: skip
     given = {name: value for name, value in options.items() if value is not None}
@@ -99,6 +151,11 @@ def _report(result: Any) -> None:
         print(f"               {summary['test_accuracy_slow']:.3f} at the end of slow holds")
     print(f"control        {summary['control_accuracy']:.3f} with W frozen")
     print(f"left out       {summary['unsettled_samples']} samples that did not settle")
+    if summary["adjoint_left_out"]:
+        print(f"               {summary['adjoint_left_out']} whose adjoint could not be solved")
+    if "barrier" in summary:
+        corrected, refused = summary["corrected_steps"], summary["refused_steps"]
+        print(f"barrier        {corrected} steps corrected, {refused} refused")
     print(f"time           {summary['seconds']:.1f} s for {summary['steps']} steps")
     print(f"run folder     {result.folder}")
     for figure in sorted((result.folder / "figures").glob("*.png")):

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from brian2.units.fundamentalunits import (
     Dimension,
+    DimensionMismatchError,
     Quantity,
     get_dimensions,
     get_unit_for_display,
@@ -15,6 +16,7 @@ from torch import Tensor
 from ratenet.connectivity.base import AbstractConnectivity
 from ratenet.connectivity.dense import Dense
 from ratenet.errors import InputError
+from ratenet.quantities import with_units
 
 
 def as_connectivity(
@@ -50,6 +52,10 @@ def as_connectivity(
                 "device that the network is to have."
             )
         return W
+    try:
+        W = with_units(W)
+    except (DimensionMismatchError, TypeError, ValueError):
+        raise InputError("W is no matrix of numbers of one unit; give (N, N).") from None
     if isinstance(W, Quantity) and get_dimensions(W) != dimensions:
         raise InputError(
             f"W: the unit does not fit; needed is {get_unit_for_display(dimensions)} "

@@ -54,22 +54,27 @@ def learning_curve(
     control_accuracy: float,
     test_accuracy: float,
     test_accuracy_slow: float | None,
+    abscissa_limit: float | None,
     title: str,
 ) -> "Figure":
-    """Return loss, accuracy and settled share against epochs.
+    """Return loss, accuracy and settled share, and the slowest modes, against epochs.
 
     Parameters
     ----------
     metrics : pandas.DataFrame
-        One row a step, with step, train_loss, train_accuracy and settled.
+        One row a step, as in metrics.csv.
     steps_per_epoch : int
     control_accuracy : float
         Test accuracy of the same network with W frozen as it was drawn.
     test_accuracy, test_accuracy_slow : float
         After learning; at solved fixed points, and at the end of slow holds if measured.
+    abscissa_limit : float or None
+        What a barrier holds the Jacobian's abscissa below, in 1/s.
     title : str
     """
-    figure, (loss, accuracy) = new_figure(figsize=(9, 3.6), ncols=2)
+    figure, ((loss, accuracy), (modes, weights)) = new_figure(
+        figsize=(9, 6.6), ncols=2, nrows=2, sharex=True
+    )
     epochs = metrics["step"] / steps_per_epoch
     last = float(epochs.iloc[-1]) if len(epochs) else 0.0
     window = max(1, len(metrics) // 100)
@@ -78,11 +83,28 @@ def learning_curve(
         axis.plot(epochs, metrics[name], color=COLOURS[5], lw=0.6, alpha=0.7, label="each batch")
         label = f"mean of {window} batches" if window > 1 else "training"
         axis.plot(epochs, smooth[name], color=COLOURS[0], lw=1.6, label=label)
-        axis.set_xlabel("epoch")
-        axis.set_xlim(0, max(1.0, last))
     loss.set_ylabel("training loss (nats)")
     loss.set_ylim(bottom=0)
     loss.legend(frameon=False)
+    _draw_accuracy(accuracy, epochs, metrics, control_accuracy, test_accuracy, test_accuracy_slow)
+    _draw_modes(modes, weights, epochs, metrics, abscissa_limit)
+    weights.set_xlim(0, max(1.0, last))
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_accuracy(
+    accuracy: Any,
+    epochs: pd.Series,
+    metrics: pd.DataFrame,
+    control_accuracy: float,
+    test_accuracy: float,
+    test_accuracy_slow: float | None,
+) -> None:
+    """Draw test accuracies, along the way and at the end, the control and the settled share."""
+    tested = metrics["test_accuracy"].notna()
+    accuracy.plot(epochs[tested], metrics["test_accuracy"][tested], ".--", color=COLOURS[1], lw=0.8)
+    last = float(epochs.iloc[-1]) if len(epochs) else 0.0
     accuracy.plot(
         last, test_accuracy, "o", color=COLOURS[1], ms=7, clip_on=False, zorder=5,
         label=f"test, fixed points: {test_accuracy:.3f}",
@@ -101,8 +123,31 @@ def learning_curve(
     accuracy.set_ylabel("accuracy (share of right answers)")
     accuracy.set_ylim(0, 1.02)
     accuracy.legend(frameon=False, loc="center right", fontsize="small")
-    figure.suptitle(title)
-    return figure
+
+
+def _draw_modes(
+    modes: Any, weights: Any, epochs: pd.Series, metrics: pd.DataFrame, limit: float | None
+) -> None:
+    """Draw the largest real parts of the eigenvalues of the Jacobian and of W."""
+    modes.plot(epochs, metrics["abscissa_mean_gain"], color=COLOURS[0], lw=1.2, label="mean gains")
+    modes.plot(
+        epochs, metrics["abscissa"], "s", color=COLOURS[1], ms=5, clip_on=False,
+        label="single samples",
+    )  # fmt: skip
+    modes.axhline(0, color=COLOURS[6], lw=0.8, label="stability is lost")
+    if limit is not None:
+        largest = metrics["abscissa_largest_gain"]
+        modes.plot(epochs, largest, color=COLOURS[2], ls=":", lw=1.4, label="largest gains")
+        modes.axhline(limit, color=COLOURS[3], ls="--", lw=1.2, label="barrier for these")
+    modes.set_ylabel("abscissa of the Jacobian (1/s)")
+    weights.plot(epochs, metrics["weight_abscissa"], color=COLOURS[0], lw=1.2)
+    weights.axhline(1, color=COLOURS[6], lw=0.8, label="1: unstable where gains are 1")
+    weights.set_ylabel("largest real part of W's eigenvalues")
+    for axis in (modes, weights):
+        axis.set_xlabel("epoch")
+        axis.legend(
+            frameon=False, fontsize="small", ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0)
+        )
 
 
 def digits_through_time(
@@ -176,28 +221,3 @@ def _draw_images(
         middle = (1e3 * (start + fade) + end) / 2
         thumbnail = OffsetImage(1 - image, cmap="gray", zoom=1.6)
         axis.add_artist(AnnotationBbox(thumbnail, (middle, 0.5), frameon=False))
-
-
-def rates_over_time(t: np.ndarray, rates: np.ndarray, *, unit: str, title: str) -> "Figure":
-    """Return the rates of some units over time.
-
-    Parameters
-    ----------
-    t : ndarray, shape (T,)
-        Times in seconds.
-    rates : ndarray, shape (T, U)
-        Of the first U units, at most as many as there are colours.
-    unit : str
-        Physical unit of the rates.
-    title : str
-    """
-    figure, axis = new_figure(figsize=(8, 4))
-    for index, values in enumerate(rates.T):
-        style = ("-", "--", "-.", ":")[index % 4]
-        axis.plot(1e3 * t, values, color=COLOURS[index], ls=style, label=f"unit {index}")
-    axis.set_xlabel("time (ms)")
-    axis.set_ylabel(f"rate y ({unit})")
-    axis.set_xlim(0, 1e3 * float(t[-1]))
-    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.suptitle(title)
-    return figure

@@ -23,6 +23,8 @@ def model_latex(model: ModelSpec) -> str:
     >>> print(model_latex(load_model("linear")))
     \begin{align*}
     \frac{\mathrm{d}r}{\mathrm{d}t} &= \frac{I_{ext} + I_{rec} - r}{\tau} && (1) \\
+    y &= r && (1) \\
+    I_{rec} &= W y, \quad I_{ext} = x \\
     \tau &= \text{10*ms}
     \end{align*}
     """
@@ -31,6 +33,10 @@ def model_latex(model: ModelSpec) -> str:
         f"&& ({_unit(equation.dim)})"
         for name, equation in Equations(model.equations).items()
         if equation.type != PARAMETER
+    ]
+    lines += [
+        f"y &= {_expression(model.output)} && ({_unit(model.output_dimensions)})",
+        rf"{_expression(model.recurrent)} &= W y, \quad {_expression(model.drive)} = x",
     ]
     lines += [f"{_expression(name)}(u) &= {_expression(body)}" for name, body in model.functions]
     lines += [
@@ -54,7 +60,7 @@ def _expression(text: str) -> str:
 def _unit(dimensions: Dimension) -> str:
     if dimensions is DIMENSIONLESS:
         return "1"
-    return rf"\mathrm{{{sympy.latex(get_unit(dimensions))}}}"
+    return rf"\mathrm{{{get_unit(dimensions)}}}"
 
 
 def _escape(text: str) -> str:

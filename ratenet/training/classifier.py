@@ -1,7 +1,8 @@
-"""Classifier: a recurrent network between a fixed random read-in and a fixed random read-out.
+"""Classifier: a recurrent network between a random read-in and a random read-out.
 
 x = R_in pixels,   y = rates of the network driven by x,   logits = R_out y
-loss = softmax cross-entropy,   e = dL/dy = R_out^T (softmax(logits) - one-hot)
+loss = softmax cross-entropy,   s = dL/dlogits = softmax(logits) - one-hot
+e = dL/dy = R_out^T s,   dL/dR_out = s y^T,   dL/dR_in = lambda pixels^T  (lambda: the adjoint)
 """
 
 import math
@@ -25,9 +26,10 @@ class Classifier:
     Attributes
     ----------
     network : Network
-        Its weights are what is learned.
+        Its weights are what is learned, by a plasticity rule.
     read_in : Tensor, shape (N, M)
     read_out : Tensor, shape (K, N)
+        Both stay as they were drawn, unless they are asked to learn.
     """
 
     network: Network
@@ -46,11 +48,15 @@ class Classifier:
         """Return R_out y, shape (B, K)."""
         return rates @ self.read_out.T
 
-    def error(self, rates: Tensor, labels: Tensor) -> Tensor:
-        """Return e = dL_b/dy_b, shape (B, N), one row a sample, not divided by B."""
+    def surprise(self, rates: Tensor, labels: Tensor) -> Tensor:
+        """Return dL_b/dlogits_b, shape (B, K), one row a sample, not divided by B."""
         surprise = torch.softmax(self.logits(rates), dim=1)
         surprise[torch.arange(len(labels), device=labels.device), labels] -= 1
-        return surprise @ self.read_out
+        return surprise
+
+    def error(self, rates: Tensor, labels: Tensor) -> Tensor:
+        """Return e = dL_b/dy_b, shape (B, N), one row a sample, not divided by B."""
+        return self.surprise(rates, labels) @ self.read_out
 
 
 def random_classifier(

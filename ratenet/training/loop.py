@@ -1,8 +1,9 @@
 """train: the loop in which a network learns images from the fixed points that it reaches.
 
-images -> drives -> presentation -> FixedPoints -> error -> plasticity rule -> W changes
+images -> drives -> presentation -> FixedPoints -> error -> plasticity rule -> optimizer -> W
 """
 
+import dataclasses
 import math
 import signal
 import threading
@@ -17,12 +18,14 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError, InputError, UnsettledError
+from ratenet.errors import STOPPED_BY_SCIENCE, InputError, UnsettledError
+from ratenet.fixed_points.tracking import BatchJacobians, batch_jacobians
 from ratenet.results import FixedPoints
 from ratenet.stimuli import Images, batches_of_epoch
 from ratenet.training.classifier import Classifier
 from ratenet.training.config import TrainingConfig
 from ratenet.training.evaluation import Evaluation, batch_accuracy
+from ratenet.training.learning import Learned, learn_from
 from ratenet.training.metrics import MetricsLog
 from ratenet.training.pictures import draw_run
 from ratenet.training.presentation import Static
@@ -110,7 +113,7 @@ def train(
     folder.prepare()
     folder.write_config(run.config, run.classifier.network.model)
     run.progress.control_accuracy = run.test().accuracy
-    run.save()
+    run.save(run.progress)
     return _carry_out(run, show_progress)
 
 
@@ -196,6 +199,7 @@ def _carry_out(run: Run, show_progress: bool) -> TrainingResult:
                 status = "interrupted"
                 break
             began, position = time.perf_counter(), run.presentation.position()
+            good = dataclasses.replace(run.progress)
             try:
                 row = _step(run)
             except STOPPED_BY_SCIENCE as error:
@@ -204,11 +208,14 @@ def _carry_out(run: Run, show_progress: bool) -> TrainingResult:
                 break
             run.progress.step += 1
             run.progress.seconds += time.perf_counter() - began
+            if _is_tested(run):
+                row["test_accuracy"] = run.test().accuracy
             log.add(row)
             bar.advance(row)
             if run.progress.step % run.steps_per_epoch == 0:
-                run.save()
-    run.save()
+                run.save(run.progress)
+    # What the failed batch was counted as is told, but not saved: it will be shown again.
+    run.save(run.progress if failure is None else good)
     reason = None if failure is None else f"step {run.progress.step + 1}: {failure}"
     summary = summarize(run, status, reason)
     run.folder.write_summary(summary)
@@ -228,46 +235,70 @@ def _carry_out(run: Run, show_progress: bool) -> TrainingResult:
 
 
 def _try_rule(run: Run) -> None:
-    """Let the rule refuse the network, as the exact step may, before anything is written."""
+    """Let rule and barrier refuse the network before anything is written."""
     few = Images(run.images.train.pixels[:8], run.images.train.labels[:8])
     fp = Static().show(run.classifier.network, run.classifier.drive(few.pixels))
-    error = run.classifier.error(fp.rates, few.labels)
+    run.stability.limit(batch_jacobians(fp).excitable)
     with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
-        run.rule.update(fp, error, run.config.learning_rate)
+        learn_from(
+            run.classifier, run.rule, fp, few.pixels, few.labels,
+            learn=run.config.learn, rate=run.config.learning_rate,
+        )  # fmt: skip
 
 
 def _step(run: Run) -> dict[str, Any]:
-    """Show one batch, let the rule change the weights, and return the metrics before that."""
+    """Show one batch, learn from it, and return the metrics before that; tracked modes after."""
     config, classifier, network = run.config, run.classifier, run.classifier.network
     epoch, index = divmod(run.progress.step, run.steps_per_epoch)
     batch = batches_of_epoch(len(run.images.train), config.batch_size, config.seed, epoch)[index]
     batch = batch.to(network.device)
-    labels = run.images.train.labels[batch]
-    fp = run.presentation.show(network, classifier.drive(run.images.train.pixels[batch]))
-    unsettled = fp.unsettled
+    pixels, labels = run.images.train.pixels[batch], run.images.train.labels[batch]
+    fp = run.presentation.show(network, classifier.drive(pixels))
     run.progress.shown += len(fp)
-    run.progress.left_out += unsettled
+    run.progress.left_out += fp.unsettled
     if config.unsettled == "leave-out":
         _check_settled(fp)
-        learned = fp
+        used = fp
     else:
-        learned = fp.with_tolerance(math.inf)
-    error = classifier.error(fp.rates, labels)
-    delta = run.rule.update(learned, error, config.learning_rate)
-    if not torch.isfinite(delta).all():
-        raise DivergenceError("the rule's weight change is NaN or infinite; lower learning_rate.")
-    losses = classifier.losses(fp.rates, labels)[learned.converged]
+        used = fp.with_tolerance(math.inf)
+    rate = run.optimizer.rule_rate(run.progress.step)
+    learned = learn_from(classifier, run.rule, used, pixels, labels, learn=config.learn, rate=rate)
+    run.progress.adjoint_left_out += learned.left_out
     row = {
         "step": run.progress.step + 1,
         "epoch": epoch + 1,
-        "train_loss": float(losses.mean()),
-        "train_accuracy": batch_accuracy(classifier, learned, labels),
-        "settled": 1 - unsettled / len(fp),
+        "train_loss": float(classifier.losses(fp.rates, labels)[used.converged].mean()),
+        "train_accuracy": batch_accuracy(classifier, used, labels),
+        "settled": 1 - fp.unsettled / len(fp),
         "residual": float(fp.residual.median()),
+        "iterations": float(fp.iterations.double().mean()),
         "abscissa": _abscissa(fp) if index == run.steps_per_epoch - 1 else math.nan,
+        "test_accuracy": math.nan,
     }
-    network.connectivity.add_(delta)
-    return row
+    return {**row, **_apply(run, learned, batch_jacobians(used))}
+
+
+def _apply(run: Run, learned: Learned, jacobians: BatchJacobians) -> dict[str, float]:
+    """Change the weights, hold the slowest mode where asked for, and return what was tracked."""
+    network = run.classifier.network
+    before = None if run.config.barrier is None else network.connectivity.parameters[0].clone()
+    run.optimizer.apply(learned.changes, run.progress.step)
+    tracked = run.stability.after_step(network, jacobians, before)
+    held = tracked.held
+    if held is not None:
+        run.progress.corrected += held.corrections > 0
+        run.progress.refused += held.refused
+        run.progress.abscissa_limit = held.limit
+    return {
+        "abscissa_mean_gain": tracked.abscissa_mean_gain,
+        "abscissa_largest_gain": math.nan if held is None else held.abscissa,
+        "weight_abscissa": tracked.weight_abscissa,
+    }
+
+
+def _is_tested(run: Run) -> bool:
+    every = run.config.evaluate_every
+    return every is not None and run.progress.step % (every * run.steps_per_epoch) == 0
 
 
 def _check_settled(fp: FixedPoints) -> None:

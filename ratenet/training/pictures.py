@@ -24,8 +24,8 @@ def draw_run(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
     A model without time constants has no hold and fade by default, and so no digits.png.
     """
     title = (
-        f"{run.config.rule}, learning rate {run.config.learning_rate:g}, {run.config.data}, "
-        f"{run.config.presentation}"
+        f"{run.config.rule}, {run.config.optimizer}, learning rate {run.config.learning_rate:g}, "
+        f"{run.config.data}, {run.config.presentation}"
     )
     figure = learning_curve(
         metrics,
@@ -33,6 +33,7 @@ def draw_run(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
         control_accuracy=summary["control_accuracy"],
         test_accuracy=summary["test_accuracy"],
         test_accuracy_slow=summary.get("test_accuracy_slow"),
+        abscissa_limit=summary.get("abscissa_limit"),
         title=title,
     )
     save(figure, run.folder.figures_folder / "learning_curve.png")

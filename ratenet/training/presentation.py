@@ -37,11 +37,21 @@ class AbstractPresentation(ABC):
 
 
 class Static(AbstractPresentation):
-    """The quasi-static limit: the fixed point of each drive, solved from rest."""
+    """The quasi-static limit: the fixed point of each drive, solved from rest.
+
+    Stability is not examined batch by batch, which would take longer than to solve: the abscissa
+    of a few samples is in metrics.csv after each epoch.
+    """
 
     def show(self, network: Network, drive: Tensor) -> FixedPoints:
         """Return the solved fixed points."""
-        return find_fixed_points(network, drive, max_iterations=MAX_ITERATIONS, on_failure="return")
+        return find_fixed_points(
+            network,
+            drive,
+            max_iterations=MAX_ITERATIONS,
+            certificate="residual",
+            on_failure="return",
+        )
 
     def position(self) -> dict[str, Tensor]:
         """Nothing: batches do not depend on one another."""

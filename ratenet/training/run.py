@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from ratenet.connectivity import choose_route
 from ratenet.errors import DivergenceError, InputError, RunFolderError
 from ratenet.plasticity import AbstractRule, rule_named
 from ratenet.spec import ModelSpec
@@ -12,8 +13,11 @@ from ratenet.stimuli import ImageSet, load_images
 from ratenet.training.classifier import Classifier, random_classifier
 from ratenet.training.config import TrainingConfig
 from ratenet.training.evaluation import Evaluation, evaluate_classifier
+from ratenet.training.learning import learned_parameters
+from ratenet.training.optimizers import AbstractOptimizer, new_optimizer
 from ratenet.training.presentation import AbstractPresentation, Slow, Static
 from ratenet.training.run_folder import Checkpoint, RunFolder
+from ratenet.training.stability import Stability
 
 
 @dataclass
@@ -23,6 +27,10 @@ class Progress:
     step: int = 0  # steps done
     shown: int = 0  # samples so far
     left_out: int = 0  # those of them that did not settle
+    adjoint_left_out: int = 0  # settled ones whose adjoint could not be solved
+    corrected: int = 0  # steps whose weights the barrier corrected
+    refused: int = 0  # steps that it refused
+    abscissa_limit: float | None = None  # of the barrier at the last step, 1/s
     seconds: float = 0.0
     control_accuracy: float | None = None  # of the network before learning: W frozen
 
@@ -37,6 +45,8 @@ class Run:
     images: ImageSet
     folder: RunFolder
     presentation: AbstractPresentation
+    optimizer: AbstractOptimizer
+    stability: Stability
     progress: Progress = field(default_factory=Progress)
 
     @property
@@ -49,16 +59,18 @@ class Run:
         """Steps of the whole run."""
         return self.config.epochs * self.steps_per_epoch
 
-    def save(self) -> None:
-        """Write a checkpoint: weights, streams, progress."""
+    def save(self, progress: Progress) -> None:
+        """Write a checkpoint: weights, streams, optimizer, tracked modes, progress."""
         weights = enumerate(self.classifier.network.connectivity.parameters)
         tensors = {
             "read_in": self.classifier.read_in,
             "read_out": self.classifier.read_out,
             **{f"weights_{index}": tensor for index, tensor in weights},
             **self.presentation.position(),
+            **self.optimizer.state(),
+            **self.stability.position(),
         }
-        self.folder.write_checkpoint(Checkpoint(tensors, vars(self.progress).copy()))
+        self.folder.write_checkpoint(Checkpoint(tensors, vars(progress).copy()))
 
     def restore(self) -> None:
         """Take up the last checkpoint.
@@ -85,10 +97,11 @@ class Run:
                 f"{self.folder.checkpoint_file}: its progress is not that of a run."
             ) from None
         with torch.no_grad():
-            for name, parameter in zip(names, network.connectivity.parameters, strict=True):
-                parameter.copy_(tensors[name])
-        self.classifier = Classifier(network, tensors["read_in"], tensors["read_out"])
+            for name, tensor in zip([*names, "read_in", "read_out"], mine, strict=True):
+                tensor.copy_(tensors[name])
         self.presentation.go_to(tensors)
+        self.optimizer.take_up(tensors)
+        self.stability.go_to(tensors)
 
     def test(self) -> Evaluation:
         """Return the answers to the test images at solved fixed points."""
@@ -125,6 +138,7 @@ def new_run(config: TrainingConfig, model: str | ModelSpec, folder: RunFolder) -
     """
     if config.threads:
         torch.set_num_threads(config.threads)
+    choose_route(config.matrix_product)
     images = load_images(config.data, root=config.data_root)
     if config.batch_size > len(images.train):
         raise InputError(
@@ -141,14 +155,18 @@ def new_run(config: TrainingConfig, model: str | ModelSpec, folder: RunFolder) -
         seed=config.seed,
         device=device,
     )
-    config = config.resolved(classifier.network)
+    config, rule = config.resolved(classifier.network), rule_named(config.rule)
+    learned = learned_parameters(classifier, config.learn)
+    steps = config.epochs * (len(images.train) // config.batch_size)
     return Run(
         config=config,
         classifier=classifier,
-        rule=rule_named(config.rule),
+        rule=rule,
         images=images,
         folder=folder,
         presentation=new_presentation(config),
+        optimizer=new_optimizer(config, rule, learned, steps),
+        stability=Stability(config.barrier),
     )
 
 
@@ -160,6 +178,7 @@ def summarize(run: Run, status: str, reason: str | None) -> dict[str, Any]:
         "status": status,
         "reason": reason,
         "rule": run.config.rule,
+        "optimizer": run.config.optimizer,
         "learning_rate": run.config.learning_rate,
         "presentation": run.config.presentation,
         "data": run.config.data,
@@ -169,6 +188,8 @@ def summarize(run: Run, status: str, reason: str | None) -> dict[str, Any]:
         "seconds": round(run.progress.seconds, 3),
         "unsettled_samples": run.progress.left_out,
         "unsettled_share": run.progress.left_out / max(1, run.progress.shown),
+        "adjoint_left_out": run.progress.adjoint_left_out,
+        **_barrier_summary(run),
         "control_accuracy": run.progress.control_accuracy,
         "weight_abscissa": float(eigenvalues.max()),
         "weight_eigenvalue_min": float(eigenvalues.min()),
@@ -189,3 +210,14 @@ def summarize(run: Run, status: str, reason: str | None) -> dict[str, Any]:
             "test_unsettled_slow": slowly.unsettled,
         }
     return summary
+
+
+def _barrier_summary(run: Run) -> dict[str, Any]:
+    if run.config.barrier is None:
+        return {}
+    return {
+        "barrier": run.config.barrier,
+        "abscissa_limit": run.progress.abscissa_limit,
+        "corrected_steps": run.progress.corrected,
+        "refused_steps": run.progress.refused,
+    }

@@ -24,14 +24,19 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ratenet.errors import InputError, RunFolderError
+from ratenet.files import write_whole
 from ratenet.model_files import parse_model
-from ratenet.report.record import make_folder, write_config, write_json, write_whole
+from ratenet.report.record import make_folder, write_config, write_json
 from ratenet.spec import ModelSpec
 from ratenet.training.config import TrainingConfig
 
 FIGURES = ("learning_curve.png", "digits.png")
+# iterations: mean over the batch. Abscissas, 1/s: of a few samples at the end of an epoch; at the
+# batch's mean gains, and with a barrier at its largest gains, after the step. weight_abscissa: the
+# largest real part of W's eigenvalues. test_accuracy: where it was asked for.
 METRICS = (
-    "step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "abscissa"
+    "step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "iterations",
+    "abscissa", "abscissa_mean_gain", "abscissa_largest_gain", "weight_abscissa", "test_accuracy",
 )  # fmt: skip
 
 
@@ -235,6 +240,11 @@ def resumed_config(recorded: TrainingConfig, wanted: dict[str, Any]) -> Training
     if unknown:
         raise InputError(f"{unknown[0]}: there is no such option; there are {', '.join(names)}.")
     config = dataclasses.replace(recorded, **wanted)
+    if config.schedule != "constant" and config.epochs != recorded.epochs:
+        raise InputError(
+            f"epochs: the {config.schedule} schedule was laid out for {recorded.epochs} epochs, "
+            "and other epochs would have other rates; begin another run."
+        )
     for name in set(wanted) - {"epochs", "data_root"}:
         begun, asked = getattr(recorded, name), getattr(config, name)
         if asked != begun:

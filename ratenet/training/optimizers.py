@@ -1,0 +1,183 @@
+"""Optimizers: how the changes that a rule asks for are made.
+
+A rule's change is -rate times a direction. Plain gradient descent adds it as it is, which is also
+right for a rule whose step is not proportional to the rate. Every other optimizer of torch takes
+the direction, at rate 1, as a gradient, and brings in the rate itself.
+"""
+
+import inspect
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ratenet.errors import InputError, UnknownNameError, UnsupportedError
+from ratenet.plasticity import AbstractRule, Reparameterized
+
+if TYPE_CHECKING:
+    from ratenet.training.config import TrainingConfig
+
+# LBFGS evaluates the loss several times a step, SparseAdam takes sparse gradients.
+_LEFT_OUT = ("Optimizer", "LBFGS", "SparseAdam")
+STATE = "optimizer/"  # before the names of its tensors in a checkpoint
+
+Changes = dict[str, Tensor]  # of each learned tensor, by its name; to be added to it
+
+
+def _classes() -> dict[str, Any]:
+    found = {
+        name.lower(): value
+        for name, value in vars(torch.optim).items()
+        if inspect.isclass(value) and name not in _LEFT_OUT
+    }
+    return dict(sorted(found.items()))
+
+
+def check_optimizer(name: str) -> None:
+    """Refuse a name that is no optimizer's, in lower case.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    if name not in _classes():
+        raise UnknownNameError(
+            f"There is no optimizer {name!r}; there are {', '.join(_classes())}."
+        )
+
+
+class AbstractOptimizer(ABC):
+    """Makes changes, at a learning rate that follows the schedule.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    parameters : dict of str to Tensor
+        What is learned; changed in place.
+    steps : int
+        Of the whole run, which a schedule is laid out for.
+    """
+
+    def __init__(self, config: "TrainingConfig", parameters: dict[str, Tensor], steps: int) -> None:
+        self.config, self.parameters, self.steps = config, parameters, steps
+
+    def learning_rate(self, step: int) -> float:
+        """Return the rate at a step, counted from 0."""
+        if self.config.schedule == "constant":
+            return self.config.learning_rate
+        return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
+    @abstractmethod
+    def rule_rate(self, step: int) -> float:
+        """Return the learning rate that rules are to be given."""
+
+    @abstractmethod
+    def apply(self, changes: Changes, step: int) -> None:
+        """Make the changes, found at `rule_rate(step)`, after clipping their norm."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Return what a resumed run must know to go on, as tensors."""
+
+    @abstractmethod
+    def take_up(self, state: dict[str, Tensor]) -> None:
+        """Take up a state that `state` gave, among other tensors."""
+
+    def _clipped(self, changes: Changes, rate: float) -> Changes:
+        """Scale the gradients -change / rate so that their joint norm is at most clip_norm."""
+        if self.config.clip_norm is None:
+            return changes
+        norm = math.hypot(*(float(change.norm()) for change in changes.values())) / rate
+        factor = min(1.0, self.config.clip_norm / norm) if norm > 0 else 1.0
+        return {name: factor * change for name, change in changes.items()}
+
+
+class PlainDescent(AbstractOptimizer):
+    """Gradient descent without memory: adds the changes."""
+
+    def rule_rate(self, step: int) -> float:
+        """Return the scheduled rate."""
+        return self.learning_rate(step)
+
+    @torch.no_grad()
+    def apply(self, changes: Changes, step: int) -> None:
+        """Add the changes."""
+        for name, change in self._clipped(changes, self.rule_rate(step)).items():
+            self.parameters[name].add_(change)
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing: steps do not depend on one another."""
+        return {}
+
+    def take_up(self, state: dict[str, Tensor]) -> None:
+        """Nothing to take up."""
+
+
+class TorchOptimizer(AbstractOptimizer):
+    """An optimizer of torch."""
+
+    def __init__(self, config: "TrainingConfig", parameters: dict[str, Tensor], steps: int) -> None:
+        super().__init__(config, parameters, steps)
+        kind = _classes()[config.optimizer]
+        given = {"weight_decay": config.weight_decay, "momentum": config.momentum}
+        options = {name: value for name, value in given.items() if value is not None}
+        for name in set(options) - set(inspect.signature(kind).parameters):
+            raise InputError(
+                f"{name}: optimizer {config.optimizer!r} has none; leave the option out."
+            )
+        try:
+            self._torch = kind(list(parameters.values()), lr=config.learning_rate, **options)
+        except ValueError as error:
+            raise InputError(f"optimizer {config.optimizer!r}: {error}.") from None
+
+    def rule_rate(self, step: int) -> float:
+        """Return 1: rules give a direction."""
+        return 1.0
+
+    def apply(self, changes: Changes, step: int) -> None:
+        """Let torch take a step down the gradients -changes."""
+        for name, change in self._clipped(changes, 1.0).items():
+            self.parameters[name].grad = -change
+        for group in self._torch.param_groups:
+            group["lr"] = self.learning_rate(step)
+        self._torch.step()
+
+    def state(self) -> dict[str, Tensor]:
+        """Return torch's tensors, named optimizer/PARAMETER/NAME."""
+        return {
+            f"{STATE}{name}/{key}": value
+            for name, parameter in self.parameters.items()
+            for key, value in self._torch.state[parameter].items()
+        }
+
+    def take_up(self, state: dict[str, Tensor]) -> None:
+        """Hand the tensors back to torch."""
+        for name, parameter in self.parameters.items():
+            start = f"{STATE}{name}/"
+            mine = {key.removeprefix(start): value for key, value in state.items()
+                    if key.startswith(start)}  # fmt: skip
+            # torch wants its counters of steps on the CPU
+            self._torch.state[parameter] = {k: v if v.ndim else v.cpu() for k, v in mine.items()}
+
+
+def new_optimizer(
+    config: "TrainingConfig", rule: AbstractRule, parameters: dict[str, Tensor], steps: int
+) -> AbstractOptimizer:
+    """Return the optimizer of a configuration, at its beginning.
+
+    Raises
+    ------
+    UnsupportedError
+        If the rule's step cannot be taken as a gradient.
+    InputError
+        If an option does not fit the optimizer.
+    """
+    is_plain = config.optimizer == "sgd" and not config.weight_decay and not config.momentum
+    if isinstance(rule, Reparameterized) and not (is_plain and config.clip_norm is None):
+        raise UnsupportedError(
+            f"rule {config.rule!r} is an exact finite step, no gradient: it takes optimizer 'sgd' "
+            "without weight_decay, momentum and clip_norm; use 'linearized-reparameterized'."
+        )
+    return (PlainDescent if is_plain else TorchOptimizer)(config, parameters, steps)
