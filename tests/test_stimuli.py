@@ -1,5 +1,6 @@
 """Images and their order in time."""
 
+import math
 import subprocess
 import sys
 
@@ -139,3 +140,16 @@ def test_fade_is_linear_and_then_held():
 def test_no_fade_is_a_step():
     drive = HoldAndFade(torch.zeros(1, 1), torch.ones(1, 1), fade=0.0)
     assert drive.at(0.0).item() == 1.0
+
+
+def test_raised_cosine_is_one_and_its_velocity_ends_at_zero():
+    drive = HoldAndFade(torch.zeros(1, 1), torch.ones(1, 1), 0.02, "raised-cosine")
+    for phase in (0.0, 0.25, 0.5, 0.9):
+        expected = math.sin(math.pi * phase / 2) ** 2
+        assert drive.at(0.02 * phase).item() == pytest.approx(expected, abs=1e-7)
+    assert drive.at(0.02).item() == 1.0
+
+
+def test_unknown_fade_names_the_known_ones():
+    with pytest.raises(UnknownNameError, match="'cubic'; there are linear, raised-cosine"):
+        HoldAndFade(torch.zeros(1, 1), torch.ones(1, 1), 0.1, "cubic")

@@ -1,0 +1,246 @@
+"""How slow is slow enough? Lag, direction of learning and accuracy against tau / T.
+
+Two ways to show one digit after another, each in the time T: `moving`, where each digit fades
+linearly into the next and the rule acts as soon as it is there, while the rates still trail; and
+`held`, where the fade takes a fifth of T and the digit is held for the rest.
+
+    python benchmarks/slowness.py --data-root DIR
+
+DIR holds torchvision's MNIST. Finished rows are kept in --out and not computed again; tables go to
+benchmarks/results/slowness.md, the figure to docs/images/slowness.png. Expect a lag that is
+proportional to tau / T while digits move, and exponentially small at the end of a hold.
+"""
+
+import argparse
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+import ratenet as rn
+from ratenet.errors import RatenetError
+from ratenet.plasticity import Euclidean, LinearizedReparameterized
+from ratenet.quasi_static import correct_lag, quasi_static
+from ratenet.report.figures import save
+from ratenet.report.lag import slowness_figure
+from ratenet.report.record import versions
+from ratenet.stimuli import HoldAndFade, Images, batches_of_epoch
+
+ROOT = Path(__file__).parent.parent
+TAU = 0.01  # s
+UNITS = 300
+FADE = {"moving": 1.0, "held": 0.2}  # of T
+RULES = {"rule 1": (Euclidean(), 0.025), "rule 3": (LinearizedReparameterized(), 0.25)}
+LAG_SPEEDS = np.logspace(-3, 0, 13)  # tau / T
+TRAINING_SPEEDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+STREAMS, DIGITS, EPOCHS = 100, 10_000, 2  # of training
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A network between a fixed read-in and a fixed read-out."""
+
+    network: rn.Network
+    read_in: Tensor  # (N, M)
+    read_out: Tensor  # (K, N)
+
+    def error(self, rates: Tensor, labels: Tensor) -> Tensor:
+        """Return dL/dy of the cross-entropy, (B, N)."""
+        surprise = torch.softmax(rates @ self.read_out.T, dim=1)
+        surprise -= torch.nn.functional.one_hot(labels, len(self.read_out))
+        return surprise @ self.read_out
+
+
+def random_reader(radius: float, seed: int, dtype: torch.dtype) -> Reader:
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(rows: int, columns: int) -> Tensor:
+        return torch.randn(rows, columns, generator=generator).to(dtype) / math.sqrt(columns)
+
+    W = radius * normal(UNITS, UNITS)
+    network = rn.Network("rate", W, parameters={"tau": TAU})
+    return Reader(network, normal(UNITS, 784), normal(10, UNITS))
+
+
+def show(network: rn.Network, drive: HoldAndFade, T: float, state: Tensor | None) -> rn.Trajectory:
+    """Show one presentation; Euler steps of a tenth of tau at most, and 20 of them at least."""
+    steps = max(20, math.ceil(10 * T / TAU))
+    return rn.simulate(network, drive, T, T / steps, initial=state, record_every=steps)
+
+
+def state_of(run: rn.Trajectory) -> Tensor:
+    return torch.stack(list(run.final.values()))
+
+
+def lag_row(radius: float, presentation: str, speed: float, images: Images) -> dict:
+    """Return medians over 64 streams at the end of their fourth digit."""
+    reader, T = random_reader(radius, 0, torch.float64), TAU / speed
+    digits = (images.pixels[: 5 * 64].double() @ reader.read_in.T).view(5, 64, UNITS)
+    state = rn.find_fixed_points(reader.network, digits[0]).state
+    for before, now in itertools.pairwise(digits):
+        drive = HoldAndFade(before, now, FADE[presentation] * T)
+        run = show(reader.network, drive, T, state)
+        state = state_of(run)
+    found = quasi_static(run, drive, records=[-1])
+    raw = rn.fixed_points_at(reader.network, now, state, tol=math.inf)
+    velocity = (now - before) / T if presentation == "moving" else torch.zeros_like(now)
+    corrected = correct_lag(raw, velocity, tol=math.inf)
+    truth = found.fixed_points
+    row = {
+        "lag": median(found.relative_lag),
+        "predicted": median(found.relative_predicted),
+        "size_error": median((found.relative_predicted / found.relative_lag - 1).abs()),
+        "vector_error": median(found.error),
+        "corrected": median((corrected.rates - truth.rates).norm(dim=1) / truth.rates.norm(dim=1)),
+        "missing": truth.unsettled,
+    }
+    labels = images.labels[4 * 64 : 5 * 64]
+    for name, (rule, _) in RULES.items():
+        right, *others = (
+            rule.update(fp, reader.error(fp.rates, labels), 1.0) for fp in (truth, raw, corrected)
+        )
+        row[f"angle, {name}"], row[f"angle, {name}, corrected"] = (
+            degrees(right, other) for other in others
+        )
+    return row
+
+
+def median(values: Tensor) -> float:
+    return float(values.nanmedian())
+
+
+def degrees(a: Tensor, b: Tensor) -> float:
+    # By the difference of unit vectors: an arc cosine would round small angles away.
+    return math.degrees(2 * math.asin(min(1.0, float((a / a.norm() - b / b.norm()).norm()) / 2)))
+
+
+def accuracy_row(rule: str, way: str, speed: float, seed: int, data: rn.stimuli.ImageSet) -> dict:
+    """Train at one speed; return the test accuracy at solved fixed points."""
+    reader = random_reader(0.5, seed, torch.float32)
+    try:
+        learn(reader, RULES[rule], way, TAU / speed if speed else 0.0, seed, data.train)
+    except RatenetError as error:
+        return {"test_accuracy": math.nan, "stopped": str(error).splitlines()[0]}
+    fp = rn.find_fixed_points(
+        reader.network,
+        data.test.pixels @ reader.read_in.T,
+        certificate="residual",
+        on_failure="return",
+    )
+    answers = (fp.rates @ reader.read_out.T).argmax(dim=1)
+    right = (answers == data.test.labels) & fp.converged
+    return {"test_accuracy": float(right.double().mean()), "stopped": ""}
+
+
+def learn(reader: Reader, rule: tuple, way: str, T: float, seed: int, images: Images) -> None:
+    """Apply the rule once a digit: at its fixed point, or at the rates that it has after T."""
+    (plasticity, rate), network = rule, reader.network
+    state, before = None, torch.zeros(STREAMS, UNITS)
+    for batch in order(len(images), seed):
+        drive = images.pixels[batch] @ reader.read_in.T
+        if way == "fixed points":
+            fp = rn.find_fixed_points(
+                network, drive, certificate="residual", on_failure="return", max_iterations=2000
+            )
+        else:
+            fade = FADE[way.split(",")[0]] * T
+            state = state_of(show(network, HoldAndFade(before, drive, fade), T, state))
+            fp = rn.fixed_points_at(network, drive, state, tol=math.inf)
+            if way == "moving, corrected":
+                fp = correct_lag(fp, (drive - before) / T, tol=math.inf)
+        error = reader.error(fp.rates, images.labels[batch])
+        network.connectivity.add_(plasticity.update(fp, error, rate))
+        before = drive
+
+
+def order(number: int, seed: int) -> Iterator[Tensor]:
+    for epoch in range(EPOCHS):
+        yield from batches_of_epoch(number, STREAMS, seed, epoch)
+
+
+def computed(path: Path, keys: list[dict], compute: Callable[..., dict]) -> pd.DataFrame:
+    """Return a row for each key, from the file where it is there, else computed and added."""
+    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    for key in keys:
+        if not any(all(row[name] == value for name, value in key.items()) for row in rows):
+            rows.append({**key, **compute(**key)})
+            print(rows[-1], flush=True)
+            pd.DataFrame(rows).to_csv(path, index=False)
+    wanted = pd.DataFrame(keys)
+    return wanted.merge(pd.DataFrame(rows), on=list(wanted.columns), how="left")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-root", required=True)
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "slowness")
+    parser.add_argument("--seeds", type=int, default=2)
+    options = parser.parse_args()
+    warnings.simplefilter("once")
+    torch.set_num_threads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    data = rn.stimuli.load_images("mnist", root=options.data_root, download=False)
+    few = Images(data.train.pixels[:DIGITS], data.train.labels[:DIGITS])
+    data = rn.stimuli.ImageSet("mnist", few, data.test, data.shape, data.classes)
+    lag_keys = [
+        {"radius": radius, "presentation": presentation, "speed": round(float(speed), 6)}
+        for radius, presentation in ((0.5, "moving"), (0.95, "moving"), (0.5, "held"))
+        for speed in LAG_SPEEDS
+    ]
+    lags = computed(options.out / "lags.csv", lag_keys, lambda **key: lag_row(**key, images=few))
+    keys = [
+        {"rule": rule, "way": way, "speed": speed, "seed": seed}
+        for seed in range(options.seeds)
+        for rule in RULES
+        for way, speeds in (
+            ("fixed points", (0.0,)),
+            *((way, TRAINING_SPEEDS[::-1]) for way in ("moving", "moving, corrected", "held")),
+        )
+        for speed in speeds
+    ]
+    accuracies = computed(
+        options.out / "accuracies.csv", keys, lambda **key: accuracy_row(**key, data=data)
+    )
+    write_tables(lags, accuracies)
+    save(slowness_figure(lags, accuracies), ROOT / "docs" / "images" / "slowness.png")
+
+
+def write_tables(lags: pd.DataFrame, accuracies: pd.DataFrame) -> None:
+    """Write both tables as Markdown."""
+    made = ", ".join(f"{name} {version}" for name, version in versions().items())
+    lines = [f"Full MNIST, {date.today()}, {made}. Repeated by `benchmarks/slowness.py`.", ""]
+    lines += ["## Lag and direction of learning", ""]
+    lines += markdown(lags, "{:.3g}")
+    table = accuracies.pivot_table(
+        index=["rule", "speed"], columns="way", values="test_accuracy", aggfunc=_each, sort=False
+    )
+    lines += ["", "## Test accuracy after training (each seed)", ""]
+    lines += markdown(table.sort_index().reset_index().fillna("-"), "{:.3g}")
+    path = ROOT / "benchmarks" / "results" / "slowness.md"
+    path.write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+def _each(values: pd.Series) -> str:
+    return ", ".join(f"{value:.3f}" for value in values)
+
+
+def markdown(table: pd.DataFrame, form: str) -> list[str]:
+    rows = [
+        [form.format(cell) if isinstance(cell, float) else str(cell) for cell in row]
+        for row in table.itertuples(index=False)
+    ]
+    head = [str(name) for name in table.columns]
+    return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+
+
+if __name__ == "__main__":
+    main()

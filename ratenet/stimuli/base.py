@@ -1,0 +1,193 @@
+"""What stimuli have in common: images at a time, for B streams side by side.
+
+    images (B, M) at t  --ReadIn-->  drive (B, N) at t  -->  simulate, quasi_static
+
+A stimulus is a pure function of the time and its seed: it may be asked for any time in any order,
+by either backend or by a run that is resumed, and has no state to be saved.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ratenet.errors import InputError
+from ratenet.stimuli.images import Images
+from ratenet.time_grid import seconds
+
+
+class AbstractStimulus(ABC):
+    """Images that change in time, B streams side by side; final ones are frozen dataclasses."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """Height and width of an image in pixels; M is their product."""
+
+    @property
+    @abstractmethod
+    def time_scale(self) -> float:
+        """T, the time in which the images change, in seconds; each stimulus says what it means."""
+
+    @abstractmethod
+    def at(self, t: float) -> Tensor:
+        """Return the images at time t in seconds, shape (B, M)."""
+
+    @abstractmethod
+    def labels_at(self, t: float) -> Tensor:
+        """Return the class that each stream shows at time t, shape (B,); -1: none."""
+
+    def speed(self, tau: Any) -> float:
+        """Return tau / T, how fast the images change for a network.
+
+        Parameters
+        ----------
+        tau : Quantity or float
+            The network's time constant; a float is in seconds.
+        """
+        return seconds(tau, "tau") / self.time_scale
+
+
+class AbstractModulation(AbstractStimulus):
+    """A stimulus that changes the images of another one, `source`, and keeps their classes."""
+
+    source: AbstractStimulus
+
+    @property
+    @abstractmethod
+    def own_time_scale(self) -> float:
+        """Time scale of the modulation by itself, in seconds."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, those of the source."""
+        return self.source.shape
+
+    @property
+    def time_scale(self) -> float:
+        """The shorter one of the modulation's and the source's, in seconds."""
+        return min(self.own_time_scale, self.source.time_scale)
+
+    def labels_at(self, t: float) -> Tensor:
+        """Return the classes of the source."""
+        return self.source.labels_at(t)
+
+
+@dataclass(frozen=True, eq=False)
+class Still(AbstractStimulus):
+    """Images that do not change, one a stream: what the others move.
+
+    Its time scale is infinite.
+
+    Parameters
+    ----------
+    images : Images
+
+    Examples
+    --------
+    >>> import torch
+    >>> Still(Images(torch.zeros(3, 784), torch.arange(3))).at(0.1).shape
+    torch.Size([3, 784])
+    """
+
+    images: Images
+
+    def __post_init__(self) -> None:
+        check_images(self.images, "Still")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return frame_of(self.images)
+
+    @property
+    def time_scale(self) -> float:
+        """Infinity."""
+        return math.inf
+
+    def at(self, t: float) -> Tensor:
+        """Return the images, shape (B, M)."""
+        return self.images.pixels
+
+    def labels_at(self, t: float) -> Tensor:
+        """Return their classes, shape (B,)."""
+        return self.images.labels
+
+
+@dataclass(frozen=True, eq=False)
+class ReadIn:
+    """The drive of a network by a stimulus: x(t) = W_in images(t).
+
+    Parameters
+    ----------
+    stimulus : AbstractStimulus
+    weights : Tensor, shape (N, M)
+        W_in, of the network's dtype and device.
+
+    Raises
+    ------
+    InputError
+        If the weights do not fit the images.
+
+    Notes
+    -----
+    A product with W_in is taken at each time that is asked for. Where images are only held and
+    faded, which is linear, they can be read in once instead, before they are shown:
+    ``HeldImages(Images(images.pixels @ W_in.T, images.labels), ...)`` is a drive itself.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = Images(torch.ones(2, 4), torch.arange(2))
+    >>> ReadIn(Still(images), torch.eye(3, 4)).at(0.0)
+    tensor([[1., 1., 1.],
+            [1., 1., 1.]])
+    """
+
+    stimulus: AbstractStimulus
+    weights: Tensor
+
+    def __post_init__(self) -> None:
+        check_stimulus(self.stimulus, "ReadIn, stimulus")
+        pixels = self.stimulus.at(0.0).shape[1]
+        shape = tuple(getattr(self.weights, "shape", ()))
+        if not isinstance(self.weights, Tensor) or len(shape) != 2 or shape[1] != pixels:
+            raise InputError(
+                f"ReadIn, weights: shape {shape} does not fit; needed is a tensor (N, M) with "
+                f"M = {pixels} pixels."
+            )
+
+    def at(self, t: float) -> Tensor:
+        """Return the drive at time t in seconds, shape (B, N)."""
+        return self.stimulus.at(t).to(self.weights) @ self.weights.T
+
+
+def check_stimulus(stimulus: Any, where: str) -> None:
+    """Refuse what is no stimulus."""
+    if not isinstance(stimulus, AbstractStimulus):
+        raise InputError(
+            f"{where}: {type(stimulus).__name__} is no stimulus; give an object such as "
+            "Still(images) or HeldImages(images, ...)."
+        )
+
+
+def check_images(images: Any, where: str) -> None:
+    """Refuse what is no set of images, or an empty one."""
+    if not isinstance(images, Images) or not len(images):
+        raise InputError(
+            f"{where}, images: needed is an Images object with at least one image, such as "
+            "load_images().train."
+        )
+
+
+def frame_of(images: Images) -> tuple[int, int]:
+    """Return height and width of square images."""
+    pixels = images.pixels.shape[1]
+    side = math.isqrt(pixels)
+    if side * side != pixels:
+        raise InputError(
+            f"images: {pixels} pixels make no square; only square images can be moved or drawn."
+        )
+    return side, side

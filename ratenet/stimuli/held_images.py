@@ -1,0 +1,240 @@
+"""HeldImages: streams of images, each held for a while, with fades or blank gaps between them."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ratenet.errors import InputError
+from ratenet.stimuli.base import AbstractStimulus, check_images, frame_of
+from ratenet.stimuli.batches import batches_of_epoch
+from ratenet.stimuli.images import Images
+from ratenet.stimuli.random_blocks import LENGTH, Blocks, check_seed, generator_for
+from ratenet.stimuli.slow import profile_named
+from ratenet.time_grid import seconds
+
+ON_TIME = 1e-6  # of a mean period: nearer than that, an image has begun
+
+
+@dataclass(frozen=True)
+class GammaDwell:
+    """Random dwell times, gamma distributed and independent, with a given mean and sd.
+
+    Parameters
+    ----------
+    mean, sd : Quantity or float
+        Floats are seconds. sd = mean makes them exponential.
+
+    Examples
+    --------
+    >>> GammaDwell(mean=0.2, sd=0.1)
+    GammaDwell(mean=0.2, sd=0.1)
+    """
+
+    mean: Any
+    sd: Any
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "sd"):
+            value = seconds(getattr(self, name), f"GammaDwell, {name}")
+            object.__setattr__(self, name, value)
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Return dwell times in seconds."""
+        return generator.gamma((self.mean / self.sd) ** 2, self.sd**2 / self.mean, shape)
+
+
+class _Showing(NamedTuple):
+    """What each stream shows, for as long as no stream goes on to its next image."""
+
+    since: float  # s
+    until: float
+    begin: Tensor  # (B,), s: when the image began to fade in
+    end: Tensor  # (B,), s: when the next one will
+    before: Tensor  # (B, M): what it faded in from
+    current: Tensor  # (B, M)
+    labels: Tensor  # (B,)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldImages(AbstractStimulus):
+    """B streams of images in a random order: each fades in, dwells, and gives way to the next.
+
+    Without a gap an image fades into the next one. With a gap it fades out, the frame is blank for
+    a while, and the next one fades in. The first images fade in from a blank frame at t = 0.
+
+    T is the mean time from the beginning of one image to that of the next.
+
+    Parameters
+    ----------
+    images : Images
+        In a new order each epoch, in which each is shown at most once. Images that have been read
+        in already, (number, N) in place of (number, M), make the stimulus a drive.
+    streams : int
+        B.
+    dwell : Quantity, float or GammaDwell
+        How long each image is held, fades not counted; floats are seconds. With `GammaDwell`
+        every stream has its own times. 0 lets images fade into one another without rest.
+    fade : Quantity or float
+        Length of a fade; 0 is a step.
+    gap : Quantity or float
+        How long the frame is blank between two images.
+    profile : {"linear", "raised-cosine"}
+        The course of the fades.
+    seed : int
+        Of the order and the dwell times.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        If an argument cannot be.
+
+    Examples
+    --------
+    >>> images = Images(torch.eye(4), torch.arange(4))
+    >>> stimulus = HeldImages(images, streams=2, dwell=0.2, fade=0.05)
+    >>> stimulus.at(0.1).sum(dim=1), stimulus.time_scale
+    (tensor([1., 1.]), 0.25)
+    """
+
+    images: Images
+    streams: int
+    dwell: Any
+    fade: Any = 0.0
+    gap: Any = 0.0
+    profile: str = "linear"
+    seed: int = 0
+    _begins: Blocks = field(init=False, repr=False)
+    _latest: list[_Showing] = field(init=False, repr=False, default_factory=list)  # one, at most
+
+    def __post_init__(self) -> None:
+        check_images(self.images, "HeldImages")
+        if not isinstance(self.streams, int) or not 0 < self.streams <= len(self.images):
+            raise InputError(
+                f"HeldImages, streams: {self.streams!r} is no whole number from 1 to the "
+                f"{len(self.images)} images."
+            )
+        check_seed(self.seed, "HeldImages")
+        profile_named(self.profile)
+        if not isinstance(self.dwell, GammaDwell):
+            dwell = seconds(self.dwell, "HeldImages, dwell", or_zero=True)
+            object.__setattr__(self, "dwell", dwell)
+        for name in ("fade", "gap"):
+            value = seconds(getattr(self, name), f"HeldImages, {name}", or_zero=True)
+            object.__setattr__(self, name, value)
+        if self.time_scale == 0:
+            raise InputError("HeldImages: dwell, fade and gap are 0; one of them must not be.")
+        begins = Blocks("dwell", self.seed, np.zeros(self.streams), self._next_begins)
+        object.__setattr__(self, "_begins", begins)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return frame_of(self.images)
+
+    @property
+    def time_scale(self) -> float:
+        """Mean time from one image to the next, in seconds."""
+        dwell = self.dwell.mean if isinstance(self.dwell, GammaDwell) else self.dwell
+        return float(dwell + self._between)
+
+    @property
+    def _between(self) -> float:
+        """Time of a period that is not dwell, in seconds."""
+        return float(self.fade + (self.fade + self.gap if self.gap else 0.0))
+
+    def at(self, t: float) -> Tensor:
+        """Return the images at time t in seconds, shape (B, M)."""
+        t, now = max(0.0, t), self._showing(t)
+        weight = self._weight(t - now.begin)
+        if self.gap:
+            weight = weight * self._weight(now.end - t - self.gap) * ~self._blank(now, t)
+        return torch.lerp(now.before, now.current, weight[:, None].to(now.current))
+
+    def labels_at(self, t: float) -> Tensor:
+        """Return the class of the image that fades in, dwells or fades out; -1 in a gap."""
+        t, now = max(0.0, t), self._showing(t)
+        return now.labels.masked_fill(self._blank(now, t).to(now.labels.device), -1)
+
+    def _blank(self, now: _Showing, t: float) -> Tensor:
+        """Return which streams are in a gap, (B,)."""
+        if self.gap == 0:
+            return torch.zeros_like(now.end, dtype=torch.bool)
+        return now.end - t <= self.gap + ON_TIME * self.time_scale
+
+    def _weight(self, time: Tensor) -> Tensor:
+        """Return the weight of an image some time after it began to fade in, (B,)."""
+        if self.fade == 0:
+            return torch.ones_like(time)
+        return profile_named(self.profile)((time / self.fade).clamp(0.0, 1.0))
+
+    def _showing(self, t: float) -> _Showing:
+        """Return what is shown at a time; before t = 0 as at t = 0."""
+        now = max(0.0, t) + ON_TIME * self.time_scale
+        if not self._latest or not self._latest[0].since <= now < self._latest[0].until:
+            self._latest[:] = [self._look_up(now)]
+        return self._latest[0]
+
+    def _look_up(self, now: float) -> _Showing:
+        number, begin, end = self._places(now)
+        pixels, indices = self.images.pixels, self._indices(number)
+        before = torch.zeros_like(pixels[indices])
+        if not self.gap:
+            others = (number > 0).to(pixels.device)
+            before[others] = pixels[self._indices((number - 1).clamp(min=0))][others]
+        return _Showing(
+            since=float(begin.max()),
+            until=float(end.min()),
+            begin=begin,
+            end=end,
+            before=before,
+            current=pixels[indices],
+            labels=self.images.labels[indices],
+        )
+
+    def _places(self, now: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Return how many images each stream has had, and when this one begins and ends, (B,)."""
+        while self._begins.starts[-1].min() <= now:
+            self._begins.block(len(self._begins.starts) - 1)
+        begun = np.stack(self._begins.starts) <= now  # (blocks, B)
+        block = torch.as_tensor(begun.sum(axis=0) - 1)
+        number = torch.empty(self.streams, dtype=torch.int64)
+        begin, end = torch.empty(2, self.streams, dtype=torch.float64)
+        for each in block.unique().tolist():
+            members = torch.nonzero(block == each)[:, 0]
+            begins = self._begins.block(each)[:, members]  # (LENGTH + 1, b)
+            within = (begins <= now).sum(dim=0).clamp(max=LENGTH) - 1
+            number[members] = each * LENGTH + within
+            begin[members] = begins.gather(0, within[None])[0]
+            end[members] = begins.gather(0, within[None] + 1)[0]
+        return number, begin, end
+
+    def _next_begins(self, begin: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        shape = (LENGTH, self.streams)
+        dwell = self.dwell
+        times = (
+            dwell.draw(generator, shape) if isinstance(dwell, GammaDwell) else np.full(shape, dwell)
+        )
+        return begin + np.cumsum(times + self._between, axis=0)
+
+    def _indices(self, number: Tensor) -> Tensor:
+        """Return which images are the streams' `number`-th ones, (B,)."""
+        epochs = torch.div(number, self._rounds, rounding_mode="floor")
+        stream, result = torch.arange(self.streams), torch.empty_like(number)
+        for epoch in epochs.unique().tolist():
+            order = batches_of_epoch(len(self.images), self.streams, self._order_seed, epoch)
+            members = epochs == epoch
+            result[members] = order[number[members] % self._rounds, stream[members]]
+        return result.to(self.images.labels.device)
+
+    @property
+    def _rounds(self) -> int:
+        """Images that each stream shows in an epoch."""
+        return len(self.images) // self.streams
+
+    @cached_property
+    def _order_seed(self) -> int:
+        return int(generator_for("order", self.seed).integers(2**62))

@@ -1,0 +1,212 @@
+"""Movements of images: drift, rotation, scaling, shear. Each is an affine map of the frame.
+
+A map says which place p' = A p + b of the source is seen at a place p of the frame; places are in
+pixels from the centre, x to the right and y downwards. Between pixels torch's grid_sample
+interpolates by cubic convolution, so that the velocity of the images is continuous, as the lag of a
+network behind them asks for; beside sharp edges pixels may be a little below 0 or above 1.
+"""
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ratenet.errors import InputError
+from ratenet.stimuli.base import AbstractModulation, AbstractStimulus, check_stimulus
+from ratenet.time_grid import seconds
+
+
+def resample(
+    pixels: Tensor, shape: tuple[int, int], maps: Tensor, frame: tuple[int, int]
+) -> Tensor:
+    """Return images as an affine map shows them, shape (B, height * width of the frame).
+
+    Parameters
+    ----------
+    pixels : Tensor, shape (B, M)
+    shape : tuple of int
+        Height and width of these images.
+    maps : Tensor, shape (2, 3) or (B, 2, 3)
+        A and b: from a place in the frame to a place in the image, in pixels. What lies outside
+        of an image is 0.
+    frame : tuple of int
+        Height and width of what is returned.
+    """
+    B = len(pixels)
+    half_image = pixels.new_tensor([shape[1] / 2, shape[0] / 2])
+    half_frame = pixels.new_tensor([frame[1] / 2, frame[0] / 2, 1.0])
+    theta = maps.to(pixels) * half_frame / half_image[:, None]
+    theta = theta.expand(B, 2, 3)  # grid_sample measures from -1 to 1
+    grid = torch.nn.functional.affine_grid(theta, [B, 1, *frame], align_corners=False)
+    images = pixels.view(B, 1, *shape)
+    shown = torch.nn.functional.grid_sample(images, grid, mode="bicubic", align_corners=False)
+    return shown.flatten(1)
+
+
+class AbstractMovement(AbstractModulation):
+    """A periodic movement of all streams, the same for each."""
+
+    period: Any
+
+    @abstractmethod
+    def map_at(self, t: float) -> list[list[float]]:
+        """Return A and b, 2 x 3, at time t in seconds."""
+
+    @property
+    def own_time_scale(self) -> float:
+        """Period over 2 pi, in seconds."""
+        return float(self.period) / (2 * math.pi)
+
+    def at(self, t: float) -> Tensor:
+        """Return the moved images at time t in seconds, shape (B, M)."""
+        images = self.source.at(t)
+        return resample(images, self.shape, images.new_tensor(self.map_at(t)), self.shape)
+
+    def _angle(self, t: float) -> float:
+        """Return the phase of the movement, in radians."""
+        return 2 * math.pi * t / float(self.period)
+
+    def _check(self) -> None:
+        name = type(self).__name__
+        check_stimulus(self.source, f"{name}, source")
+        object.__setattr__(self, "period", seconds(self.period, f"{name}, period"))
+
+
+@dataclass(frozen=True, eq=False)
+class Rotate(AbstractMovement):
+    """Images that rotate counter-clockwise about the centre of the frame at a constant speed.
+
+    T is the time of one radian, the period over 2 pi.
+
+    Parameters
+    ----------
+    source : AbstractStimulus
+    period : Quantity or float
+        Time of a full turn; a float is in seconds.
+    """
+
+    source: AbstractStimulus
+    period: Any
+
+    def __post_init__(self) -> None:
+        self._check()
+
+    def map_at(self, t: float) -> list[list[float]]:
+        """Return the rotation back by the angle at time t."""
+        cosine, sine = math.cos(self._angle(t)), math.sin(self._angle(t))
+        return [[cosine, -sine, 0.0], [sine, cosine, 0.0]]
+
+
+@dataclass(frozen=True, eq=False)
+class Scale(AbstractMovement):
+    """Images whose size swings: it is multiplied by factor^sin(2 pi t / period).
+
+    T is the inverse angular frequency, the period over 2 pi.
+
+    Parameters
+    ----------
+    source : AbstractStimulus
+    period : Quantity or float
+        A float is in seconds.
+    factor : float
+        Largest magnification, above 0; the smallest is its inverse.
+    """
+
+    source: AbstractStimulus
+    period: Any
+    factor: float = 1.5
+
+    def __post_init__(self) -> None:
+        self._check()
+        _check_number(self.factor, "Scale, factor", positive=True)
+
+    def map_at(self, t: float) -> list[list[float]]:
+        """Return the scaling back at time t."""
+        smaller = self.factor ** -math.sin(self._angle(t))
+        return [[smaller, 0.0, 0.0], [0.0, smaller, 0.0]]
+
+
+@dataclass(frozen=True, eq=False)
+class Shear(AbstractMovement):
+    """Images whose slant swings: a place y above the centre moves right by y amount sin(angle).
+
+    The angle is 2 pi t / period. T is the inverse angular frequency, the period over 2 pi.
+
+    Parameters
+    ----------
+    source : AbstractStimulus
+    period : Quantity or float
+        A float is in seconds.
+    amount : float
+        Largest shift for each pixel of height.
+    """
+
+    source: AbstractStimulus
+    period: Any
+    amount: float = 0.5
+
+    def __post_init__(self) -> None:
+        self._check()
+        _check_number(self.amount, "Shear, amount")
+
+    def map_at(self, t: float) -> list[list[float]]:
+        """Return the shear back at time t."""
+        return [[1.0, self.amount * math.sin(self._angle(t)), 0.0], [0.0, 1.0, 0.0]]
+
+
+@dataclass(frozen=True, eq=False)
+class Drift(AbstractMovement):
+    """Images that drift at a constant speed; what leaves the frame comes back on the other side.
+
+    T is the time in which they move by the frame's width over 2 pi (4.5 pixels of 28), the period
+    over 2 pi.
+
+    Parameters
+    ----------
+    source : AbstractStimulus
+    period : Quantity or float
+        Time in which they move by the frame's width; a float is in seconds.
+    direction : float
+        In degrees: 0 is to the right, 90 upwards.
+    """
+
+    source: AbstractStimulus
+    period: Any
+    direction: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check()
+        _check_number(self.direction, "Drift, direction")
+
+    def map_at(self, t: float) -> list[list[float]]:
+        """Return the shift back at time t, from -1/2 to 1/2 of the frame."""
+        height, width = self.shape
+        distance, angle = width * t / float(self.period), math.radians(self.direction)
+        right, up = distance * math.cos(angle), distance * math.sin(angle)
+        return [[1.0, 0.0, _wrapped(-right, width)], [0.0, 1.0, _wrapped(up, height)]]
+
+    def at(self, t: float) -> Tensor:
+        """Return the moved images at time t in seconds, shape (B, M)."""
+        (height, width), images = self.shape, self.source.at(t)
+        right, below = width // 2 + 1, height // 2 + 1
+        tiled = torch.nn.functional.pad(
+            images.view(-1, 1, height, width), (right, right, below, below), mode="circular"
+        )
+        shape = (height + 2 * below, width + 2 * right)
+        return resample(tiled.flatten(1), shape, images.new_tensor(self.map_at(t)), self.shape)
+
+
+def _wrapped(shift: float, size: int) -> float:
+    """Return a shift that shows the same on a torus, between -size/2 and size/2."""
+    return (shift + size / 2) % size - size / 2
+
+
+def _check_number(value: Any, where: str, *, positive: bool = False) -> None:
+    if not (
+        isinstance(value, int | float) and math.isfinite(value) and (value > 0 or not positive)
+    ):
+        allowed = "a finite number above 0" if positive else "a finite number"
+        raise InputError(f"{where}: {value!r} is not {allowed}.")
