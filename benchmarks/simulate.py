@@ -113,7 +113,7 @@ def batch(rounds: int) -> list[str]:
     }
     exact = with_plain_torch(W.double(), x.double())()
     errors = {
-        name: float((torch.as_tensor(np.asarray(run())).double() - exact).abs().max())
+        name: float((torch.tensor(np.asarray(run())).double() - exact).abs().max())
         for name, run in contenders.items()
     }
     times = fastest(contenders, rounds)
@@ -192,7 +192,7 @@ def in_brian2(rounds: int) -> list[str]:
     times = fastest({"by hand": hand, "ratenet": run}, rounds)
     return [
         "",
-        f"Brian2, N = {units}, {steps} Euler steps, every one recorded, making the network included",
+        f"Brian2, N = {units}, {steps} Euler steps, all recorded, making the network included",
         "",
         "| | s | ratio to Brian2 by hand |",
         "| --- | --- | --- |",
