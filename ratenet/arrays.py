@@ -1,6 +1,7 @@
 """Arrays at the door: numbers, lists, NumPy arrays, quantities and tensors become SI tensors."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,28 @@ from torch import Tensor
 
 from ratenet.errors import InputError
 from ratenet.expressions import shorten
+from ratenet.parameters import show_any
 from ratenet.quantities import with_units
+from ratenet.spec import ModelSpec
+
+
+def check_arguments(model: Any, parameters: Any, seed: Any, dtype: Any) -> None:
+    """Refuse a network's arguments that are of another kind, each in a sentence of its own."""
+    if not isinstance(model, ModelSpec):
+        raise InputError(
+            f"model: {show_any(model)} is no model; give a name, a path or a ModelSpec."
+        )
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise InputError(
+            f"parameters: {show_any(parameters)} is no mapping; give names with values, such as "
+            '{"tau": 20*ms}.'
+        )
+    if not isinstance(seed, Integral) or not 0 <= int(seed) < 2**63:
+        raise InputError(f"seed: {show_any(seed)} is no whole number from 0 to 2**63 - 1.")
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        raise InputError(
+            f"dtype: {show_any(dtype)} is no torch dtype; use torch.float64 or float32."
+        )
 
 
 def as_tensor(

@@ -10,7 +10,7 @@ from typing import Any
 
 from ratenet.errors import ModelError, UnknownNameError
 from ratenet.expressions import check_name, shorten
-from ratenet.parameters import as_text
+from ratenet.parameters import as_text, show_any
 from ratenet.spec import ModelSpec
 
 _TEXTS = ("name", "title", "source", "equations", "output", "recurrent", "drive")
@@ -109,7 +109,7 @@ def parse_model(table: Mapping[str, Any]) -> ModelSpec:
         if key not in table:
             raise ModelError(f'the key {key!r} is missing; add {key} = "...".')
         if not isinstance(table[key], str) or not table[key].strip():
-            raise ModelError(f"{key}: a text is needed, got {_show(table[key])}.")
+            raise ModelError(f"{key}: a text is needed, got {show_any(table[key])}.")
     tables = {key: _subtable(table, key) for key in _TABLES}
     for key, names in tables.items():
         for name in names:
@@ -117,7 +117,7 @@ def parse_model(table: Mapping[str, Any]) -> ModelSpec:
     functions, parameters, populations = tables.values()
     for name, body in functions.items():
         if not isinstance(body, str):
-            raise ModelError(f"functions, {name}: a text is needed, got {_show(body)}.")
+            raise ModelError(f"functions, {name}: a text is needed, got {show_any(body)}.")
     return ModelSpec(
         **{key: table[key] for key in _TEXTS},
         functions=tuple(functions.items()),
@@ -131,12 +131,5 @@ def parse_model(table: Mapping[str, Any]) -> ModelSpec:
 def _subtable(table: Mapping[str, Any], key: str) -> dict[str, Any]:
     value = table.get(key, {})
     if not isinstance(value, dict):
-        raise ModelError(f"{key}: a table [{key}] is needed, got {_show(value)}.")
+        raise ModelError(f"{key}: a table [{key}] is needed, got {show_any(value)}.")
     return value
-
-
-def _show(value: Any) -> str:
-    try:
-        return shorten(repr(value))
-    except ValueError:  # Python does not print integers of thousands of digits
-        return "a huge number"

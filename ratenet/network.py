@@ -6,13 +6,14 @@ States are tensors of shape (k, B, N): state variable, stimulus, unit. With y = 
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from brian2.units.fundamentalunits import Quantity
 from torch import Tensor
 
-from ratenet.arrays import as_tensor, expand_to, join_populations
+from ratenet.arrays import as_tensor, check_arguments, expand_to, join_populations
 from ratenet.connectivity import as_connectivity
 from ratenet.errors import InputError
 from ratenet.model_files import load_model
@@ -100,7 +101,8 @@ class Network:
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
     ) -> None:
-        self.model = load_model(model) if isinstance(model, str) else model
+        self.model = load_model(model) if isinstance(model, str | Path) else model
+        check_arguments(self.model, parameters, seed, dtype)
         sizes = self.model.populations
         if populations is not None:
             sizes = given_sizes(populations, sizes)
@@ -116,7 +118,7 @@ class Network:
                     f"parameters: model {self.model.name!r} has no parameter {name!r}; "
                     f"it has {', '.join(self.model.defaults) or 'none'}."
                 )
-        self._seed = seed
+        self._seed = int(seed)
         self.parameters = {
             name: self._parameter(name, given[name]) if name in given else self._drawn(name)
             for name in self.model.defaults
@@ -365,10 +367,7 @@ class Network:
         return as_tensor(value, dimensions, where, self.dtype, self.device, finite=finite)
 
     def _constants(self) -> dict[str, Any]:
-        """Return the parameters for one evaluation; plain numbers, which are quick, if possible.
-
-        A shared value that needs a gradient, or has been changed since, is taken as a tensor.
-        """
+        """Return the parameters; plain numbers, unless changed since or in need of a gradient."""
         found: dict[str, Any] = {}
         for name, value in self.parameters.items():
             kept, version, number = self._numbers.get(name, (None, 0, 0.0))

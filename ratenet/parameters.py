@@ -15,6 +15,7 @@ import numpy as np
 from brian2.units.allunits import second
 from brian2.units.fundamentalunits import (
     Dimension,
+    DimensionMismatchError,
     Quantity,
     get_dimensions,
     get_unit,
@@ -22,7 +23,7 @@ from brian2.units.fundamentalunits import (
 
 from ratenet.errors import ModelError
 from ratenet.expressions import parse_limited, shorten
-from ratenet.quantities import parse_quantity, quantity_of
+from ratenet.quantities import parse_quantity, quantity_of, with_units
 
 Plain = str | float | tuple[str | float, ...]
 
@@ -261,18 +262,24 @@ def as_text(value: Any, where: str) -> ParameterText:
 
 
 def _plain(value: Any, where: str) -> Plain:
+    try:
+        value = with_units(value)
+    except (DimensionMismatchError, TypeError, ValueError):
+        raise ModelError(f"{where}: the values have different units, or other shapes.") from None
     if isinstance(value, Quantity | np.ndarray | np.generic):
         unit = _unit_factor(get_dimensions(value)) if isinstance(value, Quantity) else ""
         numbers = np.asarray(value, dtype=np.float64)
+        if numbers.ndim > 1:
+            raise ModelError(f"{where}: shape {numbers.shape} does not fit; give (N,) or a number.")
         if numbers.ndim:
-            return tuple(f"{number!r}{unit}" for number in numbers.ravel().tolist())
+            return tuple(f"{number!r}{unit}" for number in numbers.tolist())
         return f"{float(numbers)!r}{unit}"
     entries = list(value) if isinstance(value, list | tuple) else [value]
     for entry in entries:
         if isinstance(entry, bool) or not isinstance(entry, str | int | float):
             raise ModelError(
                 f'{where}: write a number, a quantity such as "10*ms", a distribution, a list of '
-                f"numbers or quantities, or a table of these by population, got {_show_any(entry)}."
+                f"numbers or quantities, or a table of these by population, got {show_any(entry)}."
             )
     return tuple(value) if isinstance(value, list | tuple) else value
 
@@ -281,7 +288,8 @@ def _unit_factor(dimensions: Dimension) -> str:
     return "" if dimensions.is_dimensionless else f"*{get_unit(dimensions)!r}"
 
 
-def _show_any(value: Any) -> str:
+def show_any(value: Any) -> str:
+    """Return any value as a short text of one line, for a sentence about it."""
     try:
         return shorten(repr(value))
     except ValueError:  # Python does not print integers of thousands of digits

@@ -160,6 +160,6 @@ def check_complete(values: Mapping[str, Any], populations: Mapping[str, slice], 
     """Refuse values by population whose names are not those of the network."""
     if set(values) != set(populations):
         raise InputError(
-            f"{where}: {', '.join(map(str, values)) or 'nothing'} does not fit; give one value for "
+            f"{where}: values for {', '.join(map(str, values)) or 'none'} do not fit; give one for "
             f"each of the populations {', '.join(populations) or '(the network has none)'}."
         )

@@ -117,6 +117,8 @@ def simulate(
     >>> simulate(network, [1.0], duration=500*ms, dt=1*ms).rates[-1]
     tensor([[2.0000]], dtype=torch.float64)
     """
+    if not isinstance(network, Network):
+        raise InputError(f"network: {network!r} is no Network; give rn.Network(model, W).")
     simulator = backend_named(backend)
     _check_offered(simulator, network, method, device)
     grid = time_grid(duration, dt, record_every, start)

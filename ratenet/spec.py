@@ -25,7 +25,14 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit
 
 from ratenet import expressions
 from ratenet.errors import ModelError, UnsupportedError
-from ratenet.parameters import ByPopulation, Parameter, ParameterText, as_text, show
+from ratenet.parameters import (
+    ByPopulation,
+    Parameter,
+    ParameterText,
+    as_text,
+    show,
+    show_any,
+)
 from ratenet.populations import Sizes
 from ratenet.reading import TIME, Parts, read_model
 from ratenet.substitution import without
@@ -84,6 +91,7 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if isinstance(self.equations, Equations):
             object.__setattr__(self, "equations", _equations_text(self.equations))
+        self._check_types()
         for key in ("functions", "parameters", "populations"):
             object.__setattr__(self, key, tuple(dict(getattr(self, key)).items()))
         parameters = tuple((n, as_text(v, f"parameters, {n}")) for n, v in self.parameters)
@@ -91,6 +99,23 @@ class ModelSpec:
         object.__setattr__(self, "_parts", read_model(self))
         self._check_finite()
         self._check_noise_linear()
+
+    def _check_types(self) -> None:
+        """Refuse what is no text or table; model files are checked before, Python's values here."""
+        for key in ("name", "title", "source", "equations", "output", "recurrent", "drive"):
+            value = getattr(self, key)
+            if not isinstance(value, str):
+                raise ModelError(f"{key}: a text is needed, got {show_any(value)}.")
+        for key in ("functions", "parameters", "populations"):
+            try:
+                dict(getattr(self, key))
+            except (TypeError, ValueError):
+                raise ModelError(
+                    f"{key}: a mapping from names is needed, got {show_any(getattr(self, key))}."
+                ) from None
+        for name, body in dict(self.functions).items():
+            if not isinstance(body, str):
+                raise ModelError(f"functions, {name}: a text is needed, got {show_any(body)}.")
 
     def _check_noise_linear(self) -> None:
         for index, state in enumerate(self.states):

@@ -12,7 +12,7 @@ from problems import PLAIN_MODELS, random, random_weights
 from specs import spec
 from torch import Tensor
 
-from ratenet import Dense, ModelSpec, Network, load_model
+from ratenet import Dense, ModelSpec, Network, load_model, simulate
 from ratenet.errors import InputError, UnknownNameError
 
 FLOAT = torch.float64
@@ -359,3 +359,28 @@ def test_recurrent_and_drive_need_not_enter_alike() -> None:
 
 def test_models_by_name_and_as_a_spec_are_alike() -> None:
     assert Network("rate", W).model == Network(load_model("rate"), W).model
+
+
+# Arguments of another kind ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"model": None}, "model: None is no"),
+        ({"parameters": ["tau"]}, r"parameters: \['tau'\] is no mapping"),
+        ({"seed": 1.5}, "seed: 1.5 is no whole number"),
+        ({"seed": None}, "seed: None is no whole number"),
+        ({"seed": -1}, "seed: -1 is no whole number"),
+        ({"dtype": "float32"}, "dtype: .float32. is no"),
+        ({"W": torch.eye(2).to_sparse()}, "W: a sparse tensor is not taken"),
+    ],
+)
+def test_arguments_of_another_kind(arguments: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        Network(**{"model": "rate", "W": torch.eye(2), **arguments})
+
+
+def test_only_networks_are_simulated() -> None:
+    with pytest.raises(InputError, match="network: 'rate' is no Network"):
+        simulate("rate", [1.0], 0.1, 0.01)  # type: ignore[arg-type]

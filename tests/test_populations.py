@@ -205,7 +205,7 @@ def test_a_drive_by_population() -> None:
 @pytest.mark.parametrize(
     ("drive", "sentence"),
     [
-        ({"E": 1.0}, "drive: E does not fit; give one value for each of the populations E, I"),
+        ({"E": 1.0}, "drive: values for E do not fit; give one for each of the populations E, I"),
         ({"E": 1.0, "I": [1.0, 2.0]}, r"drive, I: shape \(2,\) does not fit"),
         ({"E": 1.0, "I": 1 * mV}, "drive, I: the unit of 1. mV does not fit"),
     ],

@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from brian2 import Mohm, second, volt
@@ -339,3 +340,35 @@ def test_a_model_may_have_twenty_state_variables_and_no_more() -> None:
     assert len(spec(equations=equations(20), output="r0", functions={}).states) == 20
     with pytest.raises(ModelError, match="there are 21 state variables; at most 20"):
         spec(equations=equations(21), output="r0", functions={})
+
+
+# Arguments of another kind ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"equations": None}, "equations: a text is needed, got None"),
+        ({"output": 3}, "output: a text is needed, got 3"),
+        ({"functions": {"f": np.tanh}}, "functions, f: a text is needed, got <ufunc 'tanh'>"),
+        ({"parameters": 3}, "parameters: a mapping from names is needed, got 3"),
+        ({"populations": ["E", "I"]}, r"populations: a mapping .* got \['E', 'I'\]"),
+        ({"parameters": {"tau": np.ones((2, 2)) * second}}, r"parameters, tau: shape \(2, 2\)"),
+        ({"parameters": {"tau": [1 * second, 2 * volt]}}, "the values have different units"),
+    ],
+)
+def test_arguments_of_another_kind(changes: dict[str, object], sentence: str) -> None:
+    texts = {"equations": EQUATIONS, "output": "r", "recurrent": "I_rec", "drive": "I_ext"}
+    with pytest.raises(ModelError, match=sentence):
+        ModelSpec(**{**texts, **changes})
+
+
+def test_a_list_of_quantities() -> None:
+    model = ModelSpec(
+        equations="dr/dt = (-r + I_rec + I_ext) / tau : 1",
+        output="r",
+        recurrent="I_rec",
+        drive="I_ext",
+        parameters={"tau": [1 * second, 2 * second]},
+    )
+    assert model.defaults["tau"].values({}, 2, seed=0).tolist() == [1.0, 2.0]

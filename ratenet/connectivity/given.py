@@ -61,6 +61,8 @@ def as_connectivity(
             f"W: the unit does not fit; needed is {get_unit_for_display(dimensions)} "
             "(recurrent input over output)."
         )
+    if isinstance(W, Tensor) and W.layout != torch.strided:
+        raise InputError("W: a sparse tensor is not taken; give W.to_dense().")
     if not isinstance(W, Tensor):
         try:
             W = torch.as_tensor(np.array(W, dtype=np.float64))

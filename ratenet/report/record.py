@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
+import torch
 
+from ratenet.connectivity import choose_route
 from ratenet.errors import RunFolderError
 from ratenet.files import write_whole
 
@@ -20,12 +22,16 @@ def versions() -> dict[str, str]:
 
 
 def write_config(path: Path, table: dict[str, Any]) -> None:
-    """Write a configuration as TOML, with the versions; keys without a value are left out."""
+    """Write a configuration as TOML, with versions and machine; keys without a value are left out.
+
+    How large products are computed, and by how many threads, decides about rounding.
+    """
     present = {
         section: {key: value for key, value in content.items() if value is not None}
         for section, content in table.items()
     }
-    text = tomli_w.dumps({**present, "versions": versions()})
+    machine = {"threads": torch.get_num_threads(), "matrix_product": choose_route()}
+    text = tomli_w.dumps({**present, "versions": versions(), "machine": machine})
     write_whole(path, lambda beside: beside.write_text(text))
 
 
