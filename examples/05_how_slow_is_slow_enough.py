@@ -21,7 +21,7 @@ import torch
 from brian2 import ms
 
 import ratenet as rn
-from ratenet.quasi_static import correct_lag, quasi_static
+from ratenet.quasi_static import correct_lag, measure_lag
 from ratenet.report.figures import COLOURS, new_figure, save
 from ratenet.stimuli import HeldImages, Images, load_images
 
@@ -46,7 +46,7 @@ for speed in speeds:
     stimulus = HeldImages(drives, streams=B, dwell=0, fade=T)
     half = max(20, round(5 / speed))  # Euler steps in T / 2; of tau / 10, or shorter
     run = rn.simulate(network, stimulus, 4 * T, T / (2 * half), record_every=half)
-    found = quasi_static(run, stimulus, records=[-2])  # in the middle of the last fade
+    found = measure_lag(run, stimulus, records=[-2])  # in the middle of the last fade
     here = rn.fixed_points_at(network, stimulus.at(3.5 * T), found.rates[0])
     velocity = (stimulus.at(3.6 * T) - stimulus.at(3.4 * T)) / (0.2 * T)
     left = correct_lag(here, velocity).rates - found.fixed_points.rates

@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     from ratenet.model_files import load_model as load_model
     from ratenet.model_files import model_names as model_names
     from ratenet.network import Network as Network
+    from ratenet.quasi_static import Lag as Lag
+    from ratenet.quasi_static import QuasiStatic as QuasiStatic
+    from ratenet.quasi_static import correct_lag as correct_lag
+    from ratenet.quasi_static import measure_lag as measure_lag
+    from ratenet.quasi_static import predict_lag as predict_lag
     from ratenet.results import FixedPoints as FixedPoints
     from ratenet.results import Status as Status
     from ratenet.simulation import simulate as simulate
@@ -96,6 +101,12 @@ _WHERE = {
     "DriveScale": "fixed_points",
     "DriveShift": "fixed_points",
     "WeightScale": "fixed_points",
+    # to slowly changing drives
+    "measure_lag": "quasi_static",
+    "predict_lag": "quasi_static",
+    "correct_lag": "quasi_static",
+    "QuasiStatic": "quasi_static",
+    "Lag": "quasi_static",
     # to learning
     "plasticity": "",
     "stimuli": "",

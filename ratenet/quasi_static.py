@@ -224,7 +224,7 @@ def correct_lag(fp: FixedPoints, drive_velocity: Tensor, tol: float = 1e-3) -> F
 
 
 @torch.no_grad()
-def quasi_static(
+def measure_lag(
     trajectory: Trajectory,
     drive: Any,
     *,
@@ -273,7 +273,7 @@ def quasi_static(
     >>> network = rn.Network("linear", [[0.5]], parameters={"tau": 0.01})
     >>> swing = lambda t: [[1 + 0.5 * math.sin(2 * t)]]
     >>> run = rn.simulate(network, swing, duration=1.0, dt=1e-4, record_every=2500)
-    >>> print(quasi_static(run, swing, records=[2]).summary())
+    >>> print(measure_lag(run, swing, records=[2]).summary())
     lag: median 0.807 % of the rates, predicted 0.761 %, left after correction 0.046 %.
     """
     network = trajectory.network

@@ -52,3 +52,12 @@ def test_limit_cycle(tmp_path):
         ("fold", "1.087"), ("fold", "0.909"), ("Hopf", "1.879"),
     ]  # fmt: skip
     assert float(re.search(r"P = 1.25: (\S+) Hz", said)[1]) == pytest.approx(25.0, abs=0.2)
+
+
+@pytest.mark.slow
+def test_how_slow_is_slow_enough(tmp_path):
+    said = run("05_how_slow_is_slow_enough", tmp_path)
+    first = re.search(
+        r"0.01 +lag +(\S+) % +predicted +(\S+) % +left after correction +(\S+) %", said
+    )
+    assert [float(v) for v in first.groups()] == pytest.approx([1.82, 1.81, 0.0127], rel=0.02)

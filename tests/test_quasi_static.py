@@ -10,7 +10,7 @@ import torch
 import ratenet as rn
 from ratenet.errors import InputError, StaleError, UnsupportedError
 from ratenet.fixed_points import fixed_points_at
-from ratenet.quasi_static import correct_lag, predict_lag, quasi_static
+from ratenet.quasi_static import correct_lag, measure_lag, predict_lag
 from ratenet.report.figures import save
 from ratenet.report.lag import slowness_figure
 from ratenet.stimuli import HoldAndFade
@@ -67,7 +67,7 @@ def followed(network: rn.Network, speed: float, **options):
     run = rn.simulate(
         network, drive, duration, 1e-3, initial=first.state, record_every=100, method="rk4"
     )
-    return quasi_static(run, drive, records=[6, 8, 10], **options)
+    return measure_lag(run, drive, records=[6, 8, 10], **options)
 
 
 # --- The formula --------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def test_a_linear_ramp_is_followed_at_exactly_the_predicted_distance():
     run = rn.simulate(
         network, lambda t: drives() + t * ramp, 0.3, 1e-3, initial=start, record_every=100
     )
-    found = quasi_static(run, lambda t: drives() + t * ramp)
+    found = measure_lag(run, lambda t: drives() + t * ramp)
     assert found.lag.abs().max() > 0.01
     # Exact for a linear network, and for Euler's steps along a ramp; fixed points to 1e-9
     assert torch.allclose(found.predicted, found.lag, atol=1e-8)
@@ -227,7 +227,7 @@ def test_the_end_of_a_hold_is_a_transient_that_nothing_is_predicted_of():
     network = rn.Network("rate", weights(), {"tau": 0.01})
     fade = HoldAndFade(drives(), drives(5), fade=0.02)
     run = rn.simulate(network, fade, 0.07, 1e-3, record_every=70)
-    found = quasi_static(run, fade, records=[-1])
+    found = measure_lag(run, fade, records=[-1])
     assert found.relative_lag.max() > 1e-3
     assert found.predicted.abs().max() == 0
 
@@ -237,7 +237,7 @@ def test_what_was_not_found_is_missing_and_said():
     spin = torch.tensor([[1.2, -3.0], [3.0, 1.2]], dtype=torch.float64)
     network = rn.Network("rate", spin)
     run = rn.simulate(network, [0.1, 0.0], 0.3, 1e-3, initial=[0.5, 0.0], record_every=100)
-    found = quasi_static(run, lambda t: torch.tensor([[0.1, 0.0]]), records=[1, 3])
+    found = measure_lag(run, lambda t: torch.tensor([[0.1, 0.0]]), records=[1, 3])
     assert torch.isnan(found.lag).all()
     assert "2 of 2 moving fixed points were not found" in found.summary()
     assert (found.status != rn.Status.SETTLED).all()
@@ -247,7 +247,7 @@ def test_float32_is_measured_as_far_as_it_goes():
     network = rn.Network("rate", weights().float())
     first = rn.find_fixed_points(network, Swing(1.0).at(0.0))
     run = rn.simulate(network, Swing(1.0), 1.0, 1e-3, initial=first.state, record_every=200)
-    found = quasi_static(run, Swing(1.0), records=[3, 5])
+    found = measure_lag(run, Swing(1.0), records=[3, 5])
     assert found.lag.dtype == torch.float32
     assert found.error.median() < 0.05  # differences over 2 ms of numbers with 7 digits
 
@@ -260,11 +260,11 @@ def test_mistakes_are_one_sentence():
     run = rn.simulate(network, drives(), 0.01, 1e-3, record_every=5)
     part = rn.simulate(network, drives(), 0.01, 1e-3, record_units=[0, 1])
     with pytest.raises(InputError, match="2 of 12 units were recorded"):
-        quasi_static(part, drives())
+        measure_lag(part, drives())
     with pytest.raises(InputError, match="there is no record 3; there are 3"):
-        quasi_static(run, drives(), records=[3])
+        measure_lag(run, drives(), records=[3])
     with pytest.raises(InputError, match="records: none is given"):
-        quasi_static(run, drives(), records=[])
+        measure_lag(run, drives(), records=[])
     fp = rn.find_fixed_points(network, drives())
     with pytest.raises(InputError, match="drive_velocity: 3 rows do not fit 5"):
         predict_lag(fp, drives()[:3])
@@ -282,7 +282,7 @@ def test_equations_that_name_t_have_no_fixed_points():
     network = rn.Network(model, weights())
     run = rn.simulate(network, drives(), 0.01, 1e-3)
     with pytest.raises(UnsupportedError, match="depend on t explicitly"):
-        quasi_static(run, drives())
+        measure_lag(run, drives())
 
 
 def test_the_figure_shows_every_case(tmp_path):

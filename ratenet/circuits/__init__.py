@@ -4,8 +4,6 @@ Each constructor takes what a user varies, as Brian2 quantities or SI floats, an
 `Circuit`. `load` returns one by name, with its defaults.
 """
 
-from collections.abc import Callable
-
 from ratenet.circuits.attractors import hopfield as hopfield
 from ratenet.circuits.attractors import ring_attractor as ring_attractor
 from ratenet.circuits.attractors import wong_wang as wong_wang
@@ -19,6 +17,8 @@ from ratenet.circuits.excitation_inhibition import (
 from ratenet.circuits.excitation_inhibition import (
     wilson_cowan_oscillating as wilson_cowan_oscillating,
 )
+from ratenet.circuits.named import load as load
+from ratenet.circuits.named import names as names
 from ratenet.circuits.random_networks import chaotic as chaotic
 from ratenet.circuits.random_networks import low_rank as low_rank
 from ratenet.circuits.supralinear import ssn_four_types as ssn_four_types
@@ -27,53 +27,3 @@ from ratenet.circuits.supralinear import ssn_ring as ssn_ring
 from ratenet.circuits.supralinear import ssn_stochastic as ssn_stochastic
 from ratenet.circuits.synapses import short_term_plasticity as short_term_plasticity
 from ratenet.circuits.synapses import synaptic_currents as synaptic_currents
-from ratenet.errors import UnknownNameError
-
-_CIRCUITS: dict[str, Callable[[], Circuit]] = {
-    constructor.__name__: constructor
-    for constructor in (
-        balanced_amplification,
-        chaotic,
-        hopfield,
-        inhibition_stabilized,
-        low_rank,
-        ring_attractor,
-        short_term_plasticity,
-        ssn_four_types,
-        ssn_line,
-        ssn_ring,
-        ssn_stochastic,
-        synaptic_currents,
-        wilson_cowan_multistable,
-        wilson_cowan_oscillating,
-        wong_wang,
-    )
-}
-
-
-def names() -> list[str]:
-    """Return the names of the circuits, sorted."""
-    return sorted(_CIRCUITS)
-
-
-def load(name: str) -> Circuit:
-    """Return the circuit with a given name, with its default arguments.
-
-    Parameters
-    ----------
-    name : str
-        One of `names`.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is none.
-
-    Examples
-    --------
-    >>> load("ssn_ring").drive.shape
-    torch.Size([1, 360])
-    """
-    if name not in _CIRCUITS:
-        raise UnknownNameError(f"There is no circuit {name!r}; there are {', '.join(names())}.")
-    return _CIRCUITS[name]()

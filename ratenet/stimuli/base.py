@@ -1,6 +1,6 @@
 """What stimuli have in common: images at a time, for B streams side by side.
 
-    images (B, M) at t  --ReadIn-->  drive (B, N) at t  -->  simulate, quasi_static
+    images (B, M) at t  --ReadIn-->  drive (B, N) at t  -->  simulate, measure_lag
 
 A stimulus is a pure function of the time and its seed: it may be asked for any time in any order,
 by either backend or by a run that is resumed, and has no state to be saved.
