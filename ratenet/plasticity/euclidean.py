@@ -43,12 +43,13 @@ class Euclidean(AbstractRule):
         if not solved.any():
             raise SingularError(
                 "I - G W is singular to working precision for every sample: the Euclidean "
-                "gradient does not exist here; use a reparameterized rule or smaller weights."
+                "gradient does not exist here; use a reparameterized rule or smaller weights. "
+                f"{adjoint.summary()}"
             )
         if not solved.all():
             warnings.warn(
                 f"Euclidean: {int((~solved).sum())} of {len(solved)} samples are left out, since "
-                "their I - G W is singular to working precision.",
+                f"their I - G W is singular to working precision: {adjoint.summary()}",
                 RatenetWarning,
                 stacklevel=4,  # update and its no_grad stand between
             )
