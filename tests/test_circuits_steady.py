@@ -98,7 +98,7 @@ def test_inhibition_stabilises_what_excitation_alone_does_not():
     assert rn.find_fixed_points(circuit.network, circuit.drive).abscissa() < 0
     W_EE = circuit.network.connectivity.dense()[:1, :1]
     alone = rn.Network("linear", W_EE)
-    assert rn.find_fixed_points(alone, [30.0]).abscissa() > 0
+    assert rn.find_fixed_points(alone, [30.0], certificate="residual").abscissa() > 0
 
 
 def test_wilson_cowan_has_two_stable_states():
@@ -168,10 +168,11 @@ def test_ring_attractor_width_does_not_depend_on_contrast():
     """40.0 degrees in the continuum; 23 of 100 units, 1.8 degrees each, are at least half as high.
 
     Counted so it is 41.4 degrees. A drive that is k times as high gives a bump k times as high.
+    On the grid the bump that is centred on a unit is a saddle between two, half a unit aside.
     """
     contrasts = np.array([0.1, 0.2, 0.4, 0.8])
     circuit = circuits.ring_attractor(contrast=contrasts)
-    bumps = rates(circuit, solver=rn.Relaxation())
+    bumps = rates(circuit, solver=rn.Relaxation(), certificate="residual")
     angles = circuit.coordinate.values
     widths = [width_by_interpolation(angles, bump) for bump in bumps]
     np.testing.assert_allclose(widths, 40.0, atol=0.01)
@@ -184,9 +185,9 @@ def test_ring_attractor_width_does_not_depend_on_contrast():
 def test_ring_attractor_bump_persists_without_tuning():
     """A uniform drive, begun at a bump of any orientation, keeps the bump there."""
     tuned = circuits.ring_attractor(orientation=30.6, units=100)  # a unit's own orientation
-    bump = rates(tuned, solver=rn.Relaxation())
+    bump = rates(tuned, solver=rn.Relaxation(), certificate="residual")
     flat = circuits.ring_attractor(tuning=0.0)
-    kept = rates(flat, initial=bump, solver=rn.Relaxation())[0]
+    kept = rates(flat, initial=bump, solver=rn.Relaxation(), certificate="residual")[0]
     assert flat.drive.std() == 0
     assert flat.coordinate.values[kept.argmax()] == pytest.approx(30.6)
     assert kept.min() == pytest.approx(0.0, abs=1e-6) and kept.max() > 10  # Hz
@@ -255,7 +256,7 @@ def synaptic_eigenvalues(nmda):
 def test_synaptic_currents_against_the_characteristic_polynomial(nmda):
     """A root of order 8 of a polynomial loses digits where roots nearly coincide: 1e-5."""
     circuit = circuits.synaptic_currents(nmda=nmda)
-    found = rn.find_fixed_points(circuit.network, circuit.drive)
+    found = rn.find_fixed_points(circuit.network, circuit.drive, certificate="residual")
     np.testing.assert_allclose(found.rates[0], [5.0, 20.0], rtol=1e-8)  # whatever the synapses
     abscissa = synaptic_eigenvalues(nmda).real.max()
     assert found.abscissa().item() == pytest.approx(abscissa, rel=1e-5)
