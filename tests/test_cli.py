@@ -161,7 +161,7 @@ def test_unsettled_majority_exits_with_3(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("models", "nope"), "There is no model or circuit 'nope'; there are adaptation"),
+        (("models", "nope"), "There is no model 'nope'; there are adaptation"),
         (("simulate", "nope"), "There is no model or circuit 'nope'"),
         (("simulate", "rate", "--units", 0), "units: 0 is not at least 1"),
         (("simulate", "rate", "--dt", -1), "dt: -0.001 is not above 0"),
@@ -169,7 +169,7 @@ def test_unsettled_majority_exits_with_3(tmp_path):
         (("simulate", "rate", "--backend", "nest"), "no backend 'nest'; there are torch, brian2"),
         (("simulate", "rate", "--method", "rk5"), "no method 'rk5'; it offers euler"),
         (("simulate", "rate", "--backend", "brian2", "--method", "rk4"), "no method 'rk4'"),
-        (("train", "--model", "nope"), "There is no model or circuit 'nope'"),
+        (("train", "--model", "nope"), "There is no model 'nope'"),
         (("train", "--rule", "hope"), "There is no rule 'hope'; there are euclidean"),
         (("train", "--optimizer", "hope"), "There is no optimizer 'hope'; there are adadelta"),
         (("train", "--learn", "all,read-in"), "learn: 'all' is not one of read-in, read-out"),
