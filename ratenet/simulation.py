@@ -182,7 +182,12 @@ def _check_offered(
 def _needs_gradient(task: Task, first: Tensor) -> bool:
     """Return whether a graph is kept: through weights, parameters, initial state or drive."""
     network = task.network
-    given = (*network.connectivity.parameters, *network.parameters.values(), task.initial, first)
+    given = (
+        *network.connectivity.parameters.values(),
+        *network.parameters.values(),
+        task.initial,
+        first,
+    )
     return any(tensor.requires_grad for tensor in given)
 
 

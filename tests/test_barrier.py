@@ -138,7 +138,7 @@ def test_a_correction_is_the_smallest_change(generator):
     network = rn.Network("linear", W.clone())
     fp = rn.fixed_points_at(network, torch.zeros(1, 8), torch.zeros(1, 1, 8))
     before = torch.zeros_like(W)
-    held = Stability(0.25)._hold(network, batch_jacobians(fp).excitable, before)
+    held = Stability(0.25)._hold(network, batch_jacobians(fp).excitable, {"W": before})
     assert (held.corrections, held.refused) == (1, False)
     wanted = 0.75 - 0.05 * 0.25  # 1 - barrier, and a little beyond
     assert torch.allclose(network.connectivity.W, wanted / 1.5 * W, atol=1e-9)
@@ -150,7 +150,7 @@ def test_a_step_that_cannot_be_corrected_is_refused(generator, monkeypatch):
     before = random_weights(30, 0.5, generator)
     network = rn.Network("linear", random_weights(30, 3.0, generator))
     fp = rn.fixed_points_at(network, torch.zeros(1, 30), torch.zeros(1, 1, 30))
-    held = Stability(0.2)._hold(network, batch_jacobians(fp).excitable, before)
+    held = Stability(0.2)._hold(network, batch_jacobians(fp).excitable, {"W": before})
     assert held.refused
     assert torch.equal(network.connectivity.W, before)
     assert held.abscissa == pytest.approx((abscissa(before) - 1) / 0.01, abs=2.0)
@@ -214,5 +214,5 @@ def test_barrier_needs_units_that_decay(few_digits, tmp_path):
 def test_weights_that_do_not_learn_are_not_touched(generator):
     network, fp = settled_network("rate", generator, radius=0.5)
     before = network.connectivity.W.clone()
-    Stability(0.1).after_step(network, batch_jacobians(fp), before)
+    Stability(0.1).after_step(network, batch_jacobians(fp), {"W": before})
     assert torch.equal(network.connectivity.W, before)

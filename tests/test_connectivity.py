@@ -37,7 +37,7 @@ def test_apply_transpose_is_the_adjoint_of_apply(name: str) -> None:
 @pytest.mark.parametrize("name", CONNECTIVITIES)
 def test_accumulate_is_the_gradient_for_the_parameters(name: str) -> None:
     connectivity = CONNECTIVITIES[name]()
-    (parameter,) = connectivity.parameters
+    (parameter,) = connectivity.parameters.values()
     left, right = random(3, 5, seed=10), random(3, 5, seed=11)
     parameter.requires_grad_()
     (left * connectivity.apply(right)).sum().backward()
@@ -47,7 +47,7 @@ def test_accumulate_is_the_gradient_for_the_parameters(name: str) -> None:
 @pytest.mark.parametrize("name", CONNECTIVITIES)
 def test_add_changes_the_weights_and_the_version(name: str) -> None:
     connectivity = CONNECTIVITIES[name]()
-    (parameter,) = connectivity.parameters
+    (parameter,) = connectivity.parameters.values()
     before, version = parameter.clone(), connectivity.version
     assert connectivity.version == version
     delta = random(*parameter.shape, seed=12)

@@ -98,14 +98,14 @@ def test_samples_that_the_rule_leaves_out_are_counted_not_warned_of():
     labels = torch.tensor([0, 1])
     learned = learn_from(shown, Euclidean(), fp, drive, labels, learn=(), rate=1.0)
     assert learned.left_out == 1
-    assert list(learned.changes) == ["recurrent"]
+    assert list(learned.changes) == ["W"]
 
 
 def test_plain_descent_adds_the_change_as_it_is(generator):
     parameter = torch.randn(5, 5, generator=generator)
     change = torch.randn(5, 5, generator=generator)
     wanted = parameter + change
-    optimizer_for({"recurrent": parameter}).apply({"recurrent": change}, step=3)
+    optimizer_for({"W": parameter}).apply({"recurrent": change}, step=3)
     assert torch.equal(parameter, wanted)
 
 
@@ -114,13 +114,13 @@ def test_other_optimizers_are_torch_on_the_rules_direction(name, generator):
     mine = torch.randn(5, 5, generator=generator)
     theirs = mine.clone()
     options = {"learning_rate": 0.03, "weight_decay": 0.1}
-    optimizer = optimizer_for({"recurrent": mine}, optimizer=name, **options)
+    optimizer = optimizer_for({"W": mine}, optimizer=name, **options)
     kind = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
     reference = kind[name.lower()]([theirs], lr=0.03, weight_decay=0.1)
     assert optimizer.rule_rate(0) == 1.0
     for step in range(3):
         gradient = torch.randn(5, 5, generator=generator)
-        optimizer.apply({"recurrent": -gradient}, step)
+        optimizer.apply({"W": -gradient}, step)
         theirs.grad = gradient
         reference.step()
     assert torch.equal(mine, theirs)
@@ -135,7 +135,7 @@ def test_cosine_schedule_falls_from_the_rate_to_0():
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_clipping_bounds_the_joint_norm_of_the_gradients(name, generator):
     options = {"optimizer": name, "clip_norm": 0.5, "learning_rate": 0.1}
-    parameters = {"recurrent": torch.zeros(3, 3), "read-out": torch.zeros(2, 3)}
+    parameters = {"W": torch.zeros(3, 3), "read-out": torch.zeros(2, 3)}
     optimizer = optimizer_for(parameters, **options)
     changes = {name: torch.full_like(value, -7.0) for name, value in parameters.items()}
     rate = optimizer.rule_rate(0)
@@ -188,7 +188,7 @@ def test_adam_learns_read_in_and_read_out(few_digits, tmp_path):
     assert result.summary["test_accuracy"] > 0.6  # chance is 0.1, and the frozen control near it
     assert result.metrics["test_accuracy"].dropna().index.tolist() == [7, 15]
     saved = load_file(tmp_path / "checkpoint.safetensors")
-    assert torch.equal(saved["read_in"], result.classifier.read_in)
+    assert torch.equal(saved["read-in"], result.classifier.read_in)
     assert "optimizer/read-in/exp_avg" in saved
 
 

@@ -180,7 +180,7 @@ def test_checkpoint_of_something_else_is_one_sentence(few_digits, tmp_path):
     rn.train(small(), out=tmp_path)
     progress = {"progress": "{}"}
     save_file({"other": torch.zeros(2)}, tmp_path / "checkpoint.safetensors", progress)
-    with pytest.raises(RunFolderError, match="weights_0 is missing"):
+    with pytest.raises(RunFolderError, match="W is missing"):
         rn.evaluate(tmp_path)
 
 
@@ -221,7 +221,5 @@ def test_full_disk_leaves_the_last_checkpoint(few_digits, tmp_path, monkeypatch)
     monkeypatch.setattr(rn.training.run_folder, "save_file", full)
     with pytest.raises(RunFolderError, match="No space left.*what was there before is unharmed"):
         folder.write_checkpoint(before)
-    assert torch.equal(
-        folder.read_checkpoint("cpu").tensors["weights_0"], before.tensors["weights_0"]
-    )
+    assert torch.equal(folder.read_checkpoint("cpu").tensors["W"], before.tensors["W"])
     assert not list(tmp_path.glob("*.part"))

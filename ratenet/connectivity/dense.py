@@ -1,12 +1,11 @@
 """Dense connectivity: every unit may project to every unit."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import AbstractConnectivity
+from ratenet.connectivity.base import AbstractConnectivity, Change
 from ratenet.connectivity.product import Product
 from ratenet.errors import InputError
 
@@ -58,9 +57,9 @@ class Dense(AbstractConnectivity):
         return int(self.W.shape[0])
 
     @property
-    def parameters(self) -> Sequence[Tensor]:
+    def parameters(self) -> dict[str, Tensor]:
         """W alone."""
-        return (self.W,)
+        return {"W": self.W}
 
     def apply(self, rates: Tensor) -> Tensor:
         """Return W y for each row of `rates` (B, N)."""
@@ -75,9 +74,9 @@ class Dense(AbstractConnectivity):
         return left.T @ right
 
     @torch.no_grad()
-    def add_(self, delta: Tensor) -> None:
+    def add_(self, delta: Change) -> None:
         """Add a change of shape (N, N) to W in place."""
-        self.W.add_(delta)
+        self.W.add_(self.named(delta)["W"])
 
     def dense(self) -> Tensor:
         """Return W itself."""

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.base import Change
 from ratenet.network import JacobianBlocks, Network
 from ratenet.results import FixedPoints, jacobian_product
 
@@ -225,7 +226,7 @@ def left_eigenpair(
 
 def abscissa_gradient(
     network: Network, blocks: JacobianBlocks, right: Eigenpair, left: Eigenpair
-) -> Tensor:
+) -> Change:
     """Return the gradient of Re l, shaped like the connectivity's parameters, gains held fixed.
 
     Not finite where left and right eigenvectors are orthogonal, as at a defective eigenvalue.

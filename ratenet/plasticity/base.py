@@ -11,6 +11,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.base import Change, scaled
 from ratenet.errors import InputError, UnsettledError
 from ratenet.fixed_points.adjoint import check_error_shape
 from ratenet.results import FixedPoints
@@ -20,11 +21,11 @@ class AbstractRule(ABC):
     """Interface of the plasticity rules; final rules are frozen dataclasses."""
 
     @abstractmethod
-    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Tensor:
+    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Change:
         """Return the weight change for samples that have all converged (see `update`)."""
 
     @torch.no_grad()
-    def update(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Tensor:
+    def update(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Change:
         """Return the change of the recurrent weights, to be added to them.
 
         Parameters
@@ -38,8 +39,9 @@ class AbstractRule(ABC):
 
         Returns
         -------
-        Tensor
-            Shaped like the connectivity's parameters; a mean over the samples that converged.
+        Tensor or dict of str to Tensor
+            Shaped like the connectivity's parameters, a dict where it has several; a mean over the
+            samples that converged.
 
         Raises
         ------
@@ -74,6 +76,7 @@ def check_learning_rate(learning_rate: float) -> None:
         raise InputError(f"learning_rate: {learning_rate!r} is not a finite number above 0.")
 
 
-def mean_outer(fp: FixedPoints, left: Tensor, right: Tensor) -> Tensor:
-    """Return the mean over samples of left_b right_b^T, for any connectivity's parameters."""
-    return fp.network.connectivity.accumulate(left, right) / len(left)
+def descent(fp: FixedPoints, left: Tensor, right: Tensor, learning_rate: float) -> Change:
+    """Return -learning_rate times the mean over samples of left_b right_b^T, as parameters are."""
+    total = fp.network.connectivity.accumulate(left, right)
+    return scaled(total, -learning_rate / len(left))

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ratenet.connectivity.base import Change
 from ratenet.errors import RatenetWarning, SingularError
 from ratenet.fixed_points import solve_adjoint
-from ratenet.plasticity.base import AbstractRule, mean_outer
+from ratenet.plasticity.base import AbstractRule, descent
 from ratenet.results import FixedPoints
 
 
@@ -36,7 +37,7 @@ class Euclidean(AbstractRule):
     tensor([[-0.4000]], dtype=torch.float64)
     """
 
-    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Tensor:
+    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Change:
         """Return -eta mean(lambda y^T)."""
         adjoint = solve_adjoint(fp, error)
         solved = adjoint.converged
@@ -53,5 +54,4 @@ class Euclidean(AbstractRule):
                 RatenetWarning,
                 stacklevel=4,  # update and its no_grad stand between
             )
-        gradient = mean_outer(fp, adjoint.values[solved], fp.rates[solved])
-        return -learning_rate * gradient
+        return descent(fp, adjoint.values[solved], fp.rates[solved], learning_rate)

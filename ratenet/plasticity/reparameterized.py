@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import Dense
+from ratenet.connectivity.base import Change
 from ratenet.errors import SingularError, UnsupportedError
-from ratenet.plasticity.base import AbstractRule, mean_outer
+from ratenet.plasticity.base import AbstractRule, descent
 from ratenet.results import FixedPoints
 
 
@@ -37,7 +38,7 @@ class Reparameterized(AbstractRule):
     Zhu and Rosenbaum 2023, arXiv 2307.06732, delta W2.
     """
 
-    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Tensor:
+    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Change:
         """Return the finite step for gains that all samples share."""
         connectivity = fp.network.connectivity
         if not isinstance(connectivity, Dense):
@@ -100,14 +101,14 @@ class LinearizedReparameterized(AbstractRule):
     tensor([[-0.0250]], dtype=torch.float64)
     """
 
-    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Tensor:
+    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Change:
         """Return -eta mean(left right^T)."""
         W, g, y = fp.network.connectivity, fp.gain, fp.rates
         q = g * error
         left = q - W.apply(g * q)
         s = y - g * W.apply(y)
         right = s - W.apply_transpose(g * s)
-        return -learning_rate * mean_outer(fp, left, right)
+        return descent(fp, left, right, learning_rate)
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,10 @@ class GainFreeReparameterized(AbstractRule):
     github.com/RobertRosenbaum/LearningFixedPointsInRNNs, delta W4.
     """
 
-    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Tensor:
+    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Change:
         """Return -eta mean(left right^T)."""
         W, g, y = fp.network.connectivity, fp.gain, fp.rates
         left = error - W.apply(g * error)
         s = y - W.apply(g * y)
         right = s - g * W.apply_transpose(s)
-        return -learning_rate * mean_outer(fp, left, right)
+        return descent(fp, left, right, learning_rate)

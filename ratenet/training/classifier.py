@@ -36,6 +36,12 @@ class Classifier:
     read_in: Tensor
     read_out: Tensor
 
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """All that may learn, by name: the connectivity's parameters, read-in and read-out."""
+        own = {"read-in": self.read_in, "read-out": self.read_out}
+        return {**self.network.connectivity.parameters, **own}
+
     def drive(self, pixels: Tensor) -> Tensor:
         """Return the drives (B, N) of images (B, M)."""
         return pixels @ self.read_in.T

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.base import Change
 from ratenet.errors import DivergenceError, RatenetWarning
 from ratenet.fixed_points import solve_adjoint
 from ratenet.plasticity import AbstractRule
 from ratenet.results import FixedPoints
 from ratenet.training.classifier import Classifier
 from ratenet.training.optimizers import Changes
-
-RECURRENT = "recurrent"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +31,8 @@ class Learned:
 
 def learned_parameters(classifier: Classifier, learn: Sequence[str]) -> dict[str, Tensor]:
     """Return the tensors that learn, by name."""
-    W = classifier.network.connectivity
-    every = {"read-in": classifier.read_in, "read-out": classifier.read_out}
-    return {RECURRENT: W.parameters[0], **{name: every[name] for name in learn}}
+    names = (*classifier.network.connectivity.parameters, *learn)
+    return {name: classifier.parameters[name] for name in names}
 
 
 @torch.no_grad()
@@ -60,7 +58,8 @@ def learn_from(
     surprise = classifier.surprise(fp.rates, labels)
     error = surprise @ classifier.read_out
     change, warned = _rule_change(rule, fp, error, rate)
-    changes, settled, left_out = {RECURRENT: change}, fp.converged, 0
+    settled, left_out = fp.converged, 0
+    changes = dict(classifier.network.connectivity.named(change))
     if "read-out" in learn:
         mean = surprise[settled].T @ fp.rates[settled] / int(settled.sum())
         changes["read-out"] = -rate * mean
@@ -81,7 +80,7 @@ def learn_from(
 
 def _rule_change(
     rule: AbstractRule, fp: FixedPoints, error: Tensor, rate: float
-) -> tuple[Tensor, bool]:
+) -> tuple[Change, bool]:
     """Return the rule's change, and whether it warned that it left samples out.
 
     In a run these are counted, and reported at its end instead.

@@ -281,7 +281,8 @@ def _step(run: Run) -> dict[str, Any]:
 def _apply(run: Run, learned: Learned, jacobians: BatchJacobians) -> dict[str, float]:
     """Change the weights, hold the slowest mode where asked for, and return what was tracked."""
     network = run.classifier.network
-    before = None if run.config.barrier is None else network.connectivity.parameters[0].clone()
+    weights = network.connectivity.parameters
+    before = None if run.config.barrier is None else {n: w.clone() for n, w in weights.items()}
     run.optimizer.apply(learned.changes, run.progress.step)
     tracked = run.stability.after_step(network, jacobians, before)
     held = tracked.held

@@ -61,11 +61,8 @@ class Run:
 
     def save(self, progress: Progress) -> None:
         """Write a checkpoint: weights, streams, optimizer, tracked modes, progress."""
-        weights = enumerate(self.classifier.network.connectivity.parameters)
         tensors = {
-            "read_in": self.classifier.read_in,
-            "read_out": self.classifier.read_out,
-            **{f"weights_{index}": tensor for index, tensor in weights},
+            **self.classifier.parameters,
             **self.presentation.position(),
             **self.optimizer.state(),
             **self.stability.position(),
@@ -81,10 +78,8 @@ class Run:
             If there is none, or it is damaged.
         """
         checkpoint = self.folder.read_checkpoint(self.config.device)
-        tensors, network = checkpoint.tensors, self.classifier.network
-        names = [f"weights_{i}" for i in range(len(network.connectivity.parameters))]
-        mine = [*network.connectivity.parameters, self.classifier.read_in, self.classifier.read_out]
-        for name, tensor in zip([*names, "read_in", "read_out"], mine, strict=True):
+        tensors, mine = checkpoint.tensors, self.classifier.parameters
+        for name, tensor in mine.items():
             if name not in tensors or tensors[name].shape != tensor.shape:
                 raise RunFolderError(
                     f"{self.folder.checkpoint_file}: {name} is missing or does not have the shape "
@@ -97,7 +92,7 @@ class Run:
                 f"{self.folder.checkpoint_file}: its progress is not that of a run."
             ) from None
         with torch.no_grad():
-            for name, tensor in zip([*names, "read_in", "read_out"], mine, strict=True):
+            for name, tensor in mine.items():
                 tensor.copy_(tensors[name])
         self.presentation.go_to(tensors)
         self.optimizer.take_up(tensors)

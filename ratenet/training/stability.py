@@ -30,6 +30,7 @@ from ratenet.fixed_points.tracking import (
 from ratenet.network import JacobianBlocks, Network
 
 MAX_CORRECTIONS = 60
+Weights = dict[str, Tensor]  # of a connectivity, by name
 BEYOND = 0.05  # of the limit: a correction goes this much further
 # Of the trackers, by their names in a checkpoint: what is only looked at need not be as exact.
 TOLERANCES = {
@@ -97,7 +98,7 @@ class Stability:
 
     @torch.no_grad()
     def after_step(
-        self, network: Network, jacobians: BatchJacobians, before: Tensor | None
+        self, network: Network, jacobians: BatchJacobians, before: Weights | None
     ) -> Tracked:
         """Hold the slowest mode where there is a barrier, and find the tracked ones.
 
@@ -107,7 +108,7 @@ class Stability:
             After the step.
         jacobians : BatchJacobians
             Of the batch that the step was learned from.
-        before : Tensor or None
+        before : dict of str to Tensor, or None
             The weights before the step, to which they go back if it is refused.
         """
         held = None if before is None else self._hold(network, jacobians.excitable, before)
@@ -134,7 +135,7 @@ class Stability:
             )
         return -self.barrier * own
 
-    def _hold(self, network: Network, blocks: JacobianBlocks, before: Tensor) -> Held:
+    def _hold(self, network: Network, blocks: JacobianBlocks, before: Weights) -> Held:
         """Correct the weights until the rightmost eigenvalue is below the limit, or give up."""
         limit, tracker = self.limit(blocks), self._trackers["tracked_excitable"]
         corrections, pair = 0, rightmost_of_jacobian(tracker, network, blocks)
@@ -142,13 +143,17 @@ class Stability:
             left = left_eigenpair(self._trackers["tracked_transpose"], network, blocks, pair.value)
             gradient = abscissa_gradient(network, blocks, pair, left)
             excess = pair.value.real - limit * (1 + BEYOND)
-            change = -excess / gradient.square().sum() * gradient
-            network.connectivity.add_(change.nan_to_num(0.0, 0.0, 0.0))
+            named = network.connectivity.named(gradient)
+            factor = -excess / sum(part.square().sum() for part in named.values())
+            network.connectivity.add_(
+                {name: (factor * part).nan_to_num(0.0, 0.0, 0.0) for name, part in named.items()}
+            )
             corrections += 1
             pair = rightmost_of_jacobian(tracker, network, blocks)
         refused = not pair.value.real <= limit  # NaN is refused
         if refused:
-            network.connectivity.parameters[0].copy_(before)
+            for name, parameter in network.connectivity.parameters.items():
+                parameter.copy_(before[name])
             pair = rightmost_of_jacobian(tracker, network, blocks)
         return Held(pair.value.real, limit, corrections, refused)
 
