@@ -66,8 +66,12 @@ class RunFolderError(RatenetError, OSError):
     """A run folder that exists already, is missing, or cannot be read."""
 
 
+class OtherProcessError(RatenetError, RuntimeError):
+    """Another of the processes that train together has been stopped; the message says why."""
+
+
 # What stops a run although nobody made a mistake; the command line exits with 3.
-STOPPED_BY_SCIENCE = (UnsettledError, DivergenceError, SingularError)
+STOPPED_BY_SCIENCE = (UnsettledError, DivergenceError, SingularError, OtherProcessError)
 
 
 class RatenetWarning(UserWarning):

@@ -18,7 +18,7 @@ from ratenet.fixed_points.tracking import (
     rightmost_of_jacobian,
 )
 from ratenet.network import JacobianBlocks
-from ratenet.training import loop
+from ratenet.training import step as step_module
 from ratenet.training.stability import Stability
 
 
@@ -158,16 +158,16 @@ def test_a_step_that_cannot_be_corrected_is_refused(generator, monkeypatch):
 
 @pytest.mark.parametrize("barrier", [None, 0.4])
 def test_a_run_is_tracked_and_held(barrier, few_digits, tmp_path, monkeypatch):
-    exact, original = [], loop._apply
+    exact, original = [], step_module._track
 
-    def spying_apply(run, learned, jacobians):
-        row = original(run, learned, jacobians)
+    def spying_apply(run, jacobians, before):
+        row = original(run, jacobians, before)
         network = run.classifier.network
         both = (jacobians.mean, jacobians.excitable)
         exact.append([abscissa(dense_jacobian(network, blocks)) for blocks in both])
         return row
 
-    monkeypatch.setattr(loop, "_apply", spying_apply)
+    monkeypatch.setattr(step_module, "_track", spying_apply)
     options = {"optimizer": "adam", "learning_rate": 0.01, "learn": ("read-in", "read-out")}
     config = small(epochs=4, rule="euclidean", barrier=barrier, **options)
     result = rn.train(config, out=tmp_path)

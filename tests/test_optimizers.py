@@ -105,7 +105,7 @@ def test_plain_descent_adds_the_change_as_it_is(generator):
     parameter = torch.randn(5, 5, generator=generator)
     change = torch.randn(5, 5, generator=generator)
     wanted = parameter + change
-    optimizer_for({"W": parameter}).apply({"recurrent": change}, step=3)
+    optimizer_for({"W": parameter}).apply({"W": change}, step=3)
     assert torch.equal(parameter, wanted)
 
 
@@ -128,8 +128,8 @@ def test_other_optimizers_are_torch_on_the_rules_direction(name, generator):
 
 def test_cosine_schedule_falls_from_the_rate_to_0():
     optimizer = optimizer_for({}, steps=8, schedule="cosine", learning_rate=0.4)
-    rates = [optimizer.rule_rate(step) for step in (0, 4, 8)]
-    assert rates == pytest.approx([0.4, 0.2, 0.0], abs=1e-15)
+    rates = [optimizer.rule_rate(step) for step in range(8)]
+    assert rates == pytest.approx([0.2 * (1 + math.cos(math.pi * n / 8)) for n in range(8)])
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])
@@ -162,7 +162,7 @@ def test_clipping_bounds_the_joint_norm_of_the_gradients(name, generator):
 def test_resumed_run_equals_an_uninterrupted_one(options, few_digits, tmp_path, monkeypatch):
     config = small(epochs=2, learning_rate=0.003, learn=BOTH, evaluate_every=1, **options)
     whole = rn.train(config, out=tmp_path / "whole")
-    original, steps = loop._step, []
+    original, steps = loop.take_step, []
 
     def step_then_interrupt(run):
         if len(steps) == 6:  # in the middle of the second epoch
@@ -170,10 +170,10 @@ def test_resumed_run_equals_an_uninterrupted_one(options, few_digits, tmp_path, 
         steps.append(1)
         return original(run)
 
-    monkeypatch.setattr(loop, "_step", step_then_interrupt)
+    monkeypatch.setattr(loop, "take_step", step_then_interrupt)
     with pytest.raises(KeyboardInterrupt):
         rn.train(config, out=tmp_path / "cut")
-    monkeypatch.setattr(loop, "_step", original)
+    monkeypatch.setattr(loop, "take_step", original)
     resumed = rn.resume(tmp_path / "cut")
     assert torch.equal(weights(whole), weights(resumed))
     assert torch.equal(whole.classifier.read_in, resumed.classifier.read_in)
@@ -216,9 +216,9 @@ def test_a_failed_batch_is_not_counted_twice(few_digits, tmp_path):
     [
         ({"optimizer": "hope"}, UnknownNameError, "no optimizer 'hope'; there are ada.*sgd"),
         ({"optimizer": "lbfgs"}, UnknownNameError, "no optimizer 'lbfgs'"),
-        ({"schedule": "steep"}, InputError, "schedule: 'steep' is not one of constant, cosine"),
+        ({"schedule": "steep"}, UnknownNameError, "no schedule 'steep'; there are constant,"),
         ({"learn": ["everything"]}, InputError, "learn: 'everything' is not one of read-in"),
-        ({"learn": "read-in"}, InputError, "learn: 'read-in' is not a list of names"),
+        ({"learn": "read-in"}, InputError, "learn: 'read-in' is not a list"),
         ({"weight_decay": -1.0}, InputError, "weight_decay: -1.0 is not a number from 0"),
         ({"momentum": 1.0}, InputError, "momentum: 1.0 is not a number from 0"),
         ({"clip_norm": 0.0}, InputError, "clip_norm: 0 leaves nothing to learn"),

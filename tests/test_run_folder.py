@@ -7,7 +7,6 @@ import tomllib
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
 from small_runs import small, weights
 
 import ratenet as rn
@@ -31,7 +30,7 @@ def test_run_folder_holds_everything(few_digits, tmp_path):
     columns = [
         "step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "iterations",
         "abscissa", "abscissa_mean_gain", "abscissa_largest_gain", "weight_abscissa",
-        "test_accuracy",
+        "validation_accuracy", "test_accuracy",
     ]  # fmt: skip
     assert list(metrics.columns) == columns
     assert metrics["weight_abscissa"].notna().all()
@@ -60,7 +59,7 @@ def test_tensorboard_has_the_metrics(few_digits, tmp_path):
 @pytest.mark.parametrize("presentation", ["static", "slow"])
 def test_resumed_run_equals_an_uninterrupted_one(presentation, few_digits, tmp_path, monkeypatch):
     whole = rn.train(small(presentation=presentation, epochs=2), out=tmp_path / "whole")
-    original, steps = loop._step, []
+    original, steps = loop.take_step, []
 
     def step_then_interrupt(run):
         if len(steps) == 6:  # in the middle of the second epoch
@@ -68,10 +67,10 @@ def test_resumed_run_equals_an_uninterrupted_one(presentation, few_digits, tmp_p
         steps.append(1)
         return original(run)
 
-    monkeypatch.setattr(loop, "_step", step_then_interrupt)
+    monkeypatch.setattr(loop, "take_step", step_then_interrupt)
     with pytest.raises(KeyboardInterrupt):
         rn.train(small(presentation=presentation, epochs=2), out=tmp_path / "cut")
-    monkeypatch.setattr(loop, "_step", original)
+    monkeypatch.setattr(loop, "take_step", original)
     resumed = rn.resume(tmp_path / "cut")
     pd.testing.assert_frame_equal(whole.metrics, resumed.metrics)
     assert torch.equal(weights(whole), weights(resumed))
@@ -178,8 +177,9 @@ def test_tampered_configuration_is_one_sentence(line, sentence, few_digits, tmp_
 
 def test_checkpoint_of_something_else_is_one_sentence(few_digits, tmp_path):
     rn.train(small(), out=tmp_path)
-    progress = {"progress": "{}"}
-    save_file({"other": torch.zeros(2)}, tmp_path / "checkpoint.safetensors", progress)
+    folder = rn.training.run_folder.RunFolder(tmp_path)
+    other = rn.training.run_folder.Position({"other": torch.zeros(2)}, {})
+    folder.write_checkpoint(other, folder.checkpoint_file)
     with pytest.raises(RunFolderError, match="W is missing"):
         rn.evaluate(tmp_path)
 
@@ -213,13 +213,14 @@ def test_evaluate_without_a_run(tmp_path):
 def test_full_disk_leaves_the_last_checkpoint(few_digits, tmp_path, monkeypatch):
     rn.train(small(), out=tmp_path)
     folder = rn.training.run_folder.RunFolder(tmp_path)
-    before = folder.read_checkpoint("cpu")
+    before = folder.read_checkpoint(folder.checkpoint_file, "cpu")
 
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(rn.training.run_folder, "save_file", full)
     with pytest.raises(RunFolderError, match="No space left.*what was there before is unharmed"):
-        folder.write_checkpoint(before)
-    assert torch.equal(folder.read_checkpoint("cpu").tensors["W"], before.tensors["W"])
+        folder.write_checkpoint(before, folder.checkpoint_file)
+    after = folder.read_checkpoint(folder.checkpoint_file, "cpu")
+    assert torch.equal(after.tensors["W"], before.tensors["W"])
     assert not list(tmp_path.glob("*.part"))

@@ -54,7 +54,7 @@ def test_learning_beats_the_frozen_control(presentation, tmp_path):
 
 def test_no_test_image_is_trained_on(few_digits, tmp_path, monkeypatch):
     shown = []
-    original = loop._step
+    original = loop.take_step
 
     def spying_step(run):
         drive = run.classifier.drive
@@ -74,7 +74,7 @@ def test_no_test_image_is_trained_on(few_digits, tmp_path, monkeypatch):
         finally:
             run.classifier = classifier_
 
-    monkeypatch.setattr(loop, "_step", spying_step)
+    monkeypatch.setattr(loop, "take_step", spying_step)
     rn.train(small(epochs=2), out=tmp_path)
     trained_on = {row.numpy().tobytes() for row in torch.cat(shown)}
     assert len(trained_on) == len(few_digits.train)
@@ -157,7 +157,8 @@ def test_divergence_stops_at_the_last_good_state(few_digits, tmp_path):
         rn.train(config, out=tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["status"] == "stopped"
-    saved = rn.training.run_folder.RunFolder(tmp_path).read_checkpoint("cpu")
+    folder = rn.training.run_folder.RunFolder(tmp_path)
+    saved = folder.read_checkpoint(folder.checkpoint_file, "cpu")
     assert all(torch.isfinite(tensor).all() for tensor in saved.tensors.values())
 
 
@@ -217,7 +218,7 @@ def test_every_rule_trains_a_linear_network(rule, few_digits, tmp_path):
         ({"presentation": "fast"}, "presentation: 'fast' is not one of slow, static"),
         ({"unsettled": "maybe"}, "unsettled: 'maybe' is not one of leave-out, include"),
         ({"tau": -0.01}, "tau: -0.01 is not above 0"),
-        ({"hold": 0.0}, "hold: 0.0 is not above 0"),
+        ({"hold": 0.0, "fade": 0.0}, "hold, fade: both are 0"),
         ({"device": "abacus"}, "device: 'abacus' is unknown or not available here"),
     ],
 )

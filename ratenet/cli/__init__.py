@@ -11,6 +11,7 @@ import typer
 from ratenet.cli.evaluate import evaluate
 from ratenet.cli.fixed_points import fixed_points
 from ratenet.cli.models import models
+from ratenet.cli.output import is_first_process
 from ratenet.cli.simulate import simulate
 from ratenet.cli.stimuli import stimuli
 from ratenet.cli.train import train
@@ -32,7 +33,8 @@ def main() -> None:
         app(standalone_mode=True)
     except RatenetError as error:
         sys.stdout.flush()
-        print(f"Error: {error}", file=sys.stderr)
+        if is_first_process():
+            print(f"Error: {error}", file=sys.stderr)
         sys.exit(3 if isinstance(error, STOPPED_BY_SCIENCE) else 2)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

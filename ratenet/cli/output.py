@@ -1,6 +1,7 @@
 """How the command line speaks."""
 
 import logging
+import os
 import sys
 import warnings
 
@@ -15,3 +16,8 @@ def plain_warnings() -> None:
 
 def _show_warning(message: Warning | str, *context: object, **more: object) -> None:
     print(f"Warning: {message}", file=sys.stderr)
+
+
+def is_first_process() -> bool:
+    """Return whether this process speaks, of several that torchrun may have started."""
+    return os.environ.get("RANK", "0") == "0"

@@ -34,7 +34,12 @@ ClipNormOption = Annotated[
     float | None, typer.Option(help="Largest norm of the rule's direction. [none]")
 ]
 ScheduleOption = Annotated[
-    str | None, typer.Option(help="constant or cosine learning rate. [constant]")
+    str | None,
+    typer.Option(help="constant, cosine or a scheduler of torch, by name. [constant]"),
+]
+ScheduleOptionsOption = Annotated[
+    str | None,
+    typer.Option(help="What the scheduler takes, in steps: step_size=100,gamma=0.5. [its own]"),
 ]
 LearnOption = Annotated[
     str | None,
@@ -57,9 +62,25 @@ PresentationOption = Annotated[
     typer.Option(help="slow: images held and cross-faded; static: their fixed points. [slow]"),
 ]
 TauOption = Annotated[float | None, typer.Option(help="Time constant tau in ms. [the model's]")]
-HoldOption = Annotated[float | None, typer.Option(help="Hold of an image in ms. [20 tau]")]
+HoldOption = Annotated[
+    float | None, typer.Option(help="Hold of an image in ms; 0: it never rests. [20 tau]")
+]
 FadeOption = Annotated[
     float | None, typer.Option(help="Cross-fade to the next image in ms. [5 tau]")
+]
+UpdateAtOption = Annotated[
+    str | None,
+    typer.Option(help="When the rule acts, as shares of the hold: 0.25,0.5,1; or continuous. [1]"),
+]
+EligibilityOption = Annotated[
+    float | None,
+    typer.Option(help="Time constant in ms of an average over continuous changes. [none]"),
+]
+CorrectLagOption = Annotated[
+    bool,
+    typer.Option(
+        "--correct-lag", help="Take the predicted lag off the rates first; with --hold 0."
+    ),
 ]
 UnsettledOption = Annotated[
     str | None,
@@ -68,6 +89,19 @@ UnsettledOption = Annotated[
 EvaluateEveryOption = Annotated[
     int | None, typer.Option(help="Epochs between tests. [only at the end]")
 ]
+ValidationOption = Annotated[
+    int | None, typer.Option(help="Training images that are held out to choose by. [0]")
+]
+PatienceOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Stop after so many measurements without a better validation accuracy. [never]"
+    ),
+]
+BackendOption = Annotated[
+    str | None, typer.Option(help="torch or brian2, for slow presentation. [torch]")
+]
+DtypeOption = Annotated[str | None, typer.Option(help="float32 or float64. [float32]")]
 SeedOption = Annotated[int | None, typer.Option(help="Same seed, same numbers. [0]")]
 DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda. [cpu]")]
 ThreadsOption = Annotated[int | None, typer.Option(help="CPU threads. [torch's]")]
@@ -87,6 +121,7 @@ def train(
     momentum: MomentumOption = None,
     clip_norm: ClipNormOption = None,
     schedule: ScheduleOption = None,
+    schedule_options: ScheduleOptionsOption = None,
     learn: LearnOption = None,
     barrier: BarrierOption = None,
     epochs: EpochsOption = None,
@@ -96,8 +131,15 @@ def train(
     tau: TauOption = None,
     hold: HoldOption = None,
     fade: FadeOption = None,
+    update_at: UpdateAtOption = None,
+    eligibility: EligibilityOption = None,
+    correct_lag: CorrectLagOption = False,
     unsettled: UnsettledOption = None,
     evaluate_every: EvaluateEveryOption = None,
+    validation: ValidationOption = None,
+    patience: PatienceOption = None,
+    backend: BackendOption = None,
+    dtype: DtypeOption = None,
     seed: SeedOption = None,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
@@ -109,14 +151,14 @@ def train(
 
     Example: `ratenet train --rule euclidean --learning-rate 0.01 --epochs 10 --out runs/euclidean`
     """
-    from ratenet.cli.output import plain_warnings
+    from ratenet.cli.output import is_first_process, plain_warnings
     from ratenet.errors import InputError
     from ratenet.training import TrainingConfig
     from ratenet.training import resume as resume_run
     from ratenet.training import train as train_anew
 
     plain_warnings()
-    milliseconds = {"tau": tau, "hold": hold, "fade": fade}
+    milliseconds = {"tau": tau, "hold": hold, "fade": fade, "eligibility": eligibility}
     options: dict[str, Any] = {
         "data": data, "data_root": None if data_root is None else str(data_root), "model": model,
         "rule": rule, "learning_rate": learning_rate, "epochs": epochs, "units": units,
@@ -124,6 +166,10 @@ def train(
         "optimizer": optimizer, "weight_decay": weight_decay, "momentum": momentum,
         "clip_norm": clip_norm, "schedule": schedule, "barrier": barrier,
         "learn": None if learn is None else [name.strip() for name in learn.split(",")],
+        "schedule_options": None if schedule_options is None else _options(schedule_options),
+        "update_at": None if update_at is None else _update_at(update_at),
+        "correct_lag": correct_lag or None, "validation": validation, "patience": patience,
+        "backend": backend, "dtype": dtype,
         "evaluate_every": evaluate_every, "seed": seed, "device": device, "threads": threads,
         **{name: None if value is None else value / 1000 for name, value in milliseconds.items()},
     }  # fmt: skip
@@ -134,14 +180,42 @@ def train(
         raise InputError("--resume needs --out, the run folder to go on with.")
     try:
         if resume:
-            result = resume_run(out, given, show_progress=True)  # type: ignore[arg-type]
+            shown = is_first_process()
+            result = resume_run(out, given, show_progress=shown)  # type: ignore[arg-type]
         else:
             config = TrainingConfig(**given)
-            result = train_anew(config, out=out, overwrite=overwrite, show_progress=True)
+            shown = is_first_process()
+            result = train_anew(config, out=out, overwrite=overwrite, show_progress=shown)
     except KeyboardInterrupt as interrupt:
-        print(interrupt, file=sys.stderr)
+        if is_first_process():
+            print(interrupt, file=sys.stderr)
         raise typer.Exit(130) from None
-    _report(result)
+    if is_first_process():
+        _report(result)
+
+
+def _options(text: str) -> dict[str, Any]:
+    """Return ``step_size=100,gamma=0.5`` as names and numbers."""
+    from ratenet.errors import InputError
+
+    found: dict[str, Any] = {}
+    for entry in text.split(","):
+        name, _, value = (part.strip() for part in entry.partition("="))
+        try:
+            found[name] = int(value) if value.lstrip("+-").isdigit() else float(value)
+        except ValueError:
+            raise InputError(
+                f"--schedule-options: {entry!r} is not NAME=NUMBER, as in step_size=100,gamma=0.5."
+            ) from None
+    return found
+
+
+def _update_at(text: str) -> Any:
+    """Return ``0.25,0.5,1`` as numbers; a word is left as it is."""
+    try:
+        return [float(share) for share in text.split(",")]
+    except ValueError:
+        return text
 
 
 def _report(result: Any) -> None:
@@ -156,6 +230,8 @@ def _report(result: Any) -> None:
     if "barrier" in summary:
         corrected, refused = summary["corrected_steps"], summary["refused_steps"]
         print(f"barrier        {corrected} steps corrected, {refused} refused")
+    if summary["reason"]:
+        print(f"ended early    {summary['reason']}")
     print(f"time           {summary['seconds']:.1f} s for {summary['steps']} steps")
     print(f"run folder     {result.folder}")
     for figure in sorted((result.folder / "figures").glob("*.png")):

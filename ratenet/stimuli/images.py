@@ -36,9 +36,9 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to(self, device: torch.device) -> "Images":
-        """Return the images on a device."""
-        return Images(self.pixels.to(device), self.labels.to(device))
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> "Images":
+        """Return the images on a device, their pixels of a floating type."""
+        return Images(self.pixels.to(device, dtype), self.labels.to(device))
 
     def split(self, per_class: int, seed: int) -> tuple["Images", "Images"]:
         """Return (the rest, `per_class` images of each class), chosen at random by a seed.
@@ -78,6 +78,8 @@ class ImageSet:
         Height and width of an image; M is their product.
     classes : int
         K.
+    validation : Images or None
+        Training images held out, to choose by; None unless asked for.
     """
 
     name: str
@@ -85,10 +87,27 @@ class ImageSet:
     test: Images
     shape: tuple[int, int]
     classes: int
+    validation: Images | None = None
 
-    def to(self, device: torch.device) -> "ImageSet":
-        """Return the data set with its images on a device."""
-        return dataclasses.replace(self, train=self.train.to(device), test=self.test.to(device))
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> "ImageSet":
+        """Return the data set with its images on a device, pixels of a floating type."""
+        return dataclasses.replace(
+            self,
+            train=self.train.to(device, dtype),
+            test=self.test.to(device, dtype),
+            validation=None if self.validation is None else self.validation.to(device, dtype),
+        )
+
+    def with_validation(self, per_class: int, seed: int) -> "ImageSet":
+        """Return the data set with some training images of each class held out, by a seed.
+
+        Raises
+        ------
+        InputError
+            If a class has no more than that many training images.
+        """
+        train, held_out = self.train.split(per_class, seed)
+        return dataclasses.replace(self, train=train, validation=held_out)
 
 
 def load_images(

@@ -74,11 +74,12 @@ def random_classifier(
     tau: float | None,
     seed: int,
     device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> Classifier:
-    """Return a classifier with random weights, float32.
+    """Return a classifier with random weights.
 
     W ~ 0.5 N(0, 1)/sqrt(N), read-in ~ N(0, 1)/sqrt(M), read-out ~ N(0, 1)/sqrt(N), drawn in this
-    order on the CPU, so that they do not depend on the device.
+    order in float32 on the CPU, so that they depend neither on the device nor on the dtype.
 
     Raises
     ------
@@ -88,15 +89,15 @@ def random_classifier(
     generator = torch.Generator().manual_seed(seed)
 
     def normal(rows: int, columns: int) -> Tensor:
-        return torch.randn(rows, columns, generator=generator) / math.sqrt(columns)
+        drawn = torch.randn(rows, columns, generator=generator) / math.sqrt(columns)
+        return drawn.to(device, dtype)
 
     spec = load_model(model) if isinstance(model, str) else model
     _check_dimensionless(spec)
     W = INITIAL_RADIUS * normal(units, units)
     read_in, read_out = normal(units, inputs), normal(classes, units)
     parameters = {} if tau is None else {"tau": tau}
-    network = Network(spec, W.to(device), parameters, seed=seed)
-    return Classifier(network, read_in.to(device), read_out.to(device))
+    return Classifier(Network(spec, W, parameters, seed=seed), read_in, read_out)
 
 
 def _check_dimensionless(spec: ModelSpec) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,10 +16,13 @@ from ratenet.plasticity.base import check_learning_rate
 from ratenet.simulation import seconds
 from ratenet.stimuli.images import EMBEDDED
 from ratenet.training.optimizers import check_optimizer
+from ratenet.training.presentation import CONTINUOUS
+from ratenet.training.schedules import check_schedule
 
 PRESENTATIONS = ("slow", "static")
 UNSETTLED = ("leave-out", "include")
-SCHEDULES = ("constant", "cosine")
+BACKENDS = ("torch", "brian2")
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
 LEARNED = ("read-in", "read-out")  # besides the recurrent weights
 HOLD_IN_TAU, FADE_IN_TAU = 20, 5
 
@@ -50,11 +53,31 @@ class TrainingConfig:
     tau : Quantity or float, optional
         Overrides the model's parameter tau; floats are seconds.
     hold, fade : Quantity or float, optional
-        Default 20 and 5 times the model's longest time constant.
+        Default 20 and 5 times the model's longest time constant. Either may be 0: without a hold
+        images never rest, and the rule acts when one has just come.
+    update_at : sequence of float, or "continuous"
+        When the rule acts, as shares of the hold, above 0 and up to 1; each time at the full
+        learning rate. "continuous": after each time step of the hold, so that the hold as a whole
+        makes one change. Default: at the end of the hold.
+    eligibility : Quantity or float, optional
+        Time constant of a running average over the changes that a rule asks for continuously.
+    correct_lag : bool
+        Whether the lag that the drive's speed predicts is taken off the rates before the rule
+        acts; for images that never rest, hold 0.
     unsettled : {"leave-out", "include"}
         What the rule does with samples whose state did not settle.
+    validation : int
+        How many training images are held out, as many of each class; after each epoch, or every
+        `evaluate_every` epochs, it is measured how many of them are answered rightly.
+    patience : int, optional
+        Stop when the validation accuracy has not risen for so many measurements, and take the
+        weights with the best one. Default: all epochs, and the last weights.
     seed : int
+    backend : {"torch", "brian2"}
+        What simulates a slow presentation.
+    dtype : {"float32", "float64"}
     device : str
+        "cpu" or "cuda".
     threads : int, optional
         CPU threads of torch; default: as torch finds them.
     optimizer : str
@@ -64,8 +87,11 @@ class TrainingConfig:
         The optimizer's own; default as torch has them.
     clip_norm : float, optional
         Largest joint norm of the gradients, the rule's direction among them; default none.
-    schedule : {"constant", "cosine"}
-        "cosine": the learning rate falls to 0 over the epochs along half a cosine.
+    schedule : str
+        "constant", "cosine" (the learning rate falls to 0 over the epochs along half a cosine),
+        or a learning-rate scheduler of torch by its name in lower case.
+    schedule_options : mapping
+        What that scheduler takes; it counts steps.
     learn : sequence of {"read-in", "read-out"}
         What learns besides the recurrent weights, by its exact gradient; default nothing.
     barrier : float, optional
@@ -93,8 +119,15 @@ class TrainingConfig:
     tau: Any = None
     hold: Any = None
     fade: Any = None
+    update_at: Sequence[float] | Literal["continuous"] = (1.0,)
+    eligibility: Any = None
+    correct_lag: bool = False
     unsettled: Literal["leave-out", "include"] = "leave-out"
+    validation: int = 0
+    patience: int | None = None
     seed: int = 0
+    backend: Literal["torch", "brian2"] = "torch"
+    dtype: Literal["float32", "float64"] = "float32"
     device: str = "cpu"
     threads: int | None = None
     matrix_product: str | None = None
@@ -102,7 +135,8 @@ class TrainingConfig:
     weight_decay: float | None = None
     momentum: float | None = None
     clip_norm: float | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: str = "constant"
+    schedule_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     learn: Sequence[str] = ()
     barrier: float | None = None
     evaluate_every: int | None = None
@@ -111,33 +145,78 @@ class TrainingConfig:
         self._check_types()
         rule_named(self.rule)
         check_learning_rate(self.learning_rate)
-        for name in ("epochs", "units", "batch_size", "threads", "evaluate_every"):
+        for name in ("epochs", "units", "batch_size", "threads", "evaluate_every", "patience"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"{name}: {getattr(self, name)} is not at least 1.")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed: {self.seed} is not from 0 to 2**63 - 1.")
         self._check_choices()
         self._check_optimizer()
-        for name in ("tau", "hold", "fade"):
+        for name in ("tau", "hold", "fade", "eligibility"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _time(getattr(self, name), name))
+        self._check_presentation()
+        self._check_validation()
         check_device(self.device)
 
     def _check_choices(self) -> None:
         object.__setattr__(self, "learn", tuple(self.learn))
+        object.__setattr__(self, "schedule_options", dict(self.schedule_options))
         choices = [
             ("presentation", self.presentation, PRESENTATIONS),
             ("unsettled", self.unsettled, UNSETTLED),
-            ("schedule", self.schedule, SCHEDULES),
+            ("backend", self.backend, BACKENDS),
+            ("dtype", self.dtype, tuple(DTYPES)),
             *(("learn", name, LEARNED) for name in self.learn),
         ]
         for name, value, allowed in choices:
             if value not in allowed:
                 raise InputError(f"{name}: {value!r} is not one of {', '.join(allowed)}.")
 
+    def _check_presentation(self) -> None:
+        if self.update_at != CONTINUOUS:
+            object.__setattr__(self, "update_at", _shares(self.update_at))
+        is_continuous = self.update_at == CONTINUOUS
+        of_slow = {
+            "update_at": is_continuous or self.update_at != (1.0,),
+            "correct_lag": self.correct_lag,
+            "backend": self.backend != "torch",
+        }
+        for name, is_asked in of_slow.items():
+            if is_asked and self.presentation != "slow":
+                raise InputError(f"{name}: it is for slow presentation; use presentation 'slow'.")
+        if self.hold == 0 and self.fade == 0:
+            raise InputError("hold, fade: both are 0, which leaves no time for an image.")
+        if self.hold == 0 and of_slow["update_at"]:
+            raise InputError("update_at: there is no hold; leave the option out, or hold above 0.")
+        if self.correct_lag and self.hold != 0:
+            raise InputError(
+                "correct_lag: images that are held are at rest when the rule acts, so that there "
+                "is no lag to take off; give hold 0."
+            )
+        if self.eligibility is not None and not is_continuous:
+            raise InputError("eligibility: it averages over time; give update_at 'continuous'.")
+        if is_continuous and (self.optimizer != "sgd" or self.weight_decay or self.momentum):
+            raise InputError(
+                "update_at: 'continuous' moves the weights by the rule alone; it takes optimizer "
+                "'sgd' without weight_decay and momentum."
+            )
+        if is_continuous and self.clip_norm is not None:
+            raise InputError("clip_norm: a norm is clipped for single changes, not continuously.")
+        if self.backend == "brian2" and self.device != "cpu":
+            raise InputError(f"backend: 'brian2' computes on the CPU, not on {self.device!r}.")
+
+    def _check_validation(self) -> None:
+        if self.validation < 0:
+            raise InputError(f"validation: {self.validation} is not at least 0.")
+        if self.patience is not None and not self.validation:
+            raise InputError("patience: it needs validation images; give validation, say 500.")
+
     def _check_optimizer(self) -> None:
         object.__setattr__(self, "optimizer", self.optimizer.lower())
         check_optimizer(self.optimizer)
+        object.__setattr__(self, "schedule", self.schedule.lower())
+        check_schedule(self.schedule)
         for name, largest in (("weight_decay", math.inf), ("momentum", 1), ("clip_norm", math.inf)):
             value = getattr(self, name)
             if value is not None and not 0 <= value < largest:
@@ -150,21 +229,26 @@ class TrainingConfig:
     def _check_types(self) -> None:
         """Refuse values of another type, which a hand-edited config.toml may hold."""
         kinds: dict[str, tuple[type, ...]] = {
-            **dict.fromkeys(("epochs", "units", "batch_size", "seed"), (int,)),
+            **dict.fromkeys(("epochs", "units", "batch_size", "validation", "seed"), (int,)),
             **dict.fromkeys(("data", "data_root", "model", "rule", "device"), (str,)),
             **dict.fromkeys(("presentation", "unsettled", "optimizer", "schedule"), (str,)),
+            **dict.fromkeys(("backend", "dtype"), (str,)),
             **dict.fromkeys(
                 ("weight_decay", "momentum", "clip_norm", "barrier"), (float, int, type(None))
             ),
             "learning_rate": (float, int),
-            **dict.fromkeys(("threads", "evaluate_every"), (int, type(None))),
+            **dict.fromkeys(("threads", "evaluate_every", "patience"), (int, type(None))),
             "learn": (list, tuple),
+            "update_at": (list, tuple, str),
+            "correct_lag": (bool,),
+            "schedule_options": (dict,),
             "matrix_product": (str, type(None)),
         }
         for name, allowed in kinds.items():
             value = getattr(self, name)
-            if not isinstance(value, allowed) or isinstance(value, bool):
-                kind = {int: "a whole number", str: "a text", list: "a list of names"}
+            if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+                kind = {int: "a whole number", str: "a text", list: "a list", dict: "a table",
+                        bool: "true or false"}  # fmt: skip
                 wanted = kind.get(allowed[0], "a number")
                 raise InputError(f"{name}: {value!r} is not {wanted}.")
 
@@ -191,8 +275,20 @@ class TrainingConfig:
 
 
 def _time(value: Any, name: str) -> float:
-    is_step = name == "fade" and isinstance(value, int | float) and value == 0
-    return 0.0 if is_step else seconds(value, name)
+    return seconds(value, name, or_zero=name in ("hold", "fade"))
+
+
+def _shares(update_at: Any) -> tuple[float, ...]:
+    """Return the shares of the hold at which the rule acts, in order."""
+    are_numbers = not isinstance(update_at, str) and all(
+        isinstance(share, float | int) and 0 < share <= 1 for share in update_at
+    )
+    if not are_numbers or not len(update_at):
+        raise InputError(
+            f"update_at: {update_at!r} is neither 'continuous' nor shares of the hold, above 0 and "
+            "up to 1."
+        )
+    return tuple(sorted({float(share) for share in update_at}))
 
 
 def check_device(device: str) -> None:

@@ -19,14 +19,45 @@ from ratenet.plasticity import AbstractRule
 from ratenet.results import FixedPoints
 from ratenet.training.classifier import Classifier
 from ratenet.training.optimizers import Changes
+from ratenet.training.workers import Workers
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """Changes to be made, and how many settled samples an adjoint solve had to leave out."""
+    """Changes to be made: means over samples, and over how many.
+
+    Attributes
+    ----------
+    changes : dict of str to Tensor
+        By the parameters' names.
+    counts : dict of str to int
+        Over how many samples each is a mean.
+    left_out : int
+        Settled samples that an adjoint solve had to leave out.
+    """
 
     changes: Changes
+    counts: dict[str, int]
     left_out: int
+
+    def of_all(self, workers: Workers) -> "Learned":
+        """Return the same for the samples of all processes."""
+        if workers.size == 1:
+            return self
+        mine = [*self.counts.values(), self.left_out]
+        *counts, left_out = workers.total(torch.tensor(mine, device=workers.device)).tolist()
+        changes = {
+            name: workers.total(self.counts[name] * change) / max(1, count)
+            for (name, change), count in zip(self.changes.items(), counts, strict=True)
+        }
+        return Learned(changes, dict(zip(changes, counts, strict=True)), left_out)
+
+
+def nothing_learned(classifier: Classifier, learn: Sequence[str]) -> Learned:
+    """Return what a process learns of whose samples none has settled."""
+    parameters = learned_parameters(classifier, learn)
+    changes = {name: torch.zeros_like(tensor) for name, tensor in parameters.items()}
+    return Learned(changes, dict.fromkeys(changes, 0), 0)
 
 
 def learned_parameters(classifier: Classifier, learn: Sequence[str]) -> dict[str, Tensor]:
@@ -59,23 +90,27 @@ def learn_from(
     error = surprise @ classifier.read_out
     change, warned = _rule_change(rule, fp, error, rate)
     settled, left_out = fp.converged, 0
+    number = int(settled.sum())
     changes = dict(classifier.network.connectivity.named(change))
     if "read-out" in learn:
-        mean = surprise[settled].T @ fp.rates[settled] / int(settled.sum())
-        changes["read-out"] = -rate * mean
+        changes["read-out"] = -rate * (surprise[settled].T @ fp.rates[settled] / number)
     if "read-in" in learn or warned:
         adjoint = solve_adjoint(fp.select(settled), error[settled])
         solved = adjoint.converged
         left_out = int((~solved).sum())
         if "read-in" in learn:
             total = adjoint.values[solved].T @ pixels[settled][solved]
-            changes["read-in"] = -rate * total / max(1, int(solved.sum()))
+            changes["read-in"] = -rate * total / max(1, number - left_out)
     for name, value in changes.items():
         if not torch.isfinite(value).all():
             raise DivergenceError(
                 f"the change of the {name} weights is NaN or infinite; lower learning_rate."
             )
-    return Learned(changes, left_out)
+    counts = {
+        name: number - left_out if name == "read-in" or (warned and name != "read-out") else number
+        for name in learned_parameters(classifier, learn)
+    }
+    return Learned({name: changes[name] for name in counts}, counts, left_out)
 
 
 def _rule_change(

@@ -4,37 +4,38 @@ images -> drives -> presentation -> FixedPoints -> error -> plasticity rule -> o
 """
 
 import dataclasses
-import math
+import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
-from ratenet.errors import STOPPED_BY_SCIENCE, InputError, UnsettledError
-from ratenet.fixed_points.tracking import BatchJacobians, batch_jacobians
-from ratenet.results import FixedPoints
-from ratenet.stimuli import Images, batches_of_epoch
+from ratenet.errors import STOPPED_BY_SCIENCE, InputError
+from ratenet.fixed_points.tracking import batch_jacobians
+from ratenet.stimuli import Images
+from ratenet.training.callbacks import Callback, Row, built_in
 from ratenet.training.classifier import Classifier
 from ratenet.training.config import TrainingConfig
-from ratenet.training.evaluation import Evaluation, batch_accuracy
-from ratenet.training.learning import Learned, learn_from
+from ratenet.training.evaluation import Evaluation
+from ratenet.training.learning import learn_from
 from ratenet.training.metrics import MetricsLog
 from ratenet.training.pictures import draw_run
 from ratenet.training.presentation import Static
 from ratenet.training.progress_bar import ProgressBar
-from ratenet.training.run import Run, new_run, summarize
+from ratenet.training.run import Progress, Run, new_run
 from ratenet.training.run_folder import RunFolder, resumed_config
+from ratenet.training.step import take_step
+from ratenet.training.summary import summarize
+from ratenet.training.workers import ALONE, Workers, joined_workers
 
-LARGEST_UNSETTLED_SHARE = 0.5
-ABSCISSA_SAMPLES = 2  # a measurement each epoch; each sample costs the eigenvalues of a matrix
+CHECKPOINT_SECONDS = 60.0  # a long epoch is saved on its way
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,7 @@ def train(
     *,
     out: str | Path | None = None,
     overwrite: bool = False,
+    callbacks: Sequence[Callback] = (),
     show_progress: bool = False,
 ) -> TrainingResult:
     """Train a recurrent network to classify images, and write a run folder.
@@ -76,6 +78,9 @@ def train(
         The run folder; default runs/ and the date and time.
     overwrite : bool
         Whether a run that is there already is replaced.
+    callbacks : sequence of callable
+        Each is called after each step with the `Run` and the step's row of metrics. What it puts
+        into the row goes to TensorBoard; a text that it returns ends the run, and is the reason.
     show_progress : bool
         Whether a progress bar is drawn on the terminal.
 
@@ -97,6 +102,11 @@ def train(
     KeyboardInterrupt
         On Ctrl-C, once the step in progress is done and saved.
 
+    Notes
+    -----
+    In processes that torchrun started, each shows its share of the streams, and the first one
+    alone writes and calls the callbacks.
+
     Examples
     --------
     >>> import ratenet as rn, tempfile
@@ -107,18 +117,27 @@ def train(
     """
     config = config or TrainingConfig()
     folder = RunFolder(Path(out) if out else Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}")
-    folder.refuse_existing(overwrite=overwrite)
-    run = new_run(config, config.model, folder)
-    _try_rule(run)
-    folder.prepare()
-    folder.write_config(run.config, run.classifier.network.model)
-    run.progress.control_accuracy = run.test().accuracy
-    run.save(run.progress)
-    return _carry_out(run, show_progress)
+    with joined_workers(config.device) as (workers, device):
+        if workers.is_first:
+            folder.refuse_existing(overwrite=overwrite)
+        mine = dataclasses.replace(config, device=device)
+        run = new_run(mine, config.model, folder, workers)
+        _try_rule(run)
+        if workers.is_first:
+            folder.prepare()
+            recorded = dataclasses.replace(run.config, device=config.device)
+            folder.write_config(recorded, run.classifier.network.model)
+            run.progress.control_accuracy = run.test().accuracy
+        run.save()
+        return _carry_out(run, callbacks, show_progress)
 
 
 def resume(
-    out: str | Path, wanted: dict[str, Any] | None = None, *, show_progress: bool = False
+    out: str | Path,
+    wanted: dict[str, Any] | None = None,
+    *,
+    callbacks: Sequence[Callback] = (),
+    show_progress: bool = False,
 ) -> TrainingResult:
     """Go on with a run from its last checkpoint, as if it had not been stopped.
 
@@ -129,6 +148,8 @@ def resume(
     wanted : dict, optional
         Options that are asked for; only `epochs` and `data_root` may differ from those that it
         began with.
+    callbacks : sequence of callable
+        As for `train`.
     show_progress : bool
 
     Returns
@@ -142,9 +163,13 @@ def resume(
     InputError
         If another option differs.
     """
-    run = _saved_run(out, wanted or {})
-    run.folder.write_config(run.config, run.classifier.network.model)
-    return _carry_out(run, show_progress)
+    recorded, _ = RunFolder(Path(out)).read_config()
+    with joined_workers(recorded.device) as (workers, device):
+        run = _saved_run(out, wanted or {}, device, workers)
+        if workers.is_first:
+            config = dataclasses.replace(run.config, device=recorded.device)
+            run.folder.write_config(config, run.classifier.network.model)
+        return _carry_out(run, callbacks, show_progress)
 
 
 def evaluate(
@@ -170,13 +195,22 @@ def evaluate(
         If there is no run or no checkpoint, or they are damaged.
     """
     run = _saved_run(out, {} if data_root is None else {"data_root": data_root})
+    if run.config.patience is not None and run.folder.best_file.exists():
+        run.restore_best()
     return run.test(), run.test_slowly()
 
 
-def _saved_run(out: str | Path, wanted: dict[str, Any]) -> Run:
+def _saved_run(
+    out: str | Path,
+    wanted: dict[str, Any],
+    device: str | None = None,
+    workers: Workers = ALONE,
+) -> Run:
     folder = RunFolder(Path(out))
     recorded, model = folder.read_config()
-    run = new_run(resumed_config(recorded, wanted), model, folder)
+    config = resumed_config(recorded, wanted)
+    mine = config if device is None else dataclasses.replace(config, device=device)
+    run = new_run(mine, model, folder, workers)
     run.restore()
     if run.progress.step > run.steps:
         raise InputError(
@@ -184,54 +218,6 @@ def _saved_run(out: str | Path, wanted: dict[str, Any]) -> Run:
             f"{run.steps} of {run.config.epochs} epochs; ask for more epochs."
         )
     return run
-
-
-def _carry_out(run: Run, show_progress: bool) -> TrainingResult:
-    """Do the steps that are left, then test, draw and sum up."""
-    status, failure = "done", None
-    with (
-        MetricsLog(run.folder, kept_steps=run.progress.step) as log,
-        ProgressBar(run.steps, run.progress.step, shown=show_progress) as bar,
-        _interruptible() as interrupted,
-    ):
-        while run.progress.step < run.steps:
-            if interrupted.is_set():
-                status = "interrupted"
-                break
-            began, position = time.perf_counter(), run.presentation.position()
-            good = dataclasses.replace(run.progress)
-            try:
-                row = _step(run)
-            except STOPPED_BY_SCIENCE as error:
-                status, failure = "stopped", error
-                run.presentation.go_to(position)  # the last good state
-                break
-            run.progress.step += 1
-            run.progress.seconds += time.perf_counter() - began
-            if _is_tested(run):
-                row["test_accuracy"] = run.test().accuracy
-            log.add(row)
-            bar.advance(row)
-            if run.progress.step % run.steps_per_epoch == 0:
-                run.save(run.progress)
-    # What the failed batch was counted as is told, but not saved: it will be shown again.
-    run.save(run.progress if failure is None else good)
-    reason = None if failure is None else f"step {run.progress.step + 1}: {failure}"
-    summary = summarize(run, status, reason)
-    run.folder.write_summary(summary)
-    if status == "interrupted":
-        raise KeyboardInterrupt(
-            f"Interrupted after step {run.progress.step} of {run.steps}; go on with "
-            f"--out {run.folder.path} --resume."
-        )
-    metrics = run.folder.read_metrics()
-    draw_run(run, metrics, summary)
-    if failure is not None:
-        raise type(failure)(
-            f"Training stopped at step {run.progress.step + 1} of {run.steps}: {failure}\n"
-            f"What was learned before is saved in {run.folder.path}."
-        ) from failure
-    return TrainingResult(run.folder.path, summary, metrics, run.classifier)
 
 
 def _try_rule(run: Run) -> None:
@@ -246,74 +232,100 @@ def _try_rule(run: Run) -> None:
         )  # fmt: skip
 
 
-def _step(run: Run) -> dict[str, Any]:
-    """Show one batch, learn from it, and return the metrics before that; tracked modes after."""
-    config, classifier, network = run.config, run.classifier, run.classifier.network
-    epoch, index = divmod(run.progress.step, run.steps_per_epoch)
-    batch = batches_of_epoch(len(run.images.train), config.batch_size, config.seed, epoch)[index]
-    batch = batch.to(network.device)
-    pixels, labels = run.images.train.pixels[batch], run.images.train.labels[batch]
-    fp = run.presentation.show(network, classifier.drive(pixels))
-    run.progress.shown += len(fp)
-    run.progress.left_out += fp.unsettled
-    if config.unsettled == "leave-out":
-        _check_settled(fp)
-        used = fp
-    else:
-        used = fp.with_tolerance(math.inf)
-    rate = run.optimizer.rule_rate(run.progress.step)
-    learned = learn_from(classifier, run.rule, used, pixels, labels, learn=config.learn, rate=rate)
-    run.progress.adjoint_left_out += learned.left_out
-    row = {
-        "step": run.progress.step + 1,
-        "epoch": epoch + 1,
-        "train_loss": float(classifier.losses(fp.rates, labels)[used.converged].mean()),
-        "train_accuracy": batch_accuracy(classifier, used, labels),
-        "settled": 1 - fp.unsettled / len(fp),
-        "residual": float(fp.residual.median()),
-        "iterations": float(fp.iterations.double().mean()),
-        "abscissa": _abscissa(fp) if index == run.steps_per_epoch - 1 else math.nan,
-        "test_accuracy": math.nan,
-    }
-    return {**row, **_apply(run, learned, batch_jacobians(used))}
-
-
-def _apply(run: Run, learned: Learned, jacobians: BatchJacobians) -> dict[str, float]:
-    """Change the weights, hold the slowest mode where asked for, and return what was tracked."""
-    network = run.classifier.network
-    weights = network.connectivity.parameters
-    before = None if run.config.barrier is None else {n: w.clone() for n, w in weights.items()}
-    run.optimizer.apply(learned.changes, run.progress.step)
-    tracked = run.stability.after_step(network, jacobians, before)
-    held = tracked.held
-    if held is not None:
-        run.progress.corrected += held.corrections > 0
-        run.progress.refused += held.refused
-        run.progress.abscissa_limit = held.limit
-    return {
-        "abscissa_mean_gain": tracked.abscissa_mean_gain,
-        "abscissa_largest_gain": math.nan if held is None else held.abscissa,
-        "weight_abscissa": tracked.weight_abscissa,
-    }
-
-
-def _is_tested(run: Run) -> bool:
-    every = run.config.evaluate_every
-    return every is not None and run.progress.step % (every * run.steps_per_epoch) == 0
-
-
-def _check_settled(fp: FixedPoints) -> None:
-    if fp.unsettled > LARGEST_UNSETTLED_SHARE * len(fp):
-        raise UnsettledError(
-            f"{fp.unsettled} of {len(fp)} samples did not settle, more than half of the batch; "
-            "lower learning_rate, or lengthen hold.\n" + fp.summary()
+def _carry_out(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> TrainingResult:
+    """Do the steps that are left, then test, draw and sum up."""
+    outcome = _do_steps(run, callbacks, show_progress)
+    run.save()
+    if outcome.status == "done" and run.config.patience is not None:
+        run.restore_best()
+    summary = _summary(run, outcome)
+    if outcome.status == "interrupted":
+        raise KeyboardInterrupt(
+            f"Interrupted after step {run.progress.step} of {run.steps}; go on with "
+            f"--out {run.folder.path} --resume."
         )
+    metrics = run.folder.read_metrics()
+    if run.workers.is_first:
+        draw_run(run, metrics, summary)
+    run.workers.wait()
+    if outcome.failure is not None:
+        raise type(outcome.failure)(
+            f"Training stopped at step {run.progress.step + 1} of {run.steps}: {outcome.failure}\n"
+            f"What was learned before is saved in {run.folder.path}."
+        ) from outcome.failure
+    return TrainingResult(run.folder.path, summary, metrics, run.classifier)
 
 
-def _abscissa(fp: FixedPoints) -> float:
-    """Return the largest abscissa of a few settled samples, in 1/s; NaN if there are none."""
-    samples = torch.nonzero(fp.converged)[:ABSCISSA_SAMPLES, 0].tolist()
-    return float(fp.abscissa(samples).max()) if samples else math.nan
+@dataclass(frozen=True)
+class _Outcome:
+    """How the steps of a run ended."""
+
+    status: str
+    failure: Exception | None = None
+    tried: Progress | None = None  # with what the failed step counted
+
+
+def _do_steps(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> _Outcome:
+    """Do the steps that are left; after a failure the run is at the last good state."""
+    with ExitStack() as stack:
+        watching = _watching(run, callbacks, show_progress, stack)
+        interrupted, saved = stack.enter_context(_interruptible()), time.perf_counter()
+        while run.progress.step < run.steps and run.progress.ended is None:
+            if run.workers.any(interrupted.is_set()):
+                return _Outcome("interrupted")
+            began, good = time.perf_counter(), run.position()
+            try:
+                row = take_step(run)
+            except STOPPED_BY_SCIENCE as error:
+                tried = run.progress
+                run.go_to(good)
+                return _Outcome("stopped", error, tried)
+            run.progress.step += 1
+            run.progress.seconds += time.perf_counter() - began
+            run.progress.ended, is_late = _after_step(run, row, watching, saved)
+            if run.epoch_ends or is_late:
+                run.save()
+                saved = time.perf_counter()
+    return _Outcome("done")
+
+
+def _watching(
+    run: Run, callbacks: Sequence[Callback], show_progress: bool, stack: ExitStack
+) -> list[Callback]:
+    """Return what looks on after each step; the first process alone is looked at."""
+    if not run.workers.is_first:
+        return []
+    done = run.progress.step
+    log = stack.enter_context(MetricsLog(run.folder, kept_steps=done))
+    bar = stack.enter_context(ProgressBar(run.steps, done, shown=show_progress))
+    return [*built_in(run), *callbacks, log, bar]
+
+
+def _after_step(
+    run: Run, row: Row, watching: Sequence[Callback], saved: float
+) -> tuple[str | None, bool]:
+    """Return why the run is to end, if it is, and whether the last checkpoint is old."""
+    reasons = [callback(run, row) for callback in watching]  # all of them see every step
+    ended = next((reason for reason in reasons if reason), None)
+    is_late = time.perf_counter() - saved > CHECKPOINT_SECONDS
+    ended, is_late = json.loads(run.workers.text(json.dumps([ended, is_late])))
+    return ended, is_late
+
+
+def _summary(run: Run, outcome: _Outcome) -> dict[str, Any]:
+    """Write the summary, and return it in every process."""
+    text = ""
+    if run.workers.is_first:
+        reason, counted = run.progress.ended, run.progress
+        if outcome.failure is not None and outcome.tried is not None:
+            # What the failed batch was counted as is told, but not saved: it will be shown again.
+            reason = f"step {run.progress.step + 1}: {outcome.failure}"
+            counted = outcome.tried
+        summary = summarize(run, outcome.status, reason, counted)
+        run.folder.write_summary(summary)
+        text = json.dumps(summary)
+    found: dict[str, Any] = json.loads(run.workers.text(text))
+    return found
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from ratenet.errors import RunFolderError
+from ratenet.training.run import Run
 from ratenet.training.run_folder import METRICS, RunFolder
 
 
@@ -27,15 +28,15 @@ class MetricsLog:
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._events = SummaryWriter(folder.tensorboard_folder, purge_step=kept_steps + 1)
 
-    def add(self, row: dict[str, Any]) -> None:
+    def __call__(self, run: Run, row: dict[str, Any]) -> None:
         """Write one row; a metric that was not measured is NaN and left empty."""
         cells = [row[name] for name in METRICS]
         try:
             self._rows.writerow(["" if _missing(cell) else cell for cell in cells])
             self._file.flush()
-            for name in METRICS[2:]:
-                if not _missing(row[name]):
-                    self._events.add_scalar(name, row[name], row["step"])
+            for name, value in row.items():
+                if name not in ("step", "epoch") and not _missing(value):
+                    self._events.add_scalar(name, value, row["step"])
         except OSError as error:  # a full disk, for instance
             raise RunFolderError(
                 f"metrics cannot be written ({error.strerror}); the last checkpoint is unharmed."

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ratenet.errors import InputError, UnknownNameError, UnsupportedError
 from ratenet.plasticity import AbstractRule, Reparameterized
+from ratenet.training.schedules import learning_rates
 
 if TYPE_CHECKING:
     from ratenet.training.config import TrainingConfig
@@ -61,13 +62,14 @@ class AbstractOptimizer(ABC):
     """
 
     def __init__(self, config: "TrainingConfig", parameters: dict[str, Tensor], steps: int) -> None:
-        self.config, self.parameters, self.steps = config, parameters, steps
+        self.config, self.parameters = config, parameters
+        self._rates = learning_rates(
+            config.schedule, config.schedule_options, config.learning_rate, steps
+        )
 
     def learning_rate(self, step: int) -> float:
         """Return the rate at a step, counted from 0."""
-        if self.config.schedule == "constant":
-            return self.config.learning_rate
-        return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        return self._rates[step]
 
     @abstractmethod
     def rule_rate(self, step: int) -> float:
@@ -163,7 +165,11 @@ class TorchOptimizer(AbstractOptimizer):
 
 
 def new_optimizer(
-    config: "TrainingConfig", rule: AbstractRule, parameters: dict[str, Tensor], steps: int
+    config: "TrainingConfig",
+    rule: AbstractRule,
+    parameters: dict[str, Tensor],
+    steps: int,
+    processes: int = 1,
 ) -> AbstractOptimizer:
     """Return the optimizer of a configuration, at its beginning.
 
@@ -179,5 +185,10 @@ def new_optimizer(
         raise UnsupportedError(
             f"rule {config.rule!r} is an exact finite step, no gradient: it takes optimizer 'sgd' "
             "without weight_decay, momentum and clip_norm; use 'linearized-reparameterized'."
+        )
+    if isinstance(rule, Reparameterized) and processes > 1:
+        raise UnsupportedError(
+            f"rule {config.rule!r} is an exact finite step, of which no mean over processes can be "
+            "taken; use one process, or 'linearized-reparameterized'."
         )
     return (PlainDescent if is_plain else TorchOptimizer)(config, parameters, steps)

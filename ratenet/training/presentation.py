@@ -1,55 +1,80 @@
 """How images reach the network: slowly changing, or as the quasi-static limit.
 
-A presentation takes drives (B, N) and returns the rates that the network has, certified.
+A presentation takes drives (B, N) and gives the rates that the network has, certified, each time
+that the rule is to act; what the rule does to the weights in between is seen by what comes after.
 """
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ratenet.fixed_points import find_fixed_points, fixed_points_at
 from ratenet.network import Network
+from ratenet.quasi_static import correct_lag
 from ratenet.results import FixedPoints
 from ratenet.simulation import simulate
 from ratenet.stimuli import HoldAndFade
 
 SETTLED_RESIDUAL = 1e-3  # of a state that a simulation reached
 STEPS_PER_TAU = 10
+LEAST_STEPS = 20  # of one presentation, so that a fast fade is still a fade
 MAX_ITERATIONS = 2_000  # of a solved fixed point; a sample that needs more did not settle
+CONTINUOUS = "continuous"
 
 
 class AbstractPresentation(ABC):
     """Shows one batch after another."""
 
     @abstractmethod
+    def present(
+        self, network: Network, drive: Tensor, *, examine: bool = False
+    ) -> Iterator[FixedPoints]:
+        """Give the rates for drives (B, N), with their residuals, whenever the rule is to act.
+
+        Parameters
+        ----------
+        network : Network
+            Its weights may be changed before the next one is asked for.
+        drive : Tensor, shape (B, N)
+        examine : bool
+            Whether the stability of solved fixed points is examined, so that no unstable one
+            counts as settled.
+        """
+
     def show(self, network: Network, drive: Tensor) -> FixedPoints:
-        """Return the rates reached for drives (B, N), with their residuals."""
+        """Return the last rates that `present` gives."""
+        *_, last = self.present(network, drive)
+        return last
 
     @abstractmethod
     def position(self) -> dict[str, Tensor]:
-        """Return what a resumed run must know to go on, as tensors."""
+        """Return what a resumed run must know to go on, as tensors; one stream a row."""
 
     @abstractmethod
     def go_to(self, position: dict[str, Tensor]) -> None:
-        """Take up a position that `position` gave."""
+        """Take up a position that `position` gave, among other tensors."""
 
 
 class Static(AbstractPresentation):
     """The quasi-static limit: the fixed point of each drive, solved from rest.
 
-    Stability is not examined batch by batch, which would take longer than to solve: the abscissa
-    of a few samples is in metrics.csv after each epoch.
+    Stability is not examined batch by batch unless asked for, which would take longer than to
+    solve: the abscissa of a few samples is in metrics.csv after each epoch.
     """
 
-    def show(self, network: Network, drive: Tensor) -> FixedPoints:
-        """Return the solved fixed points."""
-        return find_fixed_points(
+    def present(
+        self, network: Network, drive: Tensor, *, examine: bool = False
+    ) -> Iterator[FixedPoints]:
+        """Give the solved fixed points, once."""
+        yield find_fixed_points(
             network,
             drive,
             max_iterations=MAX_ITERATIONS,
-            certificate="residual",
+            certificate="full" if examine else "residual",
             on_failure="return",
         )
 
@@ -67,7 +92,15 @@ class Slow(AbstractPresentation):
     Parameters
     ----------
     hold, fade : float
-        In seconds.
+        In seconds. Without a hold the images never rest, and the rule acts when one has just
+        come.
+    update_at : sequence of float, or "continuous"
+        When the rule acts, as shares of the hold, above 0 and up to 1, rounded to time steps;
+        "continuous": after each time step of the hold.
+    corrects_lag : bool
+        Whether the lag that the speed of the drive predicts is taken off the rates that the rule
+        gets (`correct_lag`); for images that never rest.
+    backend : {"torch", "brian2"}
 
     Notes
     -----
@@ -75,46 +108,84 @@ class Slow(AbstractPresentation):
     no drive at all, with the network at rest.
     """
 
-    def __init__(self, hold: float, fade: float) -> None:
-        self.hold, self.fade = hold, fade
+    def __init__(
+        self,
+        hold: float,
+        fade: float,
+        update_at: Sequence[float] | Literal["continuous"] = (1.0,),
+        *,
+        corrects_lag: bool = False,
+        backend: str = "torch",
+    ) -> None:
+        self.hold, self.fade, self.update_at = hold, fade, update_at
+        self.corrects_lag, self.backend = corrects_lag, backend
         self._state: Tensor | None = None  # (k, B, N)
         self._previous: Tensor | None = None  # (B, N)
 
-    def show(self, network: Network, drive: Tensor) -> FixedPoints:
-        """Simulate the fade and the hold; return the state at their end, measured."""
-        trajectory = simulate(
-            network,
-            HoldAndFade(self._last_drive(drive), drive, self.fade),
-            duration=self.hold + self.fade,
-            dt=self.time_step(network),
-            initial=None if self._state is None else self._state[:, : len(drive)],
-            record_every=self.steps(network),
-        )
-        self._state = torch.stack(list(trajectory.final.values()))
-        self._previous = drive
-        return fixed_points_at(network, drive, self._state, tol=SETTLED_RESIDUAL)
+    def present(
+        self, network: Network, drive: Tensor, *, examine: bool = False
+    ) -> Iterator[FixedPoints]:
+        """Simulate the fade and the hold; give the states on the way, measured."""
+        before, dt, done = self._last_drive(drive), self.time_step(network), 0
+        fading = HoldAndFade(before, drive, self.fade)
+        state = None if self._state is None else self._state[:, : len(drive)]
+        updates = self.updates(network)
+        for mark in sorted({*updates, self.steps(network)}):
+            trajectory = simulate(
+                network,
+                fading,
+                duration=(mark - done) * dt,
+                dt=dt,
+                initial=state,
+                start=done * dt,
+                record_every=mark - done,
+                backend=self.backend,
+            )
+            state, done = torch.stack(list(trajectory.final.values())), mark
+            self._state, self._previous = state, drive
+            if mark in updates:
+                yield self._measured(network, drive, before)
+
+    def _measured(self, network: Network, drive: Tensor, before: Tensor) -> FixedPoints:
+        assert self._state is not None
+        reached = fixed_points_at(network, drive, self._state, tol=SETTLED_RESIDUAL)
+        if not self.corrects_lag:
+            return reached
+        return correct_lag(reached, (drive - before) / self.fade, tol=SETTLED_RESIDUAL)
 
     def steps(self, network: Network) -> int:
         """Return the number of time steps of one presentation."""
         longest_step = network.shortest_time_constant() / STEPS_PER_TAU
         # float32 holds 10 ms as 9.9999998 ms, which is no reason for one step more
-        return math.ceil((self.hold + self.fade) / longest_step * (1 - 1e-6))
+        return max(LEAST_STEPS, math.ceil((self.hold + self.fade) / longest_step * (1 - 1e-6)))
 
     def time_step(self, network: Network) -> float:
         """Return dt in seconds."""
         return (self.hold + self.fade) / self.steps(network)
+
+    def updates(self, network: Network) -> list[int]:
+        """Return the time steps after which the rule acts, counted from 1."""
+        steps, dt = self.steps(network), self.time_step(network)
+        if self.update_at == CONTINUOUS:
+            return list(range(math.floor(self.fade / dt * (1 + 1e-9)) + 1, steps + 1))
+        ends = (self.fade + float(share) * self.hold for share in self.update_at)
+        return sorted({max(1, round(end / dt)) for end in ends})
 
     def _last_drive(self, drive: Tensor) -> Tensor:
         # The last batch of a test set may be smaller: its streams are the first ones.
         return torch.zeros_like(drive) if self._previous is None else self._previous[: len(drive)]
 
     def position(self) -> dict[str, Tensor]:
-        """Return the network's state and the last drive."""
+        """Return the network's state (B, k, N) and the last drive (B, N)."""
         if self._state is None or self._previous is None:
             return {}
-        return {"stream_state": self._state, "stream_drive": self._previous}
+        return {
+            "stream_state": self._state.transpose(0, 1).contiguous(),
+            "stream_drive": self._previous,
+        }
 
     def go_to(self, position: dict[str, Tensor]) -> None:
         """Go on from a state and drive."""
-        self._state = position.get("stream_state")
+        state = position.get("stream_state")
+        self._state = None if state is None else state.transpose(0, 1).contiguous()
         self._previous = position.get("stream_drive")

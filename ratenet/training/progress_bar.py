@@ -14,6 +14,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ratenet.training.run import Run
+
 
 class _Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
@@ -45,7 +47,7 @@ class ProgressBar:
             "train", total=steps, completed=done, epoch=0, loss=float("nan"), accuracy=float("nan")
         )
 
-    def advance(self, row: dict[str, Any]) -> None:
+    def __call__(self, run: Run, row: dict[str, Any]) -> None:
         """Show one more step and its metrics."""
         self._progress.update(
             self._task,

@@ -1,7 +1,7 @@
 """Run: a training run in progress, its checkpoints and its evaluation."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import torch
 
@@ -11,13 +11,15 @@ from ratenet.plasticity import AbstractRule, rule_named
 from ratenet.spec import ModelSpec
 from ratenet.stimuli import ImageSet, load_images
 from ratenet.training.classifier import Classifier, random_classifier
-from ratenet.training.config import TrainingConfig
+from ratenet.training.config import DTYPES, TrainingConfig
+from ratenet.training.eligibility import Eligibility
 from ratenet.training.evaluation import Evaluation, evaluate_classifier
 from ratenet.training.learning import learned_parameters
 from ratenet.training.optimizers import AbstractOptimizer, new_optimizer
 from ratenet.training.presentation import AbstractPresentation, Slow, Static
-from ratenet.training.run_folder import Checkpoint, RunFolder
+from ratenet.training.run_folder import Position, RunFolder
 from ratenet.training.stability import Stability
+from ratenet.training.workers import Workers
 
 
 @dataclass
@@ -31,6 +33,10 @@ class Progress:
     corrected: int = 0  # steps whose weights the barrier corrected
     refused: int = 0  # steps that it refused
     abscissa_limit: float | None = None  # of the barrier at the last step, 1/s
+    is_doubtful: bool = False  # whether the network at mean gains is not stable any more
+    ended: str | None = None  # why a callback ended the run before its last step
+    best_step: int = 0  # with the best validation accuracy
+    best_accuracy: float | None = None
     seconds: float = 0.0
     control_accuracy: float | None = None  # of the network before learning: W frozen
 
@@ -47,6 +53,8 @@ class Run:
     presentation: AbstractPresentation
     optimizer: AbstractOptimizer
     stability: Stability
+    eligibility: Eligibility
+    workers: Workers = field(default_factory=Workers)
     progress: Progress = field(default_factory=Progress)
 
     @property
@@ -59,15 +67,42 @@ class Run:
         """Steps of the whole run."""
         return self.config.epochs * self.steps_per_epoch
 
-    def save(self, progress: Progress) -> None:
-        """Write a checkpoint: weights, streams, optimizer, tracked modes, progress."""
+    @property
+    def epoch_ends(self) -> bool:
+        """Whether the last step was the last one of its epoch."""
+        return self.progress.step % self.steps_per_epoch == 0
+
+    def position(self) -> Position:
+        """Return all that a resumed run must know: tensors by name, and progress."""
         tensors = {
             **self.classifier.parameters,
-            **self.presentation.position(),
             **self.optimizer.state(),
             **self.stability.position(),
+            **self.eligibility.position(),
+            **self.presentation.position(),
         }
-        self.folder.write_checkpoint(Checkpoint(tensors, vars(progress).copy()))
+        copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        return Position(copies, vars(self.progress).copy())
+
+    @torch.no_grad()
+    def go_to(self, position: Position) -> None:
+        """Take up a position that `position` gave."""
+        tensors = position.tensors
+        for name, tensor in self.classifier.parameters.items():
+            tensor.copy_(tensors[name])
+        self.optimizer.take_up(tensors)
+        self.stability.go_to(tensors)
+        self.eligibility.go_to(tensors)
+        self.presentation.go_to(tensors)
+        self.progress = Progress(**position.progress)
+
+    def save(self) -> None:
+        """Write a checkpoint; every process takes part, since each has its own streams."""
+        position, streams = self.position(), self.presentation.position()
+        for name in streams:
+            position.tensors[name] = self.workers.rows(position.tensors[name])
+        if self.workers.is_first:
+            self.folder.write_checkpoint(position, self.folder.checkpoint_file)
 
     def restore(self) -> None:
         """Take up the last checkpoint.
@@ -75,28 +110,48 @@ class Run:
         Raises
         ------
         RunFolderError
-            If there is none, or it is damaged.
+            If there is none, or it is damaged, or not of this run.
         """
-        checkpoint = self.folder.read_checkpoint(self.config.device)
-        tensors, mine = checkpoint.tensors, self.classifier.parameters
-        for name, tensor in mine.items():
-            if name not in tensors or tensors[name].shape != tensor.shape:
+        position = self._read(self.folder.checkpoint_file)
+        for name in ("stream_state", "stream_drive"):
+            if name in position.tensors:
+                mine = self.workers.share(self.config.batch_size)
+                position.tensors[name] = position.tensors[name][mine]
+        self.go_to(position)
+
+    def save_best(self) -> None:
+        """Write the weights as those with the best validation accuracy."""
+        position = Position(dict(self.classifier.parameters), vars(self.progress).copy())
+        self.folder.write_checkpoint(position, self.folder.best_file)
+
+    @torch.no_grad()
+    def restore_best(self) -> None:
+        """Take up the weights with the best validation accuracy; progress stays.
+
+        Raises
+        ------
+        RunFolderError
+            If they are missing or damaged.
+        """
+        tensors = self._read(self.folder.best_file).tensors
+        for name, tensor in self.classifier.parameters.items():
+            tensor.copy_(tensors[name])
+
+    def _read(self, file: Path) -> Position:
+        """Return a position whose tensors fit this run's network."""
+        position = self.folder.read_checkpoint(file, self.config.device)
+        for name, tensor in self.classifier.parameters.items():
+            found = position.tensors.get(name)
+            if found is None or found.shape != tensor.shape:
                 raise RunFolderError(
-                    f"{self.folder.checkpoint_file}: {name} is missing or does not have the shape "
+                    f"{file}: {name} is missing or does not have the shape "
                     f"{tuple(tensor.shape)} of config.toml; the checkpoint is not of this run."
                 )
         try:
-            self.progress = Progress(**checkpoint.progress)
+            Progress(**position.progress)
         except TypeError:
-            raise RunFolderError(
-                f"{self.folder.checkpoint_file}: its progress is not that of a run."
-            ) from None
-        with torch.no_grad():
-            for name, tensor in mine.items():
-                tensor.copy_(tensors[name])
-        self.presentation.go_to(tensors)
-        self.optimizer.take_up(tensors)
-        self.stability.go_to(tensors)
+            raise RunFolderError(f"{file}: its progress is not that of a run.") from None
+        return position
 
     def test(self) -> Evaluation:
         """Return the answers to the test images at solved fixed points."""
@@ -109,7 +164,8 @@ class Run:
         """
         if self.config.presentation == "static":
             return None
-        presentation, streams = new_presentation(self.config), self.config.batch_size
+        presentation = Slow(self.config.hold, self.config.fade, backend=self.config.backend)
+        streams = self.config.batch_size
         try:
             return evaluate_classifier(self.classifier, self.images.test, presentation, streams)
         except DivergenceError:  # the streams are lost, so no image has an answer
@@ -120,10 +176,20 @@ class Run:
 
 def new_presentation(config: TrainingConfig) -> AbstractPresentation:
     """Return the presentation of a resolved configuration, at its beginning."""
-    return Slow(config.hold, config.fade) if config.presentation == "slow" else Static()
+    if config.presentation == "static":
+        return Static()
+    return Slow(
+        config.hold,
+        config.fade,
+        config.update_at,
+        corrects_lag=config.correct_lag,
+        backend=config.backend,
+    )
 
 
-def new_run(config: TrainingConfig, model: str | ModelSpec, folder: RunFolder) -> Run:
+def new_run(
+    config: TrainingConfig, model: str | ModelSpec, folder: RunFolder, workers: Workers
+) -> Run:
     """Return a run at its beginning: images loaded, random weights drawn; nothing is written.
 
     Raises
@@ -134,13 +200,12 @@ def new_run(config: TrainingConfig, model: str | ModelSpec, folder: RunFolder) -
     if config.threads:
         torch.set_num_threads(config.threads)
     choose_route(config.matrix_product)
-    images = load_images(config.data, root=config.data_root)
+    images = _images(config, workers)
+    workers.share(config.batch_size)
     if config.batch_size > len(images.train):
         raise InputError(
             f"batch_size: {config.batch_size} is more than the {len(images.train)} training images."
         )
-    device = torch.device(config.device)
-    images = images.to(device)
     classifier = random_classifier(
         model,
         units=config.units,
@@ -148,7 +213,8 @@ def new_run(config: TrainingConfig, model: str | ModelSpec, folder: RunFolder) -
         classes=images.classes,
         tau=config.tau,
         seed=config.seed,
-        device=device,
+        device=torch.device(config.device),
+        dtype=DTYPES[config.dtype],
     )
     config, rule = config.resolved(classifier.network), rule_named(config.rule)
     learned = learned_parameters(classifier, config.learn)
@@ -160,59 +226,25 @@ def new_run(config: TrainingConfig, model: str | ModelSpec, folder: RunFolder) -
         images=images,
         folder=folder,
         presentation=new_presentation(config),
-        optimizer=new_optimizer(config, rule, learned, steps),
+        optimizer=new_optimizer(config, rule, learned, steps, workers.size),
         stability=Stability(config.barrier),
+        eligibility=Eligibility(config.eligibility),
+        workers=workers,
     )
 
 
-def summarize(run: Run, status: str, reason: str | None) -> dict[str, Any]:
-    """Return the outcome of a run as plain data; tests the network unless it was interrupted."""
-    W = run.classifier.network.connectivity.dense().cpu()
-    eigenvalues = torch.linalg.eigvals(W.double()).real
-    summary: dict[str, Any] = {
-        "status": status,
-        "reason": reason,
-        "rule": run.config.rule,
-        "optimizer": run.config.optimizer,
-        "learning_rate": run.config.learning_rate,
-        "presentation": run.config.presentation,
-        "data": run.config.data,
-        "seed": run.config.seed,
-        "steps": run.progress.step,
-        "epochs": run.progress.step / run.steps_per_epoch,
-        "seconds": round(run.progress.seconds, 3),
-        "unsettled_samples": run.progress.left_out,
-        "unsettled_share": run.progress.left_out / max(1, run.progress.shown),
-        "adjoint_left_out": run.progress.adjoint_left_out,
-        **_barrier_summary(run),
-        "control_accuracy": run.progress.control_accuracy,
-        "weight_abscissa": float(eigenvalues.max()),
-        "weight_eigenvalue_min": float(eigenvalues.min()),
-        "weight_norm": float(torch.linalg.matrix_norm(W.double(), 2)),
-    }
-    if status == "interrupted":
-        return summary
-    tested = run.test()
-    summary |= {
-        "test_loss": tested.loss,
-        "test_accuracy": tested.accuracy,
-        "test_unsettled": tested.unsettled,
-    }
-    slowly = run.test_slowly()
-    if slowly is not None:
-        summary |= {
-            "test_accuracy_slow": slowly.accuracy,
-            "test_unsettled_slow": slowly.unsettled,
-        }
-    return summary
-
-
-def _barrier_summary(run: Run) -> dict[str, Any]:
-    if run.config.barrier is None:
-        return {}
-    return {
-        "barrier": run.config.barrier,
-        "abscissa_limit": run.progress.abscissa_limit,
-        "corrected_steps": run.progress.corrected,
-        "refused_steps": run.progress.refused,
-    }
+def _images(config: TrainingConfig, workers: Workers) -> ImageSet:
+    """Return the images, on the device; the first process downloads them where need be."""
+    if not workers.is_first:
+        workers.wait()
+    images = load_images(config.data, root=config.data_root)
+    if workers.is_first:
+        workers.wait()
+    if config.validation % images.classes:
+        raise InputError(
+            f"validation: {config.validation} is not as many images of each of the "
+            f"{images.classes} classes; give a multiple of {images.classes}."
+        )
+    if config.validation:
+        images = images.with_validation(config.validation // images.classes, config.seed)
+    return images.to(torch.device(config.device), DTYPES[config.dtype])

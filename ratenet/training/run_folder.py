@@ -4,6 +4,7 @@
     metrics.csv             one row a step
     tensorboard/            the same as events
     checkpoint.safetensors  tensors, and progress as JSON in the header; never pickle
+    best.safetensors        the same with the best validation accuracy, where that is measured
     summary.json            the outcome
     figures/*.png
 
@@ -12,6 +13,7 @@ last good one.
 """
 
 import dataclasses
+import hashlib
 import json
 import tomllib
 from dataclasses import asdict, dataclass
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -33,19 +36,29 @@ from ratenet.training.config import TrainingConfig
 FIGURES = ("learning_curve.png", "digits.png")
 # iterations: mean over the batch. Abscissas, 1/s: of a few samples at the end of an epoch; at the
 # batch's mean gains, and with a barrier at its largest gains, after the step. weight_abscissa: the
-# largest real part of W's eigenvalues. test_accuracy: where it was asked for.
+# largest real part of W's eigenvalues. The last two: where they were asked for.
 METRICS = (
     "step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "iterations",
-    "abscissa", "abscissa_mean_gain", "abscissa_largest_gain", "weight_abscissa", "test_accuracy",
+    "abscissa", "abscissa_mean_gain", "abscissa_largest_gain", "weight_abscissa",
+    "validation_accuracy", "test_accuracy",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """Tensors by name, and progress as plain data."""
+class Position:
+    """Where a run is: tensors by name, and progress as plain data."""
 
     tensors: dict[str, Tensor]
     progress: dict[str, Any]
+
+    def digest(self) -> str:
+        """Return a SHA-256 of all of it, by which damage is found."""
+        found = hashlib.sha256(json.dumps(self.progress, sort_keys=True).encode())
+        for name, tensor in sorted(self.tensors.items()):
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+            plain = tensor.detach().cpu().contiguous().flatten()
+            found.update(plain.view(torch.uint8).numpy().tobytes())
+        return found.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,11 @@ class RunFolder:
         return self.path / "checkpoint.safetensors"
 
     @property
+    def best_file(self) -> Path:
+        """The weights with the best validation accuracy."""
+        return self.path / "best.safetensors"
+
+    @property
     def tensorboard_folder(self) -> Path:
         """Events."""
         return self.path / "tensorboard"
@@ -97,6 +115,7 @@ class RunFolder:
             self.path / "evaluation.json",
             self.metrics_file,
             self.summary_file,
+            self.best_file,
             self.checkpoint_file,
             self.config_file,
         ]
@@ -155,10 +174,10 @@ class RunFolder:
                 f"{self.config_file}: no configuration of a run ({error})."
             ) from None
 
-    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Replace the checkpoint, at once or not at all."""
-        tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
-        header = {"progress": json.dumps(checkpoint.progress)}
+    def write_checkpoint(self, position: Position, file: Path) -> None:
+        """Replace a checkpoint, at once or not at all."""
+        tensors = {name: tensor.contiguous() for name, tensor in position.tensors.items()}
+        header = {"progress": json.dumps(position.progress), "sha256": position.digest()}
 
         def write(path: Path) -> None:
             try:
@@ -166,28 +185,37 @@ class RunFolder:
             except SafetensorError as error:  # a full disk, for instance
                 raise OSError(str(error)) from None
 
-        write_whole(self.checkpoint_file, write)
+        write_whole(file, write)
 
-    def read_checkpoint(self, device: str) -> Checkpoint:
-        """Return the last checkpoint; loading executes nothing.
+    def read_checkpoint(self, file: Path, device: str) -> Position:
+        """Return a checkpoint; loading executes nothing.
 
         Raises
         ------
         RunFolderError
             If there is none, or it is damaged.
         """
-        if not self.checkpoint_file.exists():
+        if not file.exists():
             raise RunFolderError(
-                f"{str(self.path)!r} holds no checkpoint: the run stopped before its first epoch "
-                "ended; begin anew with --overwrite."
+                f"{str(self.path)!r} holds no {file.name}: the run stopped before it was written; "
+                "begin anew with --overwrite."
             )
         try:
-            with safe_open(self.checkpoint_file, "pt", device=device) as file:
-                progress = json.loads(file.metadata()["progress"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            with safe_open(file, "pt", device=device) as content:
+                header = content.metadata()
+                tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+            position = Position(tensors, json.loads(header["progress"]))
+            is_whole = header["sha256"] == position.digest()
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise RunFolderError(f"{self.checkpoint_file}: damaged ({error}).") from None
-        return Checkpoint(tensors, progress)
+            raise RunFolderError(
+                f"{file}: damaged ({error}); begin anew with --overwrite."
+            ) from None
+        if not is_whole:
+            raise RunFolderError(
+                f"{file}: damaged (its content does not have the SHA-256 that was written with "
+                "it); begin anew with --overwrite."
+            )
+        return position
 
     def keep_metrics(self, steps: int) -> None:
         """Leave the rows of the first steps as they are, and drop later ones.

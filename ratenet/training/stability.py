@@ -23,11 +23,14 @@ from ratenet.fixed_points.tracking import (
     BatchJacobians,
     RightmostTracker,
     abscissa_gradient,
+    batch_jacobians,
     left_eigenpair,
     own_decay,
     rightmost_of_jacobian,
 )
 from ratenet.network import JacobianBlocks, Network
+from ratenet.results import FixedPoints
+from ratenet.training.workers import Workers
 
 MAX_CORRECTIONS = 60
 Weights = dict[str, Tensor]  # of a connectivity, by name
@@ -81,6 +84,23 @@ class Held:
     limit: float
     corrections: int
     refused: bool
+
+
+def shared_jacobians(fp: FixedPoints, workers: Workers) -> BatchJacobians:
+    """Return the Jacobians that stand for the batch of all processes."""
+    if workers.size == 1:
+        return batch_jacobians(fp)
+    settled = fp.converged
+    number = settled.sum().to(fp.rates)
+    mine = batch_jacobians(fp if bool(settled.any()) else fp.with_tolerance(math.inf))
+    largest = fp.gain.masked_fill(~settled[:, None], -math.inf).amax(dim=0)  # (N,)
+    most, units = workers.rows(largest[None]).argmax(dim=0), torch.arange(fp.rates.shape[1])
+    total = workers.total(number)
+    mean = [workers.total(number * block.nan_to_num()) / total for block in mine.mean]
+    excitable = [
+        workers.rows(block[None])[most, ..., units].movedim(0, -1) for block in mine.excitable
+    ]
+    return BatchJacobians(JacobianBlocks(*mean), JacobianBlocks(*excitable))
 
 
 class Stability:

@@ -1,0 +1,159 @@
+"""One step of a run: show a batch, learn from it once or several times, track what it did."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ratenet.errors import STOPPED_BY_SCIENCE, UnsettledError
+from ratenet.fixed_points.tracking import BatchJacobians
+from ratenet.results import FixedPoints
+from ratenet.stimuli import batches_of_epoch
+from ratenet.training.learning import Learned, learn_from, nothing_learned
+from ratenet.training.presentation import CONTINUOUS, Slow
+from ratenet.training.run import Run
+from ratenet.training.stability import shared_jacobians
+
+LARGEST_UNSETTLED_SHARE = 0.5
+ABSCISSA_SAMPLES = 2  # a measurement each epoch; each sample costs the eigenvalues of a matrix
+SAMPLE = ("loss", "right", "used", "settled", "residual", "iterations")  # what each tells
+
+
+def take_step(run: Run) -> dict[str, Any]:
+    """Show one batch, learn from it, and return the metrics before that; tracked modes after.
+
+    Where the rule acts several times, loss and the like are those of the last time.
+    """
+    epoch, index = divmod(run.progress.step, run.steps_per_epoch)
+    pixels, labels = _batch(run, epoch, index)
+    weights = run.classifier.network.connectivity.parameters
+    before = None if run.config.barrier is None else {n: w.clone() for n, w in weights.items()}
+    if isinstance(run.presentation, Slow):
+        run.eligibility.decay(run.presentation.fade)
+    shown = run.presentation.present(
+        run.classifier.network, run.classifier.drive(pixels), examine=run.progress.is_doubtful
+    )
+    abscissa = None if index == run.steps_per_epoch - 1 else math.nan
+    for fp in shown:
+        used = fp if run.config.unsettled == "leave-out" else fp.with_tolerance(math.inf)
+        samples = _samples(run, fp, used, labels)
+        _check_settled(run, fp, samples)
+        # Before the weights change: what is tracked is at the rates that are learned from.
+        jacobians = shared_jacobians(used, run.workers)
+        abscissa = _abscissa(used) if abscissa is None else abscissa
+        _learn(run, used, pixels, labels)
+    return {
+        "step": run.progress.step + 1,
+        "epoch": epoch + 1,
+        **_means(samples),
+        "abscissa": abscissa,
+        **_track(run, jacobians, before),
+        "validation_accuracy": math.nan,
+        "test_accuracy": math.nan,
+    }
+
+
+def _batch(run: Run, epoch: int, index: int) -> tuple[Tensor, Tensor]:
+    """Return pixels and labels of this process's streams."""
+    images, config = run.images.train, run.config
+    batch = batches_of_epoch(len(images), config.batch_size, config.seed, epoch)[index]
+    mine = batch[run.workers.share(config.batch_size)].to(run.classifier.network.device)
+    return images.pixels[mine], images.labels[mine]
+
+
+def _samples(run: Run, fp: FixedPoints, used: FixedPoints, labels: Tensor) -> Tensor:
+    """Return what each sample of all processes tells, float64, shape (B, len(SAMPLE)); count it."""
+    right = run.classifier.logits(fp.rates).argmax(dim=1) == labels
+    columns = (
+        run.classifier.losses(fp.rates, labels),
+        right & used.converged,
+        used.converged,
+        fp.converged,
+        fp.residual,
+        fp.iterations,
+    )
+    samples = run.workers.rows(torch.stack([column.double() for column in columns], dim=1))
+    run.progress.shown += len(samples)
+    run.progress.left_out += int((samples[:, SAMPLE.index("settled")] == 0).sum())
+    return samples
+
+
+def _means(samples: Tensor) -> dict[str, float]:
+    loss, right, used, settled, residual, iterations = samples.unbind(dim=1)
+    return {
+        "train_loss": float(loss[used > 0].mean()),
+        "train_accuracy": float(right.mean()),
+        "settled": float(settled.mean()),
+        "residual": float(residual.median()),
+        "iterations": float(iterations.mean()),
+    }
+
+
+def _check_settled(run: Run, fp: FixedPoints, samples: Tensor) -> None:
+    number, unsettled = len(samples), int((samples[:, SAMPLE.index("settled")] == 0).sum())
+    if run.config.unsettled == "leave-out" and unsettled > LARGEST_UNSETTLED_SHARE * number:
+        early = run.config.update_at not in ((1.0,), [1.0])
+        remedy = (
+            "lower learning_rate, or lengthen hold"
+            if not early
+            else "lower learning_rate, lengthen hold, or learn from samples that are on their way "
+            "with unsettled 'include'"
+        )
+        raise UnsettledError(
+            f"{unsettled} of {number} samples did not settle, more than half of the batch; "
+            f"{remedy}.\n{fp.summary()}"
+        )
+
+
+def _learn(run: Run, used: FixedPoints, pixels: Tensor, labels: Tensor) -> None:
+    """Let the rule act once on the samples of all processes, and change the weights."""
+    config, step = run.config, run.progress.step
+    rate = run.optimizer.rule_rate(step)
+    learned, failure = nothing_learned(run.classifier, config.learn), None
+    try:
+        if run.workers.size == 1 or bool(used.converged.any()):
+            learned = learn_from(
+                run.classifier, run.rule, used, pixels, labels, learn=config.learn, rate=rate
+            )
+    except STOPPED_BY_SCIENCE as error:
+        failure = error
+    run.workers.agree(failure)
+    learned = learned.of_all(run.workers)
+    run.progress.adjoint_left_out += learned.left_out
+    run.optimizer.apply(_filtered(run, learned), step)
+
+
+def _filtered(run: Run, learned: Learned) -> dict[str, Tensor]:
+    """Return the changes to be made now: all of them, or one time step's share of their average."""
+    if run.config.update_at != CONTINUOUS:
+        return learned.changes
+    assert isinstance(run.presentation, Slow)
+    network = run.classifier.network
+    averaged = run.eligibility.take_in(learned.changes, run.presentation.time_step(network))
+    share = 1 / len(run.presentation.updates(network))
+    return {name: share * change for name, change in averaged.items()}
+
+
+def _track(
+    run: Run, jacobians: BatchJacobians, before: dict[str, Tensor] | None
+) -> dict[str, float]:
+    """Hold the slowest mode where asked for, and return what was tracked."""
+    tracked = run.stability.after_step(run.classifier.network, jacobians, before)
+    held = tracked.held
+    if held is not None:
+        run.progress.corrected += held.corrections > 0
+        run.progress.refused += held.refused
+        run.progress.abscissa_limit = held.limit
+    run.progress.is_doubtful = not tracked.abscissa_mean_gain < 0
+    return {
+        "abscissa_mean_gain": tracked.abscissa_mean_gain,
+        "abscissa_largest_gain": math.nan if held is None else held.abscissa,
+        "weight_abscissa": tracked.weight_abscissa,
+    }
+
+
+def _abscissa(fp: FixedPoints) -> float:
+    """Return the largest abscissa of a few settled samples, in 1/s; NaN if there are none."""
+    samples = torch.nonzero(fp.converged)[:ABSCISSA_SAMPLES, 0].tolist()
+    return float(fp.abscissa(samples).max()) if samples else math.nan
