@@ -16,7 +16,7 @@ from ratenet.plasticity.base import check_learning_rate
 from ratenet.simulation import seconds
 from ratenet.stimuli.images import EMBEDDED
 from ratenet.training.optimizers import check_optimizer
-from ratenet.training.presentation import CONTINUOUS
+from ratenet.training.presentation import CONTINUOUS, UpdateTimes
 from ratenet.training.schedules import check_schedule
 
 PRESENTATIONS = ("slow", "static")
@@ -119,7 +119,7 @@ class TrainingConfig:
     tau: Any = None
     hold: Any = None
     fade: Any = None
-    update_at: Sequence[float] | Literal["continuous"] = (1.0,)
+    update_at: UpdateTimes = (1.0,)
     eligibility: Any = None
     correct_lag: bool = False
     unsettled: Literal["leave-out", "include"] = "leave-out"

@@ -20,14 +20,14 @@ class Evaluation:
     Attributes
     ----------
     loss : float
-        Mean cross-entropy in nats over the samples that settled; NaN if none did.
+        Mean cross-entropy in nats over the images with an answer; NaN if none has one.
     accuracy : float
-        Right answers over all images; an image whose state did not settle has no answer, and
-        counts as wrong.
+        Right answers over all images; an image without an answer counts as wrong. Unless it is
+        said otherwise, one whose state did not settle has none.
     unsettled : int
         Images whose state did not settle.
     confusion : Tensor of int, shape (K, K)
-        Settled images by class (row) and answer (column).
+        Images with an answer by class (row) and answer (column).
     """
 
     loss: float
@@ -42,6 +42,8 @@ def evaluate_classifier(
     images: Images,
     presentation: AbstractPresentation,
     batch_size: int = EVALUATION_BATCH,
+    *,
+    unsettled: str = "leave-out",
 ) -> Evaluation:
     """Return the answers to images that are shown in their own order.
 
@@ -53,25 +55,27 @@ def evaluate_classifier(
         `Static` for solved fixed points; a new `Slow` for the rates at the end of each hold.
     batch_size : int
         Images side by side.
+    unsettled : {"leave-out", "include"}
+        Whether the rates of images that did not settle are an answer.
     """
     K = len(classifier.read_out)
     confusion = torch.zeros(K, K, dtype=torch.int64)
-    total_loss, unsettled = 0.0, 0
+    total_loss, moving = 0.0, 0
     for pixels, labels in zip(
         images.pixels.split(batch_size), images.labels.split(batch_size), strict=True
     ):
         fp = presentation.show(classifier.network, classifier.drive(pixels))
-        settled = fp.converged
-        rates, labels = fp.rates[settled], labels[settled]
+        answered = fp.converged if unsettled == "leave-out" else torch.isfinite(fp.residual)
+        rates, labels = fp.rates[answered], labels[answered]
         total_loss += float(classifier.losses(rates, labels).sum())
-        unsettled += fp.unsettled
+        moving += fp.unsettled
         answers = classifier.logits(rates).argmax(dim=1)
         confusion += torch.bincount(labels * K + answers, minlength=K * K).view(K, K).cpu()
-    number = len(images)
+    answers_given = int(confusion.sum())
     return Evaluation(
-        loss=total_loss / (number - unsettled) if unsettled < number else float("nan"),
-        accuracy=int(confusion.trace()) / number,
-        unsettled=unsettled,
+        loss=total_loss / answers_given if answers_given else float("nan"),
+        accuracy=int(confusion.trace()) / len(images),
+        unsettled=moving,
         confusion=confusion,
     )
 

@@ -24,6 +24,7 @@ STEPS_PER_TAU = 10
 LEAST_STEPS = 20  # of one presentation, so that a fast fade is still a fade
 MAX_ITERATIONS = 2_000  # of a solved fixed point; a sample that needs more did not settle
 CONTINUOUS = "continuous"
+UpdateTimes = Sequence[float] | Literal["continuous"]
 
 
 class AbstractPresentation(ABC):
@@ -44,6 +45,10 @@ class AbstractPresentation(ABC):
             Whether the stability of solved fixed points is examined, so that no unstable one
             counts as settled.
         """
+
+    @abstractmethod
+    def updates(self, network: Network) -> int:
+        """Return how many times that is."""
 
     def show(self, network: Network, drive: Tensor) -> FixedPoints:
         """Return the last rates that `present` gives."""
@@ -77,6 +82,10 @@ class Static(AbstractPresentation):
             certificate="full" if examine else "residual",
             on_failure="return",
         )
+
+    def updates(self, network: Network) -> int:
+        """Return 1."""
+        return 1
 
     def position(self) -> dict[str, Tensor]:
         """Nothing: batches do not depend on one another."""
@@ -112,7 +121,7 @@ class Slow(AbstractPresentation):
         self,
         hold: float,
         fade: float,
-        update_at: Sequence[float] | Literal["continuous"] = (1.0,),
+        update_at: UpdateTimes = (1.0,),
         *,
         corrects_lag: bool = False,
         backend: str = "torch",
@@ -129,7 +138,7 @@ class Slow(AbstractPresentation):
         before, dt, done = self._last_drive(drive), self.time_step(network), 0
         fading = HoldAndFade(before, drive, self.fade)
         state = None if self._state is None else self._state[:, : len(drive)]
-        updates = self.updates(network)
+        updates = self.update_steps(network)
         for mark in sorted({*updates, self.steps(network)}):
             trajectory = simulate(
                 network,
@@ -163,7 +172,11 @@ class Slow(AbstractPresentation):
         """Return dt in seconds."""
         return (self.hold + self.fade) / self.steps(network)
 
-    def updates(self, network: Network) -> list[int]:
+    def updates(self, network: Network) -> int:
+        """Return how many times the rule acts on one batch."""
+        return len(self.update_steps(network))
+
+    def update_steps(self, network: Network) -> list[int]:
         """Return the time steps after which the rule acts, counted from 1."""
         steps, dt = self.steps(network), self.time_step(network)
         if self.update_at == CONTINUOUS:

@@ -16,7 +16,7 @@ from ratenet.training.eligibility import Eligibility
 from ratenet.training.evaluation import Evaluation, evaluate_classifier
 from ratenet.training.learning import learned_parameters
 from ratenet.training.optimizers import AbstractOptimizer, new_optimizer
-from ratenet.training.presentation import AbstractPresentation, Slow, Static
+from ratenet.training.presentation import AbstractPresentation, Slow, Static, UpdateTimes
 from ratenet.training.run_folder import Position, RunFolder
 from ratenet.training.stability import Stability
 from ratenet.training.workers import Workers
@@ -158,30 +158,38 @@ class Run:
         return evaluate_classifier(self.classifier, self.images.test, Static())
 
     def test_slowly(self) -> Evaluation | None:
-        """Return the answers at the end of each hold; None for a static run.
+        """Return the answers at the end of each hold, or fade; None for a static run.
 
         Where the dynamics diverge, no image has an answer.
         """
         if self.config.presentation == "static":
             return None
-        presentation = Slow(self.config.hold, self.config.fade, backend=self.config.backend)
-        streams = self.config.batch_size
+        config = self.config
+        presentation = new_presentation(config, update_at=(1.0,))
         try:
-            return evaluate_classifier(self.classifier, self.images.test, presentation, streams)
+            return evaluate_classifier(
+                self.classifier,
+                self.images.test,
+                presentation,
+                config.batch_size,
+                unsettled=config.unsettled,
+            )
         except DivergenceError:  # the streams are lost, so no image has an answer
             number, K = len(self.images.test), self.images.classes
             nothing = torch.zeros(K, K, dtype=torch.int64)
             return Evaluation(loss=float("nan"), accuracy=0.0, unsettled=number, confusion=nothing)
 
 
-def new_presentation(config: TrainingConfig) -> AbstractPresentation:
-    """Return the presentation of a resolved configuration, at its beginning."""
+def new_presentation(
+    config: TrainingConfig, update_at: UpdateTimes | None = None
+) -> AbstractPresentation:
+    """Return the presentation of a resolved configuration, or one with other times of updates."""
     if config.presentation == "static":
         return Static()
     return Slow(
         config.hold,
         config.fade,
-        config.update_at,
+        update_at or config.update_at,
         corrects_lag=config.correct_lag,
         backend=config.backend,
     )

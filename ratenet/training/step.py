@@ -27,22 +27,23 @@ def take_step(run: Run) -> dict[str, Any]:
     """
     epoch, index = divmod(run.progress.step, run.steps_per_epoch)
     pixels, labels = _batch(run, epoch, index)
-    weights = run.classifier.network.connectivity.parameters
-    before = None if run.config.barrier is None else {n: w.clone() for n, w in weights.items()}
+    before = None if run.config.barrier is None else _copies(run)
     if isinstance(run.presentation, Slow):
         run.eligibility.decay(run.presentation.fade)
+    network, abscissa = run.classifier.network, math.nan
     shown = run.presentation.present(
-        run.classifier.network, run.classifier.drive(pixels), examine=run.progress.is_doubtful
+        network, run.classifier.drive(pixels), examine=run.progress.is_doubtful
     )
-    abscissa = None if index == run.steps_per_epoch - 1 else math.nan
-    for fp in shown:
+    updates = run.presentation.updates(network)
+    for number, fp in enumerate(shown, start=1):
         used = fp if run.config.unsettled == "leave-out" else fp.with_tolerance(math.inf)
         samples = _samples(run, fp, used, labels)
         _check_settled(run, fp, samples)
-        # Before the weights change: what is tracked is at the rates that are learned from.
-        jacobians = shared_jacobians(used, run.workers)
-        abscissa = _abscissa(used) if abscissa is None else abscissa
-        _learn(run, used, pixels, labels)
+        if number == updates:  # before the weights change: at the rates that are learned from
+            jacobians = shared_jacobians(used, run.workers)
+            if index == run.steps_per_epoch - 1:
+                abscissa = _abscissa(used)
+        _learn(run, used, pixels, labels, updates)
     return {
         "step": run.progress.step + 1,
         "epoch": epoch + 1,
@@ -60,6 +61,11 @@ def _batch(run: Run, epoch: int, index: int) -> tuple[Tensor, Tensor]:
     batch = batches_of_epoch(len(images), config.batch_size, config.seed, epoch)[index]
     mine = batch[run.workers.share(config.batch_size)].to(run.classifier.network.device)
     return images.pixels[mine], images.labels[mine]
+
+
+def _copies(run: Run) -> dict[str, Tensor]:
+    weights = run.classifier.network.connectivity.parameters
+    return {name: tensor.clone() for name, tensor in weights.items()}
 
 
 def _samples(run: Run, fp: FixedPoints, used: FixedPoints, labels: Tensor) -> Tensor:
@@ -106,8 +112,8 @@ def _check_settled(run: Run, fp: FixedPoints, samples: Tensor) -> None:
         )
 
 
-def _learn(run: Run, used: FixedPoints, pixels: Tensor, labels: Tensor) -> None:
-    """Let the rule act once on the samples of all processes, and change the weights."""
+def _learn(run: Run, used: FixedPoints, pixels: Tensor, labels: Tensor, updates: int) -> None:
+    """Let the rule act, once of `updates` times, on all processes' samples; change the weights."""
     config, step = run.config, run.progress.step
     rate = run.optimizer.rule_rate(step)
     learned, failure = nothing_learned(run.classifier, config.learn), None
@@ -121,18 +127,17 @@ def _learn(run: Run, used: FixedPoints, pixels: Tensor, labels: Tensor) -> None:
     run.workers.agree(failure)
     learned = learned.of_all(run.workers)
     run.progress.adjoint_left_out += learned.left_out
-    run.optimizer.apply(_filtered(run, learned), step)
+    run.optimizer.apply(_filtered(run, learned, updates), step)
 
 
-def _filtered(run: Run, learned: Learned) -> dict[str, Tensor]:
+def _filtered(run: Run, learned: Learned, updates: int) -> dict[str, Tensor]:
     """Return the changes to be made now: all of them, or one time step's share of their average."""
     if run.config.update_at != CONTINUOUS:
         return learned.changes
     assert isinstance(run.presentation, Slow)
-    network = run.classifier.network
-    averaged = run.eligibility.take_in(learned.changes, run.presentation.time_step(network))
-    share = 1 / len(run.presentation.updates(network))
-    return {name: share * change for name, change in averaged.items()}
+    elapsed = run.presentation.time_step(run.classifier.network)
+    averaged = run.eligibility.take_in(learned.changes, elapsed)
+    return {name: change / updates for name, change in averaged.items()}
 
 
 def _track(

@@ -1,0 +1,114 @@
+"""Processes that train together: the same weights as one process, and only the first writes."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ratenet.errors import InputError
+from ratenet.training.workers import ALONE, Workers
+
+SHORT = ("--units", "40", "--epochs", "1", "--batch-size", "200", "--threads", "1")
+TOGETHER = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
+
+
+def ratenet(*arguments: str, together: bool = False, rc: int = 0) -> str:
+    """Run a command in one process, or in two; return what it printed."""
+    command = TOGETHER if together else (sys.executable,)
+    done = subprocess.run(
+        [*command, "-m", "ratenet", *arguments], capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode == rc) or (together and rc and done.returncode), done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--presentation", "slow", "--hold", "60", "--fade", "20", "--unsettled", "include"),
+        ("--presentation", "static", "--optimizer", "adam", "--learning-rate", "0.003", "--rule",
+         "euclidean", "--learn", "read-in,read-out", "--barrier", "0.3", "--dtype", "float64",
+         "--validation", "100", "--batch-size", "150"),
+    ],
+    ids=["slow", "static"],
+)  # fmt: skip
+def test_two_processes_train_the_weights_of_one(options, tmp_path):
+    for name, together in (("one", False), ("two", True)):
+        out = ("--out", str(tmp_path / name))
+        printed = ratenet("train", *SHORT, *options, *out, together=together)
+        assert printed.count("test accuracy") == 1
+    one, two = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("one", "two"))
+    start = torch.Generator().manual_seed(0)
+    first = 0.5 * torch.randn(40, 40, generator=start) / 40**0.5
+    assert float((one["W"] - first).abs().max()) > 1e-2  # it has learned
+    assert one.keys() == two.keys()
+    for name in one:
+        if not name.startswith("tracked"):  # bases of eigenvectors, which have no sign
+            assert one[name].shape == two[name].shape
+            assert float((one[name] - two[name]).abs().max()) < 1e-6, name
+    rows = [pd.read_csv(tmp_path / name / "metrics.csv") for name in ("one", "two")]
+    exact = ["step", "epoch", "train_accuracy", "settled", "validation_accuracy"]
+    pd.testing.assert_frame_equal(rows[0][exact], rows[1][exact])
+    pd.testing.assert_frame_equal(rows[0][["train_loss"]], rows[1][["train_loss"]], rtol=1e-5)
+    files = [sorted(file.name.split(".")[0] for file in (tmp_path / name).rglob("*"))
+             for name in ("one", "two")]  # fmt: skip
+    assert files[0] == files[1]
+
+
+def test_a_run_goes_on_in_another_number_of_processes(tmp_path):
+    options = (
+        *SHORT,
+        "--presentation",
+        "slow",
+        "--hold",
+        "60",
+        "--fade",
+        "20",
+        "--unsettled",
+        "include",
+    )
+    ratenet("train", *options, "--epochs", "2", "--out", str(tmp_path / "whole"))
+    ratenet("train", *options, "--out", str(tmp_path / "cut"), together=True)
+    ratenet("train", "--epochs", "2", "--out", str(tmp_path / "cut"), "--resume")
+    whole, cut = (load_file(tmp_path / n / "checkpoint.safetensors") for n in ("whole", "cut"))
+    for name in ("W", "stream_state", "stream_drive"):
+        assert float((whole[name] - cut[name]).abs().max()) < 1e-6
+
+
+def test_all_processes_stop_when_one_does(tmp_path):
+    """One sentence, from the first process, and a summary that says which step and why."""
+    options = ("--presentation", "slow", "--hold", "1", "--fade", "0", "--out", str(tmp_path))
+    printed = ratenet("train", *SHORT, *options, together=True, rc=3)
+    assert printed.count("Error: Training stopped at step 1 of 20: 200 of 200 samples") == 1
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "stopped"
+
+
+def test_streams_are_shared_out_evenly(tmp_path):
+    assert Workers(1, 4).share(8) == slice(2, 4)
+    with pytest.raises(InputError, match="9 streams cannot be shared out evenly among 2 processes"):
+        Workers(0, 2).share(9)
+
+
+def test_the_exact_step_has_no_mean_over_processes(tmp_path):
+    options = ("--model", "linear", "--rule", "reparameterized", "--presentation", "static")
+    printed = ratenet(
+        "train", *SHORT, *options, "--out", str(tmp_path / "run"), together=True, rc=2
+    )
+    assert printed.count("Error: rule 'reparameterized' is an exact finite step") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_alone_nothing_is_sent():
+    values = torch.arange(3.0)
+    assert ALONE.rows(values) is values
+    assert ALONE.total(values) is values
+    assert ALONE.text("said") == "said"
+    assert ALONE.any(True) and not ALONE.any(False)
+    ALONE.wait()
+    ALONE.agree(None)
+    with pytest.raises(InputError, match="mine"):
+        ALONE.agree(InputError("mine"))
