@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ratenet import circuits as circuits
+    from ratenet import connectivity as connectivity
     from ratenet import plasticity as plasticity
     from ratenet import stimuli as stimuli
     from ratenet.conformance import check_model as check_model
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from ratenet.fixed_points import predict_state as predict_state
     from ratenet.fixed_points import solve_adjoint as solve_adjoint
     from ratenet.fixed_points import sweep_fixed_points as sweep_fixed_points
+    from ratenet.layers import ConvFixedPointLayer as ConvFixedPointLayer
+    from ratenet.layers import FixedPointCore as FixedPointCore
+    from ratenet.layers import FixedPointLayer as FixedPointLayer
     from ratenet.model_files import load_model as load_model
     from ratenet.model_files import model_names as model_names
     from ratenet.network import Network as Network
@@ -65,6 +69,7 @@ _WHERE = {
     "model_names": "model_files",
     # to a network
     "Dense": "connectivity",
+    "connectivity": "",
     "Network": "network",
     "circuits": "",
     "check_model": "conformance",
@@ -109,6 +114,9 @@ _WHERE = {
     "Lag": "quasi_static",
     # to learning
     "plasticity": "",
+    "FixedPointLayer": "layers",
+    "ConvFixedPointLayer": "layers",
+    "FixedPointCore": "layers",
     "stimuli": "",
     "TrainingConfig": "training",
     "train": "training",

@@ -21,6 +21,7 @@ from problems import (
     voltage,
     write_model,
 )
+from rules import TIGHT, ReadOut, settled
 from torch import Tensor
 
 import ratenet as rn
@@ -31,31 +32,7 @@ from ratenet.plasticity import (
     Reparameterized,
 )
 
-TIGHT = 1e-13
 NONLINEAR = [tanh_rates, adaptation, voltage]
-
-
-def settled(problem: Problem) -> rn.FixedPoints:
-    return rn.find_fixed_points(problem.network(), problem.drive, tol=TIGHT)
-
-
-class ReadOut:
-    """Softmax cross-entropy of a fixed linear read-out: the loss of each sample's rates."""
-
-    def __init__(self, samples: int, units: int) -> None:
-        self.weights = random(3, units, seed=71)
-        self.labels = torch.arange(samples) % 3
-
-    def losses(self, rates: Tensor) -> Tensor:
-        return torch.nn.functional.cross_entropy(
-            rates @ self.weights.T, self.labels, reduction="none"
-        )
-
-    def error(self, rates: Tensor) -> Tensor:
-        """Return e = dL_b/dy_b, written out: (softmax - one-hot) times the read-out."""
-        surplus = torch.softmax(rates @ self.weights.T, dim=1)
-        surplus[torch.arange(len(rates)), self.labels] -= 1
-        return surplus @ self.weights
 
 
 def slope_by_differences(

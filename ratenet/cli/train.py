@@ -18,8 +18,8 @@ ModelOption = Annotated[
 RuleOption = Annotated[
     str | None,
     typer.Option(
-        help="euclidean, reparameterized, linearized-reparameterized or "
-        "gain-free-reparameterized. [linearized-reparameterized]"
+        help="A rule's name, or a sum: 0.5*euclidean+0.5*hebb; docs/rules.md has them all. "
+        "[linearized-reparameterized]"
     ),
 ]
 LearningRateOption = Annotated[float | None, typer.Option(help="Above 0. [0.25]")]

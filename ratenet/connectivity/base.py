@@ -8,14 +8,23 @@ so that one implementation of each plasticity rule and solver serves every kind 
 
 A change of the weights is one tensor where a connectivity has one parameter, and a dict of tensors
 by the parameters' names where it has several.
+
+W may be rectangular, from `pre` units to `post` others, as a block between two populations is; a
+network takes a square one.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Self
 
 import torch
 from torch import Tensor
 
+from ratenet.errors import UnsupportedError
+
 Change = Tensor | dict[str, Tensor]
+
+LARGEST_DENSE = 10_000  # units up to which a matrix is built of what has none: 0.8 GB in float64
 
 
 def scaled(change: Change, factor: float) -> Change:
@@ -25,18 +34,32 @@ def scaled(change: Change, factor: float) -> Change:
     return {name: factor * tensor for name, tensor in change.items()}
 
 
+def as_change(named: dict[str, Tensor]) -> Change:
+    """Return a change by names as the one tensor that it is where there is one parameter."""
+    return next(iter(named.values())) if len(named) == 1 else named
+
+
 class AbstractConnectivity(ABC):
-    """Recurrent weights of N units; ``W[post, pre]``."""
+    """Recurrent weights ``W[post, pre]``, of N units to themselves where W is square."""
 
     @property
     @abstractmethod
-    def units(self) -> int:
-        """N, the number of units."""
+    def shape(self) -> tuple[int, int]:
+        """Numbers of post- and presynaptic units."""
+
+    @property
+    @abstractmethod
+    def cost(self) -> int:
+        """Multiplications that a product with one vector takes; a full matrix takes post * pre."""
 
     @property
     @abstractmethod
     def parameters(self) -> dict[str, Tensor]:
         """The tensors that plasticity changes, by name."""
+
+    @abstractmethod
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
+        """Return the same kind of connectivity that holds other tensors, by the same names."""
 
     @abstractmethod
     def apply(self, rates: Tensor) -> Tensor:
@@ -52,11 +75,20 @@ class AbstractConnectivity(ABC):
 
     @abstractmethod
     def add_(self, delta: Change) -> None:
-        """Add a change, shaped like the parameters, in place."""
+        """Add a change, shaped like the parameters, in place, and keep what is constrained."""
+
+    @abstractmethod
+    def constrain_(self) -> None:
+        """Put the parameters back, in place, onto what is allowed, after others changed them."""
 
     @abstractmethod
     def dense(self) -> Tensor:
-        """Return W as a (N, N) tensor: for figures, eigenvalues and small checks."""
+        """Return W as a (post, pre) tensor: for figures, eigenvalues and small checks."""
+
+    @property
+    def units(self) -> int:
+        """N, the number of units of a square W; else of the postsynaptic ones."""
+        return self.shape[0]
 
     def named(self, change: Change) -> dict[str, Tensor]:
         """Return a change as a dict of tensors by the parameters' names."""
@@ -79,3 +111,22 @@ class AbstractConnectivity(ABC):
     def version(self) -> tuple[int, ...]:
         """Changes with every in-place change of a parameter (torch's own version counter)."""
         return tuple(parameter._version for parameter in self.parameters.values())
+
+
+def dense_by_products(connectivity: AbstractConnectivity) -> Tensor:
+    """Return W (post, pre) by a product with each unit vector.
+
+    Raises
+    ------
+    UnsupportedError
+        If there are more than 10,000 units.
+    """
+    if max(connectivity.shape) > LARGEST_DENSE:
+        raise UnsupportedError(
+            f"dense: a matrix of {connectivity.shape[0]} x {connectivity.shape[1]} units is not "
+            f"built above {LARGEST_DENSE} units; use products (apply, apply_transpose)."
+        )
+    identity = torch.eye(
+        connectivity.shape[1], dtype=connectivity.dtype, device=connectivity.device
+    )
+    return connectivity.apply(identity).T

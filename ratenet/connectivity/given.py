@@ -51,6 +51,7 @@ def as_connectivity(
                 f"W: the connectivity is {W.dtype} on {W.device}; make it with the dtype and "
                 "device that the network is to have."
             )
+        check_square(W.shape)
         return W
     try:
         W = with_units(W)
@@ -73,4 +74,11 @@ def as_connectivity(
     target = dtype or (W.dtype if W.is_floating_point() else torch.float64)
     if not target.is_floating_point:
         raise InputError(f"dtype: {target} is no floating type; use torch.float64 or float32.")
+    check_square(tuple(W.shape))
     return Dense(W.to(dtype=target, device=device or W.device))
+
+
+def check_square(shape: tuple[int, ...]) -> None:
+    """Refuse weights that do not lead from N units to the same ones."""
+    if len(shape) != 2 or shape[0] != shape[1] or shape[0] == 0:
+        raise InputError(f"W must be square, (N, N) with W[post, pre]; got shape {shape}.")

@@ -5,6 +5,7 @@ for tensors in its own layout. The two round differently, so the route follows f
 never from timing: the same seed gives the same numbers on the same machine.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -74,7 +75,20 @@ def _best_linear() -> Callable[[Tensor, Tensor], Tensor]:
 _onednn_product = _best_linear()
 
 
-class Product:
+class AbstractProduct(ABC):
+    """A product of rows with a matrix that may change in place."""
+
+    @property
+    @abstractmethod
+    def cost(self) -> int:
+        """Multiplications for one row."""
+
+    @abstractmethod
+    def __call__(self, values: Tensor) -> Tensor:
+        """Return the product, shape (B, N); differentiable where anything needs a gradient."""
+
+
+class Product(AbstractProduct):
     """values -> values @ W.T, or values @ W, with W converted once for as long as it stays.
 
     Parameters
@@ -89,6 +103,11 @@ class Product:
         self._W, self._transposed = W, transposed
         self._converted: Tensor | None = None
         self._version = -1
+
+    @property
+    def cost(self) -> int:
+        """One for each weight."""
+        return self._W.numel()
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return the product, shape (B, N); differentiable where anything needs a gradient."""

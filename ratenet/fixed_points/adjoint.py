@@ -36,6 +36,8 @@ class Adjoint:
         How nearly singular I - G W^T is: LAPACK's estimate of its condition number where it was
         solved densely; elsewhere |lambda| / |G e|, from below. Rounding errors are magnified by
         it, and so is the Euclidean gradient.
+    has_dense : bool
+        Whether what GMRES left was solved densely: not above N = 2,000.
     """
 
     values: Tensor
@@ -43,6 +45,7 @@ class Adjoint:
     converged: Tensor
     iterations: int
     condition: Tensor
+    has_dense: bool = True
 
     def summary(self) -> str:
         """Return how many samples were solved, and the largest condition estimate."""
@@ -50,6 +53,12 @@ class Adjoint:
         line = f"{solved} of {len(self.converged)} adjoints solved; condition at least {worst:.2g}."
         if solved == len(self.converged):
             return line
+        if not self.has_dense:
+            return (
+                f"{line} The others were left after {self.iterations} products, and above N = "
+                f"{DENSE_UNITS} no matrix is solved; raise max_iterations, use a reparameterized "
+                "rule or smaller weights."
+            )
         return (
             f"{line} I - G W of the others is singular to working precision: the loss has no "
             "gradient there; use a reparameterized rule, float64 or smaller weights."
@@ -106,11 +115,12 @@ def solve_adjoint(
     values, residual, products = gmres(operator, right, tol, max_iterations, preconditioner)
     size = right.norm(dim=1)
     condition = torch.where(size > 0, values.norm(dim=1) / size, 1.0)
-    if fp.network.units <= DENSE_UNITS:
+    has_dense = fp.network.units <= DENSE_UNITS
+    if has_dense:
         for sample in torch.nonzero(~(residual <= tol))[:, 0].tolist():
             solved = _dense(fp, sample, right[sample])
             values[sample], residual[sample], condition[sample] = solved
-    return Adjoint(values, residual, residual <= tol, products, condition)
+    return Adjoint(values, residual, residual <= tol, products, condition, has_dense)
 
 
 def check_error_shape(fp: FixedPoints, error: Tensor) -> None:

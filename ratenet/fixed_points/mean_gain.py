@@ -24,6 +24,7 @@ from ratenet.errors import InputError
 from ratenet.network import Network
 
 LARGEST_ERROR = 1e-2  # of Q in (I - W diag(g_m)) Q = W, relative to the largest weight
+CHEAP = 0.25  # of N^2: a connectivity whose products cost less is faster without Q
 SAME_GAIN = 0.1  # largest change of a mean gain for which Q is kept
 
 
@@ -58,8 +59,9 @@ class MeanGain:
 
     Notes
     -----
-    Q is made anew as well where a mean gain is further than 0.1 from what it was made with, or
-    the connectivity is another one.
+    None is made for a connectivity whose products cost less than a quarter of a full matrix's, such
+    as a convolution. Q is made anew as well where a mean gain is further than 0.1 from what it was
+    made with, or the connectivity is another one.
 
     Examples
     --------
@@ -86,6 +88,12 @@ class MeanGain:
                 None,
                 f"The mean-gain preconditioner was left out: N = {network.units} is above "
                 f"max_units = {self.max_units}.",
+            )
+        if connectivity.cost < CHEAP * network.units**2:
+            return Preconditioner(
+                None,
+                "The mean-gain preconditioner was left out: it is a full matrix, and products with "
+                "W cost a fraction of that.",
             )
         mean, version = gain.mean(dim=0), sum(connectivity.version)
         if self._kept is not None and self._is_fresh(self._kept, connectivity, version, mean):

@@ -8,7 +8,8 @@ from torch import Tensor
 from ratenet.connectivity.base import Change
 from ratenet.errors import RatenetWarning, SingularError
 from ratenet.fixed_points import solve_adjoint
-from ratenet.plasticity.base import AbstractRule, descent
+from ratenet.plasticity.base import AbstractRule, Traits, descent
+from ratenet.plasticity.loss import Loss
 from ratenet.results import FixedPoints
 
 
@@ -37,21 +38,47 @@ class Euclidean(AbstractRule):
     tensor([[-0.4000]], dtype=torch.float64)
     """
 
-    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Change:
+    @property
+    def traits(self) -> Traits:
+        """Euclidean."""
+        return Traits("Euclidean in W")
+
+    def change(
+        self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
+    ) -> Change:
         """Return -eta mean(lambda y^T)."""
-        adjoint = solve_adjoint(fp, error)
-        solved = adjoint.converged
-        if not solved.any():
-            raise SingularError(
-                "I - G W is singular to working precision for every sample: the Euclidean "
-                "gradient does not exist here; use a reparameterized rule or smaller weights. "
-                f"{adjoint.summary()}"
-            )
-        if not solved.all():
-            warnings.warn(
-                f"Euclidean: {int((~solved).sum())} of {len(solved)} samples are left out, since "
-                f"their I - G W is singular to working precision: {adjoint.summary()}",
-                RatenetWarning,
-                stacklevel=4,  # update and its no_grad stand between
-            )
-        return descent(fp, adjoint.values[solved], fp.rates[solved], learning_rate)
+        adjoint, solved = solved_adjoint(fp, error, "Euclidean")
+        return descent(fp, adjoint, fp.rates[solved], learning_rate)
+
+
+def solved_adjoint(fp: FixedPoints, error: Tensor, rule: str) -> tuple[Tensor, Tensor]:
+    """Return the adjoints of the samples that have one, and which these are.
+
+    Returns
+    -------
+    Tensor, shape (S, N)
+        lambda = G (I - W^T G)^{-1} e.
+    Tensor of bool, shape (B,)
+        S of them are True; a warning tells of the others.
+
+    Raises
+    ------
+    SingularError
+        If no sample has an adjoint.
+    """
+    adjoint = solve_adjoint(fp, error)
+    solved = adjoint.converged
+    if not solved.any():
+        raise SingularError(
+            f"I - G W is singular to working precision for every sample: the change of {rule} "
+            "does not exist here; use a reparameterized rule or smaller weights. "
+            f"{adjoint.summary()}"
+        )
+    if not solved.all():
+        warnings.warn(
+            f"{rule}: {int((~solved).sum())} of {len(solved)} samples are left out, since "
+            f"their I - G W is singular to working precision: {adjoint.summary()}",
+            RatenetWarning,
+            stacklevel=5,  # change, update and its no_grad stand between
+        )
+    return adjoint.values[solved], solved

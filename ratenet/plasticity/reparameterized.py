@@ -13,7 +13,8 @@ from torch import Tensor
 from ratenet.connectivity import Dense
 from ratenet.connectivity.base import Change
 from ratenet.errors import SingularError, UnsupportedError
-from ratenet.plasticity.base import AbstractRule, descent
+from ratenet.plasticity.base import AbstractRule, Traits, descent
+from ratenet.plasticity.loss import Loss
 from ratenet.results import FixedPoints
 
 
@@ -38,7 +39,14 @@ class Reparameterized(AbstractRule):
     Zhu and Rosenbaum 2023, arXiv 2307.06732, delta W2.
     """
 
-    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Change:
+    @property
+    def traits(self) -> Traits:
+        """Euclidean in the response."""
+        return Traits("Euclidean in A = (1/G - W)^-1", is_proportional=False)
+
+    def change(
+        self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
+    ) -> Change:
         """Return the finite step for gains that all samples share."""
         connectivity = fp.network.connectivity
         if not isinstance(connectivity, Dense):
@@ -101,7 +109,14 @@ class LinearizedReparameterized(AbstractRule):
     tensor([[-0.0250]], dtype=torch.float64)
     """
 
-    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Change:
+    @property
+    def traits(self) -> Traits:
+        """Euclidean in the response."""
+        return Traits("Euclidean in A = (1/G - W)^-1 of each sample, first order")
+
+    def change(
+        self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
+    ) -> Change:
         """Return -eta mean(left right^T)."""
         W, g, y = fp.network.connectivity, fp.gain, fp.rates
         q = g * error
@@ -128,7 +143,14 @@ class GainFreeReparameterized(AbstractRule):
     github.com/RobertRosenbaum/LearningFixedPointsInRNNs, delta W4.
     """
 
-    def change(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Change:
+    @property
+    def traits(self) -> Traits:
+        """As the linearized rule, without some gains."""
+        return Traits("none stated; Euclidean in A = (1 - W)^-1, first order, where gains are 1")
+
+    def change(
+        self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
+    ) -> Change:
         """Return -eta mean(left right^T)."""
         W, g, y = fp.network.connectivity, fp.gain, fp.rates
         left = error - W.apply(g * error)

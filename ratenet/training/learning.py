@@ -16,6 +16,7 @@ from ratenet.connectivity.base import Change
 from ratenet.errors import DivergenceError, RatenetWarning
 from ratenet.fixed_points import solve_adjoint
 from ratenet.plasticity import AbstractRule
+from ratenet.plasticity.loss import Loss
 from ratenet.results import FixedPoints
 from ratenet.training.classifier import Classifier
 from ratenet.training.optimizers import Changes
@@ -88,7 +89,9 @@ def learn_from(
     """
     surprise = classifier.surprise(fp.rates, labels)
     error = surprise @ classifier.read_out
-    change, warned = _rule_change(rule, fp, error, rate)
+    change, warned = _rule_change(
+        rule, fp, error, rate, lambda rates: classifier.losses(rates, labels)
+    )
     settled, left_out = fp.converged, 0
     number = int(settled.sum())
     changes = dict(classifier.network.connectivity.named(change))
@@ -114,7 +117,7 @@ def learn_from(
 
 
 def _rule_change(
-    rule: AbstractRule, fp: FixedPoints, error: Tensor, rate: float
+    rule: AbstractRule, fp: FixedPoints, error: Tensor, rate: float, loss: Loss
 ) -> tuple[Change, bool]:
     """Return the rule's change, and whether it warned that it left samples out.
 
@@ -122,7 +125,7 @@ def _rule_change(
     """
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        change = rule.update(fp, error, rate)
+        change = rule.update(fp, error, rate, loss=loss)
     own = [warning for warning in said if issubclass(warning.category, RatenetWarning)]
     for warning in said:
         if warning not in own:

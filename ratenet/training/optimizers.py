@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError, UnknownNameError, UnsupportedError
-from ratenet.plasticity import AbstractRule, Reparameterized
+from ratenet.plasticity import AbstractRule
 from ratenet.training.schedules import learning_rates
 
 if TYPE_CHECKING:
@@ -181,14 +181,15 @@ def new_optimizer(
         If an option does not fit the optimizer.
     """
     is_plain = config.optimizer == "sgd" and not config.weight_decay and not config.momentum
-    if isinstance(rule, Reparameterized) and not (is_plain and config.clip_norm is None):
+    is_finite = not rule.traits.is_proportional
+    if is_finite and not (is_plain and config.clip_norm is None):
         raise UnsupportedError(
-            f"rule {config.rule!r} is an exact finite step, no gradient: it takes optimizer 'sgd' "
-            "without weight_decay, momentum and clip_norm; use 'linearized-reparameterized'."
+            f"rule {config.rule!r} is a finite step, no gradient: it takes optimizer 'sgd' without "
+            "weight_decay, momentum and clip_norm; or use 'linearized-reparameterized'."
         )
-    if isinstance(rule, Reparameterized) and processes > 1:
+    if is_finite and processes > 1:
         raise UnsupportedError(
-            f"rule {config.rule!r} is an exact finite step, of which no mean over processes can be "
-            "taken; use one process, or 'linearized-reparameterized'."
+            f"rule {config.rule!r} is a finite step, of which no mean over processes can be taken; "
+            "use one process, or 'linearized-reparameterized'."
         )
     return (PlainDescent if is_plain else TorchOptimizer)(config, parameters, steps)

@@ -15,8 +15,10 @@ from ratenet.errors import InputError, UnknownNameError
 CONSTANT = "constant"
 SHORT = {"cosine": "cosineannealinglr"}
 # They take other schedulers or functions, or wait for a measure of success.
-_LEFT_OUT = ("LRScheduler", "_LRScheduler", "LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler",
-             "ReduceLROnPlateau")  # fmt: skip
+_LEFT_OUT = (
+    "LRScheduler", "_LRScheduler", "LambdaLR", "MultiplicativeLR", "SequentialLR",
+    "ChainedScheduler", "ReduceLROnPlateau",
+)  # fmt: skip
 SMALLEST = 1e-12  # of the learning rate: rules take rates above 0
 
 

@@ -1,0 +1,60 @@
+"""Checks of the tensors that a connectivity is made of, one sentence for each."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ratenet.connectivity.base import AbstractConnectivity
+from ratenet.errors import InputError
+
+
+def check_weights(weights: Tensor, name: str, dimensions: str) -> None:
+    """Refuse what is no tensor of finite floating-point numbers of the given dimensions.
+
+    Parameters
+    ----------
+    weights : Tensor
+    name : str
+        What an error begins with.
+    dimensions : str
+        The names of the dimensions, as in "post, pre".
+    """
+    if not isinstance(weights, Tensor):
+        raise InputError(
+            f"{name}: {type(weights).__name__} is no torch tensor; give ({dimensions})."
+        )
+    if weights.ndim != dimensions.count(",") + 1 or weights.numel() == 0:
+        raise InputError(
+            f"{name} must have shape ({dimensions}) and an entry; got shape {tuple(weights.shape)}."
+        )
+    if not weights.is_floating_point():
+        raise InputError(f"{name} must hold floating-point numbers, got {weights.dtype}.")
+    bad = ~torch.isfinite(weights)
+    if bad.any():
+        where = ", ".join(map(str, torch.nonzero(bad)[0].tolist()))
+        raise InputError(
+            f"{name} holds {int(bad.sum())} NaN or infinite entries, the first at "
+            f"{name}[{where}]; weights must be finite."
+        )
+
+
+def check_alike(parts: Mapping[str, AbstractConnectivity], where: str) -> None:
+    """Refuse parts that are no connectivities, or differ in dtype or device."""
+    if not parts:
+        raise InputError(f"{where}: there is no part; give at least one connectivity.")
+    for name, part in parts.items():
+        if not isinstance(name, str) or not name or "." in name:
+            raise InputError(f"{where}: {name!r} is no name; give a text without a dot.")
+        if not isinstance(part, AbstractConnectivity):
+            raise InputError(
+                f"{where}, {name}: {type(part).__name__} is no connectivity; give an object such "
+                "as Dense(W)."
+            )
+    first_name, first = next(iter(parts.items()))
+    for name, part in parts.items():
+        if (part.dtype, part.device) != (first.dtype, first.device):
+            raise InputError(
+                f"{where}, {name}: {part.dtype} on {part.device} does not go with {first_name}, "
+                f"{first.dtype} on {first.device}; make all parts alike."
+            )

@@ -1,0 +1,274 @@
+"""Connectivities made of others: their sum, and blocks between populations.
+
+Parameters are named "<part>.<name>", as in "random.W" or "upper_from_lower.kernel".
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ratenet.connectivity.base import AbstractConnectivity, Change, as_change, dense_by_products
+from ratenet.connectivity.checks import check_alike
+from ratenet.errors import InputError
+
+Parts = Mapping[str, AbstractConnectivity]
+
+
+@dataclass(frozen=True, eq=False)
+class Sum(AbstractConnectivity):
+    """W as the sum of connectivities over the same units.
+
+    Parameters
+    ----------
+    parts : mapping of str to AbstractConnectivity
+        By names of your choice.
+
+    Raises
+    ------
+    InputError
+        If there is no part, or parts differ in shape, dtype or device.
+
+    Examples
+    --------
+    >>> from ratenet.connectivity import Dense, LowRank
+    >>> m = torch.ones(2, 1)
+    >>> both = Sum({"random": Dense(torch.eye(2)), "structure": LowRank(m, m)})
+    >>> both.dense()
+    tensor([[1.5000, 0.5000],
+            [0.5000, 1.5000]])
+    >>> list(both.parameters)
+    ['random.W', 'structure.m', 'structure.n']
+    """
+
+    parts: Parts
+
+    def __post_init__(self) -> None:
+        check_alike(self.parts, "parts")
+        shapes = {name: part.shape for name, part in self.parts.items()}
+        if len(set(shapes.values())) > 1:
+            shown = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            raise InputError(f"parts: all must have the same shape (post, pre); got {shown}.")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of post- and presynaptic units."""
+        return next(iter(self.parts.values())).shape
+
+    @property
+    def cost(self) -> int:
+        """Multiplications of a product."""
+        return sum(part.cost for part in self.parts.values())
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """The parameters of all parts."""
+        return _joined({name: part.parameters for name, part in self.parts.items()})
+
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Sum":
+        """Return the same with other parameters."""
+        return Sum(_with_parameters(self.parts, parameters))
+
+    def apply(self, rates: Tensor) -> Tensor:
+        """Return W y for each row of `rates` (B, N)."""
+        return _total([part.apply(rates) for part in self.parts.values()])
+
+    def apply_transpose(self, values: Tensor) -> Tensor:
+        """Return W^T v for each row of `values` (B, N)."""
+        return _total([part.apply_transpose(values) for part in self.parts.values()])
+
+    def accumulate(self, left: Tensor, right: Tensor) -> Change:
+        """Return the gradients of all parts' parameters."""
+        changes = {
+            name: part.named(part.accumulate(left, right)) for name, part in self.parts.items()
+        }
+        return as_change(_joined(changes))
+
+    def add_(self, delta: Change) -> None:
+        """Let each part make its change, in place."""
+        _add(self.parts, self.named(delta))
+
+    def constrain_(self) -> None:
+        """Let each part keep its own constraint."""
+        for part in self.parts.values():
+            part.constrain_()
+
+    def dense(self) -> Tensor:
+        """Return W (post, pre)."""
+        return dense_by_products(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Block(AbstractConnectivity):
+    """Several populations or layers, with a connectivity of its own from each to each.
+
+    Parameters
+    ----------
+    blocks : mapping of str to mapping of str to AbstractConnectivity
+        Postsynaptic population -> presynaptic population -> weights of shape (N_post, N_pre). What
+        is not named is not connected.
+    sizes : mapping of str to int
+        Numbers of units of all populations, in the order of the units.
+
+    Raises
+    ------
+    InputError
+        If a population is unknown, or a block's shape, dtype or device does not fit.
+
+    Examples
+    --------
+    Two layers with feedback, the upper one half as large:
+
+    >>> from ratenet.connectivity import Dense
+    >>> blocks = {
+    ...     "lower": {"lower": Dense(torch.eye(2)), "upper": Dense(torch.ones(2, 1))},
+    ...     "upper": {"lower": Dense(torch.full((1, 2), 3.0))},
+    ... }
+    >>> Block(blocks, {"lower": 2, "upper": 1}).dense()
+    tensor([[1., 0., 1.],
+            [0., 1., 1.],
+            [3., 3., 0.]])
+    """
+
+    blocks: Mapping[str, Mapping[str, AbstractConnectivity]]
+    sizes: Mapping[str, int]
+    _parts: Parts = field(init=False, repr=False)  # by "<post>_from_<pre>"
+    _places: Mapping[str, tuple[slice, slice]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        slices = _slices(self.sizes)
+        parts: dict[str, AbstractConnectivity] = {}
+        places: dict[str, tuple[slice, slice]] = {}
+        for post, row in self.blocks.items():
+            if not isinstance(row, Mapping):
+                raise InputError(
+                    f"blocks, {post}: give a mapping from presynaptic populations to "
+                    "connectivities."
+                )
+            for pre, part in row.items():
+                for name in (post, pre):
+                    if name not in slices:
+                        raise InputError(
+                            f"blocks: there is no population {name!r}; there are "
+                            f"{', '.join(slices)}."
+                        )
+                name = f"{post}_from_{pre}"
+                parts[name], places[name] = part, (slices[post], slices[pre])
+        check_alike(parts, "blocks")
+        for name, part in parts.items():
+            needed = tuple(place.stop - place.start for place in places[name])
+            if part.shape != needed:
+                raise InputError(
+                    f"blocks, {name}: shape {part.shape} does not fit; needed is {needed}."
+                )
+        object.__setattr__(self, "_parts", parts)
+        object.__setattr__(self, "_places", places)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of post- and presynaptic units, both N."""
+        N = sum(self.sizes.values())
+        return N, N
+
+    @property
+    def cost(self) -> int:
+        """Multiplications of a product."""
+        return sum(part.cost for part in self._parts.values())
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """The parameters of all blocks."""
+        return _joined({name: part.parameters for name, part in self._parts.items()})
+
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Block":
+        """Return the same with other parameters."""
+        parts = _with_parameters(self._parts, parameters)
+        blocks = {
+            post: {pre: parts[f"{post}_from_{pre}"] for pre in row}
+            for post, row in self.blocks.items()
+        }
+        return Block(blocks, self.sizes)
+
+    def apply(self, rates: Tensor) -> Tensor:
+        """Return W y for each row of `rates` (B, N)."""
+        products = [
+            (post, self._parts[name].apply(rates[:, pre]))
+            for name, (post, pre) in self._places.items()
+        ]
+        return self._assembled(products, rates)
+
+    def apply_transpose(self, values: Tensor) -> Tensor:
+        """Return W^T v for each row of `values` (B, N)."""
+        products = [
+            (pre, self._parts[name].apply_transpose(values[:, post]))
+            for name, (post, pre) in self._places.items()
+        ]
+        return self._assembled(products, values)
+
+    def accumulate(self, left: Tensor, right: Tensor) -> Change:
+        """Return the gradients of all blocks' parameters."""
+        changes = {}
+        for name, (post, pre) in self._places.items():
+            part = self._parts[name]
+            changes[name] = part.named(part.accumulate(left[:, post], right[:, pre]))
+        return as_change(_joined(changes))
+
+    def add_(self, delta: Change) -> None:
+        """Let each block make its change, in place."""
+        _add(self._parts, self.named(delta))
+
+    def constrain_(self) -> None:
+        """Let each block keep its own constraint."""
+        for part in self._parts.values():
+            part.constrain_()
+
+    def dense(self) -> Tensor:
+        """Return W (N, N)."""
+        return dense_by_products(self)
+
+    def _assembled(self, products: list[tuple[slice, Tensor]], like: Tensor) -> Tensor:
+        """Add up the products of each population, and put the populations side by side."""
+        pieces = []
+        for place in _slices(self.sizes).values():
+            own = [product for target, product in products if target == place]
+            size = (len(like), place.stop - place.start)
+            pieces.append(_total(own) if own else like.new_zeros(size))
+        return torch.cat(pieces, dim=1)
+
+
+def _slices(sizes: Mapping[str, int]) -> dict[str, slice]:
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise InputError(f"sizes, {name}: {size!r} is no whole number of at least 1.")
+    ends = itertools.accumulate(sizes.values())
+    return {
+        name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)
+    }
+
+
+def _joined(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {f"{part}.{name}": tensor for part, own in parts.items() for name, tensor in own.items()}
+
+
+def _with_parameters(
+    parts: Parts, parameters: Mapping[str, Tensor]
+) -> dict[str, AbstractConnectivity]:
+    return {
+        name: part.with_parameters({key: parameters[f"{name}.{key}"] for key in part.parameters})
+        for name, part in parts.items()
+    }
+
+
+def _add(parts: Parts, named: Mapping[str, Tensor]) -> None:
+    for name, part in parts.items():
+        part.add_({key: named[f"{name}.{key}"] for key in part.parameters})
+
+
+def _total(products: list[Tensor]) -> Tensor:
+    """Add up tensors that nobody else holds."""
+    total = products[0]
+    for product in products[1:]:
+        total = total + product
+    return total

@@ -1,0 +1,229 @@
+"""First weights: random, balanced, sparse, convolutional, each of a given spectral radius.
+
+The spectral radius, the largest absolute eigenvalue of W, says how strong the feedback is: where
+every gain is 1 and all time constants are equal, a network is stable just where all eigenvalues of
+W have real parts below 1. All weights come from their seed.
+"""
+
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor
+
+from ratenet.connectivity.spectrum import kernel_eigenvalues
+from ratenet.errors import InputError, SingularError
+
+
+def random_weights(
+    units: int, *, radius: float, seed: int, exact: bool = True, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Return normal weights (N, N).
+
+    Parameters
+    ----------
+    units : int
+        N.
+    radius : float
+        Spectral radius, above 0.
+    seed : int
+    exact : bool
+        True: W is scaled to the radius, at the cost of its eigenvalues. False: entries have the
+        standard deviation radius / sqrt(N), which gives it up to some per cent for large N.
+    dtype : torch.dtype
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+
+    References
+    ----------
+    Girko 1985, Theory Probab. Appl. 29:694 (the circular law).
+
+    Examples
+    --------
+    >>> W = random_weights(100, radius=0.5, seed=0, dtype=torch.float64)
+    >>> f"{torch.linalg.eigvals(W).abs().max():.6f}"
+    '0.500000'
+    """
+    _check(units=units, radius=radius)
+    W = radius / units**0.5 * _normal((units, units), seed)
+    return (with_radius(W, radius) if exact else W).to(dtype)
+
+
+def balanced_weights(
+    excitatory: int,
+    inhibitory: int,
+    *,
+    radius: float,
+    seed: int,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Tensor, Tensor]:
+    """Return weights (N, N) that obey Dale's law, balanced for each unit, and the signs (N,).
+
+    Parameters
+    ----------
+    excitatory, inhibitory : int
+        How many units of each kind; the excitatory ones come first.
+    radius : float
+        Spectral radius, above 0; W is scaled to it exactly.
+    seed : int
+    dtype : torch.dtype
+
+    Returns
+    -------
+    W : Tensor, shape (N, N)
+    signs : Tensor, shape (N,)
+        1 and -1; together they make a `Signed` connectivity.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Absolute values of normal numbers are drawn, and the inhibitory ones of each row scaled so that
+    it sums to 0. W = J + 1 m^T with the mean m of the columns: since 1 is in the null space of W,
+    and balance makes m^T 1 = 0, W has the eigenvalues of J alone. Without the balance of each row
+    some eigenvalues would lie far outside of the circle that the others fill.
+
+    References
+    ----------
+    Rajan and Abbott 2006, Phys. Rev. Lett. 97:188104.
+
+    Examples
+    --------
+    >>> W, signs = balanced_weights(80, 20, radius=0.9, seed=0, dtype=torch.float64)
+    >>> bool(W.sum(dim=1).abs().max() < 1e-12), bool((W * signs >= 0).all())
+    (True, True)
+    """
+    _check(excitatory=excitatory, inhibitory=inhibitory, radius=radius)
+    units = excitatory + inhibitory
+    strengths = _normal((units, units), seed).abs()
+    E, I = strengths[:, :excitatory], strengths[:, excitatory:]  # noqa: E741 - the field's letters
+    I = I * (E.sum(dim=1) / I.sum(dim=1))[:, None]  # noqa: E741
+    signs = torch.ones(units, dtype=torch.float64)
+    signs[excitatory:] = -1.0
+    W = with_radius(torch.cat([E, -I], dim=1), radius)
+    return W.to(dtype), signs.to(dtype)
+
+
+def random_mask(post: int, pre: int, *, density: float, seed: int) -> Tensor:
+    """Return a pattern (post, pre) of bool, each synapse there with probability `density`.
+
+    Parameters
+    ----------
+    post, pre : int
+        Numbers of units.
+    density : float
+        Above 0 and at most 1.
+    seed : int
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> f"{random_mask(1000, 1000, density=0.1, seed=0).float().mean():.2f}"
+    '0.10'
+    """
+    _check(post=post, pre=pre)
+    if not (isinstance(density, Real) and 0 < density <= 1):
+        raise InputError(f"density: {density!r} is not above 0 and at most 1.")
+    return torch.rand(post, pre, generator=_generator(seed), dtype=torch.float64) < density
+
+
+def random_kernel(
+    channels: int,
+    size: int,
+    *,
+    height: int,
+    width: int,
+    radius: float,
+    seed: int,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Return a normal kernel (C, C, k, k) for a `Convolution` of a given spectral radius.
+
+    Parameters
+    ----------
+    channels : int
+        C.
+    size : int
+        k, odd.
+    height, width : int
+        Of the grid, at least k.
+    radius : float
+        Spectral radius with circular borders, above 0, exactly. With zero borders it is close to
+        that for large grids, and mostly below.
+    seed : int
+    dtype : torch.dtype
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> from ratenet.connectivity import Convolution, eigenvalues
+    >>> kernel = random_kernel(2, 3, height=5, width=5, radius=0.8, seed=0)
+    >>> f"{eigenvalues(Convolution(kernel, 5, 5)).abs().max():.4f}"
+    '0.8000'
+    """
+    _check(channels=channels, size=size, height=height, width=width, radius=radius)
+    if size % 2 == 0 or size > min(height, width):
+        raise InputError(
+            f"size: {size} is not odd and at most the height {height} and the width {width}."
+        )
+    kernel = _normal((channels, channels, size, size), seed)
+    found = float(kernel_eigenvalues(kernel, height, width).abs().max())
+    return (radius / found * kernel).to(dtype)
+
+
+def with_radius(W: Tensor, radius: float) -> Tensor:
+    """Return W (N, N) scaled so that its largest absolute eigenvalue is `radius`.
+
+    Raises
+    ------
+    InputError
+        If the radius is not above 0.
+    SingularError
+        If all eigenvalues are 0, as where no unit can reach itself.
+
+    Examples
+    --------
+    >>> with_radius(torch.diag(torch.tensor([4.0, 8.0])), 0.5)
+    tensor([[0.2500, 0.0000],
+            [0.0000, 0.5000]])
+    """
+    _check(radius=radius)
+    found = float(torch.linalg.eigvals(W).abs().max())
+    if not found > 0:
+        raise SingularError(
+            "with_radius: all eigenvalues of W are 0, so no factor gives it a spectral radius; add "
+            "connections that lead back."
+        )
+    return radius / found * W
+
+
+def _check(*, radius: float = 1.0, **counts: int) -> None:
+    """Refuse numbers out of range, by their names."""
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
+            raise InputError(f"{name}: {count!r} is no whole number of at least 1.")
+    if not (isinstance(radius, Real) and 0 < radius < float("inf")):
+        raise InputError(f"radius: {radius!r} is not a finite number above 0.")
+
+
+def _normal(shape: tuple[int, ...], seed: int) -> Tensor:
+    return torch.randn(shape, generator=_generator(seed), dtype=torch.float64)
+
+
+def _generator(seed: int) -> torch.Generator:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**63:
+        raise InputError(f"seed: {seed!r} is no whole number from 0 to 2**63 - 1.")
+    return torch.Generator().manual_seed(int(seed))

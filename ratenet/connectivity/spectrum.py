@@ -1,0 +1,54 @@
+"""The eigenvalues of W: of a circular convolution by Fourier transform, else of the matrix."""
+
+import torch
+from torch import Tensor
+
+from ratenet.connectivity.base import AbstractConnectivity
+from ratenet.connectivity.convolution import Convolution
+from ratenet.connectivity.given import check_square
+
+
+@torch.no_grad()
+def eigenvalues(connectivity: AbstractConnectivity) -> Tensor:
+    """Return all eigenvalues of W, complex, shape (N,).
+
+    Parameters
+    ----------
+    connectivity : AbstractConnectivity
+        Square.
+
+    Raises
+    ------
+    InputError
+        If it is not square.
+    UnsupportedError
+        If W has to be built as a matrix of more than 10,000 units.
+
+    Notes
+    -----
+    A Fourier transform over the grid makes a circular convolution one C x C matrix for each of the
+    H W frequencies, whose eigenvalues together are those of W: exact, and O(C^3 H W). All else
+    costs O(N^3).
+
+    Examples
+    --------
+    >>> from ratenet.connectivity import Dense
+    >>> eigenvalues(Dense(torch.diag(torch.tensor([0.5, -2.0]))))
+    tensor([ 0.5000+0.j, -2.0000+0.j])
+    """
+    check_square(connectivity.shape)
+    if isinstance(connectivity, Convolution) and connectivity.border == "circular":
+        kernel = connectivity.kernel
+        return kernel_eigenvalues(kernel, connectivity.height, connectivity.width)
+    return torch.linalg.eigvals(connectivity.dense())
+
+
+def kernel_eigenvalues(kernel: Tensor, height: int, width: int) -> Tensor:
+    """Return the eigenvalues of a circular convolution by a kernel (C, C, k, k), (C H W,)."""
+    channels, k = kernel.shape[0], kernel.shape[2]
+    placed = kernel.new_zeros(channels, channels, height, width)
+    placed[..., :k, :k] = kernel
+    # Where the kernel begins only turns phases with the frequency; its middle belongs at place 0.
+    placed = placed.roll((-(k // 2), -(k // 2)), dims=(2, 3))
+    transformed = torch.fft.fft2(placed).conj().permute(2, 3, 0, 1)  # (H, W, C, C); a correlation
+    return torch.linalg.eigvals(transformed.flatten(0, 1)).flatten()

@@ -1,0 +1,6 @@
+"""Fixed points as layers of torch: rates that a recurrent network settles at, with gradients."""
+
+from ratenet.layers.convolutional import ConvFixedPointLayer as ConvFixedPointLayer
+from ratenet.layers.core import FixedPointCore as FixedPointCore
+from ratenet.layers.full import FixedPointLayer as FixedPointLayer
+from ratenet.layers.gradients import Settled as Settled

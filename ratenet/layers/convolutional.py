@@ -1,0 +1,147 @@
+"""ConvFixedPointLayer: a convolutional read-in and a convolutional recurrent network."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ratenet.connectivity import AbstractConnectivity, Convolution, random_kernel
+from ratenet.errors import InputError
+from ratenet.fixed_points import AbstractSolver
+from ratenet.layers.core import FixedPointCore
+from ratenet.layers.full import RADIUS, check_counts, check_units, new_seed
+from ratenet.layers.gradients import Settled
+from ratenet.network import Network
+from ratenet.plasticity import AbstractRule
+from ratenet.spec import ModelSpec
+
+
+class ConvFixedPointLayer(torch.nn.Module):
+    """Images (B, C_in, H, W) to the rates (B, C, H, W) at which a recurrent network settles.
+
+    Like `FixedPointLayer`, with convolutions of stride 1 for the read-in and the recurrent weights.
+
+    Parameters
+    ----------
+    in_channels, channels : int
+        C_in and C.
+    height, width : int
+        H and W.
+    kernel_size : int
+        k of both kernels, odd.
+    border : {"zero", "circular"}
+        Of both, see `Convolution`.
+    model, rule, parameters, populations
+        As for `FixedPointLayer`.
+    connectivity : AbstractConnectivity, optional
+        Of C H W units; default a `Convolution` with a normal kernel that has a spectral radius of
+        0.5 where borders are circular.
+    bias : bool
+        Whether each channel's drive has a constant of its own.
+    step_size, tol, solver, max_iterations, on_unsettled : optional
+        See `FixedPointCore`.
+    dtype, device : optional
+        Default: those of the connectivity, or torch's own.
+
+    Attributes
+    ----------
+    read_in : torch.nn.Conv2d
+        With torch's own first weights.
+    core : FixedPointCore
+        Of C H W units, channel by channel, row by row.
+
+    Raises
+    ------
+    InputError
+        If an argument does not fit; from forward, if shapes do not fit.
+
+    Notes
+    -----
+    No matrix of C H W units is ever built; products are convolutions.
+
+    Examples
+    --------
+    >>> layer = ConvFixedPointLayer(1, 4, 8, 8)
+    >>> layer(torch.ones(2, 1, 8, 8)).shape
+    torch.Size([2, 4, 8, 8])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        height: int,
+        width: int,
+        kernel_size: int = 3,
+        border: Literal["zero", "circular"] = "zero",
+        model: ModelSpec | str = "rate",
+        rule: AbstractRule | None = None,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        populations: Mapping[str, int] | None = None,
+        connectivity: AbstractConnectivity | None = None,
+        bias: bool = True,
+        step_size: float | None = None,
+        tol: float | None = None,
+        solver: AbstractSolver | None = None,
+        max_iterations: int = 2000,
+        on_unsettled: Literal["mask", "raise"] = "mask",
+        dtype: torch.dtype | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        check_counts(in_channels=in_channels, channels=channels)
+        self.grid = (channels, height, width)
+        seed = new_seed()
+        if connectivity is None:
+            dtype = torch.get_default_dtype() if dtype is None else dtype
+            kernel = random_kernel(
+                channels, kernel_size, height=height, width=width, radius=RADIUS, seed=seed,
+                dtype=dtype,
+            )  # fmt: skip
+            connectivity = Convolution(kernel.to(device), height, width, border)
+        check_units(connectivity, channels * height * width)
+        network = Network(
+            model, connectivity, parameters, populations=populations, seed=seed,
+            dtype=dtype, device=device,
+        )  # fmt: skip
+        self.read_in = torch.nn.Conv2d(
+            in_channels, channels, kernel_size, padding=kernel_size // 2, bias=bias,
+            padding_mode="circular" if border == "circular" else "zeros",
+            dtype=network.dtype, device=network.device,
+        )  # fmt: skip
+        self.core = FixedPointCore(
+            network, rule, step_size=step_size, tol=tol, solver=solver,
+            max_iterations=max_iterations, on_unsettled=on_unsettled,
+        )  # fmt: skip
+
+    @property
+    def network(self) -> Network:
+        """The recurrent network with the present weights."""
+        return self.core.network
+
+    @property
+    def last(self) -> Settled | None:
+        """What became of the samples of the last call."""
+        return self.core.last
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the rates at rest.
+
+        Parameters
+        ----------
+        images : Tensor, shape (B, C_in, H, W)
+
+        Returns
+        -------
+        Tensor, shape (B, C, H, W)
+        """
+        wanted = (self.read_in.in_channels, *self.grid[1:])
+        if images.ndim != 4 or tuple(images.shape[1:]) != wanted:
+            raise InputError(
+                f"ConvFixedPointLayer: input shape {tuple(images.shape)} does not fit; needed is "
+                f"(B, C_in, H, W) with C_in, H, W = {wanted}."
+            )
+        rates: Tensor = self.core(self.read_in(images).flatten(1))
+        return rates.unflatten(1, self.grid)

@@ -1,0 +1,273 @@
+"""FixedPointCore: a network as a torch module, from drives to the rates at which it rests."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ratenet.errors import InputError, RatenetWarning
+from ratenet.fixed_points import AbstractSolver, Automatic, MeanGain, find_fixed_points
+from ratenet.fixed_points.certificate import check_autonomous, check_tolerance
+from ratenet.layers.gradients import Passage, Rest, Settled, count_settled
+from ratenet.network import Network
+from ratenet.plasticity import AbstractRule, Euclidean
+from ratenet.plasticity.base import check_learning_rate
+from ratenet.results import FixedPoints
+
+STALE_AFTER = 10  # changes of the weights for which the default solver keeps its preconditioner
+
+
+class _Held(NamedTuple):
+    """A tensor that a network was made of, and where and what it was then."""
+
+    tensor: Tensor
+    address: int
+    dtype: torch.dtype
+
+
+class FixedPointCore(torch.nn.Module):
+    """The recurrent part of a fixed-point layer: drives (..., N) to rates (..., N).
+
+    The forward pass finds the fixed points; no iteration is kept. The backward pass gives the exact
+    gradient to the drive, by the adjoint solve, and to the recurrent weights what the rule says:
+    ``.grad`` is the sum over samples of its direction, since a mean loss already holds 1/B. With
+    `Euclidean` that is the gradient itself; a rule that does not use errors gives a mean instead.
+
+    Parameters
+    ----------
+    network : Network
+        Its weights become parameters of this module, and share their memory with it.
+    rule : AbstractRule
+    step_size : float, optional
+        The learning rate that the rule is told. Where a rule's change is in proportion to it, it
+        makes no difference. A finite step, such as `Reparameterized`, needs it: with
+        ``torch.optim.SGD(lr=step_size)`` a step is the exact one of that size on the loss that
+        backward was called on; another lr only scales that step.
+    tol : float, optional
+        As for `find_fixed_points`.
+    solver : AbstractSolver, optional
+        Default `Automatic`, with a preconditioner that is kept for ten steps of an optimizer: rates
+        depend on what was solved before by no more than the tolerance.
+    max_iterations : int
+        Evaluations of the recurrent input after which a sample counts as unsettled.
+    on_unsettled : {"mask", "raise"}
+        What to do with a sample that does not settle: hand on its rates, give it no gradient,
+        count it in `last.unsettled` and warn once; or raise a ConvergenceError.
+
+    Attributes
+    ----------
+    recurrent : torch.nn.ParameterDict
+        The connectivity's parameters; "/" stands for the dot in a name such as "lower.W".
+    last : Settled or None
+        What became of the samples of the last call.
+
+    Raises
+    ------
+    InputError
+        If an argument does not fit; from forward, if shapes do not fit or an input is not finite.
+    ConvergenceError
+        From forward, with on_unsettled="raise".
+    StaleError
+        From backward, if the weights changed since forward.
+
+    Notes
+    -----
+    Stability is not examined: `find_fixed_points(core.network, drive)` does. Constraints of the
+    connectivity (a mask, signs) are restored before each forward pass, whatever an optimizer did:
+    the projected step. Optimizers add, so the exponentiated update of `Signed` is not theirs; call
+    `descend` in their place. torch.func.grad, functional_call and jacrev work; torch.vmap, forward
+    mode and second derivatives do not.
+
+    Two layers with feedback of which only the lower is driven are a network with a `Block`, and
+    ``torch.nn.functional.pad(read_in(x), (0, upper_units))`` for its drive.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> core = FixedPointCore(rn.Network("linear", [[0.5]]))  # y = 2 x
+    >>> core(torch.tensor([[1.0]], dtype=torch.float64)).sum().backward()
+    >>> core.recurrent["W"].grad  # lambda y = 2 * 2
+    tensor([[4.]], dtype=torch.float64)
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        rule: AbstractRule | None = None,
+        *,
+        step_size: float | None = None,
+        tol: float | None = None,
+        solver: AbstractSolver | None = None,
+        max_iterations: int = 2000,
+        on_unsettled: Literal["mask", "raise"] = "mask",
+    ) -> None:
+        super().__init__()
+        self.rule = Euclidean() if rule is None else rule
+        if not isinstance(self.rule, AbstractRule):
+            raise InputError(f"rule: {rule!r} is no rule; give an object such as Euclidean().")
+        if self.rule.traits.needs_loss:
+            raise InputError(
+                f"rule: {type(rule).__name__} needs each sample's loss, and a layer has only its "
+                "gradient; find fixed points and call rule.update(..., loss=...) yourself."
+            )
+        self.step_size = _checked_step_size(self.rule, step_size)
+        check_autonomous(network)
+        if tol is not None:
+            check_tolerance(tol, network.dtype)
+        self.tol = tol
+        if on_unsettled not in ("mask", "raise"):
+            raise InputError(f"on_unsettled: {on_unsettled!r} is neither 'mask' nor 'raise'.")
+        self.on_unsettled, self.max_iterations = on_unsettled, max_iterations
+        kept = MeanGain(stale_after=STALE_AFTER)
+        self.solver = Automatic(kept) if solver is None else solver
+        self.last: Settled | None = None
+        self._has_warned = False
+        self._names = tuple(network.connectivity.parameters)
+        made: dict[int, torch.nn.Parameter] = {}  # a tensor in two places is one parameter
+        self.recurrent = torch.nn.ParameterDict(
+            {
+                name.replace(".", "/"): made.setdefault(id(tensor), torch.nn.Parameter(tensor))
+                for name, tensor in network.connectivity.parameters.items()
+            }
+        )
+        self._network = network
+        self._held: tuple[_Held, ...] = ()
+        self._constrained: tuple[int, ...] = ()
+        self._network_with(self._weights())
+
+    @property
+    def network(self) -> Network:
+        """The network with the present weights."""
+        parameters = self._weights()
+        self._constrain(parameters)
+        return self._network_with(parameters)
+
+    @property
+    def units(self) -> int:
+        """N."""
+        return self._network.units
+
+    def forward(self, drive: Tensor) -> Tensor:
+        """Return the rates at rest.
+
+        Parameters
+        ----------
+        drive : Tensor, shape (..., N)
+
+        Returns
+        -------
+        Tensor, shape (..., N)
+        """
+        if drive.ndim == 0 or drive.shape[-1] != self.units:
+            raise InputError(
+                f"drive: shape {tuple(drive.shape)} does not fit; needed is (..., N) with "
+                f"N = {self.units} units."
+            )
+        parameters = self._weights()
+        self._constrain(parameters)
+        rows = drive.reshape(-1, self.units).to(parameters[0].dtype)
+        passage = Passage(self._find, self.rule, self.step_size)
+        rates: Tensor = Rest.apply(passage, rows, *parameters)
+        return rates.reshape(drive.shape)
+
+    @torch.no_grad()
+    def descend(self, learning_rate: float) -> None:
+        """Let the connectivity itself make the step -learning_rate .grad, in place.
+
+        In place of an optimizer of torch, for the recurrent weights: `Signed` can make it an
+        exponentiated one.
+        """
+        check_learning_rate(learning_rate)
+        gradients = {
+            name: torch.zeros_like(p) if p.grad is None else p.grad
+            for name, p in zip(self._names, self._weights(), strict=True)
+        }
+        self.network.connectivity.add_(
+            {name: -learning_rate * gradient for name, gradient in gradients.items()}
+        )
+
+    def extra_repr(self) -> str:
+        """Return what is printed of the module."""
+        W = self._network.connectivity
+        model = self._network.model.name
+        return f"units={self.units}, model={model!r}, {type(W).__name__}, rule={self.rule}"
+
+    def _weights(self) -> list[Tensor]:
+        """Return the tensors that stand for the weights now, in the connectivity's order."""
+        return [self.recurrent[name.replace(".", "/")] for name in self._names]
+
+    def _holds(self, parameters: Sequence[Tensor]) -> bool:
+        """Return whether the network was made of these tensors, in the memory they have now."""
+        return len(self._held) == len(parameters) and all(
+            p is old.tensor and p.data_ptr() == old.address and p.dtype == old.dtype
+            for p, old in zip(parameters, self._held, strict=True)
+        )
+
+    def _network_with(self, parameters: Sequence[Tensor]) -> Network:
+        """Return the network that holds these tensors; made anew only where they are others."""
+        if not self._holds(parameters):
+            tensors = dict(zip(self._names, (p.detach() for p in parameters), strict=True))
+            connectivity = self._network.connectivity.with_parameters(tensors)
+            self._network = self._network.changed(W=connectivity)
+            self._held = tuple(
+                _Held(p if p.is_leaf else p.detach(), p.data_ptr(), p.dtype) for p in parameters
+            )
+        return self._network
+
+    @torch.no_grad()
+    def _constrain(self, parameters: Sequence[Tensor]) -> None:
+        """Restore what an optimizer's step took off the constraint, in this module's own memory."""
+        if not all(isinstance(p, torch.nn.Parameter) for p in parameters):
+            return  # others stand in their place, as in torch.func.functional_call
+        holds = self._holds(parameters)
+        if holds and self._constrained == tuple(p._version for p in parameters):
+            return
+        if holds:
+            self._network.connectivity.constrain_()
+        else:  # a copy, or on its way to another dtype: zeros are allowed, and take the values up
+            zeros = dict(zip(self._names, map(torch.zeros_like, parameters), strict=True))
+            connectivity = self._network.connectivity.with_parameters(zeros)
+            for p, value in zip(parameters, connectivity.parameters.values(), strict=True):
+                value.copy_(p)
+            connectivity.constrain_()
+            for p, value in zip(parameters, connectivity.parameters.values(), strict=True):
+                p.copy_(value)
+        self._constrained = tuple(p._version for p in parameters)
+
+    def _find(self, drive: Tensor, parameters: Sequence[Tensor]) -> FixedPoints:
+        """Find the fixed points, and say what did not settle."""
+        fp = find_fixed_points(
+            self._network_with(parameters),
+            drive,
+            tol=self.tol,
+            solver=self.solver,
+            max_iterations=self.max_iterations,
+            certificate="residual",
+            on_failure="raise" if self.on_unsettled == "raise" else "return",
+        )
+        self.last = count_settled(fp)
+        if self.last.unsettled and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"FixedPointCore: {self.last.unsettled} of {len(fp)} samples did not settle and "
+                "get no gradient; this is said once, `last.unsettled` counts them in each batch.\n"
+                f"{fp.summary()}",
+                RatenetWarning,
+                stacklevel=2,
+            )
+        return fp
+
+
+def _checked_step_size(rule: AbstractRule, step_size: float | None) -> float:
+    """Return what the rule is to be told; 1 where it makes no difference."""
+    if step_size is not None:
+        check_learning_rate(step_size)
+        return float(step_size)
+    if not rule.traits.is_proportional:
+        raise InputError(
+            f"step_size: {type(rule).__name__} is a finite step, whose size must be known; give "
+            "that of torch.optim.SGD, or use another rule."
+        )
+    return 1.0

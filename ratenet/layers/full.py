@@ -1,0 +1,167 @@
+"""FixedPointLayer: a read-in and a recurrent network that settles, as one layer of torch."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ratenet.connectivity import AbstractConnectivity, Dense, random_weights
+from ratenet.errors import InputError
+from ratenet.fixed_points import AbstractSolver
+from ratenet.layers.core import FixedPointCore
+from ratenet.layers.gradients import Settled
+from ratenet.network import Network
+from ratenet.plasticity import AbstractRule
+from ratenet.spec import ModelSpec
+
+RADIUS = 0.5  # spectral radius of the first recurrent weights
+
+
+class FixedPointLayer(torch.nn.Module):
+    """Inputs (..., M) to the rates (..., N) at which a recurrent network settles.
+
+        drive = R x + b,      rates = y* = f(W y* + drive)  (or what the model says)
+
+    The gradients to the read-in and to x are exact, those of the recurrent weights are what the
+    rule says: see `FixedPointCore`, which the arguments from `rule` on belong to.
+
+    Parameters
+    ----------
+    in_features : int
+        M.
+    units : int
+        N.
+    model : ModelSpec or str
+        As for `Network`, as are `parameters` and `populations`.
+    rule : AbstractRule, optional
+        Default `Euclidean`.
+    parameters : mapping of str to value, optional
+        Such as ``{"tau": 20*ms}``.
+    populations : mapping of str to int, optional
+    connectivity : AbstractConnectivity, optional
+        Of `units` units; default `Dense` with normal weights of spectral radius 0.5, as expected
+        for large N.
+    bias : bool
+        Whether there is a b.
+    step_size, tol, solver, max_iterations, on_unsettled : optional
+        See `FixedPointCore`.
+    dtype, device : optional
+        Default: those of the connectivity, or torch's own.
+
+    Attributes
+    ----------
+    read_in : torch.nn.Linear
+        With torch's own first weights.
+    core : FixedPointCore
+
+    Raises
+    ------
+    InputError
+        If an argument does not fit; from forward, if shapes do not fit.
+
+    Notes
+    -----
+    What is drawn at random comes from torch's global generator: `torch.manual_seed` fixes it.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> layer = FixedPointLayer(3, 5, rule=rn.plasticity.LinearizedReparameterized())
+    >>> layer(torch.ones(4, 3)).sum().backward()
+    >>> layer.core.recurrent["W"].grad.shape, layer.last.unsettled
+    (torch.Size([5, 5]), 0)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        units: int,
+        model: ModelSpec | str = "rate",
+        rule: AbstractRule | None = None,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        populations: Mapping[str, int] | None = None,
+        connectivity: AbstractConnectivity | None = None,
+        bias: bool = True,
+        step_size: float | None = None,
+        tol: float | None = None,
+        solver: AbstractSolver | None = None,
+        max_iterations: int = 2000,
+        on_unsettled: Literal["mask", "raise"] = "mask",
+        dtype: torch.dtype | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        check_counts(in_features=in_features, units=units)
+        seed = new_seed()
+        if connectivity is None:
+            dtype = torch.get_default_dtype() if dtype is None else dtype
+            W = random_weights(units, radius=RADIUS, seed=seed, exact=False, dtype=dtype)
+            connectivity = Dense(W.to(device))
+        check_units(connectivity, units)
+        network = Network(
+            model, connectivity, parameters, populations=populations, seed=seed,
+            dtype=dtype, device=device,
+        )  # fmt: skip
+        self.read_in = torch.nn.Linear(
+            in_features, units, bias=bias, dtype=network.dtype, device=network.device
+        )
+        self.core = FixedPointCore(
+            network, rule, step_size=step_size, tol=tol, solver=solver,
+            max_iterations=max_iterations, on_unsettled=on_unsettled,
+        )  # fmt: skip
+
+    @property
+    def network(self) -> Network:
+        """The recurrent network with the present weights."""
+        return self.core.network
+
+    @property
+    def last(self) -> Settled | None:
+        """What became of the samples of the last call."""
+        return self.core.last
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the rates at rest.
+
+        Parameters
+        ----------
+        x : Tensor, shape (..., M)
+
+        Returns
+        -------
+        Tensor, shape (..., N)
+        """
+        wanted = self.read_in.in_features
+        if x.ndim == 0 or x.shape[-1] != wanted:
+            raise InputError(
+                f"FixedPointLayer: input shape {tuple(x.shape)} does not fit; needed is (..., M) "
+                f"with M = {wanted}."
+            )
+        rates: Tensor = self.core(self.read_in(x))
+        return rates
+
+
+def check_counts(**counts: int) -> None:
+    """Refuse what is no number of units, channels or places."""
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise InputError(f"{name}: {count!r} is no whole number of at least 1.")
+
+
+def check_units(connectivity: AbstractConnectivity, units: int) -> None:
+    """Refuse a connectivity of another number of units than the layer's."""
+    if not isinstance(connectivity, AbstractConnectivity):
+        raise InputError(
+            f"connectivity: {type(connectivity).__name__} is none; give an object such as Dense(W)."
+        )
+    if connectivity.shape != (units, units):
+        raise InputError(
+            f"connectivity: shape {connectivity.shape} does not fit; needed is ({units}, {units})."
+        )
+
+
+def new_seed() -> int:
+    """Return a seed from torch's global generator."""
+    return int(torch.randint(2**31, ()))

@@ -1,0 +1,208 @@
+"""From drives to rates at rest, and back: one node of torch's graph, whatever the solver did.
+
+    forward    x -> y* = f(W y* + x)
+    backward   e = dL/dy -> lambda = dL/dx by the adjoint solve; a rule's direction to the weights
+
+What is kept for the way back is the fixed points themselves: no iteration leaves anything. Rules
+return means over samples, and the errors of a mean loss are already divided by B, so with S
+settled samples and a step size eta
+
+    gradient = -rule.update(fp, S e, eta) / eta
+
+which for a rule that is linear in e and eta is the sum over samples of its direction, for a finite
+step what plain gradient descent at the rate eta turns into that step, and for a rule that does not
+use e the mean of its direction.
+"""
+
+import itertools
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ratenet.connectivity.base import scaled
+from ratenet.errors import RatenetWarning, UnsupportedError
+from ratenet.fixed_points import solve_adjoint
+from ratenet.plasticity import AbstractRule, Euclidean
+from ratenet.results import FixedPoints
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of the samples that a layer was last given.
+
+    Attributes
+    ----------
+    samples : int
+    unsettled : int
+        How many did not settle: their rates are handed on, and they get no gradient.
+    residual : float
+        The largest among the settled ones (see `FixedPoints.residual`); NaN without any.
+    iterations : float
+        Mean number of evaluations of the recurrent input a sample.
+    """
+
+    samples: int
+    unsettled: int
+    residual: float
+    iterations: float
+
+
+def count_settled(fp: FixedPoints) -> Settled:
+    """Return the numbers that a layer keeps of fixed points."""
+    unsettled, residual = fp.unsettled, fp.residual
+    settled = residual if unsettled == 0 else residual[fp.converged]
+    return Settled(
+        samples=len(fp),
+        unsettled=unsettled,
+        residual=float(settled.max()) if len(settled) else float("nan"),
+        iterations=float(fp.iterations.double().mean()),
+    )
+
+
+Find = Callable[[Tensor, Sequence[Tensor]], FixedPoints]
+
+
+class Passage:
+    """One way through a layer: what the backward pass needs of the forward one.
+
+    Parameters
+    ----------
+    find : callable
+        (drive, parameters) -> FixedPoints, with the layer's settings.
+    rule : AbstractRule
+    step_size : float
+        What the rule is given as its learning rate.
+    """
+
+    def __init__(self, find: Find, rule: AbstractRule, step_size: float) -> None:
+        self._find, self.rule, self.step_size = find, rule, step_size
+        self._found: FixedPoints | None = None
+
+    def forward(self, drive: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """Return the rates, as a tensor that the fixed points do not share."""
+        self._found = self._find(drive, parameters)
+        return self._found.rates.clone()
+
+    @property
+    def found(self) -> FixedPoints:
+        """The fixed points of the forward pass."""
+        if self._found is None:
+            raise UnsupportedError("FixedPointCore: a gradient is asked for before any rates.")
+        return self._found
+
+    def backward(self, error: Tensor, needed: Sequence[bool]) -> tuple[Tensor, ...]:
+        """Return the gradients of those of drive and parameters that need one."""
+        fp, settled = self.found, self.found.converged
+        needs_drive, needs_weights = needed[0], any(needed[1:])
+        if not torch.isfinite(error[settled]).all():  # handed on, as torch's own layers do
+            inputs = [fp.rates, *fp.network.connectivity.parameters.values()]
+            every = [torch.full_like(tensor, torch.nan) for tensor in inputs]
+            return tuple(itertools.compress(every, needed))
+        if not settled.any():
+            return self._gradients(torch.zeros_like(error), {}, needed)
+        part, e = (fp, error) if fp.unsettled == 0 else (fp.select(settled), error[settled])
+        drive_gradient, weights = torch.zeros_like(error), {}
+        is_euclidean = isinstance(self.rule, Euclidean)
+        if needs_drive or (needs_weights and is_euclidean):
+            adjoint = solve_adjoint(part, e)
+            lambdas = adjoint.values.where(adjoint.converged[:, None], 0.0)
+            self._tell_unsolved(adjoint.converged, adjoint.summary())
+            drive_gradient[settled] = lambdas
+            if needs_weights and is_euclidean:  # the same lambda: solved once
+                W = part.network.connectivity
+                weights = W.named(W.accumulate(lambdas, part.rates))
+        if needs_weights and not is_euclidean:
+            weights = self._rule_gradient(part, e)
+        return self._gradients(drive_gradient, weights, needed)
+
+    def _rule_gradient(self, fp: FixedPoints, error: Tensor) -> dict[str, Tensor]:
+        """Return the sum over samples of the rule's direction, to be descended."""
+        change = self.rule.update(fp, len(fp) * error, self.step_size)
+        return fp.network.connectivity.named(scaled(change, -1 / self.step_size))
+
+    def _gradients(
+        self, drive: Tensor, weights: dict[str, Tensor], needed: Sequence[bool]
+    ) -> tuple[Tensor, ...]:
+        """Choose the needed ones in the order of the inputs; a weight without one gets zero."""
+        parameters = self.found.network.connectivity.parameters
+        own = (weights.get(name) for name in parameters)
+        zero = (torch.zeros_like(p) for p in parameters.values())
+        every = [drive, *(z if g is None else g for g, z in zip(own, zero, strict=True))]
+        return tuple(itertools.compress(every, needed))
+
+    def _tell_unsolved(self, solved: Tensor, summary: str) -> None:
+        if not solved.all():
+            warnings.warn(
+                f"{int((~solved).sum())} of {len(solved)} samples get no gradient: {summary}",
+                RatenetWarning,
+                stacklevel=2,
+            )
+
+
+class Rest(torch.autograd.Function):
+    """drive (B, N), parameters -> rates (B, N)."""
+
+    @staticmethod
+    def forward(passage: Passage, drive: Tensor, *parameters: Tensor) -> Tensor:
+        """Find the fixed points."""
+        with torch.autocast(drive.device.type, enabled=False):
+            return passage.forward(drive, parameters)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep the fixed points for the way back."""
+        ctx.passage = inputs[0]
+        ctx.save_for_backward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, error: Tensor) -> tuple[Any, ...]:
+        """Return the gradients where they are needed."""
+        needed = ctx.needs_input_grad[1:]
+        # Only a second derivative asks what the first one depends on.
+        inputs = ctx.saved_tensors if torch.is_grad_enabled() else ()
+        found = iter(Back.apply(ctx.passage, needed, error, *inputs))
+        return (None, *(next(found) if need else None for need in needed))
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
+        """Refuse torch.vmap: samples leave the solver's batch one by one."""
+        raise UnsupportedError(
+            "FixedPointCore: torch.vmap cannot map over a fixed-point layer, whose solver decides "
+            "sample by sample; give all samples as one batch."
+        )
+
+
+class Back(torch.autograd.Function):
+    """Error (B, N) -> the gradients that are needed; the inputs only mark what they depend on."""
+
+    @staticmethod
+    def forward(
+        passage: Passage, needed: Sequence[bool], error: Tensor, *inputs: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Solve for the adjoint, and ask the rule."""
+        with torch.autocast(error.device.type, enabled=False):
+            return passage.backward(error, needed)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Keep nothing."""
+
+    @staticmethod
+    def backward(ctx: Any, *errors: Tensor) -> Any:
+        """Refuse second derivatives."""
+        raise UnsupportedError(
+            "FixedPointCore: it has first derivatives only, since a plasticity rule is no gradient "
+            "to be derived again; leave create_graph out."
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, passage: Passage, needed: Any, *inputs: Tensor) -> Any:
+        """Go back once for each error, as torch.func.jacrev asks for."""
+        errors = inputs[0].movedim(in_dims[2], 0)
+        each = [Back.apply(passage, needed, error) for error in errors]
+        gradients = tuple(torch.stack(parts) for parts in zip(*each, strict=True))
+        return gradients, (0,) * len(gradients)

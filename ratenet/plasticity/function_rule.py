@@ -1,0 +1,127 @@
+"""A rule of one's own as one plain function."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from ratenet.connectivity.base import Change
+from ratenet.errors import InputError
+from ratenet.plasticity.base import AbstractRule, Traits
+from ratenet.plasticity.loss import Loss
+from ratenet.results import FixedPoints
+
+RuleFunction = Callable[..., Change]
+
+
+@dataclass(frozen=True)
+class FunctionRule(AbstractRule):
+    """A rule that a function computes; the decorator `rule` makes it.
+
+    Parameters
+    ----------
+    function : callable
+        (fp, error, learning_rate) -> change, where all samples of `fp` have converged; with a
+        fourth parameter named loss it is given the loss.
+    stated_metric : str
+
+    Attributes
+    ----------
+    name : str
+        Of the function.
+    """
+
+    function: RuleFunction = field(repr=False)
+    stated_metric: str = field(repr=False)
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not inspect.isfunction(self.function):
+            raise InputError(
+                f"rule: {self.function!r} is no plain function; put @rule(metric=...) above one."
+            )
+        if not isinstance(self.stated_metric, str) or not self.stated_metric:
+            raise InputError(
+                f"metric: {self.stated_metric!r} is no text; say in which geometry the rule "
+                "descends, such as 'Euclidean in W' or 'none'."
+            )
+        object.__setattr__(self, "name", self.function.__name__)
+        names = list(inspect.signature(self.function).parameters)
+        if len(names) not in (3, 4) or names[3:] not in ([], ["loss"]):
+            raise InputError(
+                f"rule {self.name}: it takes ({', '.join(names)}); needed is (fp, error, "
+                "learning_rate), and loss after them where it is used."
+            )
+
+    @property
+    def _loss(self) -> inspect.Parameter | None:
+        return inspect.signature(self.function).parameters.get("loss")
+
+    @property
+    def traits(self) -> Traits:
+        """What the function's author says."""
+        is_needed = self._loss is not None and self._loss.default is inspect.Parameter.empty
+        return Traits(self.stated_metric, needs_loss=is_needed)
+
+    def change(
+        self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
+    ) -> Change:
+        """Return what the function returns, if it is shaped like the weights."""
+        given: dict[str, Any] = {} if self._loss is None else {"loss": loss}
+        change = self.function(fp, error, learning_rate, **given)
+        self._check_change(fp, change)
+        return change
+
+    def _check_change(self, fp: FixedPoints, change: Any) -> None:
+        expected = {n: tuple(t.shape) for n, t in fp.network.connectivity.parameters.items()}
+        if isinstance(change, Tensor) and len(expected) == 1:
+            change = dict.fromkeys(expected, change)
+        is_named = isinstance(change, dict) and all(isinstance(t, Tensor) for t in change.values())
+        found = {n: tuple(t.shape) for n, t in change.items()} if is_named else type(change)
+        if found != expected:
+            raise InputError(
+                f"rule {self.name}: it returned {found}; needed are tensors shaped like the "
+                f"connectivity's parameters, {expected}."
+            )
+
+
+def rule(*, metric: str) -> Callable[[RuleFunction], FunctionRule]:
+    """Make a plasticity rule of a plain function.
+
+    Parameters
+    ----------
+    metric : str
+        In which geometry the rule descends the loss, if in any; a short text, which is printed.
+
+    Returns
+    -------
+    decorator
+        Turns (fp, error, learning_rate) -> change into a rule like every other: unsettled samples
+        are left out before, shapes are checked after. The change is to be proportional to the
+        learning rate, and a mean over samples.
+
+    Raises
+    ------
+    InputError
+        If the function takes other arguments.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> @rn.plasticity.rule(metric="none")
+    ... def presynaptic(fp, error, learning_rate):
+    ...     return -learning_rate * error.T @ fp.rates / len(fp)
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> presynaptic.update(fp, torch.ones(1, 1, dtype=torch.float64), learning_rate=0.1)
+    tensor([[-0.2000]], dtype=torch.float64)
+    """
+
+    def decorated(function: RuleFunction) -> FunctionRule:
+        found = FunctionRule(function, metric)
+        # The rule takes the function's place in its module; so pickle finds the function in it.
+        function.__qualname__ = f"{function.__qualname__}.function"
+        return found
+
+    return decorated

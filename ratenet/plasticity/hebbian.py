@@ -1,0 +1,121 @@
+"""Unsupervised rules: they depend on the rates alone, not on the error."""
+
+from dataclasses import dataclass
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+from ratenet.connectivity.base import Change, scaled
+from ratenet.errors import InputError
+from ratenet.plasticity.base import AbstractRule, Traits, descent
+from ratenet.plasticity.loss import Loss
+from ratenet.results import FixedPoints
+
+UNSUPERVISED = Traits("none: unsupervised, no gradient of a loss", uses_error=False)
+
+
+@dataclass(frozen=True)
+class Hebb(AbstractRule):
+    """Units that are active together are connected more strongly.
+
+        dW = eta mean(y y^T)
+
+    Notes
+    -----
+    Nothing bounds the weights. Cost: one outer product a sample.
+
+    References
+    ----------
+    Hebb 1949; Gerstner and Kistler 2002, Biol. Cybern. 87:404.
+    """
+
+    @property
+    def traits(self) -> Traits:
+        """Unsupervised."""
+        return UNSUPERVISED
+
+    def change(
+        self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
+    ) -> Change:
+        """Return eta mean(y y^T)."""
+        return descent(fp, -fp.rates, fp.rates, learning_rate)
+
+
+@dataclass(frozen=True)
+class Oja(AbstractRule):
+    """Hebb with a decay that bounds the weights onto each unit.
+
+        dW_ij = eta mean(y_i (y_j - y_i W_ij))
+
+    Notes
+    -----
+    Where the presynaptic rates do not depend on y_i, the weights onto a linear unit tend to the
+    first principal component of these rates, of length 1. The decay diag(mean y^2) W is projected
+    onto the connectivity's parameters as every other change is. Cost: N products with the
+    transposed W besides Hebb's.
+
+    References
+    ----------
+    Oja 1982, J. Math. Biol. 15:267.
+    """
+
+    @property
+    def traits(self) -> Traits:
+        """Unsupervised."""
+        return UNSUPERVISED
+
+    def change(
+        self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
+    ) -> Change:
+        """Return eta (mean(y y^T) - diag(mean y^2) W)."""
+        W, y = fp.network.connectivity, fp.rates
+        identity = torch.eye(W.units, dtype=y.dtype, device=y.device)
+        left = torch.cat([y / len(y), -torch.diag((y**2).mean(dim=0))])
+        right = torch.cat([y, W.apply_transpose(identity)])  # row i of W below
+        return scaled(W.accumulate(left, right), learning_rate)
+
+
+@dataclass(frozen=True)
+class BCM(AbstractRule):
+    """Hebb above a threshold of the postsynaptic rate, anti-Hebb below it.
+
+        dW_ij = eta mean(y_i (y_i - theta_i) y_j)
+
+    Parameters
+    ----------
+    threshold : float, optional
+        theta, the same for all units, in the unit of the rates. Default: theta_i is the mean of
+        y_i^2 over the settled samples of the batch, so that a batch should hold all stimuli.
+
+    Notes
+    -----
+    Where the presynaptic rates of P equally frequent, linearly independent stimuli do not depend
+    on y_i, the stable weights onto a linear unit answer one of them, with the rate P. Cost: one
+    outer product a sample.
+
+    References
+    ----------
+    Bienenstock, Cooper and Munro 1982, J. Neurosci. 2:32; Intrator and Cooper 1992, Neural Netw.
+    5:3 (the threshold as the mean of y^2).
+    """
+
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        value = self.threshold
+        if value is not None and not (isinstance(value, Real) and abs(value) < float("inf")):
+            raise InputError(f"threshold: {value!r} is no finite number; None takes mean y^2.")
+
+    @property
+    def traits(self) -> Traits:
+        """Unsupervised."""
+        return UNSUPERVISED
+
+    def change(
+        self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
+    ) -> Change:
+        """Return eta mean(y (y - theta) y^T)."""
+        y = fp.rates
+        theta = (y**2).mean(dim=0) if self.threshold is None else self.threshold
+        return descent(fp, y * (theta - y), y, learning_rate)

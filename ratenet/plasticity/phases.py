@@ -1,0 +1,88 @@
+"""Further fixed points beside those of a rule: at another drive, other weights, or under a nudge.
+
+They are sought from the state of the first, more tightly than they are judged, since rules take
+small differences of them.
+"""
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from ratenet.errors import RatenetWarning, UnsettledError
+from ratenet.fixed_points import find_fixed_points
+from ratenet.fixed_points.certificate import certify, default_tolerance
+from ratenet.network import Network
+from ratenet.plasticity.loss import Loss, slope
+from ratenet.results import FixedPoints
+
+ITERATIONS = 300
+STEP = 0.1  # of the shortest time constant
+LONGEST = 200  # of the longest time constant
+LOOKS = 100  # how often the residual is measured on the way
+
+
+def settled_at(fp: FixedPoints, drive: Tensor, network: Network | None = None) -> FixedPoints:
+    """Return the fixed points at other drives (B, N), or of another network, near those given."""
+    network = fp.network if network is None else network
+    judged = default_tolerance(network.dtype)
+    found = find_fixed_points(
+        network,
+        drive,
+        tol=tightest(network.dtype),
+        initial=fp.state,
+        max_iterations=ITERATIONS,
+        certificate="residual",
+        on_failure="return",
+    )
+    return found.with_tolerance(judged)
+
+
+def tightest(dtype: torch.dtype) -> float:
+    """Return the residual that is aimed at: near what rounding allows."""
+    return 1e-12 if dtype == torch.float64 else 1e-6
+
+
+def settled_under(fp: FixedPoints, loss: Loss, strength: float) -> FixedPoints:
+    """Return where the dynamics rest with -strength dL/dy added to the drive, at present rates.
+
+    The drives of the result are those that the nudge reached, so that it is a fixed point of the
+    network like any other.
+    """
+    network, state = fp.network, fp.state
+    dt = STEP * network.shortest_time_constant()
+    steps = max(1, round(LONGEST * network.longest_time_constant() / dt / LOOKS))
+    for _ in range(LOOKS):
+        for _ in range(steps):
+            drive = fp.drive - strength * slope(loss, network.output(state))
+            state = state + dt * network.derivative(state, drive)
+        drive = fp.drive - strength * slope(loss, network.output(state))
+        found = certify(network, state, drive, default_tolerance(network.dtype))
+        if found.converged.all() or not torch.isfinite(state).all():
+            break
+    return found
+
+
+def both_settled(one: FixedPoints, other: FixedPoints, rule: str) -> Tensor:
+    """Return which samples settled in two phases, (B,); warn of the others.
+
+    Raises
+    ------
+    UnsettledError
+        If none did.
+    """
+    settled = one.converged & other.converged
+    missing = int((~settled).sum())
+    if missing == len(settled):
+        raise UnsettledError(
+            f"{rule}: none of the {missing} samples settles again when it is perturbed; use a "
+            "smaller perturbation, or smaller weights."
+        )
+    if missing:
+        warnings.warn(
+            f"{rule}: {missing} of {len(settled)} samples are left out, since they do not settle "
+            "again when they are perturbed; use a smaller perturbation.",
+            RatenetWarning,
+            stacklevel=5,  # change, update and its no_grad stand between
+        )
+    return settled
