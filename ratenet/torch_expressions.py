@@ -19,6 +19,7 @@ from ratenet import symbolic
 
 Values = dict[str, Any]  # a tensor or number for each name
 Evaluate = Callable[[Values], Any]
+_MINUS_ONE = torch.tensor(-1.0)
 _LIKE = ""  # key of a tensor that has the network's dtype and device; no variable is named so
 
 
@@ -113,7 +114,8 @@ def _tanh(argument: Tensor) -> Tensor:
 
 def _tanh_(argument: Tensor) -> Tensor:
     if argument.dtype == torch.float32:
-        return argument.mul_(2).sigmoid_().mul_(2).sub_(1)
+        grown = argument.mul_(2).sigmoid_()
+        return torch.add(_MINUS_ONE, grown, alpha=2, out=grown)  # one pass for two
     return argument.tanh_()
 
 

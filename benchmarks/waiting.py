@@ -1,0 +1,161 @@
+"""Learning before the rates have settled: accuracy against the time that the rule waits.
+
+    python benchmarks/waiting.py
+
+Runs of `rn.train` on the embedded digits. `waiting`: each digit fades in over 5 tau and is held for
+20 tau, and the rule acts once, some time after the fade; the answer to a test digit is read at that
+same time, or at its fixed point. `continuous`: the rule acts after every time step of the hold, by
+itself or on a running average. `moving`: no hold, each digit fades into the next, and the rule acts
+when it has just come, on the rates as they are or with the predicted lag taken off.
+
+Finished rows are kept in --out and not computed again; tables go to benchmarks/results/waiting.md,
+the figure to docs/images/waiting.png.
+"""
+
+import argparse
+import math
+import tempfile
+import warnings
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+import ratenet as rn
+from ratenet.errors import RatenetError
+from ratenet.report.figures import COLOURS, new_figure, save
+from ratenet.report.record import versions
+from ratenet.training.evaluation import evaluate_classifier
+from ratenet.training.presentation import Slow
+
+ROOT = Path(__file__).parent.parent
+TAU, HOLD, FADE = 0.01, 0.2, 0.05  # s
+RULES = {"rule 1": ("euclidean", 0.025), "rule 3": ("linearized-reparameterized", 0.25)}
+WAITS = (0.1, 0.5, 1.0, 2.0, 5.0, 20.0)  # tau
+SPEEDS = (0.03, 0.1, 0.3, 1.0)  # tau / T
+COMMON = {"epochs": 5, "threads": 1, "unsettled": "include"}
+NOTES = """\
+One tanh layer, N = 300, tau = 10 ms, 256 streams, 5 epochs of the 4,000 embedded training digits,
+tested on the other 1,000; learning rate 0.025 (rule 1, Euclidean) and 0.25 (rule 3,
+LinearizedReparameterized); no sample left out for being unsettled. Each seed's test accuracy at
+solved fixed points and, where it says so, read at the time at which the rule acts."""
+
+
+def train(rule: str, seed: int, **options: object) -> dict:
+    name, rate = RULES[rule]
+    config = rn.TrainingConfig(**{**COMMON, **options}, rule=name, learning_rate=rate, seed=seed)
+    try:
+        result = rn.train(config, out=tempfile.mkdtemp(), overwrite=True)
+    except RatenetError as error:
+        return {"fixed_points": math.nan, "read": math.nan, "stopped": str(error).splitlines()[0]}
+    at = options.get("update_at", (1.0,))
+    if at == "continuous":
+        at = (1.0,)
+    hold, fade = options.get("hold", HOLD), options.get("fade", FADE)
+    slow = Slow(hold, fade, at, corrects_lag=bool(options.get("correct_lag")))
+    test = rn.stimuli.load_images().test
+    read = evaluate_classifier(result.classifier, test, slow, 256, unsettled="include")
+    return {
+        "fixed_points": result.summary["test_accuracy"],
+        "read": read.accuracy,
+        "stopped": "",
+    }
+
+
+def row(rule: str, way: str, value: float, seed: int) -> dict:
+    if way == "waiting":
+        return train(rule, seed, update_at=(value * TAU / HOLD,))
+    if way == "continuous":
+        return train(rule, seed, update_at="continuous", eligibility=value or None)
+    return train(rule, seed, hold=0, fade=TAU / value, correct_lag=way == "moving, corrected")
+
+
+def computed(path: Path, keys: list[dict], compute: Callable[..., dict]) -> pd.DataFrame:
+    """Return a row for each key, from the file where it is there, else computed and added."""
+    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    for key in keys:
+        if not any(all(found[name] == value for name, value in key.items()) for found in rows):
+            rows.append({**key, **compute(**key)})
+            print(rows[-1], flush=True)
+            pd.DataFrame(rows).to_csv(path, index=False)
+    wanted = pd.DataFrame(keys)
+    return wanted.merge(pd.DataFrame(rows), on=list(wanted.columns), how="left")
+
+
+def draw(table: pd.DataFrame) -> None:
+    figure, (waiting, moving) = new_figure(figsize=(10, 4), ncols=2)
+    mean = table.groupby(["rule", "way", "value"], as_index=False)[["fixed_points", "read"]].mean()
+    for rule, colour in (("rule 1", COLOURS[1]), ("rule 3", COLOURS[0])):
+        of_rule = mean[mean["rule"] == rule]
+        rows = of_rule[of_rule["way"] == "waiting"]
+        waiting.semilogx(
+            rows["value"], rows["fixed_points"], "o-", color=colour, ms=4,
+            label=f"{rule}, read at fixed points",
+        )  # fmt: skip
+        waiting.semilogx(
+            rows["value"], rows["read"], "s--", color=colour, ms=4,
+            label=f"{rule}, read when the rule acts",
+        )  # fmt: skip
+        for way, style in (("moving", "o-"), ("moving, corrected", "s--")):
+            rows = of_rule[of_rule["way"] == way]
+            label = f"{rule}, {'lag taken off' if 'corrected' in way else 'rates as they are'}"
+            moving.semilogx(
+                rows["value"], rows["fixed_points"], style, color=colour, ms=4, label=label
+            )
+    waiting.set_xlabel("waiting time after the fade, in tau")
+    waiting.set_title("Learning some time after a digit has come", fontsize="medium")
+    moving.set_xlabel("speed of the stimulus, tau / T")
+    moving.set_title("Digits that never rest, read at fixed points", fontsize="medium")
+    for axis in (waiting, moving):
+        axis.set_ylabel("test accuracy (share of right answers)")
+        axis.set_ylim(0, 1)
+        axis.legend(frameon=False, fontsize="x-small", loc="lower left")
+    figure.suptitle("How long must a rule wait?")
+    save(figure, ROOT / "docs" / "images" / "waiting.png")
+
+
+def write(table: pd.DataFrame) -> None:
+    made = ", ".join(f"{name} {version}" for name, version in versions().items())
+    lines = [f"{date.today()}, {made}. Repeated by `python benchmarks/waiting.py`.", "", NOTES]
+    unit = {"waiting": "waiting time, tau", "continuous": "eligibility, s",
+            "moving": "tau / T", "moving, corrected": "tau / T"}  # fmt: skip
+    for way, rows in table.groupby("way", sort=False):
+        lines += ["", f"## {way}", "", f"| rule | {unit[str(way)]} | at fixed points | read then |",
+                  "| --- | --- | --- | --- |"]  # fmt: skip
+        for (rule, value), group in rows.groupby(["rule", "value"]):
+            each = [", ".join(f"{v:.3f}" for v in group[name]) for name in ("fixed_points", "read")]
+            lines.append(f"| {rule} | {value:g} | {each[0]} | {each[1]} |")
+    path = ROOT / "benchmarks" / "results" / "waiting.md"
+    path.write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "waiting")
+    parser.add_argument("--seeds", type=int, default=2)
+    options = parser.parse_args()
+    warnings.simplefilter("once")
+    torch.set_num_threads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    keys = [
+        {"rule": rule, "way": way, "value": value, "seed": seed}
+        for seed in range(options.seeds)
+        for way, values in (
+            ("waiting", WAITS),
+            ("moving", SPEEDS),
+            ("moving, corrected", SPEEDS),
+            ("continuous", (0.0, 0.1) if seed == 0 else ()),  # takes minutes a run
+        )
+        for value in values
+        for rule in (("rule 3",) if way == "continuous" else RULES)
+    ]
+    table = computed(options.out / "waiting.csv", keys, row)
+    write(table)
+    draw(table)
+
+
+if __name__ == "__main__":
+    main()
