@@ -1,6 +1,8 @@
 """Files that are whole or not there."""
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ratenet.errors import RunFolderError
@@ -17,9 +19,12 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     beside = path.with_name(path.name + ".part")
     try:
         write(beside)
+        with beside.open("r+b") as file:
+            os.fsync(file.fileno())  # a disk over the network may say only now that it is full
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only disk, even if there is no such file
+            beside.unlink(missing_ok=True)
         raise RunFolderError(
             f"{str(path)!r} cannot be written ({error}); what was there before is unharmed."
         ) from None

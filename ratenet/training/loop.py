@@ -6,6 +6,7 @@ images -> drives -> presentation -> FixedPoints -> error -> plasticity rule -> o
 import dataclasses
 import json
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 
@@ -36,6 +37,7 @@ from ratenet.training.summary import summarize
 from ratenet.training.workers import ALONE, Workers, joined_workers
 
 CHECKPOINT_SECONDS = 60.0  # a long epoch is saved on its way
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +103,8 @@ def train(
         If the configuration cannot be used; nothing is written or overwritten then.
     KeyboardInterrupt
         On Ctrl-C, once the step in progress is done and saved.
+    SystemExit
+        On SIGTERM, which schedulers of clusters and docker stop send; likewise, with code 143.
 
     Notes
     -----
@@ -240,10 +244,7 @@ def _carry_out(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> 
         run.restore_best()
     summary = _summary(run, outcome)
     if outcome.status == "interrupted":
-        raise KeyboardInterrupt(
-            f"Interrupted after step {run.progress.step} of {run.steps}; go on with "
-            f"--out {run.folder.path} --resume."
-        )
+        _end_interrupted(run, outcome)
     metrics = run.folder.read_metrics()
     if run.workers.is_first:
         draw_run(run, metrics, summary)
@@ -256,11 +257,25 @@ def _carry_out(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> 
     return TrainingResult(run.folder.path, summary, metrics, run.classifier)
 
 
+def _end_interrupted(run: Run, outcome: "_Outcome") -> NoReturn:
+    """Say how to go on, and end as the signal asks."""
+    said = (
+        f"Interrupted after step {run.progress.step} of {run.steps}; go on with "
+        f"--out {run.folder.path} --resume."
+    )
+    if outcome.signal != signal.SIGTERM:
+        raise KeyboardInterrupt(said)
+    if run.workers.is_first:  # here: SystemExit carries a code or a text, not both
+        print(said, file=sys.stderr)
+    raise SystemExit(128 + signal.SIGTERM)
+
+
 @dataclass(frozen=True)
 class _Outcome:
     """How the steps of a run ended."""
 
     status: str
+    signal: int | None = None  # that this process got, of those that a run ends on
     failure: Exception | None = None
     tried: Progress | None = None  # with what the failed step counted
 
@@ -269,17 +284,17 @@ def _do_steps(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> _
     """Do the steps that are left; after a failure the run is at the last good state."""
     with ExitStack() as stack:
         watching = _watching(run, callbacks, show_progress, stack)
-        interrupted, saved = stack.enter_context(_interruptible()), time.perf_counter()
+        signals, saved = stack.enter_context(_caught_signals()), time.perf_counter()
         while run.progress.step < run.steps and run.progress.ended is None:
-            if run.workers.any(interrupted.is_set()):
-                return _Outcome("interrupted")
+            if run.workers.any(bool(signals)):
+                return _Outcome("interrupted", signal=signals[0] if signals else None)
             began, good = time.perf_counter(), run.position()
             try:
                 row = take_step(run)
             except STOPPED_BY_SCIENCE as error:
                 tried = run.progress
                 run.go_to(good)
-                return _Outcome("stopped", error, tried)
+                return _Outcome("stopped", failure=error, tried=tried)
             run.progress.step += 1
             run.progress.seconds += time.perf_counter() - began
             run.progress.ended, is_late = _after_step(run, row, watching, saved)
@@ -329,14 +344,19 @@ def _summary(run: Run, outcome: _Outcome) -> dict[str, Any]:
 
 
 @contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Turn Ctrl-C into an event, so that a step is finished and saved before the run stops."""
-    requested = threading.Event()
+def _caught_signals() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM, so that a step is finished and saved before the run stops."""
+    caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield requested  # only the main thread may set signal handlers
+        yield caught  # only the main thread may set signal handlers
         return
-    before = signal.signal(signal.SIGINT, lambda number, frame: requested.set())
+
+    def catch(number: int, frame: object) -> None:
+        caught.append(number)
+
+    before = {number: signal.signal(number, catch) for number in ENDING_SIGNALS}
     try:
-        yield requested
+        yield caught
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -2,6 +2,10 @@
 
 import csv
 import math
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -18,28 +22,44 @@ class MetricsLog:
     folder : RunFolder
     kept_steps : int
         Rows that stay when a run is resumed; later ones are dropped and written again.
+
+    Raises
+    ------
+    RunFolderError
+        If they cannot be written.
     """
 
     def __init__(self, folder: RunFolder, kept_steps: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # here: it takes a second to import
-
         folder.keep_metrics(kept_steps)
-        self._file = folder.metrics_file.open("a", newline="")
-        self._rows = csv.writer(self._file, lineterminator="\n")
-        self._events = SummaryWriter(folder.tensorboard_folder, purge_step=kept_steps + 1)
+        self._folder = folder
+        with self._writing(), ExitStack() as stack:
+            table = folder.metrics_file.open("a", newline="")
+            self._table = stack.enter_context(table)
+            self._rows = csv.writer(table, lineterminator="\n")
+            self._events = _Events(folder.tensorboard_folder, kept_steps + 1, stack)
+            self._open = stack.pop_all()
 
     def __call__(self, run: Run, row: dict[str, Any]) -> None:
         """Write one row; a metric that was not measured is NaN and left empty."""
         cells = [row[name] for name in METRICS]
-        try:
+        measured = {
+            name: float(value)
+            for name, value in row.items()
+            if name not in ("step", "epoch") and not _missing(value)
+        }
+        with self._writing():
             self._rows.writerow(["" if _missing(cell) else cell for cell in cells])
-            self._file.flush()
-            for name, value in row.items():
-                if name not in ("step", "epoch") and not _missing(value):
-                    self._events.add_scalar(name, value, row["step"])
+            self._table.flush()
+            self._events.write(row["step"], measured)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:  # a full disk, for instance
             raise RunFolderError(
-                f"metrics cannot be written ({error.strerror}); the last checkpoint is unharmed."
+                f"{str(self._folder.path)!r}: metrics cannot be written ({error.strerror}); the "
+                "last checkpoint is unharmed."
             ) from None
 
     def __enter__(self) -> "MetricsLog":
@@ -51,8 +71,44 @@ class MetricsLog:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._file.close()
-        self._events.close()
+        with suppress(OSError):  # of a row that could not be written, which has been told
+            self._open.close()
+
+
+class _Events:
+    """A file of TensorBoard events, each on disk when `write` returns.
+
+    Torch's SummaryWriter writes in a thread: later, so that a run that is killed loses events, and
+    with errors that nobody can catch.
+    """
+
+    def __init__(self, folder: Path, first_step: int, stack: ExitStack) -> None:
+        # Imported here: it takes a moment, and the command line is to answer at once.
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore
+        from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore
+
+        folder.mkdir(exist_ok=True)
+        # TensorBoard reads files in the order of their names.
+        path = folder / f"events.out.tfevents.{time.time_ns()}"
+        self._file = stack.enter_context(path.open("xb"))
+        self._records = RecordWriter(self._file)
+        self._put(Event(file_version="brain.Event:2"))
+        # Hides the events from this step on that other files may hold.
+        self._put(Event(step=first_step, session_log=SessionLog(status=SessionLog.START)))
+        self._file.flush()
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Write the values of a step."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore
+
+        found = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._put(Event(step=step, summary=Summary(value=found)))
+        self._file.flush()
+
+    def _put(self, event: Any) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
 
 
 def _missing(value: Any) -> bool:

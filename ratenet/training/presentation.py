@@ -24,6 +24,7 @@ STEPS_PER_TAU = 10
 LEAST_STEPS = 20  # of one presentation, so that a fast fade is still a fade
 MAX_ITERATIONS = 2_000  # of a solved fixed point; a sample that needs more did not settle
 CONTINUOUS = "continuous"
+STREAMS = ("stream_state", "stream_drive")  # of a slow presentation, in a checkpoint
 UpdateTimes = Sequence[float] | Literal["continuous"]
 
 
@@ -192,13 +193,11 @@ class Slow(AbstractPresentation):
         """Return the network's state (B, k, N) and the last drive (B, N)."""
         if self._state is None or self._previous is None:
             return {}
-        return {
-            "stream_state": self._state.transpose(0, 1).contiguous(),
-            "stream_drive": self._previous,
-        }
+        return dict(
+            zip(STREAMS, (self._state.transpose(0, 1).contiguous(), self._previous), strict=True)
+        )
 
     def go_to(self, position: dict[str, Tensor]) -> None:
         """Go on from a state and drive."""
-        state = position.get("stream_state")
+        state, self._previous = (position.get(name) for name in STREAMS)
         self._state = None if state is None else state.transpose(0, 1).contiguous()
-        self._previous = position.get("stream_drive")

@@ -16,7 +16,7 @@ from ratenet.training.eligibility import Eligibility
 from ratenet.training.evaluation import Evaluation, evaluate_classifier
 from ratenet.training.learning import learned_parameters
 from ratenet.training.optimizers import AbstractOptimizer, new_optimizer
-from ratenet.training.presentation import AbstractPresentation, Slow, Static, UpdateTimes
+from ratenet.training.presentation import STREAMS, AbstractPresentation, Slow, Static, UpdateTimes
 from ratenet.training.run_folder import Position, RunFolder
 from ratenet.training.stability import Stability
 from ratenet.training.workers import Workers
@@ -112,11 +112,16 @@ class Run:
         RunFolderError
             If there is none, or it is damaged, or not of this run.
         """
-        position = self._read(self.folder.checkpoint_file)
-        for name in ("stream_state", "stream_drive"):
-            if name in position.tensors:
-                mine = self.workers.share(self.config.batch_size)
-                position.tensors[name] = position.tensors[name][mine]
+        position, B = self._read(self.folder.checkpoint_file), self.config.batch_size
+        is_under_way = self.config.presentation == "slow" and position.progress["step"] > 0
+        for name in STREAMS if is_under_way else ():
+            streams = position.tensors.get(name)
+            if streams is None or len(streams) != B:
+                raise RunFolderError(
+                    f"{self.folder.checkpoint_file}: {name} does not hold the {B} streams of "
+                    "config.toml; the checkpoint is not of this run."
+                )
+            position.tensors[name] = streams[self.workers.share(B)]
         self.go_to(position)
 
     def save_best(self) -> None:
@@ -138,19 +143,23 @@ class Run:
             tensor.copy_(tensors[name])
 
     def _read(self, file: Path) -> Position:
-        """Return a position whose tensors fit this run's network."""
+        """Return a position whose tensors and progress are those of this run's network."""
         position = self.folder.read_checkpoint(file, self.config.device)
         for name, tensor in self.classifier.parameters.items():
             found = position.tensors.get(name)
-            if found is None or found.shape != tensor.shape:
+            if found is None or found.shape != tensor.shape or found.dtype != tensor.dtype:
                 raise RunFolderError(
                     f"{file}: {name} is missing or does not have the shape "
-                    f"{tuple(tensor.shape)} of config.toml; the checkpoint is not of this run."
+                    f"{tuple(tensor.shape)} and type of config.toml; the checkpoint is not of this "
+                    "run."
                 )
-        try:
-            Progress(**position.progress)
-        except TypeError:
-            raise RunFolderError(f"{file}: its progress is not that of a run.") from None
+        wanted, progress = vars(Progress()), position.progress
+        if wanted.keys() != progress.keys() or not all(
+            value is None or isinstance(value, int | float | str) for value in progress.values()
+        ):
+            raise RunFolderError(f"{file}: its progress is not that of a run.")
+        if not isinstance(progress["step"], int) or progress["step"] < 0:
+            raise RunFolderError(f"{file}: {progress['step']!r} is no number of a step.")
         return position
 
     def test(self) -> Evaluation:

@@ -23,10 +23,10 @@ from typing import Any
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from ratenet.errors import InputError, RunFolderError
+from ratenet.errors import InputError, RatenetError, RunFolderError
 from ratenet.files import write_whole
 from ratenet.model_files import parse_model
 from ratenet.report.record import make_folder, write_config, write_json
@@ -102,11 +102,6 @@ class RunFolder:
         """Pictures."""
         return self.path / "figures"
 
-    @property
-    def holds_a_run(self) -> bool:
-        """Whether a run was begun here."""
-        return self.config_file.exists()
-
     def _files_of_a_run(self) -> list[Path]:
         """Return what a run wrote, as far as it is there; the configuration last."""
         files = [
@@ -128,7 +123,13 @@ class RunFolder:
         ------
         RunFolderError
         """
-        files = self._files_of_a_run()
+        try:
+            files = self._files_of_a_run()
+        except OSError as error:
+            raise RunFolderError(
+                f"out: {str(self.path)!r} cannot be looked into ({error.strerror}); choose another "
+                "folder."
+            ) from None
         if files and not overwrite:
             raise RunFolderError(
                 f"out: {str(self.path)!r} already holds a run ({files[-1].name}); choose another "
@@ -164,12 +165,16 @@ class RunFolder:
         RunFolderError
             If there is no run, or its configuration cannot be read.
         """
-        if not self.holds_a_run:
-            raise RunFolderError(f"{str(self.path)!r} holds no run: there is no config.toml in it.")
         try:
             table = tomllib.loads(self.config_file.read_text())
             return TrainingConfig(**table["training"]), parse_model(table["model"])
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        except (FileNotFoundError, NotADirectoryError):
+            raise RunFolderError(
+                f"{str(self.path)!r} holds no run: there is no config.toml in it."
+            ) from None
+        except RatenetError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunFolderError(
                 f"{self.config_file}: no configuration of a run ({error})."
             ) from None
@@ -178,14 +183,9 @@ class RunFolder:
         """Replace a checkpoint, at once or not at all."""
         tensors = {name: tensor.contiguous() for name, tensor in position.tensors.items()}
         header = {"progress": json.dumps(position.progress), "sha256": position.digest()}
-
-        def write(path: Path) -> None:
-            try:
-                save_file(tensors, path, header)
-            except SafetensorError as error:  # a full disk, for instance
-                raise OSError(str(error)) from None
-
-        write_whole(file, write)
+        # Not save_file, which leaves a file of its own behind when it is killed.
+        content = save(tensors, header)
+        write_whole(file, lambda path: path.write_bytes(content))
 
     def read_checkpoint(self, file: Path, device: str) -> Position:
         """Return a checkpoint; loading executes nothing.
@@ -195,17 +195,17 @@ class RunFolder:
         RunFolderError
             If there is none, or it is damaged.
         """
-        if not file.exists():
-            raise RunFolderError(
-                f"{str(self.path)!r} holds no {file.name}: the run stopped before it was written; "
-                "begin anew with --overwrite."
-            )
         try:
             with safe_open(file, "pt", device=device) as content:
                 header = content.metadata()
                 tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
             position = Position(tensors, json.loads(header["progress"]))
             is_whole = header["sha256"] == position.digest()
+        except FileNotFoundError:
+            raise RunFolderError(
+                f"{str(self.path)!r} holds no {file.name}: the run stopped before it was written; "
+                "begin anew with --overwrite."
+            ) from None
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise RunFolderError(
                 f"{file}: damaged ({error}); begin anew with --overwrite."
@@ -231,7 +231,8 @@ class RunFolder:
             lines += self.metrics_file.read_text().splitlines()[1 : steps + 1]
         if len(lines) != steps + 1:
             raise RunFolderError(
-                f"{self.metrics_file}: {len(lines) - 1} of the {steps} steps of the checkpoint."
+                f"{self.metrics_file}: {len(lines) - 1} of the {steps} steps of the checkpoint; "
+                "take another copy of it, or begin anew with --overwrite."
             )
         text = "\n".join(lines) + "\n"
         write_whole(self.metrics_file, lambda path: path.write_text(text))

@@ -1,12 +1,14 @@
 """One step of a run: show a batch, learn from it once or several times, track what it did."""
 
 import math
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ratenet.errors import STOPPED_BY_SCIENCE, UnsettledError
+from ratenet.errors import STOPPED_BY_SCIENCE, ConvergenceError, UnsettledError
 from ratenet.fixed_points.tracking import BatchJacobians
 from ratenet.results import FixedPoints
 from ratenet.stimuli import batches_of_epoch
@@ -34,8 +36,9 @@ def take_step(run: Run) -> dict[str, Any]:
     shown = run.presentation.present(
         network, run.classifier.drive(pixels), examine=run.progress.is_doubtful
     )
-    updates = run.presentation.updates(network)
-    for number, fp in enumerate(shown, start=1):
+    updates, number = run.presentation.updates(network), 0
+    while (fp := _next(run, shown)) is not None:
+        number += 1
         used = fp if run.config.unsettled == "leave-out" else fp.with_tolerance(math.inf)
         samples = _samples(run, fp, used, labels)
         _check_settled(run, fp, samples)
@@ -53,6 +56,17 @@ def take_step(run: Run) -> dict[str, Any]:
         "validation_accuracy": math.nan,
         "test_accuracy": math.nan,
     }
+
+
+def _next(run: Run, shown: Iterator[FixedPoints]) -> FixedPoints | None:
+    """Return the next rates that the rule is to act on; None at the end of the presentation."""
+    fp, failure = None, None
+    try:
+        fp = next(shown, None)
+    except STOPPED_BY_SCIENCE as error:
+        failure = error
+    run.workers.agree(failure)
+    return fp
 
 
 def _batch(run: Run, epoch: int, index: int) -> tuple[Tensor, Tensor]:
@@ -161,4 +175,6 @@ def _track(
 def _abscissa(fp: FixedPoints) -> float:
     """Return the largest abscissa of a few settled samples, in 1/s; NaN if there are none."""
     samples = torch.nonzero(fp.converged)[:ABSCISSA_SAMPLES, 0].tolist()
-    return float(fp.abscissa(samples).max()) if samples else math.nan
+    with suppress(ConvergenceError):  # of the eigenvalues of a large network
+        return float(fp.abscissa(samples).max()) if samples else math.nan
+    return math.nan
