@@ -61,3 +61,30 @@ def test_how_slow_is_slow_enough(tmp_path):
         r"0.01 +lag +(\S+) % +predicted +(\S+) % +left after correction +(\S+) %", said
     )
     assert [float(v) for v in first.groups()] == pytest.approx([1.82, 1.81, 0.0127], rel=0.02)
+
+
+@pytest.mark.slow
+def test_stop_and_resume(tmp_path):
+    said = run("06_stop_and_resume", tmp_path)
+    assert "Interrupted after step 25 of 60" in said
+    assert "largest difference of a weight: 0\n" in said
+    assert "metrics.csv the same: True" in said
+    accuracies = re.search(r"test accuracy: (\S+) and (\S+)", said).groups()
+    assert accuracies[0] == accuracies[1]
+    assert float(accuracies[0]) > 0.4  # something was learned; chance is 0.1
+
+
+@pytest.mark.slow
+def test_train_slowly(tmp_path):
+    said = run("07_train_slowly", tmp_path)
+    accuracies = [float(found) for found in re.findall(r"test accuracy (\S+),", said)]
+    assert len(accuracies) == 4
+    assert min(accuracies) > 0.7
+    assert re.findall(r"settled +(\S+) %", said) == ["100.0", "100.0", "0.0", "0.0"]
+
+
+@pytest.mark.slow
+def test_several_processes(tmp_path):
+    said = run("08_several_processes", tmp_path)
+    assert float(re.search(r"difference of a weight: (\S+)", said)[1]) < 1e-6
+    assert said.count("'summary.json'") == 2
