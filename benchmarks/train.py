@@ -4,7 +4,7 @@
 
 1. A step of slow training (one presentation: fade, hold, rule, tracking, optimizer) beside the
    Euler steps that it takes and beside the bare matrix products of these.
-2. What of a step goes into data, logging, the copy for a rollback and the checkpoint.
+2. What of a step goes into data, logging, and copies for a rollback and checkpoints.
 3. A static step beside the solve of its fixed points.
 4. Peak memory of runs of different length.
 5. What runs of several updates a hold, continuous learning and lag correction cost.
@@ -144,7 +144,7 @@ def shares(threads: int, steps: int) -> list[str]:
     parts = {
         "data": (step_module, "_batch"),
         "metrics.csv and TensorBoard": (MetricsLog, "__call__"),
-        "copy for a rollback": (Run, "position"),
+        "copies for a rollback and checkpoints": (Run, "position"),
         "rule and optimizer": (step_module, "_learn"),
         "tracked modes": (step_module, "_track"),
     }
@@ -198,7 +198,6 @@ MEMORY = """
 import resource, sys, tempfile, ratenet as rn
 config = rn.TrainingConfig(units=100, batch_size=200, hold=0.02, fade=0.01, threads=1,
                            unsettled="include", epochs=int(sys.argv[1]))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 rn.train(config, out=tempfile.mkdtemp())
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """

@@ -86,7 +86,10 @@ def computed(path: Path, keys: list[dict], compute: Callable[..., dict]) -> pd.D
 
 def draw(table: pd.DataFrame) -> None:
     figure, (waiting, moving) = new_figure(figsize=(10, 4), ncols=2)
-    mean = table.groupby(["rule", "way", "value"], as_index=False)[["fixed_points", "read"]].mean()
+    # A point of which a run was stopped is left out, not drawn as the mean of the others.
+    mean = table.groupby(["rule", "way", "value"], as_index=False)[["fixed_points", "read"]].agg(
+        lambda values: values.mean(skipna=False)
+    )
     for rule, colour in (("rule 1", COLOURS[1]), ("rule 3", COLOURS[0])):
         of_rule = mean[mean["rule"] == rule]
         rows = of_rule[of_rule["way"] == "waiting"]

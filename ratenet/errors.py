@@ -76,3 +76,17 @@ STOPPED_BY_SCIENCE = (UnsettledError, DivergenceError, SingularError, OtherProce
 
 class RatenetWarning(UserWarning):
     """Something that a user should know and that stops nothing."""
+
+
+class LeftOutWarning(RatenetWarning):
+    """Settled samples that a plasticity rule could not learn from.
+
+    Attributes
+    ----------
+    samples : int
+        How many.
+    """
+
+    def __init__(self, message: str, samples: int) -> None:
+        super().__init__(message)
+        self.samples = samples

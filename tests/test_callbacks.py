@@ -1,6 +1,7 @@
 """What looks on while a run goes on: validation, early stopping, the user's own callbacks."""
 
 import json
+import math
 
 import pandas as pd
 import pytest
@@ -62,7 +63,7 @@ def test_validation_images_are_not_learned_from(few_digits, tmp_path):
 class _Run:
     """A run of which a callback needs little."""
 
-    steps_per_epoch = 2
+    steps_per_epoch, steps = 2, 100
 
     def __init__(self) -> None:
         self.progress, self.saved = Progress(), []
@@ -195,11 +196,31 @@ def test_bad_options_are_one_sentence(options, error, sentence):
     ("options", "error", "sentence"),
     [
         ({"validation": 15}, InputError, "validation: 15 is not as many images of each of the 10"),
-        ({"validation": 400}, InputError, "class 0 has 40 images; choose fewer"),
+        ({"validation": 400}, InputError, "validation: 400 images are 40 of each class"),
         (
             {"schedule": "steplr", "schedule_options": {"gama": 0.1}},
             InputError,
+            "schedule_options: schedule 'steplr' has no 'gama'; it takes step_size, gamma",
+        ),
+        (
+            {"schedule": "steplr", "schedule_options": {"gamma": 0.1}},
+            InputError,
             "schedule_options: they do not fit schedule 'steplr'.*it takes step_size, gamma",
+        ),
+        (
+            {"schedule": "exponentiallr", "schedule_options": {"gamma": math.nan}},
+            InputError,
+            "comes to a learning rate of nan",
+        ),
+        (
+            {"schedule": "exponentiallr", "schedule_options": {"gamma": -1.0}},
+            InputError,
+            "comes to a learning rate of -0.25",
+        ),
+        (
+            {"optimizer": "rprop", "schedule": "cosine"},
+            UnsupportedError,
+            "looks at the learning rate at its first step only",
         ),
         ({"schedule_options": {"gamma": 0.1}}, InputError, "a constant learning rate has none"),
         ({"rule": "reparameterized"}, UnsupportedError, "use LinearizedReparameterized"),
@@ -209,3 +230,49 @@ def test_what_does_not_fit_writes_nothing(options, error, sentence, few_digits, 
     with pytest.raises(error, match=sentence):
         rn.train(small(**options), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_patience_without_a_measurement_takes_the_last_weights(few_digits, tmp_path):
+    """The last step is measured, too; a run that ends before it keeps what it has learned."""
+    options = {"validation": 100, "batch_size": 50, "patience": 2, "evaluate_every": 5}
+    result = rn.train(small(**options), out=tmp_path / "whole")
+    assert result.metrics["validation_accuracy"].notna().tolist() == [False] * 5 + [True]
+    early = rn.train(small(**options), out=tmp_path / "early", callbacks=[until_step_2])
+    assert early.summary["status"] == "done"
+    assert early.summary["best_validation_accuracy"] is None
+
+
+def test_an_ended_run_goes_on_when_more_epochs_are_asked_for(few_digits, tmp_path):
+    rn.train(small(), out=tmp_path, callbacks=[until_step_2])
+    assert rn.resume(tmp_path).summary["steps"] == 2
+    assert rn.resume(tmp_path, {"epochs": 2}).summary["steps"] == 8
+
+
+def test_a_callback_that_fails_loses_nothing(few_digits, tmp_path):
+    def fails(run, row):
+        if row["step"] == 3:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        rn.train(small(), out=tmp_path, callbacks=[fails])
+    folder = rn.training.run_folder.RunFolder(tmp_path)
+    assert folder.read_checkpoint(folder.checkpoint_file, "cpu").progress["step"] == 3
+
+
+@pytest.mark.parametrize(
+    ("callback", "sentence"),
+    [
+        (lambda run, row: 3, "returned 3; a callback returns None, or a text"),
+        (lambda run, row: row.update(name="W"), "the metric 'name' is 'W', which is no number"),
+    ],
+)
+def test_what_a_callback_may_not_do_is_one_sentence(callback, sentence, few_digits, tmp_path):
+    with pytest.raises(InputError, match=sentence):
+        rn.train(small(), out=tmp_path, callbacks=[callback])
+
+
+def test_resume_compares_before_it_judges(few_digits, tmp_path):
+    rn.train(small(), out=tmp_path)
+    with pytest.raises(InputError, match=r"update_at: the run was begun with \(1.0,\), not"):
+        rn.resume(tmp_path, {"update_at": [0.5]})
+    assert rn.resume(tmp_path, {"learn": [], "seed": 0}).summary["steps"] == 4

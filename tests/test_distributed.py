@@ -9,8 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ratenet.errors import InputError
-from ratenet.training.workers import ALONE, Workers
+from ratenet.errors import InputError, UnsupportedError
+from ratenet.plasticity import rule_named
+from ratenet.training import TrainingConfig
+from ratenet.training.optimizers import new_optimizer
+from ratenet.training.workers import ALONE, Workers, joined_workers
 
 SHORT = ("--units", "40", "--epochs", "1", "--batch-size", "200", "--threads", "1")
 TOGETHER = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
@@ -100,6 +103,33 @@ def test_the_exact_step_has_no_mean_over_processes(tmp_path):
     )
     assert printed.count("Error: rule 'reparameterized' is a finite step") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [("natural-gradient", "couples the samples"), ("0.5*bcm+0.5*hebb", "couples the samples"),
+     ("exponentiated-gradient", "finite step")],
+)  # fmt: skip
+def test_rules_that_are_no_mean_are_refused(rule, sentence):
+    config = TrainingConfig(rule=rule)
+    with pytest.raises(UnsupportedError, match=sentence):
+        new_optimizer(config, rule_named(rule), {"W": torch.zeros(2, 2)}, 1, processes=2)
+
+
+def test_a_mistake_is_no_traceback_in_any_process(tmp_path):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "config.toml").write_text("")
+    printed = ratenet("train", *SHORT, "--out", str(out), together=True, rc=2)
+    assert printed.count("already holds a run") == 1
+    assert "ratenet/training" not in printed  # a traceback; torchrun has one of its own
+
+
+def test_one_variable_of_a_scheduler_makes_no_workers(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with joined_workers("cpu") as (workers, device):
+        assert workers is ALONE
+        assert device == "cpu"
 
 
 def test_alone_nothing_is_sent():

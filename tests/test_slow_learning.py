@@ -154,6 +154,60 @@ def test_both_backends_train_the_same_weights(few_digits, tmp_path):
     assert float((W - weights(found["brian2"])).abs().max()) < 1e-9
 
 
+NOISY = """
+name = "noisy"
+title = "A rate network with noise"
+source = "a test"
+equations = "dr/dt = (-r + tanh(I_rec + I_ext)) / tau + 0.1 * xi / tau**0.5 : 1"
+output = "r"
+recurrent = "I_rec"
+drive = "I_ext"
+[parameters]
+tau = "10*ms"
+"""
+
+
+def test_noise_is_new_in_every_presentation_and_the_same_for_a_seed(few_digits, tmp_path):
+    model = tmp_path / "noisy.toml"
+    model.write_text(NOISY)
+    options = {**SLOW, "model": str(model), "hold": HOLD, "fade": FADE}
+    whole = rn.train(small(**options, epochs=2), out=tmp_path / "whole")
+    torch.manual_seed(5)  # nothing hangs on it
+    rn.train(small(**options), out=tmp_path / "cut")
+    resumed = rn.resume(tmp_path / "cut", {"epochs": 2})
+    assert torch.equal(weights(whole), weights(resumed))
+    other = rn.train(small(**options, epochs=2, seed=1), out=tmp_path / "other")
+    assert not torch.equal(weights(whole), weights(other))
+    network = rn.Network(rn.load_model(model), torch.zeros(3, 3, dtype=torch.float64))
+    drive = torch.zeros(2, 3, dtype=torch.float64)
+    one, two = (Slow(HOLD, FADE).show(network, drive, seed=seed).rates for seed in (1, 2))
+    assert not torch.equal(one, two)
+
+
+def test_samples_are_counted_once_a_presentation(few_digits, tmp_path):
+    options = {**SLOW, "hold": HOLD, "fade": FADE, "update_at": (0.05, 0.1)}
+    result = rn.train(small(**options), out=tmp_path)
+    assert result.summary["unsettled_samples"] == 400
+
+
+@pytest.mark.filterwarnings("ignore:dt = ")  # of the picture, by when it has blown up
+def test_a_model_without_static_fixed_points_can_learn_on_its_way(few_digits, tmp_path):
+    model = tmp_path / "growing.toml"
+    growing = "1.5 + I_rec + I_ext + (I_rec + I_ext)**2"
+    text = NOISY.replace("tanh(I_rec + I_ext)", growing).replace("+ 0.1 * xi / tau**0.5", "")
+    model.write_text(text)
+    options = {**SLOW, "model": str(model), "learning_rate": 1e-6, "hold": 0.02, "fade": 0.0}
+    result = rn.train(small(**options, epochs=1, batch_size=400), out=tmp_path / "run")
+    assert result.summary["unsettled_samples"] == 400
+    assert result.summary["test_unsettled"] == 100  # there is nothing to solve for
+
+
+def test_a_fast_fade_says_what_helps(few_digits, tmp_path):
+    config = small(presentation="slow", hold=0, fade=0.02, correct_lag=True)
+    with pytest.raises(UnsettledError, match="images never rest here: lengthen fade, or learn"):
+        rn.train(config, out=tmp_path)
+
+
 def test_updates_are_rounded_to_time_steps():
     network = rn.Network("rate", torch.zeros(2, 2))
     assert Slow(HOLD, FADE, (0.25, 0.5, 1.0)).update_steps(network) == [30, 40, 60]

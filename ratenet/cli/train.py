@@ -39,7 +39,9 @@ ScheduleOption = Annotated[
 ]
 ScheduleOptionsOption = Annotated[
     str | None,
-    typer.Option(help="What the scheduler takes, in steps: step_size=100,gamma=0.5. [its own]"),
+    typer.Option(
+        help="What the scheduler takes, in steps: step_size=100,gamma=0.5 or milestones=30:60."
+    ),
 ]
 LearnOption = Annotated[
     str | None,
@@ -195,19 +197,29 @@ def train(
 
 
 def _options(text: str) -> dict[str, Any]:
-    """Return ``step_size=100,gamma=0.5`` as names and numbers."""
+    """Return ``step_size=100,gamma=0.5`` as names and numbers; ``30:60`` is a list of numbers."""
     from ratenet.errors import InputError
 
     found: dict[str, Any] = {}
     for entry in text.split(","):
-        name, _, value = (part.strip() for part in entry.partition("="))
-        try:
-            found[name] = int(value) if value.lstrip("+-").isdigit() else float(value)
-        except ValueError:
+        name, equals, value = (part.strip() for part in entry.partition("="))
+        if not (name and equals and value):
             raise InputError(
-                f"--schedule-options: {entry!r} is not NAME=NUMBER, as in step_size=100,gamma=0.5."
-            ) from None
+                f"--schedule-options: {entry!r} is not NAME=VALUE, as in step_size=100,gamma=0.5 "
+                "or milestones=30:60."
+            )
+        parts = [_number_or_text(part) for part in value.split(":") if part]
+        found[name] = parts if ":" in value else parts[0]
     return found
+
+
+def _number_or_text(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _update_at(text: str) -> Any:
@@ -220,11 +232,12 @@ def _update_at(text: str) -> Any:
 
 def _report(result: Any) -> None:
     summary = result.summary
+    what = "left out" if summary["unsettled"] == "leave-out" else "unsettled, too"
     print(f"test accuracy  {summary['test_accuracy']:.3f} at solved fixed points")
     if "test_accuracy_slow" in summary:
         print(f"               {summary['test_accuracy_slow']:.3f} at the end of slow holds")
     print(f"control        {summary['control_accuracy']:.3f} with W frozen")
-    print(f"left out       {summary['unsettled_samples']} samples that did not settle")
+    print(f"{what:14s} {summary['unsettled_samples']} samples that did not settle")
     if summary["adjoint_left_out"]:
         print(f"               {summary['adjoint_left_out']} whose adjoint could not be solved")
     if "barrier" in summary:

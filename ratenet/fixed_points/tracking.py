@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import Change
+from ratenet.errors import UnsettledError
 from ratenet.network import JacobianBlocks, Network
 from ratenet.results import FixedPoints, jacobian_product
 
@@ -181,8 +182,16 @@ class BatchJacobians(NamedTuple):
 
 
 def batch_jacobians(fp: FixedPoints) -> BatchJacobians:
-    """Return the Jacobians that stand for a batch, from its settled samples."""
+    """Return the Jacobians that stand for a batch, from its settled samples.
+
+    Raises
+    ------
+    UnsettledError
+        If there is none.
+    """
     settled = fp.converged
+    if not bool(settled.any()):
+        raise UnsettledError(f"None of the {len(fp)} samples is at a fixed point.\n{fp.summary()}")
     found = fp if bool(settled.all()) else fp.select(settled)
     blocks = fp.network.jacobian_blocks(found.state, found.drive)
     most = found.gain.argmax(dim=0)  # (N,)

@@ -34,12 +34,15 @@ class Traits:
         False: the change does not depend on the error.
     is_proportional : bool
         Whether the change is the learning rate times a direction.
+    is_mean : bool
+        Whether the change of a batch is the mean of the changes that its samples would make alone.
     """
 
     metric: str
     needs_loss: bool = False
     uses_error: bool = True
     is_proportional: bool = True
+    is_mean: bool = True
 
 
 class AbstractRule(ABC):

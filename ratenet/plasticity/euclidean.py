@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ratenet.connectivity.base import Change
-from ratenet.errors import RatenetWarning, SingularError
+from ratenet.errors import LeftOutWarning, SingularError
 from ratenet.fixed_points import solve_adjoint
 from ratenet.plasticity.base import AbstractRule, Traits, descent
 from ratenet.plasticity.loss import Loss
@@ -75,10 +75,13 @@ def solved_adjoint(fp: FixedPoints, error: Tensor, rule: str) -> tuple[Tensor, T
             f"{adjoint.summary()}"
         )
     if not solved.all():
+        missing = int((~solved).sum())
+        said = (
+            f"{rule}: {missing} of {len(solved)} samples are left out, since their I - G W is "
+            f"singular to working precision: {adjoint.summary()}"
+        )
         warnings.warn(
-            f"{rule}: {int((~solved).sum())} of {len(solved)} samples are left out, since "
-            f"their I - G W is singular to working precision: {adjoint.summary()}",
-            RatenetWarning,
+            LeftOutWarning(said, missing),
             stacklevel=5,  # change, update and its no_grad stand between
         )
     return adjoint.values[solved], solved

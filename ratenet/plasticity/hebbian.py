@@ -1,5 +1,6 @@
 """Unsupervised rules: they depend on the rates alone, not on the error."""
 
+import dataclasses
 from dataclasses import dataclass
 from numbers import Real
 
@@ -109,8 +110,8 @@ class BCM(AbstractRule):
 
     @property
     def traits(self) -> Traits:
-        """Unsupervised."""
-        return UNSUPERVISED
+        """Unsupervised; a threshold of the batch's own couples its samples."""
+        return dataclasses.replace(UNSUPERVISED, is_mean=self.threshold is not None)
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None

@@ -57,6 +57,7 @@ class Mixed(AbstractRule):
             needs_loss=any(one.needs_loss for one in traits),
             uses_error=any(one.uses_error for one in traits),
             is_proportional=all(one.is_proportional for one in traits),
+            is_mean=all(one.is_mean for one in traits),
         )
 
     def change(

@@ -56,7 +56,9 @@ class NaturalGradient(AbstractRule):
     @property
     def traits(self) -> Traits:
         """Gauss-Newton."""
-        return Traits(f"Gauss-Newton: mean of (dy/dW)^T dy/dW, plus {self.damping:g}")
+        return Traits(
+            f"Gauss-Newton: mean of (dy/dW)^T dy/dW, plus {self.damping:g}", is_mean=False
+        )
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None

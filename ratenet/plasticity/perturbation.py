@@ -58,7 +58,9 @@ class NodePerturbation(AbstractRule):
     @property
     def traits(self) -> Traits:
         """Euclidean, in expectation."""
-        return Traits("Euclidean in W, in expectation", needs_loss=True, uses_error=False)
+        return Traits(
+            "Euclidean in W, in expectation", needs_loss=True, uses_error=False, is_mean=False
+        )
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
@@ -115,7 +117,9 @@ class WeightPerturbation(AbstractRule):
     @property
     def traits(self) -> Traits:
         """Euclidean, in expectation."""
-        return Traits("Euclidean in W, in expectation", needs_loss=True, uses_error=False)
+        return Traits(
+            "Euclidean in W, in expectation", needs_loss=True, uses_error=False, is_mean=False
+        )
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None

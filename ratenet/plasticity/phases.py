@@ -9,7 +9,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from ratenet.errors import RatenetWarning, UnsettledError
+from ratenet.errors import LeftOutWarning, UnsettledError
 from ratenet.fixed_points import find_fixed_points
 from ratenet.fixed_points.certificate import certify, default_tolerance
 from ratenet.network import Network
@@ -79,10 +79,12 @@ def both_settled(one: FixedPoints, other: FixedPoints, rule: str) -> Tensor:
             "smaller perturbation, or smaller weights."
         )
     if missing:
-        warnings.warn(
+        said = (
             f"{rule}: {missing} of {len(settled)} samples are left out, since they do not settle "
-            "again when they are perturbed; use a smaller perturbation.",
-            RatenetWarning,
+            "again when they are perturbed; use a smaller perturbation."
+        )
+        warnings.warn(
+            LeftOutWarning(said, missing),
             stacklevel=5,  # change, update and its no_grad stand between
         )
     return settled

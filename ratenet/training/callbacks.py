@@ -37,7 +37,7 @@ class Validate:
     Parameters
     ----------
     epochs : int
-        Between measurements.
+        Between measurements; the last step is measured in any case.
     patience : int or None
         After how many measurements without a better one the run ends.
     """
@@ -47,7 +47,7 @@ class Validate:
 
     def __call__(self, run: Run, row: Row) -> str | None:
         """Put it into the row when it is due; return why the run ends, if it does."""
-        if not _is_due(run, self.epochs):
+        if not _is_due(run, self.epochs) and run.progress.step < run.steps:
             return None
         assert run.images.validation is not None
         evaluation = evaluate_classifier(run.classifier, run.images.validation, Static())

@@ -220,7 +220,8 @@ class TrainingConfig:
         for name, largest in (("weight_decay", math.inf), ("momentum", 1), ("clip_norm", math.inf)):
             value = getattr(self, name)
             if value is not None and not 0 <= value < largest:
-                raise InputError(f"{name}: {value} is not a number from 0 to {largest}.")
+                allowed = "finite and at least 0" if largest == math.inf else "from 0 to below 1"
+                raise InputError(f"{name}: {value} is not {allowed}.")
         if self.clip_norm == 0:
             raise InputError("clip_norm: 0 leaves nothing to learn; give a number above 0.")
         if self.barrier is not None and not 0 < self.barrier < 1:

@@ -2,8 +2,8 @@
 
 dE/dt = (D - E) / tau_e,    dW/dt = E / hold       D: the change that the rule asks for by itself
 
-so that a hold at rest changes the weights by one change D. Without an average E = D. While an image
-fades in there is nothing to learn, D = 0, and E decays.
+so that, without an average (E = D), a hold at rest changes the weights by one change D. While an
+image fades in there is nothing to learn, D = 0, and E decays: a hold then makes somewhat less.
 """
 
 import math

@@ -61,10 +61,9 @@ def evaluate_classifier(
     K = len(classifier.read_out)
     confusion = torch.zeros(K, K, dtype=torch.int64)
     total_loss, moving = 0.0, 0
-    for pixels, labels in zip(
-        images.pixels.split(batch_size), images.labels.split(batch_size), strict=True
-    ):
-        fp = presentation.show(classifier.network, classifier.drive(pixels))
+    batches = zip(images.pixels.split(batch_size), images.labels.split(batch_size), strict=True)
+    for number, (pixels, labels) in enumerate(batches):
+        fp = presentation.show(classifier.network, classifier.drive(pixels), seed=number)
         answered = fp.converged if unsettled == "leave-out" else torch.isfinite(fp.residual)
         rates, labels = fp.rates[answered], labels[answered]
         total_loss += float(classifier.losses(rates, labels).sum())

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import Change
-from ratenet.errors import DivergenceError, RatenetWarning
+from ratenet.errors import DivergenceError, LeftOutWarning
 from ratenet.fixed_points import solve_adjoint
 from ratenet.plasticity import AbstractRule
 from ratenet.plasticity.loss import Loss
@@ -89,47 +89,52 @@ def learn_from(
     """
     surprise = classifier.surprise(fp.rates, labels)
     error = surprise @ classifier.read_out
-    change, warned = _rule_change(
+    if not torch.isfinite(error[fp.converged]).all():
+        raise DivergenceError("the error of a sample is NaN or infinite; lower learning_rate.")
+    change, left_out = _rule_change(
         rule, fp, error, rate, lambda rates: classifier.losses(rates, labels)
     )
-    settled, left_out = fp.converged, 0
+    settled = fp.converged
     number = int(settled.sum())
+    counts = dict.fromkeys(learned_parameters(classifier, learn), number - left_out)
+    counts["read-out"] = number
     changes = dict(classifier.network.connectivity.named(change))
     if "read-out" in learn:
         changes["read-out"] = -rate * (surprise[settled].T @ fp.rates[settled] / number)
-    if "read-in" in learn or warned:
+    if "read-in" in learn:
         adjoint = solve_adjoint(fp.select(settled), error[settled])
         solved = adjoint.converged
-        left_out = int((~solved).sum())
-        if "read-in" in learn:
-            total = adjoint.values[solved].T @ pixels[settled][solved]
-            changes["read-in"] = -rate * total / max(1, number - left_out)
+        counts["read-in"] = int(solved.sum())
+        left_out = max(left_out, number - counts["read-in"])
+        total = adjoint.values[solved].T @ pixels[settled][solved]
+        changes["read-in"] = -rate * total / max(1, counts["read-in"])
     for name, value in changes.items():
         if not torch.isfinite(value).all():
             raise DivergenceError(
                 f"the change of the {name} weights is NaN or infinite; lower learning_rate."
             )
-    counts = {
-        name: number - left_out if name == "read-in" or (warned and name != "read-out") else number
-        for name in learned_parameters(classifier, learn)
-    }
-    return Learned({name: changes[name] for name in counts}, counts, left_out)
+    names = learned_parameters(classifier, learn)  # in the same order in every process
+    return Learned(
+        {name: changes[name] for name in names}, {name: counts[name] for name in names}, left_out
+    )
 
 
 def _rule_change(
     rule: AbstractRule, fp: FixedPoints, error: Tensor, rate: float, loss: Loss
-) -> tuple[Change, bool]:
-    """Return the rule's change, and whether it warned that it left samples out.
+) -> tuple[Change, int]:
+    """Return the rule's change, and how many settled samples it warned that it left out.
 
     In a run these are counted, and reported at its end instead.
     """
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         change = rule.update(fp, error, rate, loss=loss)
-    own = [warning for warning in said if issubclass(warning.category, RatenetWarning)]
+    left_out = 0
     for warning in said:
-        if warning not in own:
+        if isinstance(warning.message, LeftOutWarning):
+            left_out += warning.message.samples
+        else:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
-    return change, bool(own)
+    return change, min(left_out, int(fp.converged.sum()))

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import pandas as pd
 
-from ratenet.errors import STOPPED_BY_SCIENCE, InputError
+from ratenet.errors import STOPPED_BY_SCIENCE, InputError, RunFolderError
 from ratenet.fixed_points.tracking import batch_jacobians
 from ratenet.stimuli import Images
 from ratenet.training.callbacks import Callback, Row, built_in
@@ -199,8 +199,8 @@ def evaluate(
         If there is no run or no checkpoint, or they are damaged.
     """
     run = _saved_run(out, {} if data_root is None else {"data_root": data_root})
-    if run.config.patience is not None and run.folder.best_file.exists():
-        run.restore_best()
+    if run.progress.ended is not None or run.progress.step == run.steps:
+        _take_best(run)
     return run.test(), run.test_slowly()
 
 
@@ -216,6 +216,8 @@ def _saved_run(
     mine = config if device is None else dataclasses.replace(config, device=device)
     run = new_run(mine, model, folder, workers)
     run.restore()
+    if config.epochs > recorded.epochs:
+        run.progress.ended = None  # a run that has ended goes on when it is asked to
     if run.progress.step > run.steps:
         raise InputError(
             f"epochs: the run has done {run.progress.step} steps already, more than the "
@@ -227,9 +229,9 @@ def _saved_run(
 def _try_rule(run: Run) -> None:
     """Let rule and barrier refuse the network before anything is written."""
     few = Images(run.images.train.pixels[:8], run.images.train.labels[:8])
-    fp = Static().show(run.classifier.network, run.classifier.drive(few.pixels))
-    run.stability.limit(batch_jacobians(fp).excitable)
     with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
+        fp = Static().show(run.classifier.network, run.classifier.drive(few.pixels))
+        run.stability.limit(batch_jacobians(fp).excitable)
         learn_from(
             run.classifier, run.rule, fp, few.pixels, few.labels,
             learn=run.config.learn, rate=run.config.learning_rate,
@@ -240,8 +242,8 @@ def _carry_out(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> 
     """Do the steps that are left, then test, draw and sum up."""
     outcome = _do_steps(run, callbacks, show_progress)
     run.save()
-    if outcome.status == "done" and run.config.patience is not None:
-        run.restore_best()
+    if outcome.status == "done":
+        _take_best(run)
     summary = _summary(run, outcome)
     if outcome.status == "interrupted":
         _end_interrupted(run, outcome)
@@ -255,6 +257,12 @@ def _carry_out(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> 
             f"What was learned before is saved in {run.folder.path}."
         ) from outcome.failure
     return TrainingResult(run.folder.path, summary, metrics, run.classifier)
+
+
+def _take_best(run: Run) -> None:
+    """Take the weights with the best validation accuracy, if the run was to choose them."""
+    if run.config.patience is not None and run.folder.best_file.exists():
+        run.restore_best()
 
 
 def _end_interrupted(run: Run, outcome: "_Outcome") -> NoReturn:
@@ -320,7 +328,19 @@ def _after_step(
     run: Run, row: Row, watching: Sequence[Callback], saved: float
 ) -> tuple[str | None, bool]:
     """Return why the run is to end, if it is, and whether the last checkpoint is old."""
-    reasons = [callback(run, row) for callback in watching]  # all of them see every step
+    try:
+        reasons = [callback(run, row) for callback in watching]  # all of them see every step
+    except Exception:
+        if run.workers.size == 1:  # what was learned is not lost by a mistake in a callback
+            with suppress(RunFolderError):
+                run.save()
+        raise
+    for callback, reason in zip(watching, reasons, strict=True):
+        if reason is not None and not isinstance(reason, str):
+            raise InputError(
+                f"callbacks: {callback!r} returned {reason!r}; a callback returns None, or a text, "
+                "which ends the run."
+            )
     ended = next((reason for reason in reasons if reason), None)
     is_late = time.perf_counter() - saved > CHECKPOINT_SECONDS
     ended, is_late = json.loads(run.workers.text(json.dumps([ended, is_late])))

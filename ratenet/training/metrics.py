@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ratenet.errors import RunFolderError
+from ratenet.errors import InputError, RunFolderError
 from ratenet.training.run import Run
 from ratenet.training.run_folder import METRICS, RunFolder
 
@@ -43,7 +43,7 @@ class MetricsLog:
         """Write one row; a metric that was not measured is NaN and left empty."""
         cells = [row[name] for name in METRICS]
         measured = {
-            name: float(value)
+            name: _number(name, value)
             for name, value in row.items()
             if name not in ("step", "epoch") and not _missing(value)
         }
@@ -113,3 +113,12 @@ class _Events:
 
 def _missing(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"callbacks: the metric {name!r} is {value!r}, which is no number."
+        ) from None

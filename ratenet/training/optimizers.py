@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ratenet.errors import InputError, UnknownNameError, UnsupportedError
+from ratenet.errors import DivergenceError, InputError, UnknownNameError, UnsupportedError
 from ratenet.plasticity import AbstractRule
-from ratenet.training.schedules import learning_rates
+from ratenet.training.schedules import CONSTANT, learning_rates
 
 if TYPE_CHECKING:
     from ratenet.training.config import TrainingConfig
 
 # LBFGS evaluates the loss several times a step, SparseAdam takes sparse gradients.
 _LEFT_OUT = ("Optimizer", "LBFGS", "SparseAdam")
+_FIXED_RATE = ("rprop",)  # its step sizes grow and shrink by themselves
 STATE = "optimizer/"  # before the names of its tensors in a checkpoint
 
 Changes = dict[str, Tensor]  # of each learned tensor, by its name; to be added to it
@@ -144,7 +145,13 @@ class TorchOptimizer(AbstractOptimizer):
             self.parameters[name].grad = -change
         for group in self._torch.param_groups:
             group["lr"] = self.learning_rate(step)
-        self._torch.step()
+        try:
+            self._torch.step()
+        except RuntimeError as error:  # a rate that the weights' type cannot hold
+            raise DivergenceError(
+                f"optimizer {self.config.optimizer!r} failed ({str(error).splitlines()[0]}); "
+                "lower learning_rate."
+            ) from None
 
     def state(self) -> dict[str, Tensor]:
         """Return torch's tensors, named optimizer/PARAMETER/NAME."""
@@ -187,9 +194,15 @@ def new_optimizer(
             f"rule {config.rule!r} is a finite step, no gradient: it takes optimizer 'sgd' without "
             "weight_decay, momentum and clip_norm; or use 'linearized-reparameterized'."
         )
-    if is_finite and processes > 1:
+    if processes > 1 and (is_finite or not rule.traits.is_mean):
+        what = "is a finite step" if is_finite else "couples the samples of a batch"
         raise UnsupportedError(
-            f"rule {config.rule!r} is a finite step, of which no mean over processes can be taken; "
-            "use one process, or 'linearized-reparameterized'."
+            f"rule {config.rule!r} {what}, so that no mean over processes can be taken; use one "
+            "process, or 'linearized-reparameterized'."
+        )
+    if config.optimizer in _FIXED_RATE and config.schedule != CONSTANT:
+        raise UnsupportedError(
+            f"schedule: optimizer {config.optimizer!r} looks at the learning rate at its first "
+            "step only; use another optimizer, or a constant rate."
         )
     return (PlainDescent if is_plain else TorchOptimizer)(config, parameters, steps)

@@ -33,7 +33,7 @@ class AbstractPresentation(ABC):
 
     @abstractmethod
     def present(
-        self, network: Network, drive: Tensor, *, examine: bool = False
+        self, network: Network, drive: Tensor, *, examine: bool = False, seed: int = 0
     ) -> Iterator[FixedPoints]:
         """Give the rates for drives (B, N), with their residuals, whenever the rule is to act.
 
@@ -45,15 +45,17 @@ class AbstractPresentation(ABC):
         examine : bool
             Whether the stability of solved fixed points is examined, so that no unstable one
             counts as settled.
+        seed : int
+            Of the noise of this presentation, where the model has some.
         """
 
     @abstractmethod
     def updates(self, network: Network) -> int:
         """Return how many times that is."""
 
-    def show(self, network: Network, drive: Tensor) -> FixedPoints:
+    def show(self, network: Network, drive: Tensor, seed: int = 0) -> FixedPoints:
         """Return the last rates that `present` gives."""
-        *_, last = self.present(network, drive)
+        *_, last = self.present(network, drive, seed=seed)
         return last
 
     @abstractmethod
@@ -73,7 +75,7 @@ class Static(AbstractPresentation):
     """
 
     def present(
-        self, network: Network, drive: Tensor, *, examine: bool = False
+        self, network: Network, drive: Tensor, *, examine: bool = False, seed: int = 0
     ) -> Iterator[FixedPoints]:
         """Give the solved fixed points, once."""
         yield find_fixed_points(
@@ -133,7 +135,7 @@ class Slow(AbstractPresentation):
         self._previous: Tensor | None = None  # (B, N)
 
     def present(
-        self, network: Network, drive: Tensor, *, examine: bool = False
+        self, network: Network, drive: Tensor, *, examine: bool = False, seed: int = 0
     ) -> Iterator[FixedPoints]:
         """Simulate the fade and the hold; give the states on the way, measured."""
         before, dt, done = self._last_drive(drive), self.time_step(network), 0
@@ -150,6 +152,7 @@ class Slow(AbstractPresentation):
                 start=done * dt,
                 record_every=mark - done,
                 backend=self.backend,
+                seed=seed if network.model.noises else None,
             )
             state, done = torch.stack(list(trajectory.final.values())), mark
             self._state, self._previous = state, drive

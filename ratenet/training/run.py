@@ -262,6 +262,13 @@ def _images(config: TrainingConfig, workers: Workers) -> ImageSet:
             f"validation: {config.validation} is not as many images of each of the "
             f"{images.classes} classes; give a multiple of {images.classes}."
         )
+    per_class = config.validation // images.classes
+    smallest = int(images.train.labels.bincount().min())
+    if per_class >= smallest:
+        raise InputError(
+            f"validation: {config.validation} images are {per_class} of each class, of which one "
+            f"has {smallest}; give fewer."
+        )
     if config.validation:
-        images = images.with_validation(config.validation // images.classes, config.seed)
+        images = images.with_validation(per_class, config.seed)
     return images.to(torch.device(config.device), DTYPES[config.dtype])

@@ -268,17 +268,26 @@ def resumed_config(recorded: TrainingConfig, wanted: dict[str, Any]) -> Training
     unknown = sorted(set(wanted) - set(names))
     if unknown:
         raise InputError(f"{unknown[0]}: there is no such option; there are {', '.join(names)}.")
+    for name in set(wanted) - {"epochs", "data_root"}:
+        begun = getattr(recorded, name)
+        if not _is_same(recorded, name, wanted[name]):
+            raise InputError(
+                f"{name}: the run was begun with {begun!r}, not {wanted[name]!r}; leave the option "
+                "out, or begin another run."
+            )
     config = dataclasses.replace(recorded, **wanted)
     if config.schedule != "constant" and config.epochs != recorded.epochs:
         raise InputError(
             f"epochs: the {config.schedule} schedule was laid out for {recorded.epochs} epochs, "
             "and other epochs would have other rates; begin another run."
         )
-    for name in set(wanted) - {"epochs", "data_root"}:
-        begun, asked = getattr(recorded, name), getattr(config, name)
-        if asked != begun:
-            raise InputError(
-                f"{name}: the run was begun with {begun!r}, not {asked!r}; leave the option out, "
-                "or begin another run."
-            )
     return config
+
+
+def _is_same(recorded: TrainingConfig, name: str, wanted: Any) -> bool:
+    """Return whether an option is what a run was begun with, however it is written."""
+    try:
+        asked = dataclasses.replace(recorded, **{name: wanted})
+    except InputError:
+        return False
+    return bool(getattr(asked, name) == getattr(recorded, name))

@@ -5,6 +5,7 @@ resumed goes on with them.
 """
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,17 +76,31 @@ def learning_rates(
     ours = {"T_max": steps, "total_steps": steps, "max_lr": learning_rate, "cycle_momentum": False}
     filled = {key: value for key, value in ours.items() if key in parameters}
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=learning_rate)
+    known = [name for name in parameters if name not in ("optimizer", "last_epoch")]
+    for key in options:
+        if key not in known:
+            raise InputError(
+                f"schedule_options: schedule {name!r} has no {key!r}; it takes {', '.join(known)}."
+            )
     try:
         scheduler = kind(optimizer, **{**filled, **options})
         rates = []
         for step in range(steps):
-            rates.append(max(float(optimizer.param_groups[0]["lr"]), SMALLEST * learning_rate))
+            rates.append(float(optimizer.param_groups[0]["lr"]))
             optimizer.step()
             if step < steps - 1:
                 scheduler.step()
-    except (TypeError, ValueError, ZeroDivisionError) as error:
-        known = ", ".join(key for key in parameters if key not in ("optimizer", "last_epoch"))
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise InputError(
-            f"schedule_options: they do not fit schedule {name!r} ({error}); it takes {known}."
+            f"schedule_options: they do not fit schedule {name!r} ({error}); it takes "
+            f"{', '.join(known)}."
         ) from None
-    return rates
+    # a schedule down to 0 may end just below it
+    least = -SMALLEST * learning_rate
+    bad = next((rate for rate in rates if not least <= rate < math.inf), None)
+    if bad is not None:
+        raise InputError(
+            f"schedule_options: schedule {name!r} comes to a learning rate of {bad:g}; rates are "
+            "finite and at least 0."
+        )
+    return [max(rate, SMALLEST * learning_rate) for rate in rates]

@@ -92,7 +92,12 @@ def shared_jacobians(fp: FixedPoints, workers: Workers) -> BatchJacobians:
         return batch_jacobians(fp)
     settled = fp.converged
     number = settled.sum().to(fp.rates)
-    mine = batch_jacobians(fp if bool(settled.any()) else fp.with_tolerance(math.inf))
+    if bool(settled.any()):
+        mine = batch_jacobians(fp)
+    else:  # of no weight; the shapes must be those of the other processes
+        rest = torch.zeros_like(fp.state[:, :1])
+        blocks = fp.network.jacobian_blocks(rest, torch.zeros_like(fp.drive[:1]))
+        mine = BatchJacobians(blocks, blocks)
     largest = fp.gain.masked_fill(~settled[:, None], -math.inf).amax(dim=0)  # (N,)
     most, units = workers.rows(largest[None]).argmax(dim=0), torch.arange(fp.rates.shape[1])
     total = workers.total(number)

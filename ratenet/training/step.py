@@ -12,6 +12,7 @@ from ratenet.errors import STOPPED_BY_SCIENCE, ConvergenceError, UnsettledError
 from ratenet.fixed_points.tracking import BatchJacobians
 from ratenet.results import FixedPoints
 from ratenet.stimuli import batches_of_epoch
+from ratenet.time_grid import seed_of_step
 from ratenet.training.learning import Learned, learn_from, nothing_learned
 from ratenet.training.presentation import CONTINUOUS, Slow
 from ratenet.training.run import Run
@@ -34,14 +35,17 @@ def take_step(run: Run) -> dict[str, Any]:
         run.eligibility.decay(run.presentation.fade)
     network, abscissa = run.classifier.network, math.nan
     shown = run.presentation.present(
-        network, run.classifier.drive(pixels), examine=run.progress.is_doubtful
+        network,
+        run.classifier.drive(pixels),
+        examine=run.progress.is_doubtful,
+        seed=seed_of_step(run.config.seed, run.progress.step * run.workers.size + run.workers.rank),
     )
     updates, number = run.presentation.updates(network), 0
     while (fp := _next(run, shown)) is not None:
         number += 1
         used = fp if run.config.unsettled == "leave-out" else fp.with_tolerance(math.inf)
         samples = _samples(run, fp, used, labels)
-        _check_settled(run, fp, samples)
+        _check_settled(run, fp, samples, is_last=number == updates)
         if number == updates:  # before the weights change: at the rates that are learned from
             jacobians = shared_jacobians(used, run.workers)
             if index == run.steps_per_epoch - 1:
@@ -83,7 +87,7 @@ def _copies(run: Run) -> dict[str, Tensor]:
 
 
 def _samples(run: Run, fp: FixedPoints, used: FixedPoints, labels: Tensor) -> Tensor:
-    """Return what each sample of all processes tells, float64, shape (B, len(SAMPLE)); count it."""
+    """Return what each sample of all processes tells, float64, shape (B, len(SAMPLE))."""
     right = run.classifier.logits(fp.rates).argmax(dim=1) == labels
     columns = (
         run.classifier.losses(fp.rates, labels),
@@ -93,10 +97,7 @@ def _samples(run: Run, fp: FixedPoints, used: FixedPoints, labels: Tensor) -> Te
         fp.residual,
         fp.iterations,
     )
-    samples = run.workers.rows(torch.stack([column.double() for column in columns], dim=1))
-    run.progress.shown += len(samples)
-    run.progress.left_out += int((samples[:, SAMPLE.index("settled")] == 0).sum())
-    return samples
+    return run.workers.rows(torch.stack([column.double() for column in columns], dim=1))
 
 
 def _means(samples: Tensor) -> dict[str, float]:
@@ -110,20 +111,30 @@ def _means(samples: Tensor) -> dict[str, float]:
     }
 
 
-def _check_settled(run: Run, fp: FixedPoints, samples: Tensor) -> None:
+def _check_settled(run: Run, fp: FixedPoints, samples: Tensor, *, is_last: bool) -> None:
+    """Count the samples, once a presentation, and refuse to go on if too few have settled."""
     number, unsettled = len(samples), int((samples[:, SAMPLE.index("settled")] == 0).sum())
-    if run.config.unsettled == "leave-out" and unsettled > LARGEST_UNSETTLED_SHARE * number:
-        early = run.config.update_at not in ((1.0,), [1.0])
-        remedy = (
-            "lower learning_rate, or lengthen hold"
-            if not early
-            else "lower learning_rate, lengthen hold, or learn from samples that are on their way "
-            "with unsettled 'include'"
-        )
+    is_stuck = run.config.unsettled == "leave-out" and unsettled > LARGEST_UNSETTLED_SHARE * number
+    if is_last or is_stuck:
+        run.progress.shown += number
+        run.progress.left_out += unsettled
+    if is_stuck:
+        of_mine = "" if run.workers.size > 1 else f"\n{fp.summary()}"
         raise UnsettledError(
             f"{unsettled} of {number} samples did not settle, more than half of the batch; "
-            f"{remedy}.\n{fp.summary()}"
+            f"{_remedy(run)}.{of_mine}"
         )
+
+
+def _remedy(run: Run) -> str:
+    config, moving = run.config, "learn from samples that are on their way, unsettled 'include'"
+    if config.presentation == "static":
+        return "lower learning_rate, or hold the slowest mode by a barrier"
+    if config.hold == 0:
+        return f"images never rest here: lengthen fade, or {moving}"
+    if config.update_at != (1.0,):
+        return f"lower learning_rate, lengthen hold, or {moving}"
+    return "lower learning_rate, or lengthen hold"
 
 
 def _learn(run: Run, used: FixedPoints, pixels: Tensor, labels: Tensor, updates: int) -> None:

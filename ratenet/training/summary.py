@@ -19,6 +19,7 @@ def summarize(run: Run, status: str, reason: str | None, counted: Progress) -> d
         "learning_rate": run.config.learning_rate,
         "presentation": run.config.presentation,
         "data": run.config.data,
+        "unsettled": run.config.unsettled,
         "seed": run.config.seed,
         "steps": run.progress.step,
         "epochs": run.progress.step / run.steps_per_epoch,

@@ -9,12 +9,27 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from ratenet.errors import InputError, OtherProcessError
+
+# While the first process tests or downloads, the others wait; of one that dies they hear at once.
+PATIENCE = timedelta(hours=6)
+
+
+@contextmanager
+def _talking() -> Iterator[None]:
+    """Turn a connection that breaks into a sentence."""
+    try:
+        yield
+    except RuntimeError:
+        raise OtherProcessError(
+            "another process has ended; what it says is the reason, and the last checkpoint stays."
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,8 @@ class Workers:
         if self.size == 1:
             return mine
         parts = [torch.empty_like(mine) for _ in range(self.size)]
-        dist.all_gather(parts, mine.contiguous())
+        with _talking():
+            dist.all_gather(parts, mine.contiguous())
         return torch.cat(parts)
 
     def total(self, mine: Tensor) -> Tensor:
@@ -67,7 +83,8 @@ class Workers:
         if self.size == 1:
             return mine
         total = mine.contiguous().clone()
-        dist.all_reduce(total)
+        with _talking():
+            dist.all_reduce(total)
         return total
 
     def any(self, flag: bool) -> bool:
@@ -80,10 +97,11 @@ class Workers:
             return text
         content = torch.tensor(list(text.encode()), dtype=torch.uint8, device=self.device)
         length = torch.tensor(len(content), device=self.device)
-        dist.broadcast(length, sender)
-        if self.rank != sender:
-            content = content.new_empty(int(length))
-        dist.broadcast(content, sender)
+        with _talking():
+            dist.broadcast(length, sender)
+            if self.rank != sender:
+                content = content.new_empty(int(length))
+            dist.broadcast(content, sender)
         return bytes(content.tolist()).decode()
 
     def agree(self, failure: Exception | None) -> None:
@@ -106,7 +124,7 @@ class Workers:
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.size > 1:
-            dist.barrier()
+            self.total(torch.zeros(1, device=self.device))
 
 
 ALONE = Workers()
@@ -121,14 +139,15 @@ def joined_workers(device: str) -> Iterator[tuple[Workers, str]]:
     device : str
         "cuda" becomes the GPU of this process's number on its machine.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    names = ("WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT")  # some schedulers set one alone
+    if not all(name in os.environ for name in names) or os.environ["WORLD_SIZE"] == "1":
         yield ALONE, device
         return
     is_gpu = torch.device(device).type == "cuda"
     if device == "cuda":
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if is_gpu else "gloo")
+    dist.init_process_group("nccl" if is_gpu else "gloo", timeout=PATIENCE)
     try:
         yield Workers(dist.get_rank(), dist.get_world_size(), device if is_gpu else "cpu"), device
     finally:
