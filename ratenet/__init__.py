@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ratenet import circuits as circuits
     from ratenet import connectivity as connectivity
+    from ratenet import hypotheses as hypotheses
     from ratenet import plasticity as plasticity
     from ratenet import stimuli as stimuli
     from ratenet.conformance import check_model as check_model
@@ -122,6 +123,8 @@ _WHERE = {
     "train": "training",
     "resume": "training",
     "evaluate": "training",
+    # to hypotheses about plasticity
+    "hypotheses": "",
 }
 __all__ = list(_WHERE)
 __version__ = "0.1.0"

@@ -88,3 +88,23 @@ def test_several_processes(tmp_path):
     said = run("08_several_processes", tmp_path)
     assert float(re.search(r"difference of a weight: (\S+)", said)[1]) < 1e-6
     assert said.count("'summary.json'") == 2
+
+
+@pytest.mark.slow
+def test_fixed_point_layer(tmp_path):
+    said = run("09_fixed_point_layer", tmp_path)
+    accuracies = [float(found) for found in re.findall(r"test accuracy (\S+),", said)]
+    assert len(accuracies) == 2
+    assert min(accuracies) > 0.85
+    assert re.findall(r"unsettled samples (\d+)", said) == ["0", "0"]
+
+
+@pytest.mark.slow
+def test_which_rule(tmp_path):
+    said = run("10_which_rule", tmp_path)
+    cases = dict(re.findall(r"--- ([a-z ]+): (.+)", said))
+    assert cases["synapses"] == "linearized-reparameterized, confidence 1.000."
+    assert cases["rates"] == "linearized-reparameterized, confidence 1.000."
+    assert cases["random changes"].startswith("No rule is named")
+    assert "not among the candidates" in said.split("another rule")[1]
+    assert "not among the candidates" not in said.split("another rule")[0]

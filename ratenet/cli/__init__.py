@@ -5,18 +5,22 @@ singular step), with what was learned before saved; 130 interrupted and 143 term
 likewise.
 """
 
+import os
 import sys
 
 import typer
 
 from ratenet.cli.evaluate import evaluate
 from ratenet.cli.fixed_points import fixed_points
+from ratenet.cli.identify import identify
 from ratenet.cli.models import models
 from ratenet.cli.output import is_first_process
+from ratenet.cli.power import power
+from ratenet.cli.reproduce import reproduce
 from ratenet.cli.simulate import simulate
 from ratenet.cli.stimuli import stimuli
 from ratenet.cli.train import train
-from ratenet.errors import STOPPED_BY_SCIENCE, RatenetError
+from ratenet.errors import STOPPED_BY_SCIENCE, OtherProcessError, RatenetError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,7 +28,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Recurrent rate networks: dynamics from one equation file, fixed points, plasticity.",
 )
-for command in (models, simulate, stimuli, fixed_points, train, evaluate):
+commands = (models, simulate, stimuli, fixed_points, train, evaluate, identify, power, reproduce)
+for command in commands:
     app.command()(command)
 
 
@@ -36,6 +41,8 @@ def main() -> None:
         sys.stdout.flush()
         if is_first_process():
             print(f"Error: {error}", file=sys.stderr)
+        elif not isinstance(error, OtherProcessError):  # the first one may know nothing of it
+            print(f"Process {os.environ['RANK']}: {error}", file=sys.stderr)
         sys.exit(3 if isinstance(error, STOPPED_BY_SCIENCE) else 2)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

@@ -112,7 +112,9 @@ def solve_adjoint(
     def preconditioner(samples: Tensor, vectors: Tensor) -> Tensor:
         return vectors if Q is None else torch.addcmul(vectors, gain[samples], vectors @ Q)
 
-    values, residual, products = gmres(operator, right, tol, max_iterations, preconditioner)
+    values, residual, products = gmres(
+        operator, right, tol, max_iterations, preconditioner, leave_early=True
+    )
     size = right.norm(dim=1)
     condition = torch.where(size > 0, values.norm(dim=1) / size, 1.0)
     has_dense = fp.network.units <= DENSE_UNITS

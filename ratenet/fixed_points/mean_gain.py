@@ -115,9 +115,10 @@ class MeanGain:
 def _make(connectivity: AbstractConnectivity, mean: Tensor) -> Preconditioner:
     """Solve for Q, and test it by its residual."""
     W = connectivity.dense()
-    matrix = torch.eye(len(W), dtype=W.dtype, device=W.device) - W * mean
+    matrix = W * -mean
+    matrix.diagonal().add_(1.0)
     Q, info = torch.linalg.solve_ex(matrix, W)
-    error = (matrix @ Q - W).abs().max()
+    error = torch.addmm(W, matrix, Q, beta=-1).abs_().max()
     if int(info) != 0 or not error <= LARGEST_ERROR * W.abs().max():  # NaN is no success
         return Preconditioner(
             None,

@@ -98,26 +98,38 @@ class Passage:
         """Return the gradients of those of drive and parameters that need one."""
         fp, settled = self.found, self.found.converged
         needs_drive, needs_weights = needed[0], any(needed[1:])
-        if not torch.isfinite(error[settled]).all():  # handed on, as torch's own layers do
+        is_whole = bool(settled.all())
+        part, e = (fp, error) if is_whole else (fp.select(settled), error[settled])
+        if not _is_finite(e):  # handed on, as torch's own layers do
             inputs = [fp.rates, *fp.network.connectivity.parameters.values()]
             every = [torch.full_like(tensor, torch.nan) for tensor in inputs]
             return tuple(itertools.compress(every, needed))
         if not settled.any():
             return self._gradients(torch.zeros_like(error), {}, needed)
-        part, e = (fp, error) if fp.unsettled == 0 else (fp.select(settled), error[settled])
         drive_gradient, weights = torch.zeros_like(error), {}
         is_euclidean = isinstance(self.rule, Euclidean)
         if needs_drive or (needs_weights and is_euclidean):
-            adjoint = solve_adjoint(part, e)
-            lambdas = adjoint.values.where(adjoint.converged[:, None], 0.0)
-            self._tell_unsolved(adjoint.converged, adjoint.summary())
-            drive_gradient[settled] = lambdas
+            lambdas = self._adjoint(part, e)
+            drive_gradient = lambdas if is_whole else drive_gradient.index_put((settled,), lambdas)
             if needs_weights and is_euclidean:  # the same lambda: solved once
                 W = part.network.connectivity
                 weights = W.named(W.accumulate(lambdas, part.rates))
         if needs_weights and not is_euclidean:
             weights = self._rule_gradient(part, e)
         return self._gradients(drive_gradient, weights, needed)
+
+    def _adjoint(self, fp: FixedPoints, error: Tensor) -> Tensor:
+        """Return dL/dx; zero, with a warning, where it cannot be solved for."""
+        adjoint = solve_adjoint(fp, error)
+        solved = adjoint.converged
+        if solved.all():
+            return adjoint.values
+        warnings.warn(
+            f"{int((~solved).sum())} of {len(solved)} samples get no gradient: {adjoint.summary()}",
+            RatenetWarning,
+            stacklevel=2,
+        )
+        return adjoint.values.where(solved[:, None], 0.0)
 
     def _rule_gradient(self, fp: FixedPoints, error: Tensor) -> dict[str, Tensor]:
         """Return the sum over samples of the rule's direction, to be descended."""
@@ -134,13 +146,10 @@ class Passage:
         every = [drive, *(z if g is None else g for g, z in zip(own, zero, strict=True))]
         return tuple(itertools.compress(every, needed))
 
-    def _tell_unsolved(self, solved: Tensor, summary: str) -> None:
-        if not solved.all():
-            warnings.warn(
-                f"{int((~solved).sum())} of {len(solved)} samples get no gradient: {summary}",
-                RatenetWarning,
-                stacklevel=2,
-            )
+
+def _is_finite(values: Tensor) -> bool:
+    """Return whether all entries are; one pass decides it unless their sum overflows."""
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 class Rest(torch.autograd.Function):

@@ -1,0 +1,109 @@
+"""``ratenet identify``: which plasticity rule made the changes that were measured."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ratenet.hypotheses import Identification
+
+USUAL = "euclidean,linearized-reparameterized,gain-free-reparameterized,feedback-alignment,hebb"
+
+
+def identify(
+    data: Annotated[Path, typer.Argument(help="A folder of CSV tables, or an .npz file.")],
+    rules: Annotated[
+        str, typer.Option(help="Candidates, separated by commas; sums as 0.5*hebb+0.5*oja.")
+    ] = USUAL,
+    model: Annotated[str, typer.Option(help="A model's name, or the path of a .toml.")] = "rate",
+    kind: Annotated[
+        str | None, typer.Option(help="weights or rates; default: weights if they are there.")
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(help="Standard deviation of the error of a change; default: not known."),
+    ] = None,
+    level: Annotated[
+        float, typer.Option(help="Largest probability of naming a rule where there was none.")
+    ] = 0.05,
+    seed: Annotated[int, typer.Option(help="Of folds, resamples and changes by chance.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("identified"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the files in --out.")
+    ] = False,
+) -> None:
+    """Say which plasticity rule made changes of weights, or of rates, and how surely.
+
+    DATA holds, as NAME.csv without headings or as arrays of an .npz file: weights (N, N) before
+    learning; drive (B, N); targets or errors (B, N); and what was measured: synapses (columns post,
+    pre, before, after, with a heading), or weights_after (N, N), or rates_before and rates_after
+    (B, N). Written are config.toml, identification.csv, summary.json and alignment.png.
+
+    Example: `ratenet identify data --rules euclidean,hebb --noise 0.001`
+    """
+    from ratenet.cli.output import plain_warnings
+    from ratenet.cli.scene import check_folder
+    from ratenet.hypotheses import identify as run
+    from ratenet.hypotheses.data_files import load_measurements
+    from ratenet.network import Network
+
+    plain_warnings()
+    check_folder(out, seed, overwrite)
+    measured = load_measurements(data)
+    which = measured.kind(kind)
+    network = Network(model, measured.weights())
+    found = run(
+        network,
+        measured.array("drive"),
+        measured.observed(network, noise, which),
+        split_rules(rules),
+        level=level,
+        seed=seed,
+        **measured.taught(),
+    )
+    options = {"data": str(data), "rules": list(found.table.index[:-1]), "kind": which,
+               "noise": noise, "level": level, "seed": seed}  # fmt: skip
+    _write(found, {"identify": options, "model": network.model.to_table()}, out)
+    _print_table(found)
+    print(f"{found.summary()}\ntable   {out / 'identification.csv'}")
+    print(f"figure  {out / 'alignment.png'}")
+
+
+def split_rules(text: str) -> list[str]:
+    """Return the names of a list that is separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _write(found: "Identification", record: dict[str, Any], out: Path) -> None:
+    from ratenet.files import write_whole
+    from ratenet.report.figures import save
+    from ratenet.report.identification import alignment_figure
+    from ratenet.report.record import make_folder, write_config, write_json
+
+    make_folder(out)
+    write_config(out / "config.toml", record)
+    write_whole(out / "identification.csv", lambda beside: found.table.to_csv(beside))
+    keys = ("rule", "best", "confidence", "kind", "measured", "unsettled", "noise", "residual",
+            "size", "level", "ceiling", "misfit")  # fmt: skip
+    write_json(out / "summary.json", {key: getattr(found, key) for key in keys})
+    title = f"Named: {found.rule}" if found.rule else "No rule is named"
+    save(alignment_figure(found.table, ceiling=found.ceiling, title=title), out / "alignment.png")
+
+
+def _print_table(found: "Identification") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("rule", "alignment", "chance", "p", "posterior", "wins"):
+        is_rule = heading == "rule"
+        table.add_column(heading, justify="left" if is_rule else "right", no_wrap=is_rule)
+    for name, row in found.table.iterrows():
+        posterior = f"{row['posterior']:.3f}"
+        if name == "none":
+            table.add_row("none", "", "", "", posterior, "")
+            continue
+        numbers = (f"{row['alignment']:.3f}", f"{row['chance']:.3f}", f"{row['p_value']:.2g}")
+        table.add_row(str(name), *numbers, posterior, f"{row['wins']:.3f}")
+    Console().print(table)

@@ -1,0 +1,98 @@
+"""``ratenet power``: how much must be measured to tell plasticity rules apart."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ratenet.cli.identify import USUAL, split_rules
+
+if TYPE_CHECKING:
+    from ratenet.hypotheses import Power
+
+
+def power(
+    rules: Annotated[str, typer.Option(help="Two or more, separated by commas.")] = USUAL,
+    units: Annotated[str, typer.Option(help="N; several separated by commas.")] = "50",
+    stimuli: Annotated[str, typer.Option(help="B; several separated by commas.")] = "20",
+    observed: Annotated[
+        str, typer.Option(help="Synapses (neurons, for rates) measured; all, or several numbers.")
+    ] = "all",
+    noise: Annotated[
+        str, typer.Option(help="Sd of the measurement error over the size of the changes.")
+    ] = "0.1,1,3",
+    kind: Annotated[str, typer.Option(help="What is measured: weights or rates.")] = "weights",
+    model: Annotated[str, typer.Option(help="A model's name, or the path of a .toml.")] = "rate",
+    radius: Annotated[float, typer.Option(help="Spectral radius of random weights.")] = 0.5,
+    experiments: Annotated[int, typer.Option(help="For each design and each truth.")] = 20,
+    level: Annotated[float, typer.Option(help="As for ratenet identify.")] = 0.05,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("power"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the files in --out.")
+    ] = False,
+) -> None:
+    """Simulate experiments under each rule, and count which rule is named.
+
+    Every combination of the numbers is a design. Written are config.toml, power.csv (a row for each
+    design, truth and named rule), accuracy.csv (for each design and truth), both with 95 %
+    intervals, power.png, and confusion.png of the first design.
+
+    Example: `ratenet power --rules euclidean,hebb --observed 20,50,200,all --noise 1`
+    """
+    from ratenet.cli.output import plain_warnings
+    from ratenet.cli.progress import StepBar
+    from ratenet.cli.scene import check_folder
+    from ratenet.hypotheses import power as run
+    from ratenet.hypotheses.power_analysis import number_of_steps
+
+    plain_warnings()
+    check_folder(out, seed, overwrite)
+    options: dict[str, Any] = {
+        "units": _numbers(units, "units", int),
+        "stimuli": _numbers(stimuli, "stimuli", int),
+        "observed": _numbers(observed, "observed", int),
+        "noise": _numbers(noise, "noise", float),
+        "kind": kind, "model": model, "radius": radius, "experiments": experiments,
+        "level": level, "seed": seed,
+    }  # fmt: skip
+    steps = number_of_steps(options["units"], options["stimuli"], experiments)
+    with StepBar(steps) as bar:
+        found = run(split_rules(rules), progress=bar.show, **options)
+    shown = {**options, "observed": ["all" if n is None else n for n in options["observed"]]}
+    _write(found, {"rules": list(found.rules), **shown}, out)
+    print(found.summary())
+    print(f"tables  {out / 'power.csv'}, {out / 'accuracy.csv'}")
+    print(f"figures {out / 'power.png'}, {out / 'confusion.png'}")
+
+
+def _numbers(text: str, where: str, kind: type) -> list[Any]:
+    """Return the numbers of a list that is separated by commas; all is None, for `observed`."""
+    from ratenet.errors import InputError
+
+    try:
+        return [
+            None if where == "observed" and part.strip() == "all" else kind(part)
+            for part in text.split(",")
+        ]
+    except ValueError:
+        wanted = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"{where}: {text!r} are no {wanted}, separated by commas.") from None
+
+
+def _write(found: "Power", options: dict[str, Any], out: Path) -> None:
+    from ratenet.files import write_whole
+    from ratenet.report.figures import save
+    from ratenet.report.identification import confusion_figure, power_figure
+    from ratenet.report.record import make_folder, write_config
+
+    make_folder(out)
+    write_config(out / "config.toml", {"power": options})
+    table, accuracy = found.table, found.accuracy
+    write_whole(out / "power.csv", lambda beside: table.to_csv(beside, index=False))
+    write_whole(out / "accuracy.csv", lambda beside: accuracy.to_csv(beside, index=False))
+    title = f"Telling {len(found.rules)} rules apart by changes of {found.kind}"
+    save(power_figure(accuracy, level=found.level, title=title), out / "power.png")
+    design = found.designs()[0]
+    title = ", ".join(f"{name} {value:g}" for name, value in design.items())
+    save(confusion_figure(found.confusion(), title=title), out / "confusion.png")

@@ -1,0 +1,9 @@
+"""Plasticity hypotheses: which rule made a change, and how much data would tell."""
+
+from ratenet.hypotheses.evidence import Identification as Identification
+from ratenet.hypotheses.identification import identify as identify
+from ratenet.hypotheses.observation import Observation as Observation
+from ratenet.hypotheses.observation import observe_rates as observe_rates
+from ratenet.hypotheses.observation import observe_weights as observe_weights
+from ratenet.hypotheses.power_analysis import Power as Power
+from ratenet.hypotheses.power_analysis import power as power

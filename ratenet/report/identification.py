@@ -1,0 +1,137 @@
+"""Figures: how well each rule fits measured changes, and how often rules are told apart."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ratenet.report.figures import COLOURS, GREY, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAMES = {
+    "units": "units",
+    "stimuli": "stimuli",
+    "observed": "number observed",
+    "noise": "noise (sd over the size of the changes)",
+}
+
+
+def alignment_figure(table: pd.DataFrame, *, ceiling: float | None, title: str) -> "Figure":
+    """Return alignments with intervals and what chance reaches, beside the probabilities.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of an identification: a row for each rule, the last for random changes.
+    ceiling : float or None
+        The alignment that noise leaves a right rule.
+    title : str
+    """
+    height = 1.6 + 0.42 * len(table)
+    figure, (left, right) = new_figure(figsize=(9.5, height), ncols=2, sharey=True)
+    rules, places = table.iloc[:-1], np.arange(len(table))
+    inner = places[:-1]
+    spread = [rules["alignment"] - rules["alignment_low"],
+              rules["alignment_high"] - rules["alignment"]]  # fmt: skip
+    left.errorbar(
+        rules["alignment"], inner, xerr=np.maximum(spread, 0), fmt="o", color=COLOURS[0],
+        capsize=3, label="observed, 95 %",
+    )  # fmt: skip
+    left.plot(rules["chance"], inner, "|", color=COLOURS[1], ms=14, mew=2, label="chance reaches")
+    left.axvline(0, color=GREY, lw=0.8)
+    if ceiling is not None:
+        left.axvline(ceiling, color=COLOURS[2], ls="--", lw=1.2, label="a right rule, this noise")
+    left.set_xlabel("alignment (cosine)")
+    left.set_yticks(places, [str(name) for name in table.index])
+    left.set_ylim(len(table) - 0.5, -0.5)
+    right.barh(places - 0.2, table["posterior"], 0.36, color=COLOURS[0], label="posterior")
+    right.barh(
+        places + 0.2,
+        table["wins"].fillna(0),
+        0.36,
+        color=COLOURS[4],
+        label="share of resamples won",
+    )
+    right.set_xlim(0, 1)
+    right.set_xlabel("probability, share")
+    for axis in (left, right):
+        axis.legend(frameon=False, fontsize="small", loc="lower center", ncols=2,
+                    bbox_to_anchor=(0.5, 1.0))  # fmt: skip
+    figure.suptitle(title)
+    return figure
+
+
+def confusion_figure(confusion: pd.DataFrame, *, title: str) -> "Figure":
+    """Return how often each rule was named (columns) for each truth (rows).
+
+    Parameters
+    ----------
+    confusion : pandas.DataFrame
+        Shares, from 0 to 1.
+    title : str
+    """
+    size = len(confusion)
+    figure, axis = new_figure(figsize=(2.6 + 0.85 * size, 2.4 + 0.6 * size))
+    shares = confusion.to_numpy(dtype=float)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, column in np.ndindex(shares.shape):
+        value = shares[row, column]
+        shown = {"color": "white" if value > 0.5 else "black", "ha": "center", "va": "center"}
+        axis.text(column, row, f"{100 * value:.0f} %", fontsize="small", **shown)
+    axis.set_xticks(range(size), list(confusion.columns), rotation=35, ha="right")
+    axis.set_yticks(range(size), list(confusion.index))
+    axis.set_xlabel("named")
+    axis.set_ylabel("truth")
+    figure.suptitle(title)
+    return figure
+
+
+def power_figure(accuracy: pd.DataFrame, *, level: float, title: str) -> "Figure":
+    """Return how often the right rule is named, and a rule without a signal.
+
+    Parameters
+    ----------
+    accuracy : pandas.DataFrame
+        A row for each design (units, stimuli, observed, noise) and truth, with share, low, high.
+        Drawn against what varies most of these, a line for each combination of the others.
+    level : float
+        The share of false positives that is allowed.
+    title : str
+    """
+    figure, (power, false) = new_figure(figsize=(9.5, 4.4), ncols=2)
+    abscissa = max(NAMES, key=lambda name: accuracy[name].nunique())
+    # All synapses are another number for each number of units: that makes no line of its own.
+    each = accuracy.groupby(abscissa)[list(NAMES)].nunique().max()
+    others = [name for name in NAMES if each[name] > 1]
+    quiet = accuracy[accuracy["truth"] == "none"]
+    quiet = quiet.assign(share=1 - quiet["share"], low=1 - quiet["high"], high=1 - quiet["low"])
+    _draw_lines(power, accuracy[accuracy["truth"] == "any rule"], abscissa, others)
+    _draw_lines(false, quiet, abscissa, others)
+    false.axhline(level, color=GREY, ls=":", label="level")
+    power.set_ylabel("right rule named (share)")
+    false.set_ylabel("a rule named without a signal (share)")
+    for axis in (power, false):
+        axis.set_ylim(-0.02, 1.02)
+        axis.set_xscale("log")
+        axis.set_xlabel(NAMES[abscissa])
+        ticks = sorted(accuracy[abscissa].unique())
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+    false.legend(frameon=False, fontsize="small", loc="upper right")
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_lines(axis: Any, rows: pd.DataFrame, abscissa: str, others: list[str]) -> None:
+    groups = rows.groupby(others) if others else [((), rows)]
+    for index, (values, part) in enumerate(groups):
+        part = part.sort_values(abscissa)
+        pairs = zip(others, values, strict=True)
+        label = ", ".join(f"{name} {value:g}" for name, value in pairs) or "95 % interval"
+        errors = [part["share"] - part["low"], part["high"] - part["share"]]
+        axis.errorbar(
+            part[abscissa], part["share"], yerr=np.maximum(errors, 0), marker="o", capsize=3,
+            color=COLOURS[index % len(COLOURS)], ls=("-", "--", "-.", ":")[index % 4], label=label,
+        )  # fmt: skip
