@@ -269,7 +269,7 @@ def go(**options: Any) -> rn.Branch:
         ({"tol": 1e-20}, "tol: 1e-20"),
         ({"network": rn.Network("rate", [[0.5]], dtype=torch.float32)}, "float64"),
     ],
-    ids=str,
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else value,
 )
 def test_bad_input_is_one_sentence(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:

@@ -185,8 +185,10 @@ def test_noise_is_new_in_every_presentation_and_the_same_for_a_seed(few_digits, 
 
 
 def test_samples_are_counted_once_a_presentation(few_digits, tmp_path):
-    options = {**SLOW, "hold": HOLD, "fade": FADE, "update_at": (0.05, 0.1)}
+    """A sample counts as unsettled if it had not settled at one of the times."""
+    options = {**SLOW, "hold": 0.2, "fade": FADE, "update_at": (0.05, 1.0)}
     result = rn.train(small(**options), out=tmp_path)
+    assert result.metrics["settled"].tolist() == [1.0] * 4  # of the last time
     assert result.summary["unsettled_samples"] == 400
 
 

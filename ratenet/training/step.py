@@ -41,11 +41,13 @@ def take_step(run: Run) -> dict[str, Any]:
         seed=seed_of_step(run.config.seed, run.progress.step * run.workers.size + run.workers.rank),
     )
     updates, number = run.presentation.updates(network), 0
+    moving = torch.zeros(run.config.batch_size, dtype=torch.bool, device=network.device)
     while (fp := _next(run, shown)) is not None:
         number += 1
         used = fp if run.config.unsettled == "leave-out" else fp.with_tolerance(math.inf)
         samples = _samples(run, fp, used, labels)
-        _check_settled(run, fp, samples, is_last=number == updates)
+        moving = moving | (samples[:, SAMPLE.index("settled")] == 0)
+        _check_settled(run, fp, samples, moving if number == updates else None)
         if number == updates:  # before the weights change: at the rates that are learned from
             jacobians = shared_jacobians(used, run.workers)
             if index == run.steps_per_epoch - 1:
@@ -111,13 +113,16 @@ def _means(samples: Tensor) -> dict[str, float]:
     }
 
 
-def _check_settled(run: Run, fp: FixedPoints, samples: Tensor, *, is_last: bool) -> None:
-    """Count the samples, once a presentation, and refuse to go on if too few have settled."""
+def _check_settled(run: Run, fp: FixedPoints, samples: Tensor, moving: Tensor | None) -> None:
+    """Refuse to go on if too few have settled; count the samples at the end of a presentation.
+
+    `moving`: which of them had not settled at one of the updates; None before the last one.
+    """
     number, unsettled = len(samples), int((samples[:, SAMPLE.index("settled")] == 0).sum())
     is_stuck = run.config.unsettled == "leave-out" and unsettled > LARGEST_UNSETTLED_SHARE * number
-    if is_last or is_stuck:
+    if moving is not None or is_stuck:
         run.progress.shown += number
-        run.progress.left_out += unsettled
+        run.progress.left_out += unsettled if moving is None else int(moving.sum())
     if is_stuck:
         of_mine = "" if run.workers.size > 1 else f"\n{fp.summary()}"
         raise UnsettledError(
