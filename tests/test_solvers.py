@@ -179,9 +179,11 @@ def test_small_systems_of_all_units(k: int) -> None:
     torch.testing.assert_close(solve_units(F_s, right[:, 1]), found[:, 1])
 
 
+@pytest.mark.parametrize("leave_early", [False, True])
 @pytest.mark.parametrize("preconditioned", [False, True])
-def test_gmres_solves_each_row_by_itself(preconditioned: bool) -> None:
-    A = random(5, 30, 30, seed=101, scale=0.1) + torch.eye(30, dtype=FLOAT)
+def test_gmres_solves_each_row_by_itself(preconditioned: bool, leave_early: bool) -> None:
+    scale = torch.tensor([0.0, 0.01, 0.1, 0.1, 0.15], dtype=FLOAT)  # easy rows leave first
+    A = random(5, 30, 30, seed=101) * scale[:, None, None] + torch.eye(30, dtype=FLOAT)
     b = random(5, 30, seed=102)
     b[3] = 0.0
     inverse = torch.linalg.inv(A + 0.01)
@@ -189,7 +191,8 @@ def test_gmres_solves_each_row_by_itself(preconditioned: bool) -> None:
     def product(matrices: torch.Tensor):
         return lambda samples, v: torch.einsum("bij,bj->bi", matrices[samples], v)
 
-    found = gmres(product(A), b, 1e-10, 200, product(inverse) if preconditioned else None)
+    undo = product(inverse) if preconditioned else None
+    found = gmres(product(A), b, 1e-10, 200, undo, leave_early=leave_early)
     torch.testing.assert_close(found.values, torch.linalg.solve(A, b), rtol=0, atol=1e-8)
     assert (found.residual <= 1e-10).all()
     assert (found.values[3] == 0).all()
