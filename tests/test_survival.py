@@ -25,7 +25,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import ratenet as rn
 from ratenet.cli import main
 from ratenet.errors import RunFolderError
-from ratenet.report import record
 from ratenet.training import loop, step
 from ratenet.training.run_folder import Position, RunFolder
 
@@ -345,6 +344,13 @@ def without_rights():
         os.seteuid(0)
 
 
+def can_be_read(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
+
+
 @pytest.mark.parametrize(("mode", "rest"), [(0o555, "read only"), (0o000, "locked")])
 def test_a_folder_of_somebody_else_is_one_sentence(mode, rest, few_digits, monkeypatch, capsys):
     with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to others anyway
@@ -352,9 +358,9 @@ def test_a_folder_of_somebody_else_is_one_sentence(mode, rest, few_digits, monke
         out = Path(folder) / "run"
         rn.train(small(), out=out)
         out.chmod(mode)
-        known = record.versions()  # the packages may lie where others cannot look, too
-        monkeypatch.setattr(record, "versions", lambda: known)
         with without_rights():
+            if not can_be_read(Path(torch.__file__)):
+                pytest.skip("the packages lie where other users cannot look")
             for arguments in (
                 ["train", "--resume", "--epochs", 2, "--out", out],
                 ["train", "--overwrite", "--out", out],
