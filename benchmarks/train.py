@@ -33,23 +33,23 @@ from ratenet.report.record import versions
 from ratenet.stimuli import HoldAndFade
 from ratenet.training import step as step_module
 from ratenet.training.metrics import MetricsLog
+from ratenet.training.network_run import NetworkRun, new_network_run
 from ratenet.training.presentation import Slow
-from ratenet.training.run import Run, new_run
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.workers import ALONE
 
 ASKED = 1.3
 
 
-def new(threads: int, **options: object) -> Run:
+def new(threads: int, **options: object) -> NetworkRun:
     config = rn.TrainingConfig(threads=threads, **options)
-    run = new_run(config, config.model, RunFolder(Path(tempfile.mkdtemp())), ALONE)
+    run = new_network_run(config, config.model, RunFolder(Path(tempfile.mkdtemp())), ALONE)
     for _ in range(3):
         advance(run)
     return run
 
 
-def advance(run: Run) -> dict:
+def advance(run: NetworkRun) -> dict:
     row = step_module.take_step(run)
     run.progress.step += 1
     return row
@@ -144,7 +144,7 @@ def shares(threads: int, steps: int) -> list[str]:
     parts = {
         "data": (step_module, "_batch"),
         "metrics.csv and TensorBoard": (MetricsLog, "__call__"),
-        "copies for a rollback and checkpoints": (Run, "position"),
+        "copies for a rollback and checkpoints": (NetworkRun, "position"),
         "rule and optimizer": (step_module, "_learn"),
         "tracked modes": (step_module, "_track"),
     }

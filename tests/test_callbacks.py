@@ -2,6 +2,7 @@
 
 import json
 import math
+import types
 
 import pandas as pd
 import pytest
@@ -67,21 +68,18 @@ class _Run:
 
     def __init__(self) -> None:
         self.progress, self.saved = Progress(), []
-        self.classifier, self.images = None, self
-        self.validation = "images"
+        self.images, self.validation = self, "images"
+        self.accuracies = iter([0.5, 0.6, 0.6, 0.7, 0.7, 0.65])
+
+    def evaluate(self, images: str) -> types.SimpleNamespace:
+        assert images == "images"
+        return types.SimpleNamespace(accuracy=next(self.accuracies))
 
     def save_best(self) -> None:
         self.saved.append(self.progress.step)
 
 
-def test_patience_waits_for_a_better_measurement(monkeypatch):
-    accuracies = iter([0.5, 0.6, 0.6, 0.7, 0.7, 0.65])
-
-    class Found:
-        def __init__(self) -> None:
-            self.accuracy = next(accuracies)
-
-    monkeypatch.setattr(callbacks, "evaluate_classifier", lambda *arguments: Found())
+def test_patience_waits_for_a_better_measurement():
     run, validate, reasons = _Run(), callbacks.Validate(epochs=1, patience=2), []
     for step in range(1, 13):
         run.progress.step = step
@@ -257,6 +255,7 @@ def test_a_callback_that_fails_loses_nothing(few_digits, tmp_path):
         rn.train(small(), out=tmp_path, callbacks=[fails])
     folder = rn.training.run_folder.RunFolder(tmp_path)
     assert folder.read_checkpoint(folder.checkpoint_file, "cpu").progress["step"] == 3
+    assert rn.resume(tmp_path).summary["steps"] == 4
 
 
 @pytest.mark.parametrize(

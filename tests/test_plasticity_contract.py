@@ -45,7 +45,7 @@ def two_factors(fp: rn.FixedPoints, error: Tensor, learning_rate: float) -> Tens
     return -learning_rate * error.T @ fp.rates / len(fp)
 
 
-EVERY = {name: make() for name, make in RULES.items()}
+EVERY = {name: make() for name, make in RULES.items() if name != "frozen"}
 EVERY["mixed"] = rule_named("0.5*euclidean+2*linearized-reparameterized")
 EVERY["function"] = two_factors
 FINITE = ("reparameterized", "exponentiated-gradient", "mirror-descent", "contrastive-hebbian")
@@ -321,6 +321,17 @@ def test_every_connectivity_is_changed_in_its_parameters(rule: AbstractRule, kin
     before = connectivity.dense().clone()
     connectivity.add_(as_change(change))
     assert 0 < (connectivity.dense() - before).abs().max() < 0.5
+
+
+@pytest.mark.parametrize("kind", list(connectivities()))
+def test_the_control_changes_nothing(kind: str) -> None:
+    W = connectivities()[kind]
+    fp = rn.find_fixed_points(rn.Network("linear", W), linear().drive)
+    named = W.named(update(rule_named("frozen"), fp, errors()))
+    assert {name: part.shape for name, part in named.items()} == {
+        name: part.shape for name, part in W.parameters.items()
+    }
+    assert all((part == 0).all() for part in named.values())
 
 
 @rows({name: make() for name, make in RULES.items()})

@@ -23,6 +23,10 @@ RuleOption = Annotated[
     ),
 ]
 LearningRateOption = Annotated[float | None, typer.Option(help="Above 0. [0.25]")]
+RecurrentLearningRateOption = Annotated[
+    float | None,
+    typer.Option(help="Of the recurrent weights, if not the same. [--learning-rate]"),
+]
 OptimizerOption = Annotated[
     str | None, typer.Option(help="sgd, adam or another optimizer of torch, by name. [sgd]")
 ]
@@ -107,17 +111,27 @@ DtypeOption = Annotated[str | None, typer.Option(help="float32 or float64. [floa
 SeedOption = Annotated[int | None, typer.Option(help="Same seed, same numbers. [0]")]
 DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda. [cpu]")]
 ThreadsOption = Annotated[int | None, typer.Option(help="CPU threads. [torch's]")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="A TOML file with these options and, if need be, the layers of a stack "
+        "(docs/layers.md); options on the command line go before it.",
+    ),
+]
 OutOption = Annotated[Path | None, typer.Option(help="The run folder. [runs/, the date and time]")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")]
 
 
 def train(
+    config_file: ConfigOption = None,
     data: DataOption = None,
     data_root: DataRootOption = None,
     model: ModelOption = None,
     rule: RuleOption = None,
     learning_rate: LearningRateOption = None,
+    recurrent_learning_rate: RecurrentLearningRateOption = None,
     optimizer: OptimizerOption = None,
     weight_decay: WeightDecayOption = None,
     momentum: MomentumOption = None,
@@ -155,7 +169,7 @@ def train(
     """
     from ratenet.cli.output import is_first_process, plain_warnings
     from ratenet.errors import InputError
-    from ratenet.training import TrainingConfig
+    from ratenet.training import TrainingConfig, read_options
     from ratenet.training import resume as resume_run
     from ratenet.training import train as train_anew
 
@@ -164,6 +178,7 @@ def train(
     options: dict[str, Any] = {
         "data": data, "data_root": None if data_root is None else str(data_root), "model": model,
         "rule": rule, "learning_rate": learning_rate, "epochs": epochs, "units": units,
+        "recurrent_learning_rate": recurrent_learning_rate,
         "batch_size": batch_size, "presentation": presentation, "unsettled": unsettled,
         "optimizer": optimizer, "weight_decay": weight_decay, "momentum": momentum,
         "clip_norm": clip_norm, "schedule": schedule, "barrier": barrier,
@@ -175,9 +190,12 @@ def train(
         "evaluate_every": evaluate_every, "seed": seed, "device": device, "threads": threads,
         **{name: None if value is None else value / 1000 for name, value in milliseconds.items()},
     }  # fmt: skip
+    in_file = {} if config_file is None else read_options(config_file)
     given = {name: value for name, value in options.items() if value is not None}
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude one another; choose one.")
+    if resume and config_file is not None:
+        raise InputError("--config: a run goes on with the configuration in --out; leave it out.")
     if resume and out is None:
         raise InputError("--resume needs --out, the run folder to go on with.")
     try:
@@ -185,7 +203,7 @@ def train(
             shown = is_first_process()
             result = resume_run(out, given, show_progress=shown)  # type: ignore[arg-type]
         else:
-            config = TrainingConfig(**given)
+            config = TrainingConfig(**{**in_file, **given})
             shown = is_first_process()
             result = train_anew(config, out=out, overwrite=overwrite, show_progress=shown)
     except KeyboardInterrupt as interrupt:
@@ -236,7 +254,7 @@ def _report(result: Any) -> None:
     print(f"test accuracy  {summary['test_accuracy']:.3f} at solved fixed points")
     if "test_accuracy_slow" in summary:
         print(f"               {summary['test_accuracy_slow']:.3f} at the end of slow holds")
-    print(f"control        {summary['control_accuracy']:.3f} with W frozen")
+    print(f"control        {summary['control_accuracy']:.3f} with the weights as drawn")
     print(f"{what:14s} {summary['unsettled_samples']} samples that did not settle")
     if summary["adjoint_left_out"]:
         print(f"               {summary['adjoint_left_out']} whose adjoint could not be solved")

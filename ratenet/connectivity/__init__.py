@@ -15,4 +15,6 @@ from ratenet.connectivity.low_rank import LowRank as LowRank
 from ratenet.connectivity.masked import Masked as Masked
 from ratenet.connectivity.product import choose_route as choose_route
 from ratenet.connectivity.signed import Signed as Signed
+from ratenet.connectivity.spectrum import abscissa as abscissa
 from ratenet.connectivity.spectrum import eigenvalues as eigenvalues
+from ratenet.connectivity.spectrum import norm as norm

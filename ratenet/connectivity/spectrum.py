@@ -1,11 +1,21 @@
-"""The eigenvalues of W: of a circular convolution by Fourier transform, else of the matrix."""
+"""The eigenvalues of W: of a circular convolution by Fourier transform, else of the matrix.
 
+Of more than DENSE units the rightmost one and the norm are found by products with W alone.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import AbstractConnectivity
 from ratenet.connectivity.convolution import Convolution
 from ratenet.connectivity.given import check_square
+
+DENSE = 1000  # units up to which the matrix is built
+TOLERANCE = 1e-4  # relative, of what iterations find
 
 
 @torch.no_grad()
@@ -52,3 +62,98 @@ def kernel_eigenvalues(kernel: Tensor, height: int, width: int) -> Tensor:
     placed = placed.roll((-(k // 2), -(k // 2)), dims=(2, 3))
     transformed = torch.fft.fft2(placed).conj().permute(2, 3, 0, 1)  # (H, W, C, C); a correlation
     return torch.linalg.eigvals(transformed.flatten(0, 1)).flatten()
+
+
+@torch.no_grad()
+def abscissa(connectivity: AbstractConnectivity) -> float:
+    """Return the largest real part of W's eigenvalues.
+
+    Parameters
+    ----------
+    connectivity : AbstractConnectivity
+        Square.
+
+    Returns
+    -------
+    float
+        NaN if the Arnoldi iteration that serves more than 1,000 units finds no eigenvalue.
+
+    Raises
+    ------
+    InputError
+        If it is not square.
+
+    Examples
+    --------
+    >>> from ratenet.connectivity import Dense
+    >>> abscissa(Dense(torch.diag(torch.tensor([0.5, -2.0]))))
+    0.5
+    """
+    check_square(connectivity.shape)
+    if connectivity.shape[0] <= DENSE:
+        return float(torch.linalg.eigvals(connectivity.dense().double().cpu()).real.max())
+    from scipy.sparse.linalg import ArpackError, eigs  # here: takes a while
+
+    try:
+        found = eigs(
+            _operator(connectivity), k=2, which="LR", v0=_start(connectivity.shape[1]), ncv=60,
+            tol=TOLERANCE, return_eigenvectors=False,
+        )  # fmt: skip
+    except ArpackError:
+        return math.nan
+    return float(found.real.max())
+
+
+@torch.no_grad()
+def norm(connectivity: AbstractConnectivity) -> float:
+    """Return the spectral norm of W, its largest singular value.
+
+    Parameters
+    ----------
+    connectivity : AbstractConnectivity
+
+    Returns
+    -------
+    float
+        NaN if the Lanczos iteration that serves more than 1,000 units finds none.
+
+    Examples
+    --------
+    >>> from ratenet.connectivity import Dense
+    >>> norm(Dense(torch.diag(torch.tensor([0.5, -2.0]))))
+    2.0
+    """
+    if max(connectivity.shape) <= DENSE:
+        return float(torch.linalg.matrix_norm(connectivity.dense().double(), 2))
+    from scipy.sparse.linalg import ArpackError, svds
+
+    smaller = min(connectivity.shape)
+    try:
+        found = svds(
+            _operator(connectivity), k=1, v0=_start(smaller), tol=TOLERANCE,
+            return_singular_vectors=False,
+        )  # fmt: skip
+    except ArpackError:
+        return math.nan
+    return float(found.max())
+
+
+def _operator(connectivity: AbstractConnectivity) -> Any:
+    """Return W as SciPy takes it."""
+    from scipy.sparse.linalg import LinearOperator
+
+    like = next(iter(connectivity.parameters.values()))
+
+    def rows(vector: np.ndarray) -> Tensor:
+        return torch.as_tensor(vector, dtype=like.dtype, device=like.device).reshape(1, -1)
+
+    return LinearOperator(
+        connectivity.shape,
+        matvec=lambda vector: connectivity.apply(rows(vector))[0].double().cpu().numpy(),
+        rmatvec=lambda vector: connectivity.apply_transpose(rows(vector))[0].double().cpu().numpy(),
+        dtype=np.float64,
+    )
+
+
+def _start(n: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(n)  # the same at each call

@@ -2,5 +2,6 @@
 
 from ratenet.layers.convolutional import ConvFixedPointLayer as ConvFixedPointLayer
 from ratenet.layers.core import FixedPointCore as FixedPointCore
+from ratenet.layers.feedback import FeedbackLayers as FeedbackLayers
 from ratenet.layers.full import FixedPointLayer as FixedPointLayer
 from ratenet.layers.gradients import Settled as Settled

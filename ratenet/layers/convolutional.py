@@ -9,7 +9,7 @@ from torch import Tensor
 from ratenet.connectivity import AbstractConnectivity, Convolution, random_kernel
 from ratenet.errors import InputError
 from ratenet.fixed_points import AbstractSolver
-from ratenet.layers.core import FixedPointCore
+from ratenet.layers.core import FixedPointCore, OnUnsettled
 from ratenet.layers.full import RADIUS, check_counts, check_units, new_seed
 from ratenet.layers.gradients import Settled
 from ratenet.network import Network
@@ -18,9 +18,9 @@ from ratenet.spec import ModelSpec
 
 
 class ConvFixedPointLayer(torch.nn.Module):
-    """Images (B, C_in, H, W) to the rates (B, C, H, W) at which a recurrent network settles.
+    """Images (B, C_in, H, W) to the rates (B, C, H', W') at which a recurrent network settles.
 
-    Like `FixedPointLayer`, with convolutions of stride 1 for the read-in and the recurrent weights.
+    Like `FixedPointLayer`, with convolutions for the read-in and the recurrent weights.
 
     Parameters
     ----------
@@ -35,8 +35,10 @@ class ConvFixedPointLayer(torch.nn.Module):
     model, rule, parameters, populations
         As for `FixedPointLayer`.
     connectivity : AbstractConnectivity, optional
-        Of C H W units; default a `Convolution` with a normal kernel that has a spectral radius of
+        Of C H' W' units; default a `Convolution` with a normal kernel that has a spectral radius of
         0.5 where borders are circular.
+    stride : int
+        Of the read-in: there are H' = ceil(H / stride) by W' = ceil(W / stride) places with units.
     bias : bool
         Whether each channel's drive has a constant of its own.
     step_size, tol, solver, max_iterations, on_unsettled : optional
@@ -49,7 +51,7 @@ class ConvFixedPointLayer(torch.nn.Module):
     read_in : torch.nn.Conv2d
         With torch's own first weights.
     core : FixedPointCore
-        Of C H W units, channel by channel, row by row.
+        Of C H' W' units, channel by channel, row by row.
 
     Raises
     ------
@@ -58,7 +60,7 @@ class ConvFixedPointLayer(torch.nn.Module):
 
     Notes
     -----
-    No matrix of C H W units is ever built; products are convolutions.
+    No matrix of C H' W' units is ever built; products are convolutions.
 
     Examples
     --------
@@ -81,17 +83,21 @@ class ConvFixedPointLayer(torch.nn.Module):
         parameters: Mapping[str, Any] | None = None,
         populations: Mapping[str, int] | None = None,
         connectivity: AbstractConnectivity | None = None,
+        stride: int = 1,
         bias: bool = True,
         step_size: float | None = None,
         tol: float | None = None,
         solver: AbstractSolver | None = None,
         max_iterations: int = 2000,
-        on_unsettled: Literal["mask", "raise"] = "mask",
+        on_unsettled: OnUnsettled = "mask",
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
     ) -> None:
         super().__init__()
-        check_counts(in_channels=in_channels, channels=channels)
+        check_counts(in_channels=in_channels, channels=channels, stride=stride)
+        check_counts(height=height, width=width)
+        self.image = (in_channels, height, width)
+        height, width = -(-height // stride), -(-width // stride)
         self.grid = (channels, height, width)
         seed = new_seed()
         if connectivity is None:
@@ -107,7 +113,7 @@ class ConvFixedPointLayer(torch.nn.Module):
             dtype=dtype, device=device,
         )  # fmt: skip
         self.read_in = torch.nn.Conv2d(
-            in_channels, channels, kernel_size, padding=kernel_size // 2, bias=bias,
+            in_channels, channels, kernel_size, stride, padding=kernel_size // 2, bias=bias,
             padding_mode="circular" if border == "circular" else "zeros",
             dtype=network.dtype, device=network.device,
         )  # fmt: skip
@@ -135,9 +141,9 @@ class ConvFixedPointLayer(torch.nn.Module):
 
         Returns
         -------
-        Tensor, shape (B, C, H, W)
+        Tensor, shape (B, C, H', W')
         """
-        wanted = (self.read_in.in_channels, *self.grid[1:])
+        wanted = self.image
         if images.ndim != 4 or tuple(images.shape[1:]) != wanted:
             raise InputError(
                 f"ConvFixedPointLayer: input shape {tuple(images.shape)} does not fit; needed is "

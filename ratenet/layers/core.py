@@ -1,8 +1,9 @@
 """FixedPointCore: a network as a torch module, from drives to the rates at which it rests."""
 
+import math
 import warnings
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from ratenet.plasticity import AbstractRule, Euclidean
 from ratenet.plasticity.base import check_learning_rate
 from ratenet.results import FixedPoints
 
+OnUnsettled = Literal["mask", "include", "raise"]
 STALE_AFTER = 10  # changes of the weights for which the default solver keeps its preconditioner
 
 
@@ -52,16 +54,19 @@ class FixedPointCore(torch.nn.Module):
         depend on what was solved before by no more than the tolerance.
     max_iterations : int
         Evaluations of the recurrent input after which a sample counts as unsettled.
-    on_unsettled : {"mask", "raise"}
+    on_unsettled : {"mask", "include", "raise"}
         What to do with a sample that does not settle: hand on its rates, give it no gradient,
-        count it in `last.unsettled` and warn once; or raise a ConvergenceError.
+        count it in `last.unsettled` and warn once; the same, but with the gradient that the state
+        would have if it were at rest, as long as it is finite; or raise a ConvergenceError.
 
     Attributes
     ----------
     recurrent : torch.nn.ParameterDict
         The connectivity's parameters; "/" stands for the dot in a name such as "lower.W".
+    fixed_points : FixedPoints or None
+        Those of the last call.
     last : Settled or None
-        What became of the samples of the last call.
+        What became of its samples.
 
     Raises
     ------
@@ -101,7 +106,7 @@ class FixedPointCore(torch.nn.Module):
         tol: float | None = None,
         solver: AbstractSolver | None = None,
         max_iterations: int = 2000,
-        on_unsettled: Literal["mask", "raise"] = "mask",
+        on_unsettled: OnUnsettled = "mask",
     ) -> None:
         super().__init__()
         self.rule = Euclidean() if rule is None else rule
@@ -117,12 +122,14 @@ class FixedPointCore(torch.nn.Module):
         if tol is not None:
             check_tolerance(tol, network.dtype)
         self.tol = tol
-        if on_unsettled not in ("mask", "raise"):
-            raise InputError(f"on_unsettled: {on_unsettled!r} is neither 'mask' nor 'raise'.")
-        self.on_unsettled, self.max_iterations = on_unsettled, max_iterations
+        if on_unsettled not in get_args(OnUnsettled):
+            allowed = ", ".join(get_args(OnUnsettled))
+            raise InputError(f"on_unsettled: {on_unsettled!r} is not one of {allowed}.")
+        self.on_unsettled: OnUnsettled = on_unsettled
+        self.max_iterations = max_iterations
         kept = MeanGain(stale_after=STALE_AFTER)
         self.solver = Automatic(kept) if solver is None else solver
-        self.last: Settled | None = None
+        self.fixed_points: FixedPoints | None = None
         self._has_warned = False
         self._names = tuple(network.connectivity.parameters)
         made: dict[int, torch.nn.Parameter] = {}  # a tensor in two places is one parameter
@@ -148,6 +155,11 @@ class FixedPointCore(torch.nn.Module):
     def units(self) -> int:
         """N."""
         return self._network.units
+
+    @property
+    def last(self) -> Settled | None:
+        """What became of the samples of the last call."""
+        return None if self.fixed_points is None else count_settled(self.fixed_points)
 
     def forward(self, drive: Tensor) -> Tensor:
         """Return the rates at rest.
@@ -238,26 +250,28 @@ class FixedPointCore(torch.nn.Module):
 
     def _find(self, drive: Tensor, parameters: Sequence[Tensor]) -> FixedPoints:
         """Find the fixed points, and say what did not settle."""
+        self.fixed_points = None  # the last ones go before new ones take up memory
         fp = find_fixed_points(
             self._network_with(parameters),
-            drive,
+            drive.detach(),
             tol=self.tol,
             solver=self.solver,
             max_iterations=self.max_iterations,
             certificate="residual",
             on_failure="raise" if self.on_unsettled == "raise" else "return",
         )
-        self.last = count_settled(fp)
-        if self.last.unsettled and not self._has_warned:
+        self.fixed_points = fp
+        unsettled = fp.unsettled
+        if unsettled and not self._has_warned:
             self._has_warned = True
+            what = "get no gradient" if self.on_unsettled == "mask" else "are learned from"
             warnings.warn(
-                f"FixedPointCore: {self.last.unsettled} of {len(fp)} samples did not settle and "
-                "get no gradient; this is said once, `last.unsettled` counts them in each batch.\n"
-                f"{fp.summary()}",
+                f"FixedPointCore: {unsettled} of {len(fp)} samples did not settle and {what}; this "
+                f"is said once, `last.unsettled` counts them in each batch.\n{fp.summary()}",
                 RatenetWarning,
                 stacklevel=2,
             )
-        return fp
+        return fp.with_tolerance(math.inf) if self.on_unsettled == "include" else fp
 
 
 def _checked_step_size(rule: AbstractRule, step_size: float | None) -> float:

@@ -1,7 +1,7 @@
 """FixedPointLayer: a read-in and a recurrent network that settles, as one layer of torch."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch import Tensor
 from ratenet.connectivity import AbstractConnectivity, Dense, random_weights
 from ratenet.errors import InputError
 from ratenet.fixed_points import AbstractSolver
-from ratenet.layers.core import FixedPointCore
+from ratenet.layers.core import FixedPointCore, OnUnsettled
 from ratenet.layers.gradients import Settled
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule
@@ -88,7 +88,7 @@ class FixedPointLayer(torch.nn.Module):
         tol: float | None = None,
         solver: AbstractSolver | None = None,
         max_iterations: int = 2000,
-        on_unsettled: Literal["mask", "raise"] = "mask",
+        on_unsettled: OnUnsettled = "mask",
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
     ) -> None:

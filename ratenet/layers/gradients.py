@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import scaled
-from ratenet.errors import RatenetWarning, UnsupportedError
+from ratenet.errors import LeftOutWarning, UnsupportedError
 from ratenet.fixed_points import solve_adjoint
 from ratenet.plasticity import AbstractRule, Euclidean
 from ratenet.results import FixedPoints
@@ -124,9 +124,11 @@ class Passage:
         solved = adjoint.converged
         if solved.all():
             return adjoint.values
+        number = int((~solved).sum())
         warnings.warn(
-            f"{int((~solved).sum())} of {len(solved)} samples get no gradient: {adjoint.summary()}",
-            RatenetWarning,
+            LeftOutWarning(
+                f"{number} of {len(solved)} samples get no gradient: {adjoint.summary()}", number
+            ),
             stacklevel=2,
         )
         return adjoint.values.where(solved[:, None], 0.0)

@@ -7,6 +7,7 @@ from ratenet.plasticity.base import Traits as Traits
 from ratenet.plasticity.equilibrium import ContrastiveHebbian as ContrastiveHebbian
 from ratenet.plasticity.equilibrium import EquilibriumPropagation as EquilibriumPropagation
 from ratenet.plasticity.euclidean import Euclidean as Euclidean
+from ratenet.plasticity.frozen import Frozen as Frozen
 from ratenet.plasticity.function_rule import rule as rule
 from ratenet.plasticity.hebbian import BCM as BCM
 from ratenet.plasticity.hebbian import Hebb as Hebb

@@ -8,6 +8,7 @@ from torch import Tensor
 from ratenet.errors import InputError
 
 Loss = Callable[[Tensor], Tensor]
+"""From rates (B, N) to each sample's loss (B,), in torch so that it can be differentiated."""
 
 
 def required(loss: Loss | None, rule: str) -> Loss:

@@ -5,6 +5,7 @@ from ratenet.plasticity.approximate_adjoint import FeedbackAlignment, TruncatedA
 from ratenet.plasticity.base import AbstractRule
 from ratenet.plasticity.equilibrium import ContrastiveHebbian, EquilibriumPropagation
 from ratenet.plasticity.euclidean import Euclidean
+from ratenet.plasticity.frozen import Frozen
 from ratenet.plasticity.hebbian import BCM, Hebb, Oja
 from ratenet.plasticity.mirror import ExponentiatedGradient, MirrorDescent
 from ratenet.plasticity.mixed import Mixed
@@ -36,7 +37,9 @@ RULES: dict[str, type[AbstractRule]] = {
     "exponentiated-gradient": ExponentiatedGradient,
     "mirror-descent": MirrorDescent,
     "natural-gradient": NaturalGradient,
+    "frozen": Frozen,
 }
+"""All rules by the names that the command line knows them by."""
 
 
 def rule_named(name: str) -> AbstractRule:

@@ -66,7 +66,7 @@ def learning_curve(
         One row a step, as in metrics.csv.
     steps_per_epoch : int
     control_accuracy : float
-        Test accuracy of the same network with W frozen as it was drawn.
+        Test accuracy with all weights as they were drawn.
     test_accuracy, test_accuracy_slow : float
         After learning; at solved fixed points, and at the end of slow holds if measured.
     abscissa_limit : float or None
@@ -105,6 +105,12 @@ def _draw_accuracy(
     """Draw test accuracies, along the way and at the end, the control and the settled share."""
     tested = metrics["test_accuracy"].notna()
     accuracy.plot(epochs[tested], metrics["test_accuracy"][tested], ".--", color=COLOURS[1], lw=0.8)
+    held_out = metrics["validation_accuracy"].notna()
+    if held_out.any():
+        accuracy.plot(
+            epochs[held_out], metrics["validation_accuracy"][held_out], "^-", color=COLOURS[3],
+            ms=4, lw=0.8, label="validation",
+        )  # fmt: skip
     last = float(epochs.iloc[-1]) if len(epochs) else 0.0
     accuracy.plot(
         last, test_accuracy, "o", color=COLOURS[1], ms=7, clip_on=False, zorder=5,
@@ -117,7 +123,7 @@ def _draw_accuracy(
         )  # fmt: skip
     accuracy.axhline(
         control_accuracy, color=GREY, ls="--", lw=1.2,
-        label=f"control, W frozen (test): {control_accuracy:.3f}",
+        label=f"control, weights as drawn (test): {control_accuracy:.3f}",
     )  # fmt: skip
     if (metrics["settled"] < 1).any():
         accuracy.plot(epochs, metrics["settled"], color=COLOURS[2], ls=":", label="settled share")
@@ -130,7 +136,9 @@ def _draw_modes(
     modes: Any, weights: Any, epochs: pd.Series, metrics: pd.DataFrame, limit: float | None
 ) -> None:
     """Draw the largest real parts of the eigenvalues of the Jacobian and of W."""
-    modes.plot(epochs, metrics["abscissa_mean_gain"], color=COLOURS[0], lw=1.2, label="mean gains")
+    mean_gain = metrics["abscissa_mean_gain"]
+    if mean_gain.notna().any():
+        modes.plot(epochs, mean_gain, color=COLOURS[0], lw=1.2, label="mean gains")
     modes.plot(
         epochs, metrics["abscissa"], "s", color=COLOURS[1], ms=5, clip_on=False,
         label="single samples",
@@ -141,7 +149,11 @@ def _draw_modes(
         modes.plot(epochs, largest, color=COLOURS[2], ls=":", lw=1.4, label="largest gains")
         modes.axhline(limit, color=COLOURS[3], ls="--", lw=1.2, label="barrier for these")
     modes.set_ylabel("abscissa of the Jacobian (1/s)")
-    weights.plot(epochs, metrics["weight_abscissa"], color=COLOURS[0], lw=1.2)
+    known = metrics["weight_abscissa"].notna()
+    weights.plot(
+        epochs[known], metrics["weight_abscissa"][known], "-" if known.all() else ".-",
+        color=COLOURS[0], lw=1.2,
+    )  # fmt: skip
     weights.axhline(1, color=COLOURS[6], lw=0.8, label="1: unstable where gains are 1")
     weights.set_ylabel("largest real part of W's eigenvalues")
     for axis in (modes, weights):

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,24 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
 
 
-def write_config(path: Path, table: dict[str, Any]) -> None:
+def write_config(path: Path, table: Mapping[str, Any]) -> None:
     """Write a configuration as TOML, with versions and machine; keys without a value are left out.
+
+    A section is a table or a list of tables.
 
     How large products are computed, and by how many threads, decides about rounding.
     """
     present = {
-        section: {key: value for key, value in content.items() if value is not None}
+        section: _present(content) if isinstance(content, Mapping) else [*map(_present, content)]
         for section, content in table.items()
     }
     machine = {"threads": torch.get_num_threads(), "matrix_product": choose_route()}
     text = tomli_w.dumps({**present, "versions": versions(), "machine": machine})
     write_whole(path, lambda beside: beside.write_text(text))
+
+
+def _present(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if value is not None}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -7,8 +7,6 @@ metrics. It may put a metric into the row; a text that it returns ends the run, 
 from collections.abc import Callable
 from typing import Any
 
-from ratenet.training.evaluation import evaluate_classifier
-from ratenet.training.presentation import Static
 from ratenet.training.run import Run
 
 Row = dict[str, Any]
@@ -50,8 +48,7 @@ class Validate:
         if not _is_due(run, self.epochs) and run.progress.step < run.steps:
             return None
         assert run.images.validation is not None
-        evaluation = evaluate_classifier(run.classifier, run.images.validation, Static())
-        accuracy = row["validation_accuracy"] = evaluation.accuracy
+        accuracy = row["validation_accuracy"] = run.evaluate(run.images.validation).accuracy
         progress = run.progress
         if progress.best_accuracy is None or accuracy > progress.best_accuracy:
             progress.best_accuracy, progress.best_step = accuracy, progress.step

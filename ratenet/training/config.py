@@ -10,6 +10,7 @@ import torch
 
 from ratenet.connectivity import choose_route
 from ratenet.errors import InputError
+from ratenet.layers.architecture import read_tables
 from ratenet.network import Network
 from ratenet.plasticity import rule_named
 from ratenet.plasticity.base import check_learning_rate
@@ -25,6 +26,7 @@ BACKENDS = ("torch", "brian2")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 LEARNED = ("read-in", "read-out")  # besides the recurrent weights
 HOLD_IN_TAU, FADE_IN_TAU = 20, 5
+OF_ONE_NETWORK = ("model", "units", "tau", "hold", "fade", "learn", "barrier")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ class TrainingConfig:
     rule : str
         A plasticity rule's name.
     learning_rate : float
+    recurrent_learning_rate : float, optional
+        Of the recurrent weights, where read-in and read-out are to learn at another rate. Default
+        learning_rate.
     epochs : int
     units : int
         N.
@@ -105,6 +110,10 @@ class TrainingConfig:
     matrix_product : {"onednn", "torch"}, optional
         What computes large float32 products on a CPU; they round differently, so a run records
         it. Default: oneDNN where this torch has it.
+    layers : sequence of mapping
+        A stack of layers in place of one network: tables as `read_tables` takes them, each with its
+        own rule, model and connectivity; see docs/layers.md. Their presentation is "static".
+        `rule` and `learning_rate` are those of the layers that give none.
     """
 
     data: str = EMBEDDED
@@ -112,6 +121,7 @@ class TrainingConfig:
     model: str = "rate"
     rule: str = "linearized-reparameterized"
     learning_rate: float = 0.25
+    recurrent_learning_rate: float | None = None
     epochs: int = 30
     units: int = 300
     batch_size: int = 256
@@ -140,11 +150,14 @@ class TrainingConfig:
     learn: Sequence[str] = ()
     barrier: float | None = None
     evaluate_every: int | None = None
+    layers: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         self._check_types()
         rule_named(self.rule)
         check_learning_rate(self.learning_rate)
+        if self.recurrent_learning_rate is not None:
+            check_learning_rate(self.recurrent_learning_rate)
         for name in ("epochs", "units", "batch_size", "threads", "evaluate_every", "patience"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"{name}: {getattr(self, name)} is not at least 1.")
@@ -156,6 +169,7 @@ class TrainingConfig:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _time(getattr(self, name), name))
         self._check_presentation()
+        self._check_layers()
         self._check_validation()
         check_device(self.device)
 
@@ -206,6 +220,23 @@ class TrainingConfig:
         if self.backend == "brian2" and self.device != "cpu":
             raise InputError(f"backend: 'brian2' computes on the CPU, not on {self.device!r}.")
 
+    def _check_layers(self) -> None:
+        object.__setattr__(self, "layers", tuple(dict(table) for table in self.layers))
+        if not self.layers:
+            return
+        read_tables(self.layers)
+        if self.presentation != "static":
+            raise InputError(
+                f"presentation: {self.presentation!r}, and layers are trained at their fixed "
+                "points; give 'static'."
+            )
+        for name in OF_ONE_NETWORK:
+            if getattr(self, name) != getattr(type(self), name):
+                raise InputError(
+                    f"{name}: layers say it for themselves; leave the option out, or put it into "
+                    "a layer's table."
+                )
+
     def _check_validation(self) -> None:
         if self.validation < 0:
             raise InputError(f"validation: {self.validation} is not at least 0.")
@@ -235,7 +266,8 @@ class TrainingConfig:
             **dict.fromkeys(("presentation", "unsettled", "optimizer", "schedule"), (str,)),
             **dict.fromkeys(("backend", "dtype"), (str,)),
             **dict.fromkeys(
-                ("weight_decay", "momentum", "clip_norm", "barrier"), (float, int, type(None))
+                ("weight_decay", "momentum", "clip_norm", "barrier", "recurrent_learning_rate"),
+                (float, int, type(None)),
             ),
             "learning_rate": (float, int),
             **dict.fromkeys(("threads", "evaluate_every", "patience"), (int, type(None))),
@@ -243,6 +275,7 @@ class TrainingConfig:
             "update_at": (list, tuple, str),
             "correct_lag": (bool,),
             "schedule_options": (dict,),
+            "layers": (list, tuple),
             "matrix_product": (str, type(None)),
         }
         for name, allowed in kinds.items():
@@ -253,13 +286,17 @@ class TrainingConfig:
                 wanted = kind.get(allowed[0], "a number")
                 raise InputError(f"{name}: {value!r} is not {wanted}.")
 
-    def resolved(self, network: Network) -> "TrainingConfig":
-        """Return the configuration with every default that depends on the network written out."""
-        of_machine = dataclasses.replace(
+    def on_this_machine(self) -> "TrainingConfig":
+        """Return the configuration with every default that depends on the machine written out."""
+        return dataclasses.replace(
             self,
             threads=self.threads or torch.get_num_threads(),
             matrix_product=choose_route(self.matrix_product),
         )
+
+    def resolved(self, network: Network) -> "TrainingConfig":
+        """Return the configuration with every default that depends on the network written out."""
+        of_machine = self.on_this_machine()
         if not network.time_constants():
             if self.presentation == "static":
                 return of_machine

@@ -1,5 +1,6 @@
 """Evaluation: how well a classifier answers, at solved fixed points and under a presentation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -58,18 +59,46 @@ def evaluate_classifier(
     unsettled : {"leave-out", "include"}
         Whether the rates of images that did not settle are an answer.
     """
-    K = len(classifier.read_out)
-    confusion = torch.zeros(K, K, dtype=torch.int64)
-    total_loss, moving = 0.0, 0
-    batches = zip(images.pixels.split(batch_size), images.labels.split(batch_size), strict=True)
-    for number, (pixels, labels) in enumerate(batches):
+
+    def answer(pixels: Tensor, number: int) -> Answers:
         fp = presentation.show(classifier.network, classifier.drive(pixels), seed=number)
         answered = fp.converged if unsettled == "leave-out" else torch.isfinite(fp.residual)
-        rates, labels = fp.rates[answered], labels[answered]
-        total_loss += float(classifier.losses(rates, labels).sum())
-        moving += fp.unsettled
-        answers = classifier.logits(rates).argmax(dim=1)
-        confusion += torch.bincount(labels * K + answers, minlength=K * K).view(K, K).cpu()
+        return classifier.logits(fp.rates), answered, fp.unsettled
+
+    return count_answers(answer, images, classes=len(classifier.read_out), batch_size=batch_size)
+
+
+Answers = tuple[Tensor, Tensor, int]  # logits (B, K), which are answers (B,), how many unsettled
+
+
+def count_answers(
+    answer: Callable[[Tensor, int], Answers],
+    images: Images,
+    *,
+    classes: int,
+    batch_size: int = EVALUATION_BATCH,
+) -> Evaluation:
+    """Return how well images are answered.
+
+    Parameters
+    ----------
+    answer : callable
+        (pixels (B, M), number of the batch) -> Answers.
+    images : Images
+    classes : int
+        K.
+    batch_size : int
+    """
+    K, total_loss, moving = classes, 0.0, 0
+    confusion = torch.zeros(K, K, dtype=torch.int64)
+    batches = zip(images.pixels.split(batch_size), images.labels.split(batch_size), strict=True)
+    for number, (pixels, labels) in enumerate(batches):
+        logits, answered, unsettled = answer(pixels, number)
+        logits, labels = logits[answered], labels[answered]
+        total_loss += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
+        moving += unsettled
+        found = labels * K + logits.argmax(dim=1)
+        confusion += torch.bincount(found, minlength=K * K).view(K, K).cpu()
     answers_given = int(confusion.sum())
     return Evaluation(
         loss=total_loss / answers_given if answers_given else float("nan"),

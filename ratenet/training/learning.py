@@ -6,7 +6,8 @@ read-in     -rate mean(lambda pixels^T),    lambda = G (I - W^T G)^{-1} e
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -126,15 +127,29 @@ def _rule_change(
 
     In a run these are counted, and reported at its end instead.
     """
+    with counted_left_out() as left_out:
+        change = rule.update(fp, error, rate, loss=loss)
+    return change, min(left_out.samples, int(fp.converged.sum()))
+
+
+@dataclass
+class LeftOut:
+    """How many samples were left out, as warnings said."""
+
+    samples: int = 0
+
+
+@contextmanager
+def counted_left_out() -> Iterator[LeftOut]:
+    """Count the samples that warnings say are left out; other warnings are handed on at the end."""
+    counted = LeftOut()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        change = rule.update(fp, error, rate, loss=loss)
-    left_out = 0
+        yield counted
     for warning in said:
         if isinstance(warning.message, LeftOutWarning):
-            left_out += warning.message.samples
+            counted.samples += warning.message.samples
         else:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
-    return change, min(left_out, int(fp.converged.sum()))

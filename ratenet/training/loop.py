@@ -14,25 +14,21 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import pandas as pd
 
 from ratenet.errors import STOPPED_BY_SCIENCE, InputError, RunFolderError
-from ratenet.fixed_points.tracking import batch_jacobians
-from ratenet.stimuli import Images
+from ratenet.spec import ModelSpec
 from ratenet.training.callbacks import Callback, Row, built_in
-from ratenet.training.classifier import Classifier
 from ratenet.training.config import TrainingConfig
 from ratenet.training.evaluation import Evaluation
-from ratenet.training.learning import learn_from
 from ratenet.training.metrics import MetricsLog
-from ratenet.training.pictures import draw_run
-from ratenet.training.presentation import Static
+from ratenet.training.network_run import new_network_run
 from ratenet.training.progress_bar import ProgressBar
-from ratenet.training.run import Progress, Run, new_run
+from ratenet.training.run import Progress, Run
 from ratenet.training.run_folder import RunFolder, resumed_config
-from ratenet.training.step import take_step
+from ratenet.training.stack_run import new_stack_run
 from ratenet.training.summary import summarize
 from ratenet.training.workers import ALONE, Workers, joined_workers
 
@@ -52,14 +48,14 @@ class TrainingResult:
         As in summary.json.
     metrics : pandas.DataFrame
         One row a step.
-    classifier : Classifier
-        The trained network, with its read-in and read-out.
+    classifier : Classifier or torch.nn.Sequential
+        The trained network, with its read-in and read-out; or the trained stack of layers.
     """
 
     folder: Path
     summary: dict[str, Any]
     metrics: pd.DataFrame
-    classifier: Classifier
+    classifier: Any
 
 
 def train(
@@ -70,7 +66,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     show_progress: bool = False,
 ) -> TrainingResult:
-    """Train a recurrent network to classify images, and write a run folder.
+    """Train a recurrent network, or a stack of layers, to classify images; write a run folder.
 
     Parameters
     ----------
@@ -125,12 +121,12 @@ def train(
         if workers.is_first:
             folder.refuse_existing(overwrite=overwrite)
         mine = dataclasses.replace(config, device=device)
-        run = new_run(mine, config.model, folder, workers)
-        _try_rule(run)
+        run = _new_run(mine, None if config.layers else config.model, folder, workers)
+        run.rehearse()
         if workers.is_first:
             folder.prepare()
             recorded = dataclasses.replace(run.config, device=config.device)
-            folder.write_config(recorded, run.classifier.network.model)
+            folder.write_config(recorded, run.tables())
             run.progress.control_accuracy = run.test().accuracy
         run.save()
         return _carry_out(run, callbacks, show_progress)
@@ -172,7 +168,7 @@ def resume(
         run = _saved_run(out, wanted or {}, device, workers)
         if workers.is_first:
             config = dataclasses.replace(run.config, device=recorded.device)
-            run.folder.write_config(config, run.classifier.network.model)
+            run.folder.write_config(config, run.tables())
         return _carry_out(run, callbacks, show_progress)
 
 
@@ -214,7 +210,7 @@ def _saved_run(
     recorded, model = folder.read_config()
     config = resumed_config(recorded, wanted)
     mine = config if device is None else dataclasses.replace(config, device=device)
-    run = new_run(mine, model, folder, workers)
+    run = _new_run(mine, model, folder, workers)
     run.restore()
     if config.epochs > recorded.epochs:
         run.progress.ended = None  # a run that has ended goes on when it is asked to
@@ -226,16 +222,13 @@ def _saved_run(
     return run
 
 
-def _try_rule(run: Run) -> None:
-    """Let rule and barrier refuse the network before anything is written."""
-    few = Images(run.images.train.pixels[:8], run.images.train.labels[:8])
-    with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
-        fp = Static().show(run.classifier.network, run.classifier.drive(few.pixels))
-        run.stability.limit(batch_jacobians(fp).excitable)
-        learn_from(
-            run.classifier, run.rule, fp, few.pixels, few.labels,
-            learn=run.config.learn, rate=run.config.learning_rate,
-        )  # fmt: skip
+def _new_run(
+    config: TrainingConfig, model: str | ModelSpec | None, folder: RunFolder, workers: Workers
+) -> Run:
+    """Return a run at its beginning: of one network, or of the layers of the configuration."""
+    if model is None:
+        return new_stack_run(config, folder, workers)
+    return new_network_run(config, model, folder, workers)
 
 
 def _carry_out(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> TrainingResult:
@@ -249,14 +242,14 @@ def _carry_out(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> 
         _end_interrupted(run, outcome)
     metrics = run.folder.read_metrics()
     if run.workers.is_first:
-        draw_run(run, metrics, summary)
+        run.draw(metrics, summary)
     run.workers.wait()
     if outcome.failure is not None:
         raise type(outcome.failure)(
             f"Training stopped at step {run.progress.step + 1} of {run.steps}: {outcome.failure}\n"
             f"What was learned before is saved in {run.folder.path}."
         ) from outcome.failure
-    return TrainingResult(run.folder.path, summary, metrics, run.classifier)
+    return TrainingResult(run.folder.path, summary, metrics, run.learner)
 
 
 def _take_best(run: Run) -> None:
@@ -298,7 +291,7 @@ def _do_steps(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> _
                 return _Outcome("interrupted", signal=signals[0] if signals else None)
             began, good = time.perf_counter(), run.position()
             try:
-                row = take_step(run)
+                row = run.take_step()
             except STOPPED_BY_SCIENCE as error:
                 tried = run.progress
                 run.go_to(good)
@@ -312,30 +305,37 @@ def _do_steps(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> _
     return _Outcome("done")
 
 
+class _Watching(NamedTuple):
+    """What looks on after each step."""
+
+    callbacks: list[Callback]  # may add to the row, and end the run
+    writers: list[Callback]  # write the row down, or show it
+
+
 def _watching(
     run: Run, callbacks: Sequence[Callback], show_progress: bool, stack: ExitStack
-) -> list[Callback]:
+) -> _Watching:
     """Return what looks on after each step; the first process alone is looked at."""
     if not run.workers.is_first:
-        return []
+        return _Watching([], [])
     done = run.progress.step
     log = stack.enter_context(MetricsLog(run.folder, kept_steps=done))
     bar = stack.enter_context(ProgressBar(run.steps, done, shown=show_progress))
-    return [*built_in(run), *callbacks, log, bar]
+    return _Watching([*built_in(run), *callbacks], [log, bar])
 
 
-def _after_step(
-    run: Run, row: Row, watching: Sequence[Callback], saved: float
-) -> tuple[str | None, bool]:
+def _after_step(run: Run, row: Row, watching: _Watching, saved: float) -> tuple[str | None, bool]:
     """Return why the run is to end, if it is, and whether the last checkpoint is old."""
     try:
-        reasons = [callback(run, row) for callback in watching]  # all of them see every step
+        reasons = [callback(run, row) for callback in watching.callbacks]  # all see every step
     except Exception:
         if run.workers.size == 1:  # what was learned is not lost by a mistake in a callback
             with suppress(RunFolderError):
+                _write(run, row, watching)
                 run.save()
         raise
-    for callback, reason in zip(watching, reasons, strict=True):
+    _write(run, row, watching)
+    for callback, reason in zip(watching.callbacks, reasons, strict=True):
         if reason is not None and not isinstance(reason, str):
             raise InputError(
                 f"callbacks: {callback!r} returned {reason!r}; a callback returns None, or a text, "
@@ -345,6 +345,11 @@ def _after_step(
     is_late = time.perf_counter() - saved > CHECKPOINT_SECONDS
     ended, is_late = json.loads(run.workers.text(json.dumps([ended, is_late])))
     return ended, is_late
+
+
+def _write(run: Run, row: Row, watching: _Watching) -> None:
+    for writer in watching.writers:
+        writer(run, row)
 
 
 def _summary(run: Run, outcome: _Outcome) -> dict[str, Any]:

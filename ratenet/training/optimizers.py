@@ -8,6 +8,7 @@ the direction, at rate 1, as a gradient, and brings in the rate itself.
 import inspect
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -60,10 +61,18 @@ class AbstractOptimizer(ABC):
         What is learned; changed in place.
     steps : int
         Of the whole run, which a schedule is laid out for.
+    factors : dict of str to float
+        By what the learning rate of a parameter is multiplied, where that is not 1.
     """
 
-    def __init__(self, config: "TrainingConfig", parameters: dict[str, Tensor], steps: int) -> None:
-        self.config, self.parameters = config, parameters
+    def __init__(
+        self,
+        config: "TrainingConfig",
+        parameters: dict[str, Tensor],
+        steps: int,
+        factors: Mapping[str, float],
+    ) -> None:
+        self.config, self.parameters, self.factors = config, parameters, factors
         self._rates = learning_rates(
             config.schedule, config.schedule_options, config.learning_rate, steps
         )
@@ -108,7 +117,7 @@ class PlainDescent(AbstractOptimizer):
     def apply(self, changes: Changes, step: int) -> None:
         """Add the changes."""
         for name, change in self._clipped(changes, self.rule_rate(step)).items():
-            self.parameters[name].add_(change)
+            self.parameters[name].add_(change, alpha=self.factors.get(name, 1.0))
 
     def state(self) -> dict[str, Tensor]:
         """Nothing: steps do not depend on one another."""
@@ -121,8 +130,14 @@ class PlainDescent(AbstractOptimizer):
 class TorchOptimizer(AbstractOptimizer):
     """An optimizer of torch."""
 
-    def __init__(self, config: "TrainingConfig", parameters: dict[str, Tensor], steps: int) -> None:
-        super().__init__(config, parameters, steps)
+    def __init__(
+        self,
+        config: "TrainingConfig",
+        parameters: dict[str, Tensor],
+        steps: int,
+        factors: Mapping[str, float],
+    ) -> None:
+        super().__init__(config, parameters, steps, factors)
         kind = _classes()[config.optimizer]
         given = {"weight_decay": config.weight_decay, "momentum": config.momentum}
         options = {name: value for name, value in given.items() if value is not None}
@@ -131,9 +146,16 @@ class TorchOptimizer(AbstractOptimizer):
                 f"{name}: optimizer {config.optimizer!r} has none; leave the option out."
             )
         try:
-            self._torch = kind(list(parameters.values()), lr=config.learning_rate, **options)
+            self._torch = kind(self._groups(), lr=config.learning_rate, **options)
         except ValueError as error:
             raise InputError(f"optimizer {config.optimizer!r}: {error}.") from None
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Return the parameters by their learning rates' factors."""
+        groups: dict[float, list[Tensor]] = {}
+        for name, parameter in self.parameters.items():
+            groups.setdefault(self.factors.get(name, 1.0), []).append(parameter)
+        return [{"params": params, "factor": factor} for factor, params in groups.items()]
 
     def rule_rate(self, step: int) -> float:
         """Return 1: rules give a direction."""
@@ -144,7 +166,7 @@ class TorchOptimizer(AbstractOptimizer):
         for name, change in self._clipped(changes, 1.0).items():
             self.parameters[name].grad = -change
         for group in self._torch.param_groups:
-            group["lr"] = self.learning_rate(step)
+            group["lr"] = group["factor"] * self.learning_rate(step)
         try:
             self._torch.step()
         except RuntimeError as error:  # a rate that the weights' type cannot hold
@@ -173,12 +195,26 @@ class TorchOptimizer(AbstractOptimizer):
 
 def new_optimizer(
     config: "TrainingConfig",
-    rule: AbstractRule,
+    rules: Mapping[str, AbstractRule],
     parameters: dict[str, Tensor],
     steps: int,
     processes: int = 1,
+    factors: Mapping[str, float] | None = None,
 ) -> AbstractOptimizer:
     """Return the optimizer of a configuration, at its beginning.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    rules : mapping of str to AbstractRule
+        All that take part, by name.
+    parameters : dict of str to Tensor
+        What is learned.
+    steps : int
+        Of the whole run.
+    processes : int
+    factors : mapping of str to float, optional
+        By what the learning rate of a parameter is multiplied.
 
     Raises
     ------
@@ -188,21 +224,27 @@ def new_optimizer(
         If an option does not fit the optimizer.
     """
     is_plain = config.optimizer == "sgd" and not config.weight_decay and not config.momentum
-    is_finite = not rule.traits.is_proportional
-    if is_finite and not (is_plain and config.clip_norm is None):
-        raise UnsupportedError(
-            f"rule {config.rule!r} is a finite step, no gradient: it takes optimizer 'sgd' without "
-            "weight_decay, momentum and clip_norm; or use 'linearized-reparameterized'."
-        )
-    if processes > 1 and (is_finite or not rule.traits.is_mean):
-        what = "is a finite step" if is_finite else "couples the samples of a batch"
-        raise UnsupportedError(
-            f"rule {config.rule!r} {what}, so that no mean over processes can be taken; use one "
-            "process, or 'linearized-reparameterized'."
-        )
+    for name, rule in rules.items():
+        is_finite = not rule.traits.is_proportional
+        if is_finite and not (is_plain and config.clip_norm is None):
+            raise UnsupportedError(
+                f"rule {name!r} is a finite step, no gradient: it takes optimizer 'sgd' without "
+                "weight_decay, momentum and clip_norm; or use 'linearized-reparameterized'."
+            )
+        if is_finite and config.recurrent_learning_rate is not None and not config.layers:
+            raise UnsupportedError(
+                f"rule {name!r} is a finite step, which takes learning_rate; leave "
+                "recurrent_learning_rate out."
+            )
+        if processes > 1 and (is_finite or not rule.traits.is_mean):
+            what = "is a finite step" if is_finite else "couples the samples of a batch"
+            raise UnsupportedError(
+                f"rule {name!r} {what}, so that no mean over processes can be taken; use one "
+                "process, or 'linearized-reparameterized'."
+            )
     if config.optimizer in _FIXED_RATE and config.schedule != CONSTANT:
         raise UnsupportedError(
             f"schedule: optimizer {config.optimizer!r} looks at the learning rate at its first "
             "step only; use another optimizer, or a constant rate."
         )
-    return (PlainDescent if is_plain else TorchOptimizer)(config, parameters, steps)
+    return (PlainDescent if is_plain else TorchOptimizer)(config, parameters, steps, factors or {})

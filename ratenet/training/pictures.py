@@ -1,6 +1,6 @@
 """The pictures of a run: its learning curve, and three digits through the trained network."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,16 +15,16 @@ from ratenet.training.config import TrainingConfig
 from ratenet.training.presentation import MAX_ITERATIONS, Slow
 from ratenet.training.run import Run
 
+if TYPE_CHECKING:
+    from ratenet.training.network_run import NetworkRun
+
 SHOWN_UNITS = 4
 
 
-def draw_run(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
-    """Write figures/learning_curve.png and, unless the network diverges, figures/digits.png.
-
-    A model without time constants has no hold and fade by default, and so no digits.png.
-    """
+def draw_learning_curve(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
+    """Write figures/learning_curve.png."""
     title = (
-        f"{run.config.rule}, {run.config.optimizer}, learning rate {run.config.learning_rate:g}, "
+        f"{summary['rule']}, {run.config.optimizer}, learning rate {run.config.learning_rate:g}, "
         f"{run.config.data}, {run.config.presentation}"
     )
     figure = learning_curve(
@@ -37,6 +37,14 @@ def draw_run(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
         title=title,
     )
     save(figure, run.folder.figures_folder / "learning_curve.png")
+
+
+def draw_network_run(run: "NetworkRun", metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
+    """Write the learning curve and, unless the network diverges, figures/digits.png.
+
+    A model without time constants has no hold and fade by default, and so no digits.png.
+    """
+    draw_learning_curve(run, metrics, summary)
     if run.config.hold is None or run.config.fade is None:
         return
     try:
@@ -47,7 +55,7 @@ def draw_run(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
 
 
 @torch.no_grad()
-def _digits(run: Run) -> Any:
+def _digits(run: "NetworkRun") -> Any:
     """Show three test digits slowly to the trained network, one after another."""
     images, network, config = run.images.test, run.classifier.network, run.config
     chosen = torch.tensor([0, len(images) // 2, len(images) - 1], device=network.device)
@@ -77,7 +85,7 @@ def _digits(run: Run) -> Any:
     )
 
 
-def _present(run: Run, drives: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _present(run: "NetworkRun", drives: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return times (T,), drives (T, N) and rates (T, N) through the images, from rest."""
     config: TrainingConfig = run.config
     network, duration = run.classifier.network, config.hold + config.fade

@@ -1,24 +1,21 @@
-"""Run: a training run in progress, its checkpoints and its evaluation."""
+"""Run: a training run in progress, whatever learns, and its checkpoints."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
+from torch import Tensor
 
 from ratenet.connectivity import choose_route
-from ratenet.errors import DivergenceError, InputError, RunFolderError
-from ratenet.plasticity import AbstractRule, rule_named
-from ratenet.spec import ModelSpec
-from ratenet.stimuli import ImageSet, load_images
-from ratenet.training.classifier import Classifier, random_classifier
+from ratenet.errors import InputError, RunFolderError
+from ratenet.stimuli import Images, ImageSet, batches_of_epoch, load_images
 from ratenet.training.config import DTYPES, TrainingConfig
-from ratenet.training.eligibility import Eligibility
-from ratenet.training.evaluation import Evaluation, evaluate_classifier
-from ratenet.training.learning import learned_parameters
-from ratenet.training.optimizers import AbstractOptimizer, new_optimizer
-from ratenet.training.presentation import STREAMS, AbstractPresentation, Slow, Static, UpdateTimes
+from ratenet.training.evaluation import Evaluation
+from ratenet.training.optimizers import AbstractOptimizer
 from ratenet.training.run_folder import Position, RunFolder
-from ratenet.training.stability import Stability
 from ratenet.training.workers import Workers
 
 
@@ -41,21 +38,69 @@ class Progress:
     control_accuracy: float | None = None  # of the network before learning: W frozen
 
 
-@dataclass
-class Run:
+@dataclass(kw_only=True)
+class Run(ABC):
     """A run in progress."""
 
     config: TrainingConfig
-    classifier: Classifier
-    rule: AbstractRule
     images: ImageSet
     folder: RunFolder
-    presentation: AbstractPresentation
     optimizer: AbstractOptimizer
-    stability: Stability
-    eligibility: Eligibility
     workers: Workers = field(default_factory=Workers)
     progress: Progress = field(default_factory=Progress)
+
+    @property
+    @abstractmethod
+    def learner(self) -> Any:
+        """What learns: a `Classifier`, or a stack of layers."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> dict[str, Tensor]:
+        """All weights by name, those that do not learn among them."""
+
+    @abstractmethod
+    def rehearse(self) -> None:
+        """Let rule and network refuse one another before anything is written."""
+
+    @abstractmethod
+    def take_step(self) -> dict[str, Any]:
+        """Show one batch, learn from it, and return the step's row of metrics."""
+
+    @abstractmethod
+    def evaluate(self, images: Images) -> Evaluation:
+        """Return the answers to images at solved fixed points."""
+
+    @abstractmethod
+    def findings(self) -> dict[str, Any]:
+        """Return what the summary says of the weights and of how they were learned."""
+
+    @abstractmethod
+    def tables(self) -> dict[str, Any]:
+        """Return what config.toml is to hold besides the options, by section."""
+
+    @abstractmethod
+    def draw(self, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
+        """Write the run's figures."""
+
+    def test(self) -> Evaluation:
+        """Return the answers to the test images at solved fixed points."""
+        return self.evaluate(self.images.test)
+
+    def test_slowly(self) -> Evaluation | None:
+        """Return the answers at the end of each hold, or fade; None for a static run."""
+        return None
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return what is to be kept from step to step besides weights and optimizer."""
+        return {}
+
+    def remember(self, tensors: dict[str, Tensor]) -> None:  # noqa: B027 (most have no memory)
+        """Take up what `memory` gave, among other tensors."""
+
+    def streams(self) -> tuple[str, ...]:
+        """Return which parts of the memory have a row for each stream of this process."""
+        return ()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -72,35 +117,34 @@ class Run:
         """Whether the last step was the last one of its epoch."""
         return self.progress.step % self.steps_per_epoch == 0
 
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """Return pixels (B, M) and labels (B,) of this process's streams at this step."""
+        images, config = self.images.train, self.config
+        epoch, index = divmod(self.progress.step, self.steps_per_epoch)
+        batch = batches_of_epoch(len(images), config.batch_size, config.seed, epoch)[index]
+        mine = batch[self.workers.share(config.batch_size)].to(images.pixels.device)
+        return images.pixels[mine], images.labels[mine]
+
     def position(self) -> Position:
         """Return all that a resumed run must know: tensors by name, and progress."""
-        tensors = {
-            **self.classifier.parameters,
-            **self.optimizer.state(),
-            **self.stability.position(),
-            **self.eligibility.position(),
-            **self.presentation.position(),
-        }
+        tensors = {**self.parameters, **self.optimizer.state(), **self.memory()}
         copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
         return Position(copies, vars(self.progress).copy())
 
     @torch.no_grad()
     def go_to(self, position: Position) -> None:
         """Take up a position that `position` gave."""
-        tensors = position.tensors
-        for name, tensor in self.classifier.parameters.items():
-            tensor.copy_(tensors[name])
-        self.optimizer.take_up(tensors)
-        self.stability.go_to(tensors)
-        self.eligibility.go_to(tensors)
-        self.presentation.go_to(tensors)
+        self._take_weights(position)
+        self.optimizer.take_up(position.tensors)
+        self.remember(position.tensors)
         self.progress = Progress(**position.progress)
 
     def save(self) -> None:
         """Write a checkpoint; every process takes part, since each has its own streams."""
-        position, streams = self.position(), self.presentation.position()
-        for name in streams:
-            position.tensors[name] = self.workers.rows(position.tensors[name])
+        position = self.position()
+        for name in self.streams():
+            if name in position.tensors:
+                position.tensors[name] = self.workers.rows(position.tensors[name])
         if self.workers.is_first:
             self.folder.write_checkpoint(position, self.folder.checkpoint_file)
 
@@ -113,8 +157,8 @@ class Run:
             If there is none, or it is damaged, or not of this run.
         """
         position, B = self._read(self.folder.checkpoint_file), self.config.batch_size
-        is_under_way = self.config.presentation == "slow" and position.progress["step"] > 0
-        for name in STREAMS if is_under_way else ():
+        is_under_way = position.progress["step"] > 0
+        for name in self.streams() if is_under_way else ():
             streams = position.tensors.get(name)
             if streams is None or len(streams) != B:
                 raise RunFolderError(
@@ -126,10 +170,9 @@ class Run:
 
     def save_best(self) -> None:
         """Write the weights as those with the best validation accuracy."""
-        position = Position(dict(self.classifier.parameters), vars(self.progress).copy())
+        position = Position(dict(self.parameters), vars(self.progress).copy())
         self.folder.write_checkpoint(position, self.folder.best_file)
 
-    @torch.no_grad()
     def restore_best(self) -> None:
         """Take up the weights with the best validation accuracy; progress stays.
 
@@ -138,14 +181,17 @@ class Run:
         RunFolderError
             If they are missing or damaged.
         """
-        tensors = self._read(self.folder.best_file).tensors
-        for name, tensor in self.classifier.parameters.items():
-            tensor.copy_(tensors[name])
+        self._take_weights(self._read(self.folder.best_file))
+
+    @torch.no_grad()
+    def _take_weights(self, position: Position) -> None:
+        for name, tensor in self.parameters.items():
+            tensor.copy_(position.tensors[name])
 
     def _read(self, file: Path) -> Position:
         """Return a position whose tensors and progress are those of this run's network."""
         position = self.folder.read_checkpoint(file, self.config.device)
-        for name, tensor in self.classifier.parameters.items():
+        for name, tensor in self.parameters.items():
             found = position.tensors.get(name)
             if found is None or found.shape != tensor.shape or found.dtype != tensor.dtype:
                 raise RunFolderError(
@@ -162,96 +208,23 @@ class Run:
             raise RunFolderError(f"{file}: {progress['step']!r} is no number of a step.")
         return position
 
-    def test(self) -> Evaluation:
-        """Return the answers to the test images at solved fixed points."""
-        return evaluate_classifier(self.classifier, self.images.test, Static())
 
-    def test_slowly(self) -> Evaluation | None:
-        """Return the answers at the end of each hold, or fade; None for a static run.
-
-        Where the dynamics diverge, no image has an answer.
-        """
-        if self.config.presentation == "static":
-            return None
-        config = self.config
-        presentation = new_presentation(config, update_at=(1.0,))
-        try:
-            return evaluate_classifier(
-                self.classifier,
-                self.images.test,
-                presentation,
-                config.batch_size,
-                unsettled=config.unsettled,
-            )
-        except DivergenceError:  # the streams are lost, so no image has an answer
-            number, K = len(self.images.test), self.images.classes
-            nothing = torch.zeros(K, K, dtype=torch.int64)
-            return Evaluation(loss=float("nan"), accuracy=0.0, unsettled=number, confusion=nothing)
-
-
-def new_presentation(
-    config: TrainingConfig, update_at: UpdateTimes | None = None
-) -> AbstractPresentation:
-    """Return the presentation of a resolved configuration, or one with other times of updates."""
-    if config.presentation == "static":
-        return Static()
-    return Slow(
-        config.hold,
-        config.fade,
-        update_at or config.update_at,
-        corrects_lag=config.correct_lag,
-        backend=config.backend,
-    )
-
-
-def new_run(
-    config: TrainingConfig, model: str | ModelSpec, folder: RunFolder, workers: Workers
-) -> Run:
-    """Return a run at its beginning: images loaded, random weights drawn; nothing is written.
-
-    Raises
-    ------
-    InputError, UnknownNameError, DataError
-        If the configuration cannot be used.
-    """
+def prepare_torch(config: TrainingConfig) -> None:
+    """Set the threads and the route of large products that a run asks for."""
     if config.threads:
         torch.set_num_threads(config.threads)
     choose_route(config.matrix_product)
-    images = _images(config, workers)
+
+
+def images_of(config: TrainingConfig, workers: Workers) -> ImageSet:
+    """Return the images, on the device; the first process downloads them where need be.
+
+    Raises
+    ------
+    InputError
+        If they are too few for the batch or for the validation images.
+    """
     workers.share(config.batch_size)
-    if config.batch_size > len(images.train):
-        raise InputError(
-            f"batch_size: {config.batch_size} is more than the {len(images.train)} training images."
-        )
-    classifier = random_classifier(
-        model,
-        units=config.units,
-        inputs=images.train.pixels.shape[1],
-        classes=images.classes,
-        tau=config.tau,
-        seed=config.seed,
-        device=torch.device(config.device),
-        dtype=DTYPES[config.dtype],
-    )
-    config, rule = config.resolved(classifier.network), rule_named(config.rule)
-    learned = learned_parameters(classifier, config.learn)
-    steps = config.epochs * (len(images.train) // config.batch_size)
-    return Run(
-        config=config,
-        classifier=classifier,
-        rule=rule,
-        images=images,
-        folder=folder,
-        presentation=new_presentation(config),
-        optimizer=new_optimizer(config, rule, learned, steps, workers.size),
-        stability=Stability(config.barrier),
-        eligibility=Eligibility(config.eligibility),
-        workers=workers,
-    )
-
-
-def _images(config: TrainingConfig, workers: Workers) -> ImageSet:
-    """Return the images, on the device; the first process downloads them where need be."""
     if not workers.is_first:
         workers.wait()
     images = load_images(config.data, root=config.data_root)
@@ -271,4 +244,8 @@ def _images(config: TrainingConfig, workers: Workers) -> ImageSet:
         )
     if config.validation:
         images = images.with_validation(per_class, config.seed)
+    if config.batch_size > len(images.train):
+        raise InputError(
+            f"batch_size: {config.batch_size} is more than the {len(images.train)} training images."
+        )
     return images.to(torch.device(config.device), DTYPES[config.dtype])

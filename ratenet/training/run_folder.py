@@ -16,6 +16,7 @@ import dataclasses
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,16 @@ from ratenet.files import write_whole
 from ratenet.model_files import parse_model
 from ratenet.report.record import make_folder, write_config, write_json
 from ratenet.spec import ModelSpec
-from ratenet.training.config import TrainingConfig
+from ratenet.training.config import OF_ONE_NETWORK, TrainingConfig
 
 FIGURES = ("learning_curve.png", "digits.png")
 # iterations: mean over the batch. Abscissas, 1/s: of a few samples at the end of an epoch; at the
 # batch's mean gains, and with a barrier at its largest gains, after the step. weight_abscissa: the
-# largest real part of W's eigenvalues. The last two: where they were asked for.
+# largest real part of W's eigenvalues, for a stack the largest among its layers at the end of an
+# epoch; weight_norm: W's spectral norm, likewise. The last two: where they were asked for.
 METRICS = (
     "step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "iterations",
-    "abscissa", "abscissa_mean_gain", "abscissa_largest_gain", "weight_abscissa",
+    "abscissa", "abscissa_mean_gain", "abscissa_largest_gain", "weight_abscissa", "weight_norm",
     "validation_accuracy", "test_accuracy",
 )  # fmt: skip
 
@@ -153,12 +155,14 @@ class RunFolder:
                 f"out: {str(self.path)!r}: the old run cannot be removed ({error.strerror})."
             ) from None
 
-    def write_config(self, config: TrainingConfig, model: ModelSpec) -> None:
-        """Record what was resolved."""
-        write_config(self.config_file, {"training": asdict(config), "model": model.to_table()})
+    def write_config(self, config: TrainingConfig, tables: Mapping[str, Any]) -> None:
+        """Record what was resolved: the options, and tables of what learns, by section."""
+        in_layers = ("layers", *OF_ONE_NETWORK) if config.layers else ("layers",)
+        options = {name: value for name, value in asdict(config).items() if name not in in_layers}
+        write_config(self.config_file, {"training": options, **tables})
 
-    def read_config(self) -> tuple[TrainingConfig, ModelSpec]:
-        """Return the recorded configuration and model.
+    def read_config(self) -> tuple[TrainingConfig, ModelSpec | None]:
+        """Return the recorded configuration, and the model unless layers have their own.
 
         Raises
         ------
@@ -167,7 +171,8 @@ class RunFolder:
         """
         try:
             table = tomllib.loads(self.config_file.read_text())
-            return TrainingConfig(**table["training"]), parse_model(table["model"])
+            config = TrainingConfig(**table["training"], layers=table.get("layers", ()))
+            return config, None if config.layers else parse_model(table["model"])
         except (FileNotFoundError, NotADirectoryError):
             raise RunFolderError(
                 f"{str(self.path)!r} holds no run: there is no config.toml in it."

@@ -3,33 +3,36 @@
 import math
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from ratenet.connectivity import norm
 from ratenet.errors import STOPPED_BY_SCIENCE, ConvergenceError, UnsettledError
 from ratenet.fixed_points.tracking import BatchJacobians
 from ratenet.results import FixedPoints
-from ratenet.stimuli import batches_of_epoch
 from ratenet.time_grid import seed_of_step
 from ratenet.training.learning import Learned, learn_from, nothing_learned
 from ratenet.training.presentation import CONTINUOUS, Slow
-from ratenet.training.run import Run
 from ratenet.training.stability import shared_jacobians
+
+if TYPE_CHECKING:
+    from ratenet.training.network_run import NetworkRun
 
 LARGEST_UNSETTLED_SHARE = 0.5
 ABSCISSA_SAMPLES = 2  # a measurement each epoch; each sample costs the eigenvalues of a matrix
 SAMPLE = ("loss", "right", "used", "settled", "residual", "iterations")  # what each tells
 
 
-def take_step(run: Run) -> dict[str, Any]:
+def take_step(run: "NetworkRun") -> dict[str, Any]:
     """Show one batch, learn from it, and return the metrics before that; tracked modes after.
 
     Where the rule acts several times, loss and the like are those of the last time.
     """
     epoch, index = divmod(run.progress.step, run.steps_per_epoch)
-    pixels, labels = _batch(run, epoch, index)
+    ends_epoch = index == run.steps_per_epoch - 1
+    pixels, labels = run.batch()
     before = None if run.config.barrier is None else _copies(run)
     if isinstance(run.presentation, Slow):
         run.eligibility.decay(run.presentation.fade)
@@ -50,21 +53,22 @@ def take_step(run: Run) -> dict[str, Any]:
         _check_settled(run, fp, samples, moving if number == updates else None)
         if number == updates:  # before the weights change: at the rates that are learned from
             jacobians = shared_jacobians(used, run.workers)
-            if index == run.steps_per_epoch - 1:
+            if ends_epoch:
                 abscissa = _abscissa(used)
         _learn(run, used, pixels, labels, updates)
     return {
         "step": run.progress.step + 1,
         "epoch": epoch + 1,
-        **_means(samples),
+        **means_of(samples),
         "abscissa": abscissa,
         **_track(run, jacobians, before),
+        "weight_norm": norm(network.connectivity) if ends_epoch else math.nan,
         "validation_accuracy": math.nan,
         "test_accuracy": math.nan,
     }
 
 
-def _next(run: Run, shown: Iterator[FixedPoints]) -> FixedPoints | None:
+def _next(run: "NetworkRun", shown: Iterator[FixedPoints]) -> FixedPoints | None:
     """Return the next rates that the rule is to act on; None at the end of the presentation."""
     fp, failure = None, None
     try:
@@ -75,20 +79,12 @@ def _next(run: Run, shown: Iterator[FixedPoints]) -> FixedPoints | None:
     return fp
 
 
-def _batch(run: Run, epoch: int, index: int) -> tuple[Tensor, Tensor]:
-    """Return pixels and labels of this process's streams."""
-    images, config = run.images.train, run.config
-    batch = batches_of_epoch(len(images), config.batch_size, config.seed, epoch)[index]
-    mine = batch[run.workers.share(config.batch_size)].to(run.classifier.network.device)
-    return images.pixels[mine], images.labels[mine]
-
-
-def _copies(run: Run) -> dict[str, Tensor]:
+def _copies(run: "NetworkRun") -> dict[str, Tensor]:
     weights = run.classifier.network.connectivity.parameters
     return {name: tensor.clone() for name, tensor in weights.items()}
 
 
-def _samples(run: Run, fp: FixedPoints, used: FixedPoints, labels: Tensor) -> Tensor:
+def _samples(run: "NetworkRun", fp: FixedPoints, used: FixedPoints, labels: Tensor) -> Tensor:
     """Return what each sample of all processes tells, float64, shape (B, len(SAMPLE))."""
     right = run.classifier.logits(fp.rates).argmax(dim=1) == labels
     columns = (
@@ -102,7 +98,8 @@ def _samples(run: Run, fp: FixedPoints, used: FixedPoints, labels: Tensor) -> Te
     return run.workers.rows(torch.stack([column.double() for column in columns], dim=1))
 
 
-def _means(samples: Tensor) -> dict[str, float]:
+def means_of(samples: Tensor) -> dict[str, float]:
+    """Return a row's metrics from what each sample tells, in the order of SAMPLE."""
     loss, right, used, settled, residual, iterations = samples.unbind(dim=1)
     return {
         "train_loss": float(loss[used > 0].mean()),
@@ -113,7 +110,9 @@ def _means(samples: Tensor) -> dict[str, float]:
     }
 
 
-def _check_settled(run: Run, fp: FixedPoints, samples: Tensor, moving: Tensor | None) -> None:
+def _check_settled(
+    run: "NetworkRun", fp: FixedPoints, samples: Tensor, moving: Tensor | None
+) -> None:
     """Refuse to go on if too few have settled; count the samples at the end of a presentation.
 
     `moving`: which of them had not settled at one of the updates; None before the last one.
@@ -131,7 +130,7 @@ def _check_settled(run: Run, fp: FixedPoints, samples: Tensor, moving: Tensor | 
         )
 
 
-def _remedy(run: Run) -> str:
+def _remedy(run: "NetworkRun") -> str:
     config, moving = run.config, "learn from samples that are on their way, unsettled 'include'"
     if config.presentation == "static":
         return "lower learning_rate, or hold the slowest mode by a barrier"
@@ -142,11 +141,13 @@ def _remedy(run: Run) -> str:
     return "lower learning_rate, or lengthen hold"
 
 
-def _learn(run: Run, used: FixedPoints, pixels: Tensor, labels: Tensor, updates: int) -> None:
+def _learn(
+    run: "NetworkRun", used: FixedPoints, pixels: Tensor, labels: Tensor, updates: int
+) -> None:
     """Let the rule act, once of `updates` times, on all processes' samples; change the weights."""
     config, step = run.config, run.progress.step
     rate = run.optimizer.rule_rate(step)
-    learned, failure = nothing_learned(run.classifier, config.learn), None
+    learned, failure = None, None
     try:
         if run.workers.size == 1 or bool(used.converged.any()):
             learned = learn_from(
@@ -155,12 +156,12 @@ def _learn(run: Run, used: FixedPoints, pixels: Tensor, labels: Tensor, updates:
     except STOPPED_BY_SCIENCE as error:
         failure = error
     run.workers.agree(failure)
-    learned = learned.of_all(run.workers)
+    learned = (learned or nothing_learned(run.classifier, config.learn)).of_all(run.workers)
     run.progress.adjoint_left_out += learned.left_out
     run.optimizer.apply(_filtered(run, learned, updates), step)
 
 
-def _filtered(run: Run, learned: Learned, updates: int) -> dict[str, Tensor]:
+def _filtered(run: "NetworkRun", learned: Learned, updates: int) -> dict[str, Tensor]:
     """Return the changes to be made now: all of them, or one time step's share of their average."""
     if run.config.update_at != CONTINUOUS:
         return learned.changes
@@ -171,7 +172,7 @@ def _filtered(run: Run, learned: Learned, updates: int) -> dict[str, Tensor]:
 
 
 def _track(
-    run: Run, jacobians: BatchJacobians, before: dict[str, Tensor] | None
+    run: "NetworkRun", jacobians: BatchJacobians, before: dict[str, Tensor] | None
 ) -> dict[str, float]:
     """Hold the slowest mode where asked for, and return what was tracked."""
     tracked = run.stability.after_step(run.classifier.network, jacobians, before)

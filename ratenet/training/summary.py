@@ -2,15 +2,11 @@
 
 from typing import Any
 
-import torch
-
 from ratenet.training.run import Progress, Run
 
 
 def summarize(run: Run, status: str, reason: str | None, counted: Progress) -> dict[str, Any]:
     """Return the outcome of a run as plain data; tests the network unless it was interrupted."""
-    W = run.classifier.network.connectivity.dense().cpu()
-    eigenvalues = torch.linalg.eigvals(W.double()).real
     summary: dict[str, Any] = {
         "status": status,
         "reason": reason,
@@ -27,11 +23,8 @@ def summarize(run: Run, status: str, reason: str | None, counted: Progress) -> d
         "unsettled_samples": counted.left_out,
         "unsettled_share": counted.left_out / max(1, counted.shown),
         "adjoint_left_out": counted.adjoint_left_out,
-        **_barrier_summary(run),
         "control_accuracy": run.progress.control_accuracy,
-        "weight_abscissa": float(eigenvalues.max()),
-        "weight_eigenvalue_min": float(eigenvalues.min()),
-        "weight_norm": float(torch.linalg.matrix_norm(W.double(), 2)),
+        **run.findings(),
     }
     if status == "interrupted":
         return summary
@@ -51,14 +44,3 @@ def summarize(run: Run, status: str, reason: str | None, counted: Progress) -> d
             "test_unsettled_slow": slowly.unsettled,
         }
     return summary
-
-
-def _barrier_summary(run: Run) -> dict[str, Any]:
-    if run.config.barrier is None:
-        return {}
-    return {
-        "barrier": run.config.barrier,
-        "abscissa_limit": run.progress.abscissa_limit,
-        "corrected_steps": run.progress.corrected,
-        "refused_steps": run.progress.refused,
-    }

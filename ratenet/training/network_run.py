@@ -1,0 +1,198 @@
+"""NetworkRun: a run in which one recurrent network learns, from slow or static images."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError
+from ratenet.fixed_points.tracking import batch_jacobians
+from ratenet.plasticity import AbstractRule, rule_named
+from ratenet.spec import ModelSpec
+from ratenet.stimuli import Images
+from ratenet.training.classifier import Classifier, random_classifier
+from ratenet.training.config import DTYPES, TrainingConfig
+from ratenet.training.eligibility import Eligibility
+from ratenet.training.evaluation import Evaluation, evaluate_classifier
+from ratenet.training.learning import learn_from, learned_parameters
+from ratenet.training.optimizers import new_optimizer
+from ratenet.training.pictures import draw_network_run
+from ratenet.training.presentation import STREAMS, AbstractPresentation, Slow, Static, UpdateTimes
+from ratenet.training.run import Run, images_of, prepare_torch
+from ratenet.training.run_folder import RunFolder
+from ratenet.training.stability import Stability
+from ratenet.training.step import take_step
+from ratenet.training.workers import Workers
+
+
+@dataclass(kw_only=True)
+class NetworkRun(Run):
+    """A run of a `Classifier`."""
+
+    classifier: Classifier
+    rule: AbstractRule
+    presentation: AbstractPresentation
+    stability: Stability
+    eligibility: Eligibility
+
+    @property
+    def learner(self) -> Classifier:
+        """The classifier."""
+        return self.classifier
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """Recurrent weights, read-in and read-out."""
+        return self.classifier.parameters
+
+    def rehearse(self) -> None:
+        """Let rule and barrier refuse the network before anything is written."""
+        few = Images(self.images.train.pixels[:8], self.images.train.labels[:8])
+        with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
+            fp = Static().show(self.classifier.network, self.classifier.drive(few.pixels))
+            self.stability.limit(batch_jacobians(fp).excitable)
+            learn_from(
+                self.classifier, self.rule, fp, few.pixels, few.labels,
+                learn=self.config.learn, rate=self.config.learning_rate,
+            )  # fmt: skip
+
+    def take_step(self) -> dict[str, Any]:
+        """Show one batch and learn from it."""
+        return take_step(self)
+
+    def evaluate(self, images: Images) -> Evaluation:
+        """Return the answers to images at solved fixed points."""
+        return evaluate_classifier(self.classifier, images, Static())
+
+    def test_slowly(self) -> Evaluation | None:
+        """Return the answers at the end of each hold, or fade; None for a static run.
+
+        Where the dynamics diverge, no image has an answer.
+        """
+        if self.config.presentation == "static":
+            return None
+        config = self.config
+        presentation = new_presentation(config, update_at=(1.0,))
+        try:
+            return evaluate_classifier(
+                self.classifier,
+                self.images.test,
+                presentation,
+                config.batch_size,
+                unsettled=config.unsettled,
+            )
+        except DivergenceError:  # the streams are lost, so no image has an answer
+            number, K = len(self.images.test), self.images.classes
+            nothing = torch.zeros(K, K, dtype=torch.int64)
+            return Evaluation(loss=float("nan"), accuracy=0.0, unsettled=number, confusion=nothing)
+
+    def findings(self) -> dict[str, Any]:
+        """Return the barrier's doings and the spectrum of W."""
+        W = self.classifier.network.connectivity.dense().cpu()
+        eigenvalues = torch.linalg.eigvals(W.double()).real
+        found: dict[str, Any] = {
+            "weight_abscissa": float(eigenvalues.max()),
+            "weight_eigenvalue_min": float(eigenvalues.min()),
+            "weight_norm": float(torch.linalg.matrix_norm(W.double(), 2)),
+        }
+        if self.config.barrier is not None:
+            found |= {
+                "barrier": self.config.barrier,
+                "abscissa_limit": self.progress.abscissa_limit,
+                "corrected_steps": self.progress.corrected,
+                "refused_steps": self.progress.refused,
+            }
+        return found
+
+    def tables(self) -> dict[str, Any]:
+        """Return the model's table."""
+        return {"model": self.classifier.network.model.to_table()}
+
+    def draw(self, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
+        """Write the learning curve, and digits through time."""
+        draw_network_run(self, metrics, summary)
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return tracked modes, running averages, and the streams' states."""
+        return {
+            **self.stability.position(),
+            **self.eligibility.position(),
+            **self.presentation.position(),
+        }
+
+    def remember(self, tensors: dict[str, Tensor]) -> None:
+        """Take up what `memory` gave, among other tensors."""
+        self.stability.go_to(tensors)
+        self.eligibility.go_to(tensors)
+        self.presentation.go_to(tensors)
+
+    def streams(self) -> tuple[str, ...]:
+        """Return the states and drives that a slow presentation carries over."""
+        return STREAMS if self.config.presentation == "slow" else ()
+
+
+def new_presentation(
+    config: TrainingConfig, update_at: UpdateTimes | None = None
+) -> AbstractPresentation:
+    """Return the presentation of a resolved configuration, or one with other times of updates."""
+    if config.presentation == "static":
+        return Static()
+    return Slow(
+        config.hold,
+        config.fade,
+        update_at or config.update_at,
+        corrects_lag=config.correct_lag,
+        backend=config.backend,
+    )
+
+
+def new_network_run(
+    config: TrainingConfig, model: str | ModelSpec, folder: RunFolder, workers: Workers
+) -> NetworkRun:
+    """Return a run at its beginning: images loaded, random weights drawn; nothing is written.
+
+    Raises
+    ------
+    InputError, UnknownNameError, DataError
+        If the configuration cannot be used.
+    """
+    prepare_torch(config)
+    images = images_of(config, workers)
+    classifier = random_classifier(
+        model,
+        units=config.units,
+        inputs=images.train.pixels.shape[1],
+        classes=images.classes,
+        tau=config.tau,
+        seed=config.seed,
+        device=torch.device(config.device),
+        dtype=DTYPES[config.dtype],
+    )
+    config, rule = config.resolved(classifier.network), rule_named(config.rule)
+    learned = learned_parameters(classifier, config.learn)
+    steps = config.epochs * (len(images.train) // config.batch_size)
+    return NetworkRun(
+        config=config,
+        classifier=classifier,
+        rule=rule,
+        images=images,
+        folder=folder,
+        presentation=new_presentation(config),
+        optimizer=new_optimizer(
+            config, {config.rule: rule}, learned, steps, workers.size, _factors(config, classifier)
+        ),
+        stability=Stability(config.barrier),
+        eligibility=Eligibility(config.eligibility),
+        workers=workers,
+    )
+
+
+def _factors(config: TrainingConfig, classifier: Classifier) -> dict[str, float]:
+    """Return by what the recurrent weights' learning rate differs."""
+    if config.recurrent_learning_rate is None:
+        return {}
+    factor = config.recurrent_learning_rate / config.learning_rate
+    return dict.fromkeys(classifier.network.connectivity.parameters, factor)

@@ -1,0 +1,322 @@
+"""StackRun: a run in which a stack of layers learns, each by its own rule, from static images.
+
+images -> Sequential(layers) -> logits -> mean cross-entropy over settled samples -> backward
+(each recurrent layer: its rule) -> optimizer
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ratenet.connectivity import abscissa, norm
+from ratenet.errors import (
+    STOPPED_BY_SCIENCE,
+    ConvergenceError,
+    DivergenceError,
+    UnsettledError,
+    UnsupportedError,
+)
+from ratenet.layers.architecture import Common, build_stack, cores_of, rates_of, read_tables
+from ratenet.layers.core import FixedPointCore, OnUnsettled
+from ratenet.plasticity import AbstractRule
+from ratenet.stimuli import Images
+from ratenet.training.config import DTYPES, TrainingConfig
+from ratenet.training.evaluation import Answers, Evaluation, count_answers
+from ratenet.training.learning import counted_left_out
+from ratenet.training.optimizers import new_optimizer
+from ratenet.training.pictures import draw_learning_curve
+from ratenet.training.run import Run, images_of, prepare_torch
+from ratenet.training.run_folder import RunFolder
+from ratenet.training.step import (
+    ABSCISSA_SAMPLES,
+    LARGEST_UNSETTLED_SHARE,
+    SAMPLE,
+    means_of,
+)
+from ratenet.training.workers import Workers
+
+ON_UNSETTLED: dict[str, OnUnsettled] = {"leave-out": "mask", "include": "include"}
+
+
+@dataclass(kw_only=True)
+class StackRun(Run):
+    """A run of a stack of layers.
+
+    Attributes
+    ----------
+    stack : torch.nn.Sequential
+        From pixels (B, M) to logits (B, K).
+    learned : dict of str to Parameter
+        What learns, by name.
+    """
+
+    stack: torch.nn.Sequential
+    learned: dict[str, Tensor]
+
+    @property
+    def learner(self) -> torch.nn.Sequential:
+        """The stack."""
+        return self.stack
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """All weights, by the names that they have in the stack's state_dict."""
+        return dict(self.stack.named_parameters())
+
+    @property
+    def cores(self) -> dict[str, FixedPointCore]:
+        """The recurrent layers' networks, by the layers' names."""
+        return cores_of(self.stack)
+
+    def rehearse(self) -> None:
+        """Let rules and networks refuse one another before anything is written."""
+        few = Images(self.images.train.pixels[:8], self.images.train.labels[:8])
+        with suppress(*STOPPED_BY_SCIENCE), counted_left_out():  # the run itself will report these
+            logits = self.stack(few.pixels)
+            torch.nn.functional.cross_entropy(logits, few.labels).backward()
+        self.stack.zero_grad()
+
+    def take_step(self) -> dict[str, Any]:
+        """Show one batch and learn from it; each sample counts by the layer that it did worst in.
+
+        Raises
+        ------
+        UnsettledError
+            If more than half of the batch did not settle and such samples are left out.
+        DivergenceError
+            If a gradient is NaN or infinite.
+        """
+        epoch, index = divmod(self.progress.step, self.steps_per_epoch)
+        pixels, labels = self.batch()
+        with counted_left_out() as left_out:
+            samples = self._learn_from(pixels, labels)
+        at_end = index == self.steps_per_epoch - 1
+        slowest = self._abscissas() if at_end else {}
+        unsolved = torch.tensor(left_out.samples, device=self.workers.device)
+        self.progress.adjoint_left_out += int(self.workers.total(unsolved))
+        self._change_weights()
+        weights = self._spectra() if at_end else {}
+        return {
+            "step": self.progress.step + 1,
+            "epoch": epoch + 1,
+            **means_of(samples),
+            "abscissa": _largest(slowest, "abscissa"),
+            "abscissa_mean_gain": math.nan,
+            "abscissa_largest_gain": math.nan,
+            "weight_abscissa": _largest(weights, "weight_abscissa"),
+            "weight_norm": _largest(weights, "weight_norm"),
+            "validation_accuracy": math.nan,
+            "test_accuracy": math.nan,
+            **slowest,
+            **weights,
+        }
+
+    @torch.no_grad()
+    def evaluate(self, images: Images) -> Evaluation:
+        """Return the answers to images; one that did not settle in all layers has none."""
+
+        def answer(pixels: Tensor, number: int) -> Answers:
+            logits = self.stack(pixels)
+            settled = _all_settled(self.cores)
+            return logits, settled, int((~settled).sum())
+
+        return count_answers(answer, images, classes=self.images.classes)
+
+    def findings(self) -> dict[str, Any]:
+        """Return each layer's rule, and the largest eigenvalue and norm of its weights."""
+        weights = self._spectra()
+        rules = [table["rule"] for table in self.config.layers if "rule" in table]
+        return {
+            "rule": ", ".join(dict.fromkeys(rules)),
+            "weight_abscissa": _largest(weights, "weight_abscissa"),
+            "weight_norm": _largest(weights, "weight_norm"),
+            "layers": {
+                name: {
+                    "rule": rule,
+                    "weight_abscissa": weights[f"weight_abscissa/{name}"],
+                    "weight_norm": weights[f"weight_norm/{name}"],
+                }
+                for name, rule in zip(self.cores, rules, strict=True)
+            },
+        }
+
+    def tables(self) -> dict[str, Any]:
+        """Return the layers' tables."""
+        return {"layers": self.config.layers}
+
+    def draw(self, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
+        """Write the learning curve."""
+        draw_learning_curve(self, metrics, summary)
+
+    def _learn_from(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """Leave the gradients of a batch in .grad; return what each sample of all processes tells.
+
+        A failure of one process is raised in all of them, before and after the way back.
+        """
+        with self._agreeing():
+            losses, used, mine = self._answers(pixels, labels)
+        samples = self.workers.rows(mine)
+        self._check_settled(samples)
+        with self._agreeing():
+            (losses[used].sum() / float(samples[:, SAMPLE.index("used")].sum())).backward()
+        return samples
+
+    @contextmanager
+    def _agreeing(self) -> Iterator[None]:
+        failure = None
+        try:
+            yield
+        except STOPPED_BY_SCIENCE as error:
+            failure = error
+        self.workers.agree(failure)
+
+    def _answers(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return losses (B,), which of them are learned from, and what each sample tells."""
+        logits = self.stack(pixels)
+        losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+        settled, finite = _all_settled(self.cores), torch.isfinite(losses.detach())
+        used = settled if self.config.unsettled == "leave-out" else finite
+        points = [_points(core) for core in self.cores.values()]
+        right = logits.argmax(dim=1) == labels
+        columns = (
+            losses.detach(),
+            right & used,
+            used,
+            settled,
+            torch.stack([fp.residual for fp in points]).amax(dim=0),
+            torch.stack([fp.iterations for fp in points]).sum(dim=0),
+        )  # as in SAMPLE
+        return losses, used, torch.stack([column.double() for column in columns], dim=1)
+
+    def _check_settled(self, samples: Tensor) -> None:
+        """Count what did not settle, and refuse to go on if it is too much."""
+        used, settled = (samples[:, SAMPLE.index(name)] > 0 for name in ("used", "settled"))
+        number, unsettled = len(samples), int((~settled).sum())
+        self.progress.shown += number
+        self.progress.left_out += unsettled
+        is_left_out = self.config.unsettled == "leave-out"
+        if not used.any() or (is_left_out and unsettled > LARGEST_UNSETTLED_SHARE * number):
+            each = "; ".join(f"{name}: {core.last}" for name, core in self.cores.items())
+            raise UnsettledError(
+                f"{unsettled} of {number} samples did not settle in all layers, more than half of "
+                f"the batch; lower learning_rate, or that of the layer that loses them ({each})."
+            )
+
+    def _change_weights(self) -> None:
+        """Change the weights by the gradients of all processes' samples."""
+        rate, changes = self.optimizer.rule_rate(self.progress.step), {}
+        for name, parameter in self.learned.items():
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            gradient = self.workers.total(gradient)
+            if not torch.isfinite(gradient).all():
+                raise DivergenceError(
+                    f"the change of {name} is NaN or infinite; lower learning_rate."
+                )
+            changes[name] = -rate * gradient
+        self.optimizer.apply(changes, self.progress.step)
+        self.stack.zero_grad()
+
+    def _abscissas(self) -> dict[str, float]:
+        """Return each layer's abscissa, of a few settled samples, in 1/s."""
+        found = {}
+        for name, core in self.cores.items():
+            fp, found[f"abscissa/{name}"] = _points(core), math.nan
+            settled = torch.nonzero(fp.converged)[:ABSCISSA_SAMPLES, 0].tolist()
+            with suppress(ConvergenceError):  # of the eigenvalues of a large network
+                if settled:
+                    found[f"abscissa/{name}"] = float(fp.abscissa(settled).max())
+        return found
+
+    def _spectra(self) -> dict[str, float]:
+        """Return the largest real part of the eigenvalues, and the norm, of each layer's W."""
+        found = {}
+        for name, core in self.cores.items():
+            W = core.network.connectivity
+            found[f"weight_abscissa/{name}"] = abscissa(W)
+            found[f"weight_norm/{name}"] = norm(W)
+        return found
+
+
+def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -> StackRun:
+    """Return a run at its beginning: images loaded, random weights drawn; nothing is written.
+
+    Raises
+    ------
+    InputError, UnknownNameError, DataError, UnsupportedError
+        If the configuration cannot be used.
+    """
+    prepare_torch(config)
+    images, tables = images_of(config, workers), read_tables(config.layers)
+    common = Common(
+        images.classes,
+        config.rule,
+        config.learning_rate,
+        config.recurrent_learning_rate or config.learning_rate,
+        ON_UNSETTLED[config.unsettled],
+    )
+    stack = build_stack(tables, images.shape, common, seed=config.seed)
+    stack.to(torch.device(config.device), DTYPES[config.dtype])
+    resolved = tuple(table.resolved(common) for table in tables)
+    config = dataclasses.replace(config.on_this_machine(), layers=resolved)
+    rates = rates_of(tables, stack, common)
+    names = [table["rule"] for table in resolved if "rule" in table]
+    rules = dict(zip(names, (core.rule for core in cores_of(stack).values()), strict=True))
+    _check_rules(rules, config, workers)
+    learned: dict[str, Tensor] = {n: p for n, p in stack.named_parameters() if n in rates}
+    return StackRun(
+        config=config,
+        images=images,
+        folder=folder,
+        stack=stack,
+        learned=learned,
+        optimizer=new_optimizer(
+            config,
+            rules,
+            learned,
+            config.epochs * (len(images.train) // config.batch_size),
+            workers.size,
+            {name: rate / config.learning_rate for name, rate in rates.items()},
+        ),
+        workers=workers,
+    )
+
+
+def _check_rules(
+    rules: Mapping[str, AbstractRule], config: TrainingConfig, workers: Workers
+) -> None:
+    """Refuse rules that the loop cannot serve."""
+    for name, rule in rules.items():
+        if not rule.traits.is_proportional and config.schedule != "constant":
+            raise UnsupportedError(
+                f"rule {name!r} is a finite step, whose size a layer must know beforehand; use "
+                "schedule 'constant', or 'linearized-reparameterized'."
+            )
+        if workers.size > 1 and not rule.traits.uses_error:
+            raise UnsupportedError(
+                f"rule {name!r} does not use errors, so that layers take its mean over a process's "
+                "samples, which cannot be added up over processes; use one process."
+            )
+
+
+def _points(core: FixedPointCore) -> Any:
+    assert core.fixed_points is not None, "the stack has been shown images"
+    return core.fixed_points
+
+
+def _all_settled(cores: Mapping[str, FixedPointCore]) -> Tensor:
+    """Return which samples settled in all layers, (B,)."""
+    return torch.stack([_points(core).converged for core in cores.values()]).all(dim=0)
+
+
+def _largest(values: Mapping[str, float], kind: str) -> float:
+    """Return the largest of the layers' values of one kind; NaN if there are none."""
+    chosen = [value for name, value in values.items() if name.startswith(f"{kind}/")]
+    known = [value for value in chosen if not math.isnan(value)]
+    return max(known, default=math.nan)

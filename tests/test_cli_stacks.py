@@ -1,0 +1,103 @@
+"""`ratenet train --config`: training files, and what is said of wrong ones."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ratenet.cli import main
+
+Command = Callable[..., tuple[int, str]]
+FILE = """
+[training]
+presentation = "static"
+optimizer = "adam"
+learning_rate = 2e-3
+batch_size = 200
+epochs = 1
+threads = 1
+
+[[layers]]
+kind = "fixed-point"
+units = 20
+
+[[layers]]
+kind = "read-out"
+"""
+
+
+@pytest.fixture
+def ratenet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command in this process; return its exit code and all that it says, as one line."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["ratenet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        said = capsys.readouterr()
+        return exit.value.code, " ".join((said.out + said.err).replace("│", " ").split())
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "two.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_a_file_is_trained_with_options_before_it_and_evaluated(
+    file: Path, ratenet: Command
+) -> None:
+    out = file.parent / "run"
+    code, said = ratenet("train", "--config", file, "--rule", "hebb", "--seed", 3, "--out", out)
+    assert code == 0, said
+    assert "test accuracy" in said
+    assert 'rule = "hebb"' in (out / "config.toml").read_text()
+    assert "seed = 3" in (out / "config.toml").read_text()
+    code, said = ratenet("evaluate", out)
+    assert code == 0, said
+    code, said = ratenet("train", "--out", out, "--resume", "--epochs", 2)
+    assert code == 0, said
+    assert "for 40 steps" in said
+
+
+def test_a_file_without_layers_is_of_one_network(tmp_path: Path, ratenet: Command) -> None:
+    path = tmp_path / "one.toml"
+    path.write_text('[training]\nunits = 20\nepochs = 1\nthreads = 1\nhold = "150*ms"')
+    code, said = ratenet("train", "--config", path, "--out", tmp_path / "run")
+    assert code == 0, said
+    assert "hold = 0.15\n" in (tmp_path / "run" / "config.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("[training]", "[train]"), "there is no section 'train'"),
+        (("epochs = 1", "epoch = 1"), "there is no option 'epoch'; there are backend, barrier"),
+        (("units = 20", "units = -2"), "units: -2 is no whole number of at least 1"),
+        (('kind = "read-out"', 'kind = "readout"'), "kind: 'readout' is not one of fixed-point"),
+        (("threads = 1", "threads = "), "no valid TOML"),
+    ],
+    ids=["section", "option", "units", "kind", "toml"],
+)
+def test_a_wrong_file_is_one_sentence(
+    file: Path, change: tuple[str, str], said: str, ratenet: Command
+) -> None:
+    file.write_text(FILE.replace(*change))
+    code, output = ratenet("train", "--config", file, "--out", file.parent / "run")
+    assert code != 0
+    assert said in output
+    assert "Traceback" not in output
+    assert not (file.parent / "run").exists()
+
+
+def test_a_missing_file_and_a_resumed_one_are_refused(file: Path, ratenet: Command) -> None:
+    code, said = ratenet("train", "--config", file.parent / "none.toml")
+    assert code != 0
+    assert "cannot be read" in said
+    code, said = ratenet("train", "--config", file, "--out", file.parent, "--resume")
+    assert code != 0
+    assert "leave it out" in said
