@@ -1,12 +1,13 @@
 # make demo    install, then train on the embedded digits and show the result
 # make test    install, then linters and tests
+# make docs    install, then build the documentation: open site/index.html
 # make test-all  the slow tests as well; full MNIST where RATENET_DATA_ROOT says
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-all lint install
+.PHONY: demo test test-all lint docs install
 .DEFAULT_GOAL := demo
 
 demo: install
@@ -24,10 +25,14 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# NO_MKDOCS_2_WARNING: the theme's advertisement of its successor would hide real warnings.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 install: $(VENV)/.installed
 
 # torch and torchvision come together, unpinned, in one command: a pair that fits.
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,docs]"
 	touch $@

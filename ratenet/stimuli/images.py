@@ -179,6 +179,7 @@ DATA_SETS: dict[str, Callable[[Path, bool], ImageSet]] = {
     "mnist": _load_mnist,
     "fashion-mnist": _load_fashion_mnist,
 }
+"""All data sets by name: what loads each from a folder, and whether it may be downloaded."""
 
 
 def _from_torchvision(name: str, class_name: str, root: Path, download: bool) -> ImageSet:
