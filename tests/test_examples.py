@@ -108,3 +108,14 @@ def test_which_rule(tmp_path):
     assert cases["random changes"].startswith("No rule is named")
     assert "not among the candidates" in said.split("another rule")[1]
     assert "not among the candidates" not in said.split("another rule")[0]
+
+
+@pytest.mark.slow
+def test_compare_rules(tmp_path):
+    said = run("11_compare_rules", tmp_path)
+    number = r"([+-]\S+)"
+    found = re.findall(rf"(\w+): euclidean less \S+ {number} \[{number}, {number}\]", said)
+    intervals = {task: (float(low), float(high)) for task, _, low, high in found}
+    assert intervals["teacher"][1] < -1
+    assert intervals["association"][0] > 0.1
+    assert "teacher: linearized-reparameterized at 1 highest" in said

@@ -1,5 +1,10 @@
 """Figures of the paper: numbers of theory.md, and that the pictures and tables are written."""
 
+import importlib
+import json
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,13 +13,20 @@ from matplotlib.image import imread
 from typer.testing import CliRunner
 
 from ratenet.cli import app
-from ratenet.errors import UnknownNameError
+from ratenet.errors import InputError, UnknownNameError
+from ratenet.hypotheses.comparison_measures import degrees
+from ratenet.hypotheses.tasks.linear import linear_task
 from ratenet.plasticity import Euclidean, LinearizedReparameterized, Reparameterized
-from ratenet.reproduce import FIGURES, figure_named
-from ratenet.reproduce.angles import angles, degrees
+from ratenet.reproduce import FIGURES, figure_named, runs
+from ratenet.reproduce.angles import angles
 from ratenet.reproduce.linear import linear, losses
 from ratenet.reproduce.singularities import singularities
-from ratenet.reproduce.task import linear_task
+from ratenet.training import TrainingConfig
+
+# Modules; the package's attributes of the same names are the functions.
+mnist_figure, slow_figure, conv_figure = (
+    importlib.import_module(f"ratenet.reproduce.{name}") for name in ("mnist", "slow", "conv")
+)
 
 
 def silent(done: int, total: int) -> None:
@@ -105,4 +117,71 @@ def test_the_command_writes_table_and_picture(tmp_path, monkeypatch):
 
 def test_unknown_figures_are_one_sentence():
     with pytest.raises(UnknownNameError, match="no figure 'seven'; there are linear, angles"):
-        figure_named("seven")
+        figure_named("seven", Path())
+
+
+QUICK = {"epochs": 1, "batch_size": 100, "threads": 1}
+IMAGES = {"data": "mnist-5k", "data_root": "data"}
+
+
+def test_mnist_compares_rules_over_rates_and_seeds(few_digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        mnist_figure, "RATES", {"euclidean": (0.01, 2.0), "hebb": (1e-3,), "frozen": (0.1,)}
+    )
+    monkeypatch.setitem(runs.LABELS, "hebb", "Hebb")
+    monkeypatch.setattr(mnist_figure, "SEEDS", 2)
+    table, _ = mnist_figure.mnist(3, silent, tmp_path, IMAGES, **QUICK, units=30)
+    assert sorted(table["seed"].unique()) == [3, 4]
+    frozen = table[table["rule"] == "frozen"]
+    assert (frozen["test_accuracy"] == frozen["control_accuracy"]).all()  # nothing else learns
+    unsettled = table[(table["unsettled"] == "left out") & (table["unsettled_samples"] > 0)]
+    kept = table[table["unsettled"] == "kept"]
+    assert len(kept) == len(unsettled)  # made again only where there is a difference
+    summary = json.loads((tmp_path / "euclidean-0.01-3-leave-out" / "summary.json").read_text())
+    row = table[(table["rule"] == "euclidean") & (table["rate"] == 0.01) & (table["seed"] == 3)]
+    assert row["test_accuracy"].item() == summary["test_accuracy"]
+
+
+def test_finished_runs_are_found_and_stopped_ones_go_on(few_digits, tmp_path, monkeypatch):
+    config = TrainingConfig(presentation="static", units=20, **QUICK)
+    planned = runs.Planned("one", {}, config)
+    summary, metrics = runs.carried_out(planned, tmp_path)
+    monkeypatch.setattr(runs, "train", None)
+    monkeypatch.setattr(runs, "resume", None)  # neither may be called again
+    again, same = runs.carried_out(planned, tmp_path)
+    assert again == summary
+    pd.testing.assert_frame_equal(metrics, same)
+    resumed = []
+    monkeypatch.setattr(runs, "resume", lambda folder: resumed.append(folder))
+    summary["status"] = "interrupted"
+    (tmp_path / "one" / "summary.json").write_text(json.dumps(summary))
+    runs.carried_out(planned, tmp_path)
+    assert resumed == [tmp_path / "one"]
+
+
+def test_slow_has_a_row_for_each_speed(few_digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(slow_figure, "SPEEDS", (0.3, 1.0))
+    table, figure = slow_figure.slow(0, silent, tmp_path, IMAGES, **QUICK, units=20)
+    assert len(table) == 2 * (1 + 2 * 2)
+    fades = {
+        tomllib.loads(file.read_text())["training"]["fade"]
+        for file in tmp_path.glob("euclidean-1*/config.toml")
+    }
+    assert fades == {0.01}
+    assert len(figure.axes) == 2
+
+
+def test_conv_has_a_row_for_each_run_and_epoch(few_digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(conv_figure, "RATES", (1e-3,))
+    table, _ = conv_figure.conv(0, silent, tmp_path, IMAGES, **{**QUICK, "epochs": 2})
+    assert len(table) == 2 * (1 + len(conv_figure.RULES))
+    frozen = table[table["rule"] == "frozen"]
+    assert frozen["weight_abscissa_then"].nunique() == 1
+    assert table["test_accuracy"].min() > 0.2
+    learned = table[(table["rule"] == "euclidean") & (table["epoch"] == 2)]
+    assert learned["weight_abscissa_then"].item() != frozen["weight_abscissa_then"].iloc[0]
+
+
+def test_images_are_for_figures_that_need_them(tmp_path):
+    with pytest.raises(InputError, match="the figure 'linear' needs no images"):
+        figure_named("linear", tmp_path, data="mnist")

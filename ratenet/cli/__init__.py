@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from ratenet.cli.compare import compare
 from ratenet.cli.evaluate import evaluate
 from ratenet.cli.fixed_points import fixed_points
 from ratenet.cli.identify import identify
@@ -28,7 +29,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Recurrent rate networks: dynamics from one equation file, fixed points, plasticity.",
 )
-commands = (models, simulate, stimuli, fixed_points, train, evaluate, identify, power, reproduce)
+commands = (
+    models, simulate, stimuli, fixed_points, train, evaluate, compare, identify, power, reproduce
+)  # fmt: skip
 for command in commands:
     app.command()(command)
 

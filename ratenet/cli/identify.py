@@ -14,7 +14,7 @@ USUAL = "euclidean,linearized-reparameterized,gain-free-reparameterized,feedback
 def identify(
     data: Annotated[Path, typer.Argument(help="A folder of CSV tables, or an .npz file.")],
     rules: Annotated[
-        str, typer.Option(help="Candidates, separated by commas; sums as 0.5*hebb+0.5*oja.")
+        str, typer.Option(help="Candidates, separated by commas; sums as `0.5*hebb+0.5*oja`.")
     ] = USUAL,
     model: Annotated[str, typer.Option(help="A model's name, or the path of a .toml.")] = "rate",
     kind: Annotated[

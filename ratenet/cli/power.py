@@ -57,7 +57,7 @@ def power(
         "level": level, "seed": seed,
     }  # fmt: skip
     steps = number_of_steps(options["units"], options["stimuli"], experiments)
-    with StepBar(steps) as bar:
+    with StepBar(steps, "simulating experiments") as bar:
         found = run(split_rules(rules), progress=bar.show, **options)
     shown = {**options, "observed": ["all" if n is None else n for n in options["observed"]]}
     _write(found, {"rules": list(found.rules), **shown}, out)

@@ -1,4 +1,4 @@
-"""The progress bar of a simulation."""
+"""The progress bar of what takes many steps."""
 
 import time
 from types import TracebackType
@@ -6,7 +6,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-PATIENCE = 1.0  # s: a shorter simulation needs no bar
+PATIENCE = 1.0  # s: what is shorter needs no bar
 
 
 class StepBar:
@@ -15,21 +15,23 @@ class StepBar:
     Parameters
     ----------
     steps : int
-        Of the whole simulation.
+        All of them.
+    doing, unit : str
+        What is being done; what the steps are.
     """
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, doing: str = "simulating", unit: str = "steps") -> None:
         console = Console(stderr=True)
         self._progress = Progress(
-            TextColumn("simulating"),
+            TextColumn(doing),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("steps"),
+            TextColumn(unit),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("simulate", total=steps)
+        self._task = self._progress.add_task(doing, total=steps)
         self._began = time.monotonic()
 
     def show(self, done: int) -> None:

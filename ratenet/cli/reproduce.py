@@ -7,8 +7,19 @@ import typer
 
 
 def reproduce(
-    figure: Annotated[str, typer.Argument(help="linear, angles or singularities.")],
+    figure: Annotated[
+        str, typer.Argument(help="linear, angles, singularities, mnist, slow or conv.")
+    ],
     seed: Annotated[int, typer.Option(help="Of weights, stimuli and directions.")] = 0,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Images: mnist-5k, mnist or fashion-mnist. [mnist; slow, conv: mnist-5k]"
+        ),
+    ] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Where torchvision keeps its files. [data]")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for what is written. [reproduce/FIGURE]")
     ] = None,
@@ -18,7 +29,8 @@ def reproduce(
 ) -> None:
     """Repeat a figure of Zhu and Rosenbaum (2023): numbers as CSV, and a picture.
 
-    docs/reproduce.md puts what the paper claims beside what is found.
+    docs/reproduce.md puts what the paper claims beside what is found. mnist, slow and conv train
+    networks, in --out/runs: stopped there, the same command goes on.
 
     Example: `ratenet reproduce singularities`
     """
@@ -32,7 +44,9 @@ def reproduce(
     from ratenet.reproduce import figure_named
 
     plain_warnings()
-    make, folder = figure_named(figure), out or Path("reproduce") / figure
+    folder = out or Path("reproduce") / figure
+    root = None if data_root is None else str(data_root)
+    make = figure_named(figure, folder, data, root)
     check_folder(folder, seed, overwrite)
     make_folder(folder)
     with Progress(transient=True) as bar:
@@ -40,7 +54,8 @@ def reproduce(
         table, picture = make(
             seed, lambda done, total: bar.update(task, completed=done, total=total)
         )
-    write_config(folder / "config.toml", {"reproduce": {"figure": figure, "seed": seed}})
+    said = {"figure": figure, "seed": seed, "data": data, "data_root": root}
+    write_config(folder / "config.toml", {"reproduce": said})
     write_whole(folder / f"{figure}.csv", lambda beside: table.to_csv(beside, index=False))
     save(picture, folder / f"{figure}.png")
     print(f"table   {folder / f'{figure}.csv'}\nfigure  {folder / f'{figure}.png'}")

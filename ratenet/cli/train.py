@@ -18,7 +18,7 @@ ModelOption = Annotated[
 RuleOption = Annotated[
     str | None,
     typer.Option(
-        help="A rule's name, or a sum: 0.5*euclidean+0.5*hebb; docs/rules.md has them all. "
+        help="A rule's name, or a sum: `0.5*euclidean+0.5*hebb`; docs/rules.md has them all. "
         "[linearized-reparameterized]"
     ),
 ]

@@ -15,6 +15,7 @@ from ratenet.hypotheses.observation import Observation
 from ratenet.hypotheses.prediction import Lesson, lesson, predict_weights
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule
+from ratenet.spec import ModelSpec
 from ratenet.typical import typical_input, typical_weight
 
 STEP = 0.01  # of the size of W: a change of W whose effect on rates is measured
@@ -51,7 +52,7 @@ class Experiment:
     ) -> "Experiment":
         """Draw network, stimuli and teacher, and let each rule learn."""
         rng = np.random.default_rng(seeds)
-        network, teacher = (_random_network(model, N, radius, rng) for _ in range(2))
+        network, teacher = (random_network(model, N, radius, rng) for _ in range(2))
         drive = torch.as_tensor(rng.standard_normal((B, N))) * typical_input(network)
         # Any target will do, so it is no matter whether the teacher has settled.
         aim = find_fixed_points(teacher, drive, on_failure="return").rates.nan_to_num()
@@ -75,7 +76,10 @@ class Experiment:
         return Places(grid[0].ravel(), grid[1].ravel())
 
 
-def _random_network(model: str, N: int, radius: float, rng: np.random.Generator) -> Network:
+def random_network(
+    model: str | ModelSpec, N: int, radius: float, rng: np.random.Generator
+) -> Network:
+    """Return a network with normal weights of a spectral radius, in typical weights."""
     normal = torch.as_tensor(rng.standard_normal((N, N)))
     network = Network(model, torch.zeros_like(normal))
     return network.changed(W=radius * typical_weight(network) * normal)

@@ -1,14 +1,19 @@
 """Figures of Zhu and Rosenbaum (2023), repeated: numbers first, a picture of them second."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ratenet.errors import UnknownNameError
+from ratenet.errors import InputError, UnknownNameError
 from ratenet.reproduce.angles import angles as angles
+from ratenet.reproduce.conv import conv as conv
 from ratenet.reproduce.linear import linear as linear
+from ratenet.reproduce.mnist import mnist as mnist
 from ratenet.reproduce.singularities import singularities as singularities
+from ratenet.reproduce.slow import slow as slow
+from ratenet.stimuli.images import EMBEDDED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,14 +28,42 @@ FIGURES: dict[str, Callable[[int, Progress], Found]] = {
 }
 
 
-def figure_named(name: str) -> Callable[[int, Progress], Found]:
+# Of images: what makes the figure, and the images that it is of.
+TRAINED: dict[str, tuple[Callable[[int, Progress, Path, dict[str, str]], Found], str]] = {
+    "mnist": (mnist, "mnist"),
+    "slow": (slow, EMBEDDED),
+    "conv": (conv, EMBEDDED),
+}
+
+
+def figure_named(
+    name: str, folder: Path, data: str | None = None, data_root: str | None = None
+) -> Callable[[int, Progress], Found]:
     """Return what makes the table and the picture of a figure, from a seed.
+
+    Parameters
+    ----------
+    name : str
+        A key of `FIGURES` or of `TRAINED`.
+    folder : Path
+        Where figures that need training runs keep them, in runs/.
+    data, data_root : str, optional
+        As of `TrainingConfig`, for these; default the figure's own images.
 
     Raises
     ------
     UnknownNameError
-        If there is none.
+        If there is no such figure.
+    InputError
+        If images are given for a figure that needs none.
     """
+    if name in TRAINED:
+        make, own = TRAINED[name]
+        images = {"data": data or own, "data_root": data_root or "data"}
+        return lambda seed, progress: make(seed, progress, folder / "runs", images)
     if name not in FIGURES:
-        raise UnknownNameError(f"There is no figure {name!r}; there are {', '.join(FIGURES)}.")
+        allowed = ", ".join((*FIGURES, *TRAINED))
+        raise UnknownNameError(f"There is no figure {name!r}; there are {allowed}.")
+    if data is not None or data_root is not None:
+        raise InputError(f"data: the figure {name!r} needs no images; leave it out.")
     return FIGURES[name]

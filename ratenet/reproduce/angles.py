@@ -1,7 +1,6 @@
 """Angles between the three rules' weight changes along learning."""
 
 import itertools
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,9 +9,10 @@ import pandas as pd
 from torch import Tensor
 
 from ratenet.errors import STOPPED_BY_SCIENCE
+from ratenet.hypotheses.comparison_measures import degrees
+from ratenet.hypotheses.tasks.linear import LinearTask, linear_task
 from ratenet.report.figures import COLOURS, new_figure
 from ratenet.reproduce.linear import NAMES, RULES
-from ratenet.reproduce.task import LinearTask, linear_task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
 RATES = (0.1, 1.0)
 STEPS, MEASURED = 1_000, 60
 PAIRS = tuple(itertools.combinations(RULES, 2))
-
-
-def degrees(a: Tensor, b: Tensor) -> float:
-    """Return the angle between two changes of weights.
-
-    By the difference of unit vectors: an arc cosine would round small angles away.
-    """
-    half = float((a / a.norm() - b / b.norm()).norm()) / 2
-    return math.degrees(2 * math.asin(min(1.0, half)))
 
 
 def angles(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ratenet.errors import STOPPED_BY_SCIENCE, RatenetWarning
+from ratenet.hypotheses.tasks.linear import linear_task
 from ratenet.plasticity import (
     AbstractRule,
     Euclidean,
@@ -15,7 +16,6 @@ from ratenet.plasticity import (
     Reparameterized,
 )
 from ratenet.report.figures import COLOURS, new_figure
-from ratenet.reproduce.task import linear_task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

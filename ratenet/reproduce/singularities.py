@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import scipy.linalg
 
+from ratenet.hypotheses.tasks.linear import linear_task
 from ratenet.report.figures import COLOURS, new_figure
-from ratenet.reproduce.task import linear_task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,11 +5,13 @@ y = (I - W)^{-1} x,    target = (I - V)^{-1} x + noise,    L = mean over samples
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from ratenet.fixed_points import fixed_points_at
+from ratenet.hypotheses.tasks.base import AbstractTask, Setting, parts, precision, squared_losses
 from ratenet.network import Network
 from ratenet.results import FixedPoints
 
@@ -38,13 +40,8 @@ class LinearTask:
         return self.network.connectivity.dense()
 
     def reached(self) -> FixedPoints:
-        """Return the fixed points, solved directly and measured.
-
-        To 1e-16, not to a solver's tolerance: losses down to 1e-31 are to be seen.
-        """
-        identity = torch.eye(len(self.W), dtype=self.W.dtype)
-        rates = torch.linalg.solve(identity - self.W, self.drive.T).T
-        return fixed_points_at(self.network, self.drive, rates, tol=TOLERANCE)
+        """Return the fixed points, solved directly and measured."""
+        return solved_directly(self.network, self.drive)
 
     def error(self, rates: Tensor) -> Tensor:
         """Return dL_b/dy_b of each sample, shape (B, N)."""
@@ -52,7 +49,19 @@ class LinearTask:
 
     def loss(self, rates: Tensor) -> float:
         """Return the mean over samples of |y - target|^2."""
-        return float((rates - self.target).square().sum(dim=1).mean())
+        return float(squared_losses(rates, self.target).mean())
+
+
+def solved_directly(network: Network, drive: Tensor) -> FixedPoints:
+    """Return the fixed points of a linear network, stable or not.
+
+    To 1e-16, not to a solver's tolerance: losses down to 1e-31 are to be seen. Where I - W is
+    singular there are none, and no sample is settled.
+    """
+    W = network.connectivity.dense()
+    identity = torch.eye(len(W), dtype=W.dtype)
+    rates, _ = torch.linalg.solve_ex(identity - W, drive.T)
+    return fixed_points_at(network, drive, rates.T, tol=TOLERANCE)
 
 
 def linear_task(seed: int, units: int = UNITS, samples: int = SAMPLES) -> LinearTask:
@@ -71,3 +80,31 @@ def linear_task(seed: int, units: int = UNITS, samples: int = SAMPLES) -> Linear
     identity = torch.eye(units, dtype=torch.float64)
     target = torch.linalg.solve(identity - teacher, x.T).T + 0.01 * normal(samples, units)
     return LinearTask(Network("linear", W), x, target)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearRegression(AbstractTask):
+    """`linear_task`, with samples held out; the model is always "linear".
+
+    Fixed points are solved directly, as in the paper, so that unstable ones count as reached.
+    """
+
+    score_name: ClassVar[str] = "precision, -log10 of the relative squared error"
+
+    @classmethod
+    def drawn(cls, setting: Setting, seed: int) -> Self:
+        """Return the task at its start."""
+        whole = linear_task(seed, setting.units, setting.total)
+        return cls(whole.network, *parts(whole.drive, whole.target, setting))
+
+    def reached(self, drive: Tensor) -> FixedPoints:
+        """Return the fixed points, stable or not."""
+        return solved_directly(self.network, drive)
+
+    def losses(self, rates: Tensor, aim: Tensor) -> Tensor:
+        """Return |y - target|^2."""
+        return squared_losses(rates, aim)
+
+    def score(self, fp: FixedPoints, aim: Tensor) -> float:
+        """Return the precision."""
+        return precision(fp, aim)
