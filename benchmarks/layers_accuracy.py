@@ -2,13 +2,14 @@
 
 Each run is one command `ratenet train --config benchmarks/architectures/NAME.toml ...`, whose run
 folder stays under --out: a run that is there is not run again, one that was stopped goes on. For
-each network and rule the recurrent learning rate is chosen by the validation accuracy of short runs
-with seed 0 (the sweep); then three seeds are trained with it, and tested once.
+each network and rule, runs with seed 0 sweep the recurrent learning rate; the one with the best
+validation accuracy is trained with two more seeds. All runs of a network have the same length.
 
     python benchmarks/layers_accuracy.py --data-root DATA --out RUNS [--only one_layer_300]
-    python benchmarks/layers_accuracy.py --out RUNS --report docs/results
+    python benchmarks/layers_accuracy.py --out RUNS --report
 
-The report is table.md, sweep.md and learning_curves.png in the folder that is named.
+The report goes to benchmarks/results/layers_accuracy.md, its figure to
+docs/images/layers_accuracy.png; docs/results.md says what it means.
 """
 
 import argparse
@@ -16,13 +17,31 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
 from ratenet.report.figures import COLOURS, new_figure, save
 
-ARCHITECTURES = Path(__file__).parent / "architectures"
+ROOT = Path(__file__).parents[1]
+ARCHITECTURES = ROOT / "benchmarks" / "architectures"
+HEAD = """\
+# Test accuracy of trained layers
+
+`python benchmarks/layers_accuracy.py`, {date}. Each row is of the runs
+`ratenet train --config benchmarks/architectures/NAME.toml --data DATA --rule RULE
+--recurrent-learning-rate RATE --seed SEED` (with `--unsettled include` where it says kept), trained
+on the training images without 5,000 for validation, and tested once. Mean over the seeds, and their
+range. Unsettled samples kept: only where there were some, else both ways are one and the same run.
+Iterations: mean over the last epoch, all layers together; abscissas: largest among the layers, at
+the end. Minutes: of one thread, on a machine with other work.
+"""
+SWEEP = """\
+## The sweep
+
+With seed 0 and the same number of epochs; the rate with the best validation accuracy was taken.
+"""
 RULES = ("euclidean", "linearized-reparameterized", "gain-free-reparameterized")
 CONTROL = "frozen"
 SEEDS = (0, 1, 2)
@@ -43,7 +62,6 @@ class Row:
     title: str
     asked: float
     rates: tuple[float, ...]  # of the sweep
-    sweep_epochs: int
 
     @property
     def name(self) -> str:
@@ -52,11 +70,11 @@ class Row:
 
 
 ROWS = (
-    Row("one_layer_300", "mnist", "one layer, N = 300", 0.975, (3e-5, 1e-4, 3e-4, 1e-3), 2),
-    Row("one_layer_1000", "mnist", "one layer, N = 1,000", 0.982, (3e-5, 1e-4, 3e-4), 1),
-    Row("feedback", "mnist", "two layers with feedback", 0.982, (3e-5, 1e-4, 3e-4), 1),
-    Row("convolutional", "mnist", "convolutional, two layers", 0.990, (3e-5, 1e-4, 3e-4), 1),
-    Row("convolutional", "fashion-mnist", "the same", 0.900, (3e-5, 1e-4, 3e-4), 1),
+    Row("one_layer_300", "mnist", "one layer, N = 300", 0.975, (3e-5, 1e-4, 3e-4)),
+    Row("one_layer_1000", "mnist", "one layer, N = 1,000", 0.982, (3e-5, 1e-4)),
+    Row("feedback", "mnist", "two layers with feedback", 0.982, (3e-5, 1e-4)),
+    Row("convolutional", "mnist", "convolutional, two layers", 0.990, (1e-4, 3e-4)),
+    Row("convolutional", "fashion-mnist", "the same", 0.900, (1e-4, 3e-4)),
 )
 
 
@@ -71,14 +89,19 @@ def command(row: Row, rule: str, rate: float | None, seed: int, *options: str) -
 
 def carry_out(options: list[str], folder: Path, data_root: Path) -> dict:
     """Run one command to its end, or go on with it, and return its summary."""
-    if not (summary := finished(folder)):
-        under_way = (folder / "checkpoint.safetensors").exists()
+    architecture = ROOT / options[options.index("--config") + 1]
+    asked, note = f"{options}\n{architecture.read_text()}", folder / "asked.txt"
+    is_same = note.exists() and note.read_text() == asked
+    if not is_same or not (summary := finished(folder)):
+        under_way = is_same and (folder / "checkpoint.safetensors").exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        note.write_text(asked)
         given = ["--resume"] if under_way else [*options, "--data-root", str(data_root)]
-        if not under_way and folder.exists():
+        if not under_way:
             given.append("--overwrite")
         print("ratenet train", *given, flush=True)
         arguments = [sys.executable, "-m", "ratenet", "train", *given, "--out", str(folder)]
-        done = subprocess.run(arguments, stdout=subprocess.DEVNULL, cwd=ARCHITECTURES.parents[1])
+        done = subprocess.run(arguments, stdout=subprocess.DEVNULL, cwd=ROOT)
         if done.returncode in (130, 143):
             raise SystemExit(done.returncode)
         summary = finished(folder)
@@ -95,49 +118,56 @@ def finished(folder: Path) -> dict:
     return summary if summary.get("status") in ("done", "stopped") else {}
 
 
-def chosen_rate(row: Row, rule: str, out: Path, data_root: Path | None) -> float | None:
-    """Return the rate of the sweep with the best validation accuracy; run what is missing."""
+def place(out: Path, row: Row, rule: str, rate: float | None, seed: int, unsettled: str) -> Path:
+    """Return the folder of a run."""
+    rated = "" if rate is None else f"-{rate:g}"
+    kept = "" if unsettled == "leave-out" else "-kept"
+    return out / row.name / f"{rule}{rated}-{seed}{kept}"
+
+
+def chosen_rate(row: Row, rule: str, out: Path) -> float | None:
+    """Return the rate of the sweep with the best validation accuracy; None without one."""
     found = {}
-    for rate in row.rates:
-        folder = out / "sweep" / row.name / f"{rule}-{rate:g}"
-        options = command(row, rule, rate, 0, "--epochs", str(row.sweep_epochs))
-        summary = finished(folder) if data_root is None else carry_out(options, folder, data_root)
+    for rate in row.rates if rule != CONTROL else ():
+        summary = finished(place(out, row, rule, rate, 0, "leave-out"))
         if summary.get("status") == "done":
             found[rate] = summary["best_validation_accuracy"]
     return max(found, key=lambda rate: found[rate]) if found else None
 
 
-def final_folder(out: Path, row: Row, rule: str, seed: int, unsettled: str) -> Path:
-    kept = "" if unsettled == "leave-out" else "-kept"
-    return out / "final" / row.name / f"{rule}-{seed}{kept}"
-
-
 def run_all(rows: list[Row], rules: list[str], seeds: list[int], out: Path, root: Path) -> None:
-    """Carry out the sweeps and the final runs."""
-    for row in rows:
-        for rule in rules:
-            if rule != CONTROL:
-                chosen_rate(row, rule, out, root)
+    """Carry out the sweeps, with seed 0, and the runs with other seeds at the chosen rates."""
     for seed in seeds:
         for row in rows:
             for rule in rules:
-                rate = None if rule == CONTROL else chosen_rate(row, rule, out, root)
-                folder = final_folder(out, row, rule, seed, "leave-out")
-                summary = carry_out(command(row, rule, rate, seed), folder, root)
-                # Without unsettled samples the two ways of treating them are one and the same run.
-                if summary.get("unsettled_samples"):
-                    kept = command(row, rule, rate, seed, "--unsettled", "include")
-                    carry_out(kept, final_folder(out, row, rule, seed, "include"), root)
+                if rule == CONTROL:
+                    rates: tuple[float | None, ...] = (None,)
+                else:
+                    best = chosen_rate(row, rule, out)
+                    rates = row.rates if seed == 0 else () if best is None else (best,)
+                    if not rates:
+                        print(
+                            f"{row.name}, {rule}: no finished sweep, so no rate; run seed 0 first"
+                        )
+                for rate in rates:
+                    for unsettled in ("leave-out", "include"):
+                        options = command(row, rule, rate, seed, "--unsettled", unsettled)
+                        folder = place(out, row, rule, rate, seed, unsettled)
+                        summary = carry_out(options, folder, root)
+                        # With none to leave out, both ways are one and the same run.
+                        if not summary.get("unsettled_samples"):
+                            break
 
 
 def results(out: Path) -> pd.DataFrame:
-    """Return one row for each final run."""
+    """Return one row for each run at a chosen rate."""
     found = []
     for row in ROWS:
         for rule in (*RULES, CONTROL):
+            rate = chosen_rate(row, rule, out)
             for seed in SEEDS:
                 for unsettled in ("leave-out", "include"):
-                    summary = finished(final_folder(out, row, rule, seed, unsettled))
+                    summary = finished(place(out, row, rule, rate, seed, unsettled))
                     if summary:
                         own = {"row": row.name, "rule": rule, "seed": seed, "unsettled": unsettled}
                         found.append({**summary, **own})
@@ -154,10 +184,11 @@ def spread(values: pd.Series, digits: int = 4) -> str:
     return f"{known.mean():.{digits}f} ({known.min():.{digits}f} to {known.max():.{digits}f})"
 
 
-def report(out: Path, folder: Path) -> None:
+def report(out: Path) -> None:
     """Write the tables and the figure."""
-    folder.mkdir(parents=True, exist_ok=True)
     runs, lines = results(out), []
+    if len(runs) == 0:
+        raise SystemExit(f"--out: there is no finished run in {out}.")
     lines += [
         "| network, data | rule | rate | unsettled | seeds | test accuracy | asked | "
         "unsettled share | iterations at the end | abscissa of J (1/s) | abscissa of W | norm of W "
@@ -166,7 +197,7 @@ def report(out: Path, folder: Path) -> None:
     ]
     for row in ROWS:
         for rule in (*RULES, CONTROL):
-            rate = None if rule == CONTROL else chosen_rate(row, rule, out, None)
+            rate = chosen_rate(row, rule, out)
             for unsettled in ("leave-out", "include"):
                 chosen = runs[
                     (runs["row"] == row.name)
@@ -187,16 +218,17 @@ def report(out: Path, folder: Path) -> None:
                     f"{spread(ends['abscissa'], 1)} | {spread(chosen['weight_abscissa'], 2)} | "
                     f"{spread(chosen['weight_norm'], 2)} | {spread(chosen['seconds'] / 60, 1)} |"
                 )
-    (folder / "table.md").write_text("\n".join(lines) + "\n")
-    (folder / "sweep.md").write_text(sweep_table(out))
-    draw(out, folder / "learning_curves.png")
+    parts = [HEAD.format(date=date.today()), "\n".join(lines) + "\n", SWEEP, sweep_table(out)]
+    (ROOT / "benchmarks" / "results" / "layers_accuracy.md").write_text("\n".join(parts))
+    draw(out, ROOT / "docs" / "images" / "layers_accuracy.png")
 
 
 def last_rows(out: Path, row: Row, rule: str, unsettled: str) -> pd.DataFrame:
     """Return the last row of metrics of each seed; iterations as the mean of the last epoch."""
     ends = []
     for seed in SEEDS:
-        file = final_folder(out, row, rule, seed, unsettled) / "metrics.csv"
+        rate = chosen_rate(row, rule, out)
+        file = place(out, row, rule, rate, seed, unsettled) / "metrics.csv"
         if file.exists() and finished(file.parent):
             metrics = pd.read_csv(file)
             last = metrics[metrics["epoch"] == metrics["epoch"].max()]
@@ -216,7 +248,7 @@ def sweep_table(out: Path) -> str:
         for rule in RULES:
             found = []
             for rate in row.rates:
-                summary = finished(out / "sweep" / row.name / f"{rule}-{rate:g}")
+                summary = finished(place(out, row, rule, rate, 0, "leave-out"))
                 if summary:
                     best = summary.get("best_validation_accuracy")
                     said = "stopped" if summary["status"] == "stopped" else f"{best:.4f}"
@@ -228,15 +260,14 @@ def sweep_table(out: Path) -> str:
 
 def draw(out: Path, file: Path) -> None:
     """Draw validation accuracy, iterations and abscissas along learning, a column a network."""
-    shown = [row for row in ROWS if (out / "final" / row.name).exists()]
+    shown = [row for row in ROWS if (out / row.name).exists()]
     figure, axes = new_figure(
         figsize=(3.4 * len(shown), 8), ncols=len(shown), nrows=3, squeeze=False, sharex="col"
     )
     for column, row in enumerate(shown):
-        steps = pd.NA
         for rule, (label, colour, style) in LINES.items():
             for seed in SEEDS:
-                folder = final_folder(out, row, rule, seed, "leave-out")
+                folder = place(out, row, rule, chosen_rate(row, rule, out), seed, "leave-out")
                 if not finished(folder):
                     continue
                 metrics = pd.read_csv(folder / "metrics.csv")
@@ -269,10 +300,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[row.name for row in ROWS])
     parser.add_argument("--rules", nargs="+", default=[*RULES, CONTROL])
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
-    parser.add_argument("--report", type=Path, help="write tables and figure there, run nothing")
+    parser.add_argument("--report", action="store_true", help="write the report, run nothing")
     given = parser.parse_args()
-    if given.report is not None:
-        report(given.out, given.report)
+    if given.report:
+        report(given.out)
         return
     if given.data_root is None:
         raise SystemExit("--data-root is missing: the folder that holds torchvision's MNIST.")

@@ -1,5 +1,6 @@
 """Figures of the paper: numbers of theory.md, and that the pictures and tables are written."""
 
+import dataclasses
 import importlib
 import json
 import tomllib
@@ -151,6 +152,10 @@ def test_finished_runs_are_found_and_stopped_ones_go_on(few_digits, tmp_path, mo
     again, same = runs.carried_out(planned, tmp_path)
     assert again == summary
     pd.testing.assert_frame_equal(metrics, same)
+    another = runs.Planned("one", {}, dataclasses.replace(config, seed=5))
+    with pytest.raises(TypeError):  # it would be trained anew
+        runs.carried_out(another, tmp_path)
+    (tmp_path / "one" / "plan.txt").write_text(repr(config))
     resumed = []
     monkeypatch.setattr(runs, "resume", lambda folder: resumed.append(folder))
     summary["status"] = "interrupted"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from brian2 import ms
 
 import ratenet as rn
 from ratenet.errors import InputError, RatenetError, UnsettledError, UnsupportedError
@@ -155,13 +156,13 @@ def test_first_weights_of_feedback_layers_have_a_radius_of_a_half() -> None:
 @pytest.mark.parametrize("border", ["zero", "circular"])
 def test_a_read_in_with_a_stride_leaves_the_recurrent_equation(border: str) -> None:
     torch.manual_seed(0)
-    layer = rn.ConvFixedPointLayer(2, 3, 9, 6, 3, border, stride=2)
+    layer = rn.ConvFixedPointLayer(2, 3, 9, 6, 3, border, stride=2, read_in_size=5)
     x = torch.randn(4, 2, 9, 6)
     rates = layer(x)
     assert rates.shape == (4, 3, 5, 3)
     mode = "constant" if border == "zero" else "circular"
     drive = torch.nn.functional.conv2d(
-        torch.nn.functional.pad(x, (1, 1, 1, 1), mode=mode),
+        torch.nn.functional.pad(x, (2, 2, 2, 2), mode=mode),
         layer.read_in.weight, layer.read_in.bias, stride=2,
     )  # fmt: skip
     own = torch.nn.functional.conv2d(
@@ -228,15 +229,17 @@ def test_a_stack_is_trained_recorded_repeated_and_evaluated(tmp_path: Path) -> N
     assert slowly is None
 
 
-def test_a_stack_that_was_stopped_goes_on_with_the_same_numbers(tmp_path: Path) -> None:
-    whole = rn.train(config(*TWO), out=tmp_path / "whole")
+@pytest.mark.parametrize("step", [20, 27], ids=["end of an epoch", "amid one"])
+def test_a_stack_that_was_stopped_goes_on_with_the_same_numbers(tmp_path: Path, step: int) -> None:
+    options = {"validation": 200}  # whose images must leave no trace in the solvers
+    whole = rn.train(config(*TWO, **options), out=tmp_path / "whole")
 
     def stop(run: object, row: dict) -> None:
-        if row["step"] == 27:
+        if row["step"] == step:
             raise OSError("the power fails")
 
     with pytest.raises(OSError, match="power"):
-        rn.train(config(*TWO), out=tmp_path / "stopped", callbacks=[stop])
+        rn.train(config(*TWO, **options), out=tmp_path / "stopped", callbacks=[stop])
     resumed = rn.training.resume(tmp_path / "stopped")
     for a, b in zip(whole.classifier.parameters(), resumed.classifier.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -246,7 +249,8 @@ def test_a_stack_that_was_stopped_goes_on_with_the_same_numbers(tmp_path: Path) 
 
 def test_a_frozen_network_does_not_change_while_the_rest_learns(tmp_path: Path) -> None:
     tables = ({"kind": "fixed-point", "units": 20, "rule": "frozen"}, {"kind": "read-out"})
-    result = rn.train(config(*tables, epochs=1), out=tmp_path)
+    decay = {"optimizer": "adamw", "weight_decay": 0.3}
+    result = rn.train(config(*tables, epochs=1, **decay), out=tmp_path)
     before = built(*tables)
     after = dict(result.classifier.named_parameters())
     for name, parameter in before.named_parameters():
@@ -285,7 +289,56 @@ def test_kept_samples_get_the_gradient_of_a_state_at_rest() -> None:
         assert drive.grad.flatten().tolist() == pytest.approx([expected, 2.0])
 
 
+@pytest.mark.filterwarnings("ignore:FixedPointCore")
+def test_no_rule_learns_from_samples_that_another_layer_lost(tmp_path: Path) -> None:
+    """A rule that uses no error would, since an error of 0 says nothing to it."""
+    tables = (
+        {"kind": "fixed-point", "units": 8, "rule": "hebb"},
+        {"kind": "fixed-point", "units": 8},
+        {"kind": "read-out"},
+    )
+    run = new_stack_run(config(*tables, optimizer="sgd"), RunFolder(tmp_path), ALONE)
+    lower, upper = cores_of(run.stack).values()
+    W = lower.recurrent["W"].detach().clone()
+    pixels, _ = run.batch()
+    rates = lower(run.stack.layer1.read_in(pixels)).detach()
+    lost = torch.arange(200) % 5 < 2
+    find = upper._find
+
+    def losing(*arguments: object) -> rn.FixedPoints:
+        found = find(*arguments)
+        status = found.status.masked_fill(lost, 1)
+        upper.fixed_points = dataclasses.replace(found, status=status)
+        return upper.fixed_points
+
+    upper._find = losing
+    run.take_step()
+    kept = rates[~lost]
+    expected = W + 2e-3 * kept.T @ kept / len(kept)
+    torch.testing.assert_close(lower.recurrent["W"].detach(), expected, rtol=1e-4, atol=1e-7)
+    assert run.progress.left_out == 80
+
+
+def test_options_go_before_what_a_recorded_run_did_not_say_itself(tmp_path: Path) -> None:
+    rn.train(config(*TWO, epochs=1), out=tmp_path)
+    options = read_options(tmp_path / "config.toml")
+    again = TrainingConfig(**{**options, "rule": "hebb", "recurrent_learning_rate": 0.5})
+    run = new_stack_run(again, RunFolder(tmp_path / "again"), ALONE)
+    lower, upper = cores_of(run.stack).values()
+    assert isinstance(lower.rule, rn.plasticity.LinearizedReparameterized)  # its own
+    assert isinstance(upper.rule, rn.plasticity.Hebb)
+
+
+def test_quantities_are_recorded_as_texts(tmp_path: Path) -> None:
+    table = {"kind": "fixed-point", "units": 5, "parameters": {"tau": 30 * ms}}
+    rn.train(config(table, {"kind": "read-out"}, epochs=1), out=tmp_path)
+    found = tomllib.loads((tmp_path / "config.toml").read_text())
+    network = rn.Network("rate", torch.eye(2), found["layers"][0]["parameters"])
+    assert float(network.parameters["tau"]) == pytest.approx(0.03)
+
+
 BAD = {
+    "no table": ([3], r"layers, 1\. 3 is no table"),
     "no kind": ([{"units": 3}], r"layers, 1\., kind: None is not one of fixed-point"),
     "unknown key": (
         [{"kind": "fixed-point", "unit": 3}],
@@ -314,12 +367,42 @@ UNBUILT = {
     "model": ({"kind": "fixed-point", "units": 3, "model": "none"}, "no model 'none'"),
     "units": ({"kind": "fixed-point", "units": 0}, "units: 0 is no whole number"),
     "feedback": ({"kind": "feedback", "units": [3]}, "not the sizes of two layers"),
+    "read-in": (
+        {"kind": "convolutional", "channels": 2, "read_in_size": 4},
+        "read_in_size: 4 is no odd whole number",
+    ),
+    "large read-in": (
+        {"kind": "convolutional", "channels": 2, "read_in_size": 99, "border": "circular"},
+        "read_in_size: 99 is no odd whole number up to the 28 places",
+    ),
     "even": ({"kind": "convolutional", "channels": 2, "kernel_size": 4}, "odd"),
     "loss": ({"kind": "fixed-point", "units": 3, "rule": "node-perturbation"}, "needs each sample"),
     "density": (
         {"kind": "fixed-point", "units": 3, "connectivity": {"kind": "masked"}},
         r"connectivity \(masked\): the key 'density' is missing",
     ),
+    "kind": (
+        {"kind": "fixed-point", "units": 3, "connectivity": {"kind": ["dense"]}},
+        r"connectivity, kind: \['dense'\] is not one of dense",
+    ),
+    "nan": (
+        {
+            "kind": "fixed-point",
+            "units": 3,
+            "connectivity": {"kind": "low-rank", "rank": float("nan")},
+        },
+        r"connectivity \(low-rank\), rank: nan is no number above 0",
+    ),
+    "share": (
+        {"kind": "fixed-point", "units": 3, "connectivity": {"kind": "signed", "excitatory": 2}},
+        "excitatory: 2 is no share of the units",
+    ),
+    "empty": (
+        {"kind": "fixed-point", "units": 10, "connectivity": {"kind": "masked", "density": 0.001}},
+        "it cannot be built",
+    ),
+    "huge": ({"kind": "fixed-point", "units": 2**40}, "it cannot be built"),
+    "no rule": ({"kind": "fixed-point", "units": 3, "rule": ""}, "no rule ''"),
     "connectivity": (
         {"kind": "fixed-point", "units": 3, "connectivity": {"kind": "ring"}},
         "connectivity, kind: 'ring' is not one of dense",

@@ -18,15 +18,21 @@ from typing import Any, ClassVar
 
 import torch
 
-from ratenet.errors import InputError, ModelError, UnknownNameError, UnsupportedError
-from ratenet.fixed_points import Automatic
+from ratenet.errors import (
+    InputError,
+    ModelError,
+    SingularError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from ratenet.layers.convolutional import ConvFixedPointLayer
 from ratenet.layers.core import FixedPointCore, OnUnsettled
 from ratenet.layers.feedback import FeedbackLayers
 from ratenet.layers.full import FixedPointLayer, check_counts
 from ratenet.layers.weights import connectivity_of
 from ratenet.model_files import load_model, parse_model
-from ratenet.plasticity import rule_named
+from ratenet.parameters import as_text
+from ratenet.plasticity import Frozen, rule_named
 from ratenet.plasticity.base import check_learning_rate
 
 Table = dict[str, Any]
@@ -35,11 +41,12 @@ LEARNED = ("read-in", "recurrent")
 # What a field of a type may hold, and what that is called.
 ALLOWED: dict[Any, tuple[tuple[type, ...], str]] = {
     int: ((int,), "a whole number"),
+    int | None: ((int,), "a whole number"),
     float | None: ((float, int), "a number"),
     str: ((str,), "a text"),
     str | None: ((str,), "a text"),
     bool: ((bool,), "true or false"),
-    list[Any]: ((list,), "a list"),
+    list[Any]: ((list, tuple), "a list"),
     Table: ((dict,), "a table"),
     str | Table: ((str, dict), "a text or a table"),
 }
@@ -106,13 +113,24 @@ class AbstractRecurrentTable(AbstractTable):
             check_learning_rate(self.learning_rate)
 
     def resolved(self, common: Common) -> dict[str, Any]:
-        """Return the table with its defaults and the whole model written out."""
-        mine = {"model": _model(self.model).to_table(), "rule": self.rule or common.rule}
-        return {**super().resolved(common), **mine, "learning_rate": self.rate(common)}
+        """Return the table with its defaults and the whole model written out.
+
+        Rule and learning rate stay those of all layers where the table gives none, so that options
+        go before them when the run is repeated.
+        """
+        parameters = {name: as_text(value, name) for name, value in self.parameters.items()}
+        given = {
+            name: value for name, value in super().resolved(common).items() if value is not None
+        }
+        return {**given, "model": _model(self.model).to_table(), "parameters": parameters}
+
+    def rule_name(self, common: Common) -> str:
+        """Return the name of the layer's rule."""
+        return common.rule if self.rule is None else self.rule
 
     def build(self, shape: Shape, common: Common) -> torch.nn.Module:
         """Return the layer, with what is not to learn frozen."""
-        rule = rule_named(self.rule or common.rule)
+        rule = rule_named(self.rule_name(common))
         layer = self._layer(
             shape,
             model=_model(self.model),
@@ -120,12 +138,12 @@ class AbstractRecurrentTable(AbstractTable):
             parameters=self.parameters,
             bias=self.bias,
             step_size=None if rule.traits.is_proportional else self.rate(common),
-            # Keeps nothing from step to step: results hang on the weights alone, resumed or not.
-            solver=Automatic(),
             on_unsettled=common.on_unsettled,
         )
         layer.get_submodule("read_in").requires_grad_("read-in" in self.learn)
-        layer.get_submodule("core").requires_grad_("recurrent" in self.learn)
+        # Out of the optimizer's reach: its weight decay would move what has no gradient.
+        learns = "recurrent" in self.learn and not isinstance(rule, Frozen)
+        layer.get_submodule("core").requires_grad_(learns)
         return layer
 
     def rate(self, common: Common) -> float:
@@ -180,6 +198,7 @@ class ConvolutionalTable(AbstractRecurrentTable):
     channels: int
     kernel_size: int = 3
     stride: int = 1
+    read_in_size: int | None = None
     border: str = "zero"
 
     def _layer(self, shape: Shape, **options: Any) -> torch.nn.Module:
@@ -187,7 +206,7 @@ class ConvolutionalTable(AbstractRecurrentTable):
         border: Any = self.border
         return ConvFixedPointLayer(
             channels, self.channels, height, width, self.kernel_size, border, stride=self.stride,
-            **options,
+            read_in_size=self.read_in_size, **options,
         )  # fmt: skip
 
     def shape_after(self, shape: Shape, common: Common) -> Shape:
@@ -314,6 +333,11 @@ def build_stack(
                 modules[f"layer{n}"] = table.build(shape, common)
             except (InputError, ModelError, UnknownNameError, UnsupportedError) as error:
                 raise type(error)(f"layers, {n}. ({table.kind}): {error}") from None
+            except (SingularError, RuntimeError, TypeError, OverflowError, MemoryError) as error:
+                said = str(error).splitlines()[0].rstrip(".") if str(error) else "too large"
+                raise InputError(
+                    f"layers, {n}. ({table.kind}): it cannot be built ({said}); change its numbers."
+                ) from None
             shape = table.shape_after(shape, common)
     return torch.nn.Sequential(modules)
 
@@ -344,6 +368,8 @@ def rates_of(
 
 
 def _read(table: Mapping[str, Any], where: str) -> AbstractTable:
+    if not isinstance(table, Mapping):
+        raise InputError(f"{where} {table!r} is no table.")
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in TABLES:
         raise InputError(f"{where}, kind: {kind!r} is not one of {', '.join(TABLES)}.")

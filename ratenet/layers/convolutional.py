@@ -29,7 +29,7 @@ class ConvFixedPointLayer(torch.nn.Module):
     height, width : int
         H and W.
     kernel_size : int
-        k of both kernels, odd.
+        k of the recurrent kernel, odd.
     border : {"zero", "circular"}
         Of both, see `Convolution`.
     model, rule, parameters, populations
@@ -39,6 +39,8 @@ class ConvFixedPointLayer(torch.nn.Module):
         0.5 where borders are circular.
     stride : int
         Of the read-in: there are H' = ceil(H / stride) by W' = ceil(W / stride) places with units.
+    read_in_size : int, optional
+        Of the read-in's kernel, odd; default k.
     bias : bool
         Whether each channel's drive has a constant of its own.
     step_size, tol, solver, max_iterations, on_unsettled : optional
@@ -84,6 +86,7 @@ class ConvFixedPointLayer(torch.nn.Module):
         populations: Mapping[str, int] | None = None,
         connectivity: AbstractConnectivity | None = None,
         stride: int = 1,
+        read_in_size: int | None = None,
         bias: bool = True,
         step_size: float | None = None,
         tol: float | None = None,
@@ -96,6 +99,12 @@ class ConvFixedPointLayer(torch.nn.Module):
         super().__init__()
         check_counts(in_channels=in_channels, channels=channels, stride=stride)
         check_counts(height=height, width=width)
+        size = kernel_size if read_in_size is None else read_in_size
+        if not isinstance(size, int) or size % 2 == 0 or not 1 <= size <= min(height, width):
+            raise InputError(
+                f"read_in_size: {size!r} is no odd whole number up to the {min(height, width)} "
+                "places a side."
+            )
         self.image = (in_channels, height, width)
         height, width = -(-height // stride), -(-width // stride)
         self.grid = (channels, height, width)
@@ -113,7 +122,7 @@ class ConvFixedPointLayer(torch.nn.Module):
             dtype=dtype, device=device,
         )  # fmt: skip
         self.read_in = torch.nn.Conv2d(
-            in_channels, channels, kernel_size, stride, padding=kernel_size // 2, bias=bias,
+            in_channels, channels, size, stride, padding=size // 2, bias=bias,
             padding_mode="circular" if border == "circular" else "zeros",
             dtype=network.dtype, device=network.device,
         )  # fmt: skip

@@ -130,6 +130,7 @@ class FixedPointCore(torch.nn.Module):
         kept = MeanGain(stale_after=STALE_AFTER)
         self.solver = Automatic(kept) if solver is None else solver
         self.fixed_points: FixedPoints | None = None
+        self._passage: Passage | None = None
         self._has_warned = False
         self._names = tuple(network.connectivity.parameters)
         made: dict[int, torch.nn.Parameter] = {}  # a tensor in two places is one parameter
@@ -180,9 +181,22 @@ class FixedPointCore(torch.nn.Module):
         parameters = self._weights()
         self._constrain(parameters)
         rows = drive.reshape(-1, self.units).to(parameters[0].dtype)
-        passage = Passage(self._find, self.rule, self.step_size)
+        passage = self._passage = Passage(self._find, self.rule, self.step_size)
         rates: Tensor = Rest.apply(passage, rows, *parameters)
         return rates.reshape(drive.shape)
+
+    def leave_out(self, samples: Tensor) -> None:
+        """Give some samples of the last call no gradient, before backward.
+
+        Their errors may be 0, but rules that use none would learn from their rates.
+
+        Parameters
+        ----------
+        samples : Tensor of bool, shape (B,)
+        """
+        if self._passage is None:
+            raise InputError("leave_out: the layer has not been called yet.")
+        self._passage.leave_out(samples)
 
     @torch.no_grad()
     def descend(self, learning_rate: float) -> None:

@@ -14,6 +14,7 @@ step what plain gradient descent at the rate eta turns into that step, and for a
 use e the mean of its direction.
 """
 
+import dataclasses
 import itertools
 import warnings
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ from ratenet.connectivity.base import scaled
 from ratenet.errors import LeftOutWarning, UnsupportedError
 from ratenet.fixed_points import solve_adjoint
 from ratenet.plasticity import AbstractRule, Euclidean
-from ratenet.results import FixedPoints
+from ratenet.results import FixedPoints, Status
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,11 @@ class Passage:
         """Return the rates, as a tensor that the fixed points do not share."""
         self._found = self._find(drive, parameters)
         return self._found.rates.clone()
+
+    def leave_out(self, samples: Tensor) -> None:
+        """Give these samples (B,) no gradient."""
+        status = self.found.status.masked_fill(samples, int(Status.UNSETTLED))
+        self._found = dataclasses.replace(self.found, status=status)
 
     @property
     def found(self) -> FixedPoints:

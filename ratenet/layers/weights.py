@@ -1,5 +1,6 @@
 """Connectivity as data: the first weights of a layer, by a kind and its numbers."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,7 +50,7 @@ def connectivity_of(table: Mapping[str, Any], units: int) -> AbstractConnectivit
     Of a low rank, W = radius m m^T / N with normal m, whose eigenvalues lie near the radius.
     """
     kind = table.get("kind", "dense")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise InputError(f"connectivity, kind: {kind!r} is not one of {', '.join(KINDS)}.")
     numbers = _numbers(table, kind)
     radius, seed = numbers["radius"], new_seed()
@@ -58,6 +59,11 @@ def connectivity_of(table: Mapping[str, Any], units: int) -> AbstractConnectivit
         normal = random_weights(units, radius=1.0, seed=new_seed(), exact=False)
         return Masked(with_radius(normal * mask, radius), mask)
     if kind == "signed":
+        if not numbers["excitatory"] < 1:
+            raise InputError(
+                f"connectivity, excitatory: {numbers['excitatory']} is no share of the units, "
+                "above 0 and below 1."
+            )
         excitatory = round(numbers["excitatory"] * units)
         return Signed(
             *balanced_weights(excitatory, units - excitatory, radius=radius, seed=seed),
@@ -84,8 +90,12 @@ def _numbers(table: Mapping[str, Any], kind: str) -> dict[str, float]:
                 f"connectivity ({kind}): the key {key!r} is unknown; allowed are "
                 f"{', '.join(numbers)}."
             )
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"connectivity ({kind}), {key}: {value!r} is no number.")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not 0 < value < math.inf
+        ):
+            raise InputError(f"connectivity ({kind}), {key}: {value!r} is no number above 0.")
         numbers[key] = value
     for key, value in numbers.items():
         if value is None:

@@ -42,10 +42,15 @@ def _present(content: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in content.items() if value is not None}
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return None if isinstance(value, float) and value != value else value
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write plain data as JSON; NaN becomes null, which JSON knows."""
-    plain = {k: None if isinstance(v, float) and v != v else v for k, v in content.items()}
-    text = json.dumps(plain, indent=2) + "\n"
+    text = json.dumps(_plain(content), indent=2) + "\n"
     write_whole(path, lambda beside: beside.write_text(text))
 
 

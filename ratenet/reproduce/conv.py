@@ -4,6 +4,7 @@ A layer of 8 channels on 14 x 14 places between a trained read-in and a trained 
 learning rates of the recurrent kernel; the control's kernel is frozen.
 """
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 RATES = (1e-4, 3e-4, 1e-3)  # of the recurrent kernel
 RULES = ("euclidean", "linearized-reparameterized", "gain-free-reparameterized")
+ALONG = ("train_loss", "iterations", "settled", "abscissa_of_samples", "weight_abscissa_then")
 LAYERS: tuple[dict[str, Any], ...] = (
     {"kind": "convolutional", "channels": 8, "kernel_size": 5, "stride": 2},
     {"kind": "read-out"},
@@ -41,17 +43,14 @@ def conv(
     common, rows = {**COMMON, **images, **options, "seed": seed}, []
     for planned, summary, metrics in all_carried_out(list(_plan(common)), folder, progress):
         found = outcome(summary)
+        if len(metrics) == 0:  # ended in its first step
+            rows.append({**planned.said, "epoch": 0, **dict.fromkeys(ALONG, math.nan), **found})
         for epoch, of_epoch in metrics.groupby("epoch"):
             last = of_epoch.iloc[-1]
-            along = {
-                "epoch": epoch,
-                "train_loss": of_epoch["train_loss"].mean(),
-                "iterations": of_epoch["iterations"].mean(),
-                "settled": of_epoch["settled"].mean(),
-                "abscissa_of_samples": last["abscissa"],
-                "weight_abscissa_then": last["weight_abscissa"],
-            }
-            rows.append({**planned.said, **along, **found})
+            means = [of_epoch[name].mean() for name in ("train_loss", "iterations", "settled")]
+            values = [*means, last["abscissa"], last["weight_abscissa"]]
+            along = dict(zip(ALONG, values, strict=True))
+            rows.append({**planned.said, "epoch": epoch, **along, **found})
     table = pd.DataFrame(rows)
     return table, _draw(table)
 
@@ -67,7 +66,7 @@ def _plan(common: dict[str, Any]) -> Any:
 
 def _draw(table: pd.DataFrame) -> "Figure":
     figure, axes = new_figure(figsize=(11, 3.8), ncols=3)
-    ends = table.groupby(["rule", "rate"], as_index=False).last()
+    ends = table.groupby(["rule", "rate"], as_index=False).tail(1)
     shown = {
         "test_accuracy": "test accuracy (share)",
         "iterations": "iterations a sample, last epoch",
@@ -81,7 +80,7 @@ def _draw(table: pd.DataFrame) -> "Figure":
                 label=LABELS[rule],
             )  # fmt: skip
         control = ends.loc[ends["rule"] == "frozen", name]
-        axis.axhline(float(control.iloc[0]), color=GREY, ls=":", label=LABELS["frozen"])
+        axis.axhline(control.mean(), color=GREY, ls=":", label=LABELS["frozen"])
         axis.set(xscale="log", xlabel="learning rate of the recurrent kernel", ylabel=label)
     axes[0].legend(frameon=False, fontsize="small")
     figure.suptitle("A convolutional recurrent layer learns digits by three rules")

@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 
 from ratenet.errors import STOPPED_BY_SCIENCE
+from ratenet.files import write_whole
+from ratenet.report.record import make_folder
 from ratenet.training import TrainingConfig, resume, train
 from ratenet.training.run_folder import RunFolder
 
@@ -43,16 +45,20 @@ class Planned:
 def carried_out(planned: Planned, folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return summary and metrics of a run: made, gone on with, or found as it was left.
 
-    A run that science ended (more than half of a batch unsettled, NaN, a singular step) has a
-    summary as well, with the reason.
+    A folder that holds a run with other options is replaced. A run that science ended (more than
+    half of a batch unsettled, NaN, a singular step) has a summary as well, with the reason.
     """
-    place = RunFolder(folder / planned.name)
-    summary = _summary(place)
+    place, text = RunFolder(folder / planned.name), repr(planned.config)
+    plan = place.path / "plan.txt"
+    is_same = plan.exists() and plan.read_text() == text
+    summary = _summary(place) if is_same else {}
     if summary.get("status") not in ("done", "stopped"):
         try:
-            if place.checkpoint_file.exists():
+            if is_same and place.checkpoint_file.exists():
                 resume(place.path)
             else:
+                make_folder(place.path)
+                write_whole(plan, lambda beside: beside.write_text(text))
                 train(planned.config, out=place.path, overwrite=True)
         except STOPPED_BY_SCIENCE:
             pass  # the summary says so

@@ -221,7 +221,7 @@ class TrainingConfig:
             raise InputError(f"backend: 'brian2' computes on the CPU, not on {self.device!r}.")
 
     def _check_layers(self) -> None:
-        object.__setattr__(self, "layers", tuple(dict(table) for table in self.layers))
+        object.__setattr__(self, "layers", tuple(self.layers))
         if not self.layers:
             return
         read_tables(self.layers)

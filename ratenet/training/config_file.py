@@ -8,7 +8,8 @@
     kind = "fixed-point"
     ...
 
-The config.toml of a run folder is one, too: what it holds besides is not read.
+The config.toml of a run folder is one, too. What it holds besides is not read, but its [model] must
+still be what the model's name stands for.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ratenet.errors import InputError
+from ratenet.model_files import load_model
 from ratenet.quantities import parse_quantity
 from ratenet.training.config import TrainingConfig
 
@@ -60,7 +62,20 @@ def read_options(path: str | Path) -> dict[str, Any]:
             )
     times = {name: options[name] for name in TIMES if isinstance(options.get(name), str)}
     quantities = {name: parse_quantity(text, name) for name, text in times.items()}
+    _check_model(path, table)
     return {**options, **quantities, **({"layers": layers} if layers else {})}
+
+
+def _check_model(path: str | Path, table: dict[str, Any]) -> None:
+    """Refuse a run's recorded model that is not what its name or file stands for any more."""
+    name, recorded = table.get("training", {}).get("model"), table.get("model")
+    if recorded is None or "layers" in table:
+        return
+    if not isinstance(name, str) or load_model(name).to_table() != recorded:
+        raise InputError(
+            f"{path}, model: it is another one than training.model, {name!r}, stands for now; take "
+            "the section out, or save it as a model file and name that."
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import pandas as pd
 
-from ratenet.errors import STOPPED_BY_SCIENCE, InputError, RunFolderError
+from ratenet.errors import STOPPED_BY_SCIENCE, InputError, RatenetError
 from ratenet.spec import ModelSpec
 from ratenet.training.callbacks import Callback, Row, built_in
 from ratenet.training.config import TrainingConfig
@@ -326,25 +326,32 @@ def _watching(
 
 def _after_step(run: Run, row: Row, watching: _Watching, saved: float) -> tuple[str | None, bool]:
     """Return why the run is to end, if it is, and whether the last checkpoint is old."""
+    ended: str | None = None
     try:
-        reasons = [callback(run, row) for callback in watching.callbacks]  # all see every step
+        for callback in watching.callbacks:  # all of them see every step
+            ended = _reason(callback, run, row) or ended
     except Exception:
         if run.workers.size == 1:  # what was learned is not lost by a mistake in a callback
-            with suppress(RunFolderError):
+            run.progress.ended = ended
+            with suppress(RatenetError):
                 _write(run, row, watching)
                 run.save()
         raise
     _write(run, row, watching)
-    for callback, reason in zip(watching.callbacks, reasons, strict=True):
-        if reason is not None and not isinstance(reason, str):
-            raise InputError(
-                f"callbacks: {callback!r} returned {reason!r}; a callback returns None, or a text, "
-                "which ends the run."
-            )
-    ended = next((reason for reason in reasons if reason), None)
     is_late = time.perf_counter() - saved > CHECKPOINT_SECONDS
     ended, is_late = json.loads(run.workers.text(json.dumps([ended, is_late])))
     return ended, is_late
+
+
+def _reason(callback: Callback, run: Run, row: Row) -> str | None:
+    """Call a callback, and return why it ends the run, if it does."""
+    reason = callback(run, row)
+    if reason is not None and not isinstance(reason, str):
+        raise InputError(
+            f"callbacks: {callback!r} returned {reason!r}; a callback returns None, or a text, "
+            "which ends the run."
+        )
+    return reason
 
 
 def _write(run: Run, row: Row, watching: _Watching) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError
 from ratenet.fixed_points.tracking import batch_jacobians
-from ratenet.plasticity import AbstractRule, rule_named
+from ratenet.plasticity import AbstractRule, Frozen, rule_named
 from ratenet.spec import ModelSpec
 from ratenet.stimuli import Images
 from ratenet.training.classifier import Classifier, random_classifier
@@ -173,6 +173,8 @@ def new_network_run(
     )
     config, rule = config.resolved(classifier.network), rule_named(config.rule)
     learned = learned_parameters(classifier, config.learn)
+    if isinstance(rule, Frozen):  # out of the optimizer's reach, and of its weight decay
+        learned = {name: learned[name] for name in config.learn}
     steps = config.epochs * (len(images.train) // config.batch_size)
     return NetworkRun(
         config=config,

@@ -87,7 +87,13 @@ class AbstractOptimizer(ABC):
 
     @abstractmethod
     def apply(self, changes: Changes, step: int) -> None:
-        """Make the changes, found at `rule_rate(step)`, after clipping their norm."""
+        """Make the changes, found at `rule_rate(step)`, after clipping their norm.
+
+        Raises
+        ------
+        DivergenceError
+            If a parameter is not finite then.
+        """
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
@@ -96,6 +102,11 @@ class AbstractOptimizer(ABC):
     @abstractmethod
     def take_up(self, state: dict[str, Tensor]) -> None:
         """Take up a state that `state` gave, among other tensors."""
+
+    def _check_finite(self) -> None:
+        for name, parameter in self.parameters.items():
+            if not torch.isfinite(parameter).all():
+                raise DivergenceError(f"{name} became NaN or infinite; lower learning_rate.")
 
     def _clipped(self, changes: Changes, rate: float) -> Changes:
         """Scale the gradients -change / rate so that their joint norm is at most clip_norm."""
@@ -118,6 +129,7 @@ class PlainDescent(AbstractOptimizer):
         """Add the changes."""
         for name, change in self._clipped(changes, self.rule_rate(step)).items():
             self.parameters[name].add_(change, alpha=self.factors.get(name, 1.0))
+        self._check_finite()
 
     def state(self) -> dict[str, Tensor]:
         """Nothing: steps do not depend on one another."""
@@ -174,6 +186,7 @@ class TorchOptimizer(AbstractOptimizer):
                 f"optimizer {self.config.optimizer!r} failed ({str(error).splitlines()[0]}); "
                 "lower learning_rate."
             ) from None
+        self._check_finite()
 
     def state(self) -> dict[str, Tensor]:
         """Return torch's tensors, named optimizer/PARAMETER/NAME."""

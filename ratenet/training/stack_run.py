@@ -6,7 +6,7 @@ images -> Sequential(layers) -> logits -> mean cross-entropy over settled sample
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -23,9 +23,18 @@ from ratenet.errors import (
     UnsettledError,
     UnsupportedError,
 )
-from ratenet.layers.architecture import Common, build_stack, cores_of, rates_of, read_tables
+from ratenet.fixed_points import Automatic
+from ratenet.layers.architecture import (
+    AbstractRecurrentTable,
+    AbstractTable,
+    Common,
+    build_stack,
+    cores_of,
+    rates_of,
+    read_tables,
+)
 from ratenet.layers.core import FixedPointCore, OnUnsettled
-from ratenet.plasticity import AbstractRule
+from ratenet.plasticity import AbstractRule, Frozen, Mixed
 from ratenet.stimuli import Images
 from ratenet.training.config import DTYPES, TrainingConfig
 from ratenet.training.evaluation import Answers, Evaluation, count_answers
@@ -53,11 +62,17 @@ class StackRun(Run):
     ----------
     stack : torch.nn.Sequential
         From pixels (B, M) to logits (B, K).
+    layers : tuple of AbstractTable
+        What it was built from.
+    common : Common
+        What holds for all of them.
     learned : dict of str to Parameter
         What learns, by name.
     """
 
     stack: torch.nn.Sequential
+    layers: tuple[AbstractTable, ...]
+    common: Common
     learned: dict[str, Tensor]
 
     @property
@@ -95,6 +110,7 @@ class StackRun(Run):
         """
         epoch, index = divmod(self.progress.step, self.steps_per_epoch)
         pixels, labels = self.batch()
+        self._forget()
         with counted_left_out() as left_out:
             samples = self._learn_from(pixels, labels)
         at_end = index == self.steps_per_epoch - 1
@@ -121,6 +137,7 @@ class StackRun(Run):
     @torch.no_grad()
     def evaluate(self, images: Images) -> Evaluation:
         """Return the answers to images; one that did not settle in all layers has none."""
+        self._forget()
 
         def answer(pixels: Tensor, number: int) -> Answers:
             logits = self.stack(pixels)
@@ -132,7 +149,7 @@ class StackRun(Run):
     def findings(self) -> dict[str, Any]:
         """Return each layer's rule, and the largest eigenvalue and norm of its weights."""
         weights = self._spectra()
-        rules = [table["rule"] for table in self.config.layers if "rule" in table]
+        rules = [table.rule_name(self.common) for table in _recurrent(self.layers)]
         return {
             "rule": ", ".join(dict.fromkeys(rules)),
             "weight_abscissa": _largest(weights, "weight_abscissa"),
@@ -164,6 +181,8 @@ class StackRun(Run):
             losses, used, mine = self._answers(pixels, labels)
         samples = self.workers.rows(mine)
         self._check_settled(samples)
+        for core in self.cores.values() if not bool(used.all()) else ():
+            core.leave_out(~used)
         with self._agreeing():
             (losses[used].sum() / float(samples[:, SAMPLE.index("used")].sum())).backward()
         return samples
@@ -176,6 +195,11 @@ class StackRun(Run):
         except STOPPED_BY_SCIENCE as error:
             failure = error
         self.workers.agree(failure)
+
+    def _forget(self) -> None:
+        """Let solvers begin anew: a step hangs on weights and images alone, resumed or not."""
+        for core in self.cores.values():
+            core.solver = Automatic()
 
     def _answers(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return losses (B,), which of them are learned from, and what each sample tells."""
@@ -266,8 +290,11 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
     resolved = tuple(table.resolved(common) for table in tables)
     config = dataclasses.replace(config.on_this_machine(), layers=resolved)
     rates = rates_of(tables, stack, common)
-    names = [table["rule"] for table in resolved if "rule" in table]
-    rules = dict(zip(names, (core.rule for core in cores_of(stack).values()), strict=True))
+    rules = {
+        table.rule_name(common): core.rule
+        for table, core in zip(_recurrent(tables), cores_of(stack).values(), strict=True)
+        if not isinstance(core.rule, Frozen)
+    }
     _check_rules(rules, config, workers)
     learned: dict[str, Tensor] = {n: p for n, p in stack.named_parameters() if n in rates}
     return StackRun(
@@ -275,6 +302,8 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
         images=images,
         folder=folder,
         stack=stack,
+        layers=tables,
+        common=common,
         learned=learned,
         optimizer=new_optimizer(
             config,
@@ -298,11 +327,16 @@ def _check_rules(
                 f"rule {name!r} is a finite step, whose size a layer must know beforehand; use "
                 "schedule 'constant', or 'linearized-reparameterized'."
             )
-        if workers.size > 1 and not rule.traits.uses_error:
+        parts = [part for _, part in rule.rules] if isinstance(rule, Mixed) else [rule]
+        if workers.size > 1 and not all(part.traits.uses_error for part in parts):
             raise UnsupportedError(
                 f"rule {name!r} does not use errors, so that layers take its mean over a process's "
                 "samples, which cannot be added up over processes; use one process."
             )
+
+
+def _recurrent(tables: Sequence[AbstractTable]) -> list[AbstractRecurrentTable]:
+    return [table for table in tables if isinstance(table, AbstractRecurrentTable)]
 
 
 def _points(core: FixedPointCore) -> Any:

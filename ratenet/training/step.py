@@ -158,7 +158,8 @@ def _learn(
     run.workers.agree(failure)
     learned = (learned or nothing_learned(run.classifier, config.learn)).of_all(run.workers)
     run.progress.adjoint_left_out += learned.left_out
-    run.optimizer.apply(_filtered(run, learned, updates), step)
+    changes = _filtered(run, learned, updates)
+    run.optimizer.apply({name: changes[name] for name in run.optimizer.parameters}, step)
 
 
 def _filtered(run: "NetworkRun", learned: Learned, updates: int) -> dict[str, Tensor]:
