@@ -260,7 +260,8 @@ def sweep_table(out: Path) -> str:
 
 def draw(out: Path, file: Path) -> None:
     """Draw validation accuracy, iterations and abscissas along learning, a column a network."""
-    shown = [row for row in ROWS if (out / row.name).exists()]
+    runs = results(out)
+    shown = [row for row in ROWS if (runs["row"] == row.name).any()]
     figure, axes = new_figure(
         figsize=(3.4 * len(shown), 8), ncols=len(shown), nrows=3, squeeze=False, sharex="col"
     )

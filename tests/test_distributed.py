@@ -113,7 +113,7 @@ def test_the_exact_step_has_no_mean_over_processes(tmp_path):
 def test_rules_that_are_no_mean_are_refused(rule, sentence):
     config = TrainingConfig(rule=rule)
     with pytest.raises(UnsupportedError, match=sentence):
-        new_optimizer(config, rule_named(rule), {"W": torch.zeros(2, 2)}, 1, processes=2)
+        new_optimizer(config, {rule: rule_named(rule)}, {"W": torch.zeros(2, 2)}, 1, processes=2)
 
 
 def test_a_mistake_is_no_traceback_in_any_process(tmp_path):

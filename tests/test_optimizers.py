@@ -11,7 +11,7 @@ from small_runs import small, weights
 import ratenet as rn
 from ratenet.errors import InputError, UnknownNameError, UnsupportedError
 from ratenet.plasticity import Euclidean, rule_named
-from ratenet.training import learning, loop
+from ratenet.training import learning, loop, network_run
 from ratenet.training.classifier import Classifier
 from ratenet.training.learning import learn_from
 from ratenet.training.optimizers import new_optimizer
@@ -22,7 +22,7 @@ BOTH = ("read-in", "read-out")
 
 def optimizer_for(parameters, steps=10, rule="euclidean", **options):
     config = small(rule=rule, **options)
-    return new_optimizer(config, rule_named(rule), parameters, steps)
+    return new_optimizer(config, {rule: rule_named(rule)}, parameters, steps)
 
 
 def classifier(generator, units=6, inputs=5, classes=3) -> Classifier:
@@ -162,7 +162,7 @@ def test_clipping_bounds_the_joint_norm_of_the_gradients(name, generator):
 def test_resumed_run_equals_an_uninterrupted_one(options, few_digits, tmp_path, monkeypatch):
     config = small(epochs=2, learning_rate=0.003, learn=BOTH, evaluate_every=1, **options)
     whole = rn.train(config, out=tmp_path / "whole")
-    original, steps = loop.take_step, []
+    original, steps = network_run.take_step, []
 
     def step_then_interrupt(run):
         if len(steps) == 6:  # in the middle of the second epoch
@@ -170,10 +170,10 @@ def test_resumed_run_equals_an_uninterrupted_one(options, few_digits, tmp_path, 
         steps.append(1)
         return original(run)
 
-    monkeypatch.setattr(loop, "take_step", step_then_interrupt)
+    monkeypatch.setattr(network_run, "take_step", step_then_interrupt)
     with pytest.raises(KeyboardInterrupt):
         rn.train(config, out=tmp_path / "cut")
-    monkeypatch.setattr(loop, "take_step", original)
+    monkeypatch.setattr(network_run, "take_step", original)
     resumed = rn.resume(tmp_path / "cut")
     assert torch.equal(weights(whole), weights(resumed))
     assert torch.equal(whole.classifier.read_in, resumed.classifier.read_in)

@@ -22,7 +22,7 @@ from ratenet.errors import (
     UnsettledError,
     UnsupportedError,
 )
-from ratenet.training import loop, step
+from ratenet.training import loop, network_run, step
 from ratenet.training.run_folder import RunFolder
 
 
@@ -38,7 +38,7 @@ def test_run_folder_holds_everything(few_digits, tmp_path):
     columns = [
         "step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "iterations",
         "abscissa", "abscissa_mean_gain", "abscissa_largest_gain", "weight_abscissa",
-        "validation_accuracy", "test_accuracy",
+        "weight_norm", "validation_accuracy", "test_accuracy",
     ]  # fmt: skip
     assert list(metrics.columns) == columns
     assert metrics["weight_abscissa"].notna().all()
@@ -67,7 +67,7 @@ def test_tensorboard_has_the_metrics(few_digits, tmp_path):
 @pytest.mark.parametrize("presentation", ["static", "slow"])
 def test_resumed_run_equals_an_uninterrupted_one(presentation, few_digits, tmp_path, monkeypatch):
     whole = rn.train(small(presentation=presentation, epochs=2), out=tmp_path / "whole")
-    original, steps = loop.take_step, []
+    original, steps = network_run.take_step, []
 
     def step_then_interrupt(run):
         if len(steps) == 6:  # in the middle of the second epoch
@@ -75,10 +75,10 @@ def test_resumed_run_equals_an_uninterrupted_one(presentation, few_digits, tmp_p
         steps.append(1)
         return original(run)
 
-    monkeypatch.setattr(loop, "take_step", step_then_interrupt)
+    monkeypatch.setattr(network_run, "take_step", step_then_interrupt)
     with pytest.raises(KeyboardInterrupt):
         rn.train(small(presentation=presentation, epochs=2), out=tmp_path / "cut")
-    monkeypatch.setattr(loop, "take_step", original)
+    monkeypatch.setattr(network_run, "take_step", original)
     resumed = rn.resume(tmp_path / "cut")
     pd.testing.assert_frame_equal(whole.metrics, resumed.metrics)
     assert torch.equal(weights(whole), weights(resumed))
@@ -387,14 +387,14 @@ def test_a_failure_within_a_hold_goes_back_to_before_it(few_digits, tmp_path, mo
         return changes[-1]
 
     config = small(presentation="slow", update_at=(0.5, 1.0), learning_rate=30.0)
-    monkeypatch.setattr(loop, "_try_rule", lambda run: None)
+    monkeypatch.setattr(network_run.NetworkRun, "rehearse", lambda run: None)
     monkeypatch.setattr(step, "learn_from", counted)
     with pytest.raises(UnsettledError, match="stopped at step 1 of 4"):
         rn.train(config, out=tmp_path)
     assert len(changes) == 1
     assert changes[0].changes["W"].norm() > 0
     folder = RunFolder(tmp_path)
-    run = loop.new_run(config, config.model, folder, loop.ALONE)
+    run = network_run.new_network_run(config, config.model, folder, loop.ALONE)
     saved = folder.read_checkpoint(folder.checkpoint_file, "cpu").tensors
     assert torch.equal(saved["W"], run.classifier.parameters["W"])  # as it was drawn
     assert "stream_state" not in saved

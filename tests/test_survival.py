@@ -25,7 +25,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import ratenet as rn
 from ratenet.cli import main
 from ratenet.errors import RunFolderError
-from ratenet.training import loop, step
+from ratenet.training import network_run, step
 from ratenet.training.run_folder import Position, RunFolder
 
 PAGE = 4096  # bytes that a small disk hands out at a time
@@ -180,11 +180,13 @@ def test_a_run_goes_on_after_two_interruptions_and_a_move(
     at = (len(few_digits.train) - config.validation) // config.batch_size + 1
     rn.train(config, out=tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "take_step", _step_or(at, _crash))
+        patch.setattr(network_run, "take_step", _step_or(at, _crash))
         with pytest.raises(CrashError):
             rn.train(config, out=tmp_path / "cut")
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "take_step", _step_or(at, lambda: signal.raise_signal(signal.SIGINT)))
+        patch.setattr(
+            network_run, "take_step", _step_or(at, lambda: signal.raise_signal(signal.SIGINT))
+        )
         with pytest.raises(KeyboardInterrupt, match=f"after step {at + 1} of"):
             rn.resume(tmp_path / "cut")
     assert position_in(tmp_path / "cut").progress["step"] == at + 1

@@ -14,7 +14,7 @@ from ratenet.errors import (
     InputError,
     UnsettledError,
 )
-from ratenet.training import loop
+from ratenet.training import network_run
 from ratenet.training.classifier import random_classifier
 from ratenet.training.presentation import Slow, Static
 
@@ -54,7 +54,7 @@ def test_learning_beats_the_frozen_control(presentation, tmp_path):
 
 def test_no_test_image_is_trained_on(few_digits, tmp_path, monkeypatch):
     shown = []
-    original = loop.take_step
+    original = network_run.take_step
 
     def spying_step(run):
         drive = run.classifier.drive
@@ -74,7 +74,7 @@ def test_no_test_image_is_trained_on(few_digits, tmp_path, monkeypatch):
         finally:
             run.classifier = classifier_
 
-    monkeypatch.setattr(loop, "take_step", spying_step)
+    monkeypatch.setattr(network_run, "take_step", spying_step)
     rn.train(small(epochs=2), out=tmp_path)
     trained_on = {row.numpy().tobytes() for row in torch.cat(shown)}
     assert len(trained_on) == len(few_digits.train)

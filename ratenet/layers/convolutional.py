@@ -99,12 +99,6 @@ class ConvFixedPointLayer(torch.nn.Module):
         super().__init__()
         check_counts(in_channels=in_channels, channels=channels, stride=stride)
         check_counts(height=height, width=width)
-        size = kernel_size if read_in_size is None else read_in_size
-        if not isinstance(size, int) or size % 2 == 0 or not 1 <= size <= min(height, width):
-            raise InputError(
-                f"read_in_size: {size!r} is no odd whole number up to the {min(height, width)} "
-                "places a side."
-            )
         self.image = (in_channels, height, width)
         height, width = -(-height // stride), -(-width // stride)
         self.grid = (channels, height, width)
@@ -121,6 +115,12 @@ class ConvFixedPointLayer(torch.nn.Module):
             model, connectivity, parameters, populations=populations, seed=seed,
             dtype=dtype, device=device,
         )  # fmt: skip
+        size = kernel_size if read_in_size is None else read_in_size
+        if not isinstance(size, int) or size % 2 == 0 or not 1 <= size <= min(self.image[1:]):
+            raise InputError(
+                f"read_in_size: {size!r} is no odd whole number up to the {min(self.image[1:])} "
+                "places a side."
+            )
         self.read_in = torch.nn.Conv2d(
             in_channels, channels, size, stride, padding=size // 2, bias=bias,
             padding_mode="circular" if border == "circular" else "zeros",

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+import weakref
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
@@ -130,7 +131,7 @@ class FixedPointCore(torch.nn.Module):
         kept = MeanGain(stale_after=STALE_AFTER)
         self.solver = Automatic(kept) if solver is None else solver
         self.fixed_points: FixedPoints | None = None
-        self._passage: Passage | None = None
+        self._passage: weakref.ref[Passage] | None = None
         self._has_warned = False
         self._names = tuple(network.connectivity.parameters)
         made: dict[int, torch.nn.Parameter] = {}  # a tensor in two places is one parameter
@@ -181,7 +182,8 @@ class FixedPointCore(torch.nn.Module):
         parameters = self._weights()
         self._constrain(parameters)
         rows = drive.reshape(-1, self.units).to(parameters[0].dtype)
-        passage = self._passage = Passage(self._find, self.rule, self.step_size)
+        passage = Passage(self._find, self.rule, self.step_size)
+        self._passage = weakref.ref(passage)  # it goes with the graph that it belongs to
         rates: Tensor = Rest.apply(passage, rows, *parameters)
         return rates.reshape(drive.shape)
 
@@ -194,9 +196,10 @@ class FixedPointCore(torch.nn.Module):
         ----------
         samples : Tensor of bool, shape (B,)
         """
-        if self._passage is None:
-            raise InputError("leave_out: the layer has not been called yet.")
-        self._passage.leave_out(samples)
+        passage = None if self._passage is None else self._passage()
+        if passage is None:
+            raise InputError("leave_out: there is no call whose gradient is still to be taken.")
+        passage.leave_out(samples)
 
     @torch.no_grad()
     def descend(self, learning_rate: float) -> None:
