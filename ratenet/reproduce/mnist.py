@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RATES = {
-    "euclidean": (0.01, 0.025, 0.05),
+    "euclidean": (0.005, 0.01, 0.025),
     "linearized-reparameterized": (0.1, 0.25, 0.5),
     "gain-free-reparameterized": (0.1, 0.25, 0.5),
 }
