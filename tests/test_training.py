@@ -213,6 +213,8 @@ def test_every_rule_trains_a_linear_network(rule, few_digits, tmp_path):
         ({"threads": 0}, "threads: 0 is not at least 1"),
         ({"seed": -1}, "seed: -1 is not from 0"),
         ({"seed": 2**64}, "seed: 18446744073709551616 is not from 0"),
+        ({"epochs": 10**12}, "epochs: 1000000000000 is more than 1000000"),
+        ({"threads": 10**6}, "threads: 1000000 is more than 4096"),
         ({"epochs": 2.5}, "epochs: 2.5 is not a whole number"),
         ({"device": "meta"}, "device: 'meta' is unknown or not available here"),
         ({"presentation": "fast"}, "presentation: 'fast' is not one of slow, static"),

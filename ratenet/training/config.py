@@ -26,6 +26,7 @@ BACKENDS = ("torch", "brian2")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 LEARNED = ("read-in", "read-out")  # besides the recurrent weights
 HOLD_IN_TAU, FADE_IN_TAU = 20, 5
+MOST = {"epochs": 10**6, "threads": 4096}  # more is a slip, and takes all memory
 OF_ONE_NETWORK = ("model", "units", "tau", "hold", "fade", "learn", "barrier")
 
 
@@ -161,6 +162,9 @@ class TrainingConfig:
         for name in ("epochs", "units", "batch_size", "threads", "evaluate_every", "patience"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"{name}: {getattr(self, name)} is not at least 1.")
+        for name, most in MOST.items():
+            if getattr(self, name) is not None and getattr(self, name) > most:
+                raise InputError(f"{name}: {getattr(self, name)} is more than {most}.")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed: {self.seed} is not from 0 to 2**63 - 1.")
         self._check_choices()
