@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 RATES = {
     "euclidean": (0.005, 0.01, 0.025),
     "linearized-reparameterized": (0.1, 0.25, 0.5),
-    "gain-free-reparameterized": (0.1, 0.25, 0.5),
+    "gain-free-reparameterized": (0.05, 0.1, 0.25),
 }
 COMMON: dict[str, Any] = {"presentation": "static", "batch_size": 512, "epochs": 3, "units": 300}
 SEEDS = 3
