@@ -56,9 +56,10 @@ class FixedPointCore(torch.nn.Module):
     max_iterations : int
         Evaluations of the recurrent input after which a sample counts as unsettled.
     on_unsettled : {"mask", "include", "raise"}
-        What to do with a sample that does not settle: hand on its rates, give it no gradient,
-        count it in `last.unsettled` and warn once; the same, but with the gradient that the state
-        would have if it were at rest, as long as it is finite; or raise a ConvergenceError.
+        What to do with a sample that does not settle: hand on its rates (0 where they are not
+        finite), give it no gradient, count it in `last.unsettled` and warn once; the same, but with
+        the gradient that the state would have if it were at rest, as long as it is finite; or raise
+        a ConvergenceError.
 
     Attributes
     ----------

@@ -84,9 +84,16 @@ class Passage:
         self._found: FixedPoints | None = None
 
     def forward(self, drive: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-        """Return the rates, as a tensor that the fixed points do not share."""
+        """Return the rates, as a tensor that the fixed points do not share.
+
+        A sample whose rates are not finite hands on zeros: it gets no gradient, but its NaN would
+        be in that of a layer behind, where 0 NaN is NaN.
+        """
         self._found = self._find(drive, parameters)
-        return self._found.rates.clone()
+        rates = self._found.rates
+        if _is_finite(rates):
+            return rates.clone()
+        return rates.where(torch.isfinite(rates).all(dim=1, keepdim=True), 0.0)
 
     def leave_out(self, samples: Tensor) -> None:
         """Give these samples (B,) no gradient."""

@@ -106,7 +106,7 @@ class StackRun(Run):
         UnsettledError
             If more than half of the batch did not settle and such samples are left out.
         DivergenceError
-            If a gradient is NaN or infinite.
+            If no state is finite, or a loss or gradient is not.
         """
         epoch, index = divmod(self.progress.step, self.steps_per_epoch)
         pixels, labels = self.batch()
@@ -205,9 +205,10 @@ class StackRun(Run):
         """Return losses (B,), which of them are learned from, and what each sample tells."""
         logits = self.stack(pixels)
         losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
-        settled, finite = _all_settled(self.cores), torch.isfinite(losses.detach())
-        used = settled if self.config.unsettled == "leave-out" else finite
         points = [_points(core) for core in self.cores.values()]
+        used = settled = _all_settled(self.cores)
+        if self.config.unsettled == "include":
+            used = torch.stack([fp.rates.isfinite().all(dim=1) for fp in points]).all(dim=0)
         right = logits.argmax(dim=1) == labels
         columns = (
             losses.detach(),
@@ -226,12 +227,19 @@ class StackRun(Run):
         self.progress.shown += number
         self.progress.left_out += unsettled
         is_left_out = self.config.unsettled == "leave-out"
-        if not used.any() or (is_left_out and unsettled > LARGEST_UNSETTLED_SHARE * number):
-            each = "; ".join(f"{name}: {core.last}" for name, core in self.cores.items())
+        each = "; ".join(f"{name}: {core.last}" for name, core in self.cores.items())
+        if is_left_out and unsettled > LARGEST_UNSETTLED_SHARE * number:
             raise UnsettledError(
                 f"{unsettled} of {number} samples did not settle in all layers, more than half of "
                 f"the batch; lower learning_rate, or that of the layer that loses them ({each})."
             )
+        if not used.any():
+            raise DivergenceError(
+                f"the states of all {number} samples are NaN or infinite; lower learning_rate, or "
+                f"that of the layer that loses them ({each})."
+            )
+        if not samples[used][:, SAMPLE.index("loss")].isfinite().all():
+            raise DivergenceError("the loss is NaN or infinite; lower learning_rate.")
 
     def _change_weights(self) -> None:
         """Change the weights by the gradients of all processes' samples."""

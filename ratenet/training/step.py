@@ -105,7 +105,7 @@ def means_of(samples: Tensor) -> dict[str, float]:
         "train_loss": float(loss[used > 0].mean()),
         "train_accuracy": float(right.mean()),
         "settled": float(settled.mean()),
-        "residual": float(residual.median()),
+        "residual": float(residual.nanmedian()),
         "iterations": float(iterations.mean()),
     }
 
