@@ -2,7 +2,8 @@
 
 import torch
 
-from ratenet.layers.architecture import Common, build_stack, read_tables
+from ratenet.layers.architecture import build_stack
+from ratenet.layers.tables import Common, read_tables
 from ratenet.training import TrainingConfig
 
 COMMON = Common(10, "euclidean", 1e-3, 1e-4)

@@ -94,6 +94,20 @@ def test_a_wrong_file_is_one_sentence(
     assert not (file.parent / "run").exists()
 
 
+def test_an_option_that_no_layer_listens_to_is_refused(file: Path, ratenet: Command) -> None:
+    file.write_text(
+        FILE.replace("units = 20", 'units = 20\nrule = "euclidean"\nlearning_rate = 0.1')
+    )
+    for option, value, key in (
+        ("--rule", "hebb", "rule"),
+        ("--recurrent-learning-rate", 0.1, "learning_rate"),
+    ):
+        code, said = ratenet("train", "--config", file, option, value, "--out", file.parent / "run")
+        assert code != 0
+        assert f"{option}: every recurrent layer of --config has a {key} of its own" in said
+    assert not (file.parent / "run").exists()
+
+
 def test_a_missing_file_and_a_resumed_one_are_refused(file: Path, ratenet: Command) -> None:
     code, said = ratenet("train", "--config", file.parent / "none.toml")
     assert code != 0

@@ -93,6 +93,17 @@ def test_the_input_gradient_is_exact_whatever_the_rule() -> None:
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-12)
 
 
+def test_the_tolerance_is_that_of_both_ways() -> None:
+    exact, rough = (make_layer(tol=tol) for tol in (None, 1e-3))
+    rough.load_state_dict(exact.state_dict())
+    with mock.patch.object(gradients, "solve_adjoint", wraps=gradients.solve_adjoint) as solve:
+        for layer in (exact, rough):
+            loss_of(layer(inputs())).backward()
+    assert [call.kwargs["tol"] for call in solve.call_args_list] == [None, 1e-3]
+    right, found = (layer.core.recurrent["W"].grad for layer in (exact, rough))
+    assert 1e-9 < float((found - right).norm() / right.norm()) < 1e-2
+
+
 def test_the_step_size_makes_no_difference_to_rules_in_proportion_to_it() -> None:
     found = []
     for step_size in (None, 0.01, 7.0):

@@ -12,7 +12,8 @@ from stack_cases import COMMON, TWO, built, config
 import ratenet as rn
 from ratenet.errors import InputError, RatenetError
 from ratenet.layers import FeedbackLayers
-from ratenet.layers.architecture import build_stack, cores_of, rates_of, read_tables
+from ratenet.layers.architecture import build_stack, cores_of, rates_of
+from ratenet.layers.tables import read_tables
 from ratenet.layers.weights import connectivity_of
 from ratenet.training import TrainingConfig, read_options
 
@@ -163,6 +164,8 @@ BAD = {
     "missing": ([{"kind": "fixed-point"}], "the key 'units' is missing"),
     "type": ([{"kind": "fixed-point", "units": "3"}], "units: '3' is not a whole number"),
     "bool": ([{"kind": "fixed-point", "units": True}], "units: True is not a whole number"),
+    "huge": ([{"kind": "fixed-point", "units": 2**40}], "units: 1099511627776 is above 1000000"),
+    "one of them": ([{"kind": "feedback", "units": [3, 10**7]}], "units: 10000000 is above"),
     "no read-out": ([{"kind": "fixed-point", "units": 3}], "one read-out, as the last layer"),
     "not recurrent": ([{"kind": "read-out"}], "none of them is recurrent"),
     "learn": (
@@ -215,9 +218,9 @@ UNBUILT = {
     ),
     "empty": (
         {"kind": "fixed-point", "units": 10, "connectivity": {"kind": "masked", "density": 0.001}},
-        "it cannot be built",
+        "radius",
     ),
-    "huge": ({"kind": "fixed-point", "units": 2**40}, "it cannot be built"),
+    "huge": ({"kind": "fixed-point", "units": 10**6}, "there is not the memory for it"),
     "no rule": ({"kind": "fixed-point", "units": 3, "rule": ""}, "no rule ''"),
     "connectivity": (
         {"kind": "fixed-point", "units": 3, "connectivity": {"kind": "ring"}},

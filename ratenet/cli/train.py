@@ -1,10 +1,14 @@
 """``ratenet train``: train on slowly changing or static images."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from ratenet.training import TrainingConfig
 
 DataOption = Annotated[
     str | None, typer.Option(help="mnist-5k (embedded), mnist or fashion-mnist. [mnist-5k]")
@@ -204,6 +208,7 @@ def train(
             result = resume_run(out, given, show_progress=shown)  # type: ignore[arg-type]
         else:
             config = TrainingConfig(**{**in_file, **given})
+            _check_layers_listen(config, given)
             shown = is_first_process()
             result = train_anew(config, out=out, overwrite=overwrite, show_progress=shown)
     except KeyboardInterrupt as interrupt:
@@ -212,6 +217,21 @@ def train(
         raise typer.Exit(130) from None
     if is_first_process():
         _report(result)
+
+
+def _check_layers_listen(config: "TrainingConfig", given: Mapping[str, Any]) -> None:
+    """Refuse an option of recurrent layers that each of them says for itself."""
+    from ratenet.errors import InputError
+    from ratenet.layers.tables import AbstractRecurrentTable, read_tables
+
+    tables = read_tables(config.layers) if config.layers else ()
+    recurrent = [table for table in tables if isinstance(table, AbstractRecurrentTable)]
+    for option, key in (("rule", "rule"), ("recurrent_learning_rate", "learning_rate")):
+        if option in given and recurrent and all(getattr(table, key) for table in recurrent):
+            raise InputError(
+                f"--{option.replace('_', '-')}: every recurrent layer of --config has a {key} of "
+                "its own, which goes before it; change it there."
+            )
 
 
 def _options(text: str) -> dict[str, Any]:

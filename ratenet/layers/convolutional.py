@@ -9,15 +9,15 @@ from torch import Tensor
 from ratenet.connectivity import AbstractConnectivity, Convolution, random_kernel
 from ratenet.errors import InputError
 from ratenet.fixed_points import AbstractSolver
+from ratenet.layers.base import RADIUS, AbstractFixedPointLayer, check_counts, new_seed
 from ratenet.layers.core import FixedPointCore, OnUnsettled
-from ratenet.layers.full import RADIUS, check_counts, check_units, new_seed
-from ratenet.layers.gradients import Settled
+from ratenet.layers.full import check_units
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule
 from ratenet.spec import ModelSpec
 
 
-class ConvFixedPointLayer(torch.nn.Module):
+class ConvFixedPointLayer(AbstractFixedPointLayer):
     """Images (B, C_in, H, W) to the rates (B, C, H', W') at which a recurrent network settles.
 
     Like `FixedPointLayer`, with convolutions for the read-in and the recurrent weights.
@@ -130,16 +130,6 @@ class ConvFixedPointLayer(torch.nn.Module):
             network, rule, step_size=step_size, tol=tol, solver=solver,
             max_iterations=max_iterations, on_unsettled=on_unsettled,
         )  # fmt: skip
-
-    @property
-    def network(self) -> Network:
-        """The recurrent network with the present weights."""
-        return self.core.network
-
-    @property
-    def last(self) -> Settled | None:
-        """What became of the samples of the last call."""
-        return self.core.last
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the rates at rest.

@@ -49,7 +49,7 @@ class FixedPointCore(torch.nn.Module):
         ``torch.optim.SGD(lr=step_size)`` a step is the exact one of that size on the loss that
         backward was called on; another lr only scales that step.
     tol : float, optional
-        As for `find_fixed_points`.
+        As for `find_fixed_points`; given, it is the adjoint solve's as well.
     solver : AbstractSolver, optional
         Default `Automatic`, with a preconditioner that is kept for ten steps of an optimizer: rates
         depend on what was solved before by no more than the tolerance.
@@ -183,7 +183,7 @@ class FixedPointCore(torch.nn.Module):
         parameters = self._weights()
         self._constrain(parameters)
         rows = drive.reshape(-1, self.units).to(parameters[0].dtype)
-        passage = Passage(self._find, self.rule, self.step_size)
+        passage = Passage(self._find, self.rule, self.step_size, self.tol)
         self._passage = weakref.ref(passage)  # it goes with the graph that it belongs to
         rates: Tensor = Rest.apply(passage, rows, *parameters)
         return rates.reshape(drive.shape)

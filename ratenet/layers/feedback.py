@@ -10,15 +10,14 @@ from torch import Tensor
 from ratenet.connectivity import Block, Dense
 from ratenet.errors import InputError
 from ratenet.fixed_points import AbstractSolver
+from ratenet.layers.base import RADIUS, AbstractFixedPointLayer, check_counts, check_inputs
 from ratenet.layers.core import FixedPointCore, OnUnsettled
-from ratenet.layers.full import RADIUS, check_counts
-from ratenet.layers.gradients import Settled
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule
 from ratenet.spec import ModelSpec
 
 
-class FeedbackLayers(torch.nn.Module):
+class FeedbackLayers(AbstractFixedPointLayer):
     """Inputs (..., M) to the rates (..., N_L) of the last of L layers with feedback between them.
 
     Each layer is connected to itself and, both ways, to its neighbours; the first one alone is
@@ -101,16 +100,6 @@ class FeedbackLayers(torch.nn.Module):
             max_iterations=max_iterations, on_unsettled=on_unsettled,
         )  # fmt: skip
 
-    @property
-    def network(self) -> Network:
-        """The recurrent network with the present weights."""
-        return self.core.network
-
-    @property
-    def last(self) -> Settled | None:
-        """What became of the samples of the last call."""
-        return self.core.last
-
     def forward(self, x: Tensor) -> Tensor:
         """Return the last layer's rates at rest.
 
@@ -122,12 +111,7 @@ class FeedbackLayers(torch.nn.Module):
         -------
         Tensor, shape (..., N_L)
         """
-        wanted = self.read_in.in_features
-        if x.ndim == 0 or x.shape[-1] != wanted:
-            raise InputError(
-                f"FeedbackLayers: input shape {tuple(x.shape)} does not fit; needed is (..., M) "
-                f"with M = {wanted}."
-            )
+        check_inputs(self, x, self.read_in.in_features)
         drive = torch.nn.functional.pad(self.read_in(x), (0, sum(self.units[1:])))
         rates: Tensor = self.core(drive)
         return rates[..., -self.units[-1] :]

@@ -9,16 +9,20 @@ from torch import Tensor
 from ratenet.connectivity import AbstractConnectivity, Dense, random_weights
 from ratenet.errors import InputError
 from ratenet.fixed_points import AbstractSolver
+from ratenet.layers.base import (
+    RADIUS,
+    AbstractFixedPointLayer,
+    check_counts,
+    check_inputs,
+    new_seed,
+)
 from ratenet.layers.core import FixedPointCore, OnUnsettled
-from ratenet.layers.gradients import Settled
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule
 from ratenet.spec import ModelSpec
 
-RADIUS = 0.5  # spectral radius of the first recurrent weights
 
-
-class FixedPointLayer(torch.nn.Module):
+class FixedPointLayer(AbstractFixedPointLayer):
     """Inputs (..., M) to the rates (..., N) at which a recurrent network settles.
 
         drive = R x + b,      rates = y* = f(W y* + drive)  (or what the model says)
@@ -112,16 +116,6 @@ class FixedPointLayer(torch.nn.Module):
             max_iterations=max_iterations, on_unsettled=on_unsettled,
         )  # fmt: skip
 
-    @property
-    def network(self) -> Network:
-        """The recurrent network with the present weights."""
-        return self.core.network
-
-    @property
-    def last(self) -> Settled | None:
-        """What became of the samples of the last call."""
-        return self.core.last
-
     def forward(self, x: Tensor) -> Tensor:
         """Return the rates at rest.
 
@@ -133,21 +127,9 @@ class FixedPointLayer(torch.nn.Module):
         -------
         Tensor, shape (..., N)
         """
-        wanted = self.read_in.in_features
-        if x.ndim == 0 or x.shape[-1] != wanted:
-            raise InputError(
-                f"FixedPointLayer: input shape {tuple(x.shape)} does not fit; needed is (..., M) "
-                f"with M = {wanted}."
-            )
+        check_inputs(self, x, self.read_in.in_features)
         rates: Tensor = self.core(self.read_in(x))
         return rates
-
-
-def check_counts(**counts: int) -> None:
-    """Refuse what is no number of units, channels or places."""
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise InputError(f"{name}: {count!r} is no whole number of at least 1.")
 
 
 def check_units(connectivity: AbstractConnectivity, units: int) -> None:
@@ -160,8 +142,3 @@ def check_units(connectivity: AbstractConnectivity, units: int) -> None:
         raise InputError(
             f"connectivity: shape {connectivity.shape} does not fit; needed is ({units}, {units})."
         )
-
-
-def new_seed() -> int:
-    """Return a seed from torch's global generator."""
-    return int(torch.randint(2**31, ()))

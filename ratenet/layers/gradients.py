@@ -77,10 +77,14 @@ class Passage:
     rule : AbstractRule
     step_size : float
         What the rule is given as its learning rate.
+    tol : float, optional
+        Of the adjoint solve, see `solve_adjoint`.
     """
 
-    def __init__(self, find: Find, rule: AbstractRule, step_size: float) -> None:
-        self._find, self.rule, self.step_size = find, rule, step_size
+    def __init__(
+        self, find: Find, rule: AbstractRule, step_size: float, tol: float | None = None
+    ) -> None:
+        self._find, self.rule, self.step_size, self.tol = find, rule, step_size, tol
         self._found: FixedPoints | None = None
 
     def forward(self, drive: Tensor, parameters: Sequence[Tensor]) -> Tensor:
@@ -133,7 +137,7 @@ class Passage:
 
     def _adjoint(self, fp: FixedPoints, error: Tensor) -> Tensor:
         """Return dL/dx; zero, with a warning, where it cannot be solved for."""
-        adjoint = solve_adjoint(fp, error)
+        adjoint = solve_adjoint(fp, error, tol=self.tol)
         solved = adjoint.converged
         if solved.all():
             return adjoint.values

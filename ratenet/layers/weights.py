@@ -18,7 +18,7 @@ from ratenet.connectivity import (
     with_radius,
 )
 from ratenet.errors import InputError
-from ratenet.layers.full import RADIUS, new_seed
+from ratenet.layers.base import RADIUS, new_seed
 
 # The keys of each kind with their defaults; None: it must be given.
 KINDS: dict[str, dict[str, Any]] = {

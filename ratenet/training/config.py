@@ -10,7 +10,7 @@ import torch
 
 from ratenet.connectivity import choose_route
 from ratenet.errors import InputError
-from ratenet.layers.architecture import read_tables
+from ratenet.layers.tables import read_tables
 from ratenet.network import Network
 from ratenet.plasticity import rule_named
 from ratenet.plasticity.base import check_learning_rate

@@ -24,16 +24,9 @@ from ratenet.errors import (
     UnsupportedError,
 )
 from ratenet.fixed_points import Automatic
-from ratenet.layers.architecture import (
-    AbstractRecurrentTable,
-    AbstractTable,
-    Common,
-    build_stack,
-    cores_of,
-    rates_of,
-    read_tables,
-)
+from ratenet.layers.architecture import build_stack, cores_of, rates_of
 from ratenet.layers.core import FixedPointCore, OnUnsettled
+from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, Common, read_tables
 from ratenet.plasticity import AbstractRule, Frozen, Mixed
 from ratenet.stimuli import Images
 from ratenet.training.config import DTYPES, TrainingConfig
