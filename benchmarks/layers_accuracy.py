@@ -30,8 +30,8 @@ HEAD = """\
 # Test accuracy of trained layers
 
 `python benchmarks/layers_accuracy.py`, {date}. Each row is of the runs
-`ratenet train --config benchmarks/architectures/NAME.toml --data DATA --rule RULE
---recurrent-learning-rate RATE --seed SEED` (with `--unsettled include` where it says kept), trained
+`ratenet train --config benchmarks/architectures/NAME.toml --data DATA --epochs EPOCHS
+--rule RULE --recurrent-learning-rate RATE --seed SEED` (with `--unsettled include` where it says kept), trained
 on the training images without 5,000 for validation, and tested once. Mean over the seeds, and their
 range. Unsettled samples kept: only where there were some, else both ways are one and the same run.
 Iterations: mean over the last epoch, all layers together; abscissas: largest among the layers, at
@@ -61,7 +61,7 @@ class Row:
     data: str
     title: str
     asked: float
-    epochs: int  # of a run in full, as in its file
+    epochs: int  # of a run in full
 
     @property
     def name(self) -> str:
@@ -74,17 +74,19 @@ ROWS = (
     Row("one_layer_1000", "mnist", "one layer, N = 1,000", 0.982, 6),
     Row("feedback", "mnist", "two layers with feedback", 0.982, 6),
     Row("convolutional", "mnist", "convolutional, two layers", 0.990, 4),
-    Row("convolutional", "fashion-mnist", "the same", 0.900, 4),
+    Row("convolutional", "fashion-mnist", "the same", 0.900, 6),
 )
 RATES = (1e-4, 3e-4, 1e-3)  # of the sweep, for each rule
 
 
-def command(row: Row, rule: str, rate: float | None, seed: int, *options: str) -> list[str]:
+def command(
+    row: Row, rule: str, rate: float | None, seed: int, epochs: int, *options: str
+) -> list[str]:
     """Return the options of `ratenet train` for one run, without folders."""
     rates = [] if rate is None else ["--recurrent-learning-rate", f"{rate:g}"]
     return [
         "--config", f"benchmarks/architectures/{row.network}.toml", "--data", row.data,
-        "--rule", rule, *rates, "--seed", str(seed), *options,
+        "--epochs", str(epochs), "--rule", rule, *rates, "--seed", str(seed), *options,
     ]  # fmt: skip
 
 
@@ -146,7 +148,7 @@ def run_all(rows: list[Row], rules: list[str], seeds: list[int], out: Path, root
     for row in rows:
         for rule in [rule for rule in rules if rule != CONTROL]:
             for rate in RATES:
-                options = command(row, rule, rate, 0, "--epochs", str(row.epochs // 3))
+                options = command(row, rule, rate, 0, row.epochs // 3)
                 carry_out(options, place_of_sweep(out, row, rule, rate), root)
     for seed in seeds:
         for row in rows:
@@ -156,7 +158,7 @@ def run_all(rows: list[Row], rules: list[str], seeds: list[int], out: Path, root
                     print(f"{row.name}, {rule}: every run of the sweep was stopped")
                     continue
                 for unsettled in ("leave-out", "include"):
-                    options = command(row, rule, rate, seed, "--unsettled", unsettled)
+                    options = command(row, rule, rate, seed, row.epochs, "--unsettled", unsettled)
                     summary = carry_out(options, place(out, row, rule, rate, seed, unsettled), root)
                     # With none to leave out, both ways are one and the same run.
                     if not summary.get("unsettled_samples"):
