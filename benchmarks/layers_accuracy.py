@@ -30,8 +30,8 @@ HEAD = """\
 # Test accuracy of trained layers
 
 `python benchmarks/layers_accuracy.py`, {date}. Each row is of the runs
-`ratenet train --config benchmarks/architectures/NAME.toml --data DATA --epochs EPOCHS
---rule RULE --recurrent-learning-rate RATE --seed SEED` (with `--unsettled include` where it says kept), trained
+`ratenet train --config benchmarks/architectures/NAME.toml --data DATA --epochs EPOCHS --rule RULE
+--recurrent-learning-rate RATE --seed SEED` (with `--unsettled include` where it says kept), trained
 on the training images without 5,000 for validation, and tested once. Mean over the seeds, and their
 range. Unsettled samples kept: only where there were some, else both ways are one and the same run.
 Iterations: mean over the last epoch, all layers together; abscissas: largest among the layers, at
