@@ -37,7 +37,7 @@ def read_options(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the file is missing or no TOML, or has a section or an option that there is not.
+        If the file is missing, empty or no TOML, or has a section or an option that there is not.
 
     Examples
     --------
@@ -49,6 +49,8 @@ def read_options(path: str | Path) -> dict[str, Any]:
     """
     table = _read(Path(path))
     options, layers = table.get("training", {}), table.get("layers", [])
+    if not table:
+        raise InputError(f"{path}: the file is empty; write [training] and options, or [[layers]].")
     if not isinstance(options, dict):
         raise InputError(f"{path}: training is no table; write [training].")
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):

@@ -84,8 +84,8 @@ class _Events:
 
     def __init__(self, folder: Path, first_step: int, stack: ExitStack) -> None:
         # Imported here: it takes a moment, and the command line is to answer at once.
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore
-        from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore[import-untyped]
+        from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 
         folder.mkdir(exist_ok=True)
         # TensorBoard reads files in the order of their names.
@@ -100,7 +100,7 @@ class _Events:
     def write(self, step: int, values: dict[str, float]) -> None:
         """Write the values of a step."""
         from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore
+        from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
 
         found = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
         self._put(Event(step=step, summary=Summary(value=found)))
