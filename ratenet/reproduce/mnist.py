@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 RATES = {
     "euclidean": (0.005, 0.01, 0.025),
     "linearized-reparameterized": (0.1, 0.25, 0.5),
-    "gain-free-reparameterized": (0.05, 0.1, 0.25),
+    "gain-free-reparameterized": (0.025, 0.05, 0.1),
 }
 COMMON: dict[str, Any] = {"presentation": "static", "batch_size": 512, "epochs": 3, "units": 300}
 SEEDS = 3
@@ -89,7 +89,7 @@ def _draw(table: pd.DataFrame, folder: Path, seed: int) -> "Figure":
         axis.set(xscale="log", xlabel="learning rate", ylabel=label)
     control = table["control_accuracy"].mean()
     axes[0, 1].axhline(control, color=GREY, ls="--", lw=1, label="control, W as drawn")
-    axes[0, 1].legend(frameon=False, fontsize="x-small", loc="center")
+    axes[0, 1].legend(frameon=False, fontsize="x-small", loc=(0.02, 0.08))
     axes[0, 2].axhline(1, color=GREY, lw=0.8)
     for axis, rule in zip(axes[1], RATES, strict=True):
         _draw_eigenvalues(axis, table, rule, folder, seed)
@@ -114,4 +114,4 @@ def _draw_eigenvalues(axis: Any, table: pd.DataFrame, rule: str, folder: Path, s
         xlabel="real part", ylabel="imaginary part",
         title=f"W's eigenvalues, {LABELS[rule]}\nrate {rate:g}, seed {seed}",
     )  # fmt: skip
-    axis.legend(frameon=False, fontsize="x-small")
+    axis.legend(frameon=False, fontsize="x-small", loc="upper left")
