@@ -5,11 +5,14 @@ import re
 import sys
 import tomllib
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from matplotlib.image import imread
+from numcodecs import Pickle
 from problems import random, random_weights
 
 import ratenet as rn
@@ -119,6 +122,31 @@ def test_synapses_may_be_arrays(command, experiment):
     assert "with 40 changes of weights" in " ".join(out.split())
 
 
+@pytest.mark.parametrize("format", [2, 3])
+def test_a_zarr_group_says_what_the_same_arrays_do(command, experiment, tmp_path, format):
+    columns = {name: column.to_numpy() for name, column in table_of(experiment, 40).items()}
+    arrays = {**{name: experiment[name] for name in ("weights", "drive", "targets")}, **columns}
+    np.savez("data.npz", **arrays)
+    group = zarr.open_group("data.zarr", mode="w", zarr_format=format)
+    for name, array in arrays.items():
+        group.create_array(name, data=array)
+    group.create_array("notes", data=np.arange(3))
+    for data in ("data.npz", "data.zarr"):
+        assert command("identify", data, "--out", data.replace(".", "_"))[0] == 0
+    npz, of_group = (tmp_path / f"data_{kind}" / "identification.csv" for kind in ("npz", "zarr"))
+    assert npz.read_text() == of_group.read_text()
+
+
+def test_nothing_is_unpickled_from_a_zarr_group(command, experiment):
+    group = zarr.open_group("data.zarr", mode="w", zarr_format=2)
+    for name, array in experiment.items():
+        group.create_array(name, data=array, filters=[Pickle()] if name == "drive" else None)
+    with mock.patch("pickle.loads", side_effect=AssertionError("unpickled")):
+        code, _, error = command("identify", "data.zarr")
+    assert code == 2
+    assert "cannot be read as zarr" in error
+
+
 def test_nothing_beyond_chance_is_no_failure(command, experiment, tmp_path):
     experiment["weights_after"] = experiment["weights"] + random(N, N, seed=84).numpy()
     np.savez("data.npz", **experiment)
@@ -162,6 +190,11 @@ def test_mistakes_in_files_are_one_sentence(command, experiment, tmp_path):
     assert "needed is a folder with weights" in command("identify", "data.zarr.txt")[2]
     (tmp_path / "broken.npz").write_text("no archive")
     assert "cannot be read as .npz" in command("identify", "broken.npz")[2]
+    (tmp_path / "broken.zarr").mkdir()
+    (tmp_path / "broken.zarr" / "zarr.json").write_text("no JSON")
+    assert "cannot be read as zarr" in command("identify", "broken.zarr")[2]
+    zarr.open_group("nested.zarr", mode="w").create_group("weights")
+    assert "weights is a group" in command("identify", "nested.zarr")[2]
     write_folder(tmp_path / "folder", without(experiment, "drive"))
     (tmp_path / "folder" / "drive.csv").write_text("a,b\n1,2\n")
     assert "something that is no number" in command("identify", "folder")[2]

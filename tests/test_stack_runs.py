@@ -4,6 +4,7 @@ import dataclasses
 import math
 import tomllib
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -15,7 +16,9 @@ from ratenet.errors import (
     UnsettledError,
     UnsupportedError,
 )
+from ratenet.fixed_points import mean_gain
 from ratenet.layers.architecture import cores_of
+from ratenet.layers.core import STALE_AFTER
 from ratenet.training import TrainingConfig, read_options
 from ratenet.training.network_run import new_network_run
 from ratenet.training.run_folder import RunFolder
@@ -99,6 +102,13 @@ def test_a_stack_that_was_stopped_goes_on_with_the_same_numbers(tmp_path: Path, 
         assert torch.equal(a, b)
     rows = [(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "stopped")]
     assert rows[0] == rows[1]
+
+
+def test_preconditioners_are_made_every_tenth_step(tmp_path: Path) -> None:
+    with mock.patch.object(mean_gain, "_make", wraps=mean_gain._make) as make:
+        rn.train(config(*TWO, epochs=1), out=tmp_path)
+    rehearsed, steps, tested = 2, 2 * 20 // STALE_AFTER, 2
+    assert rehearsed + steps + tested <= make.call_count < 2 * 20
 
 
 def test_a_frozen_network_does_not_change_while_the_rest_learns(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ USUAL = "euclidean,linearized-reparameterized,gain-free-reparameterized,feedback
 
 
 def identify(
-    data: Annotated[Path, typer.Argument(help="A folder of CSV tables, or an .npz file.")],
+    data: Annotated[
+        Path, typer.Argument(help="A folder of CSV tables, an .npz file or a zarr group.")
+    ],
     rules: Annotated[
         str, typer.Option(help="Candidates, separated by commas; sums as `0.5*hebb+0.5*oja`.")
     ] = USUAL,
@@ -35,7 +37,8 @@ def identify(
 ) -> None:
     """Say which plasticity rule made changes of weights, or of rates, and how surely.
 
-    DATA holds, as NAME.csv without headings or as arrays of an .npz file: weights (N, N) before
+    DATA holds, as NAME.csv without headings or as arrays of an .npz file or a zarr
+    group: weights (N, N) before
     learning; drive (B, N); targets or errors (B, N); and what was measured: synapses (columns post,
     pre, before, after, with a heading), or weights_after (N, N), or rates_before and rates_after
     (B, N). Written are config.toml, identification.csv, summary.json and alignment.png.

@@ -102,6 +102,20 @@ class MeanGain:
         self._kept = _Kept(weakref.ref(connectivity), version, mean, found)
         return found
 
+    def memory(self) -> dict[str, Tensor]:
+        """Return what is kept, for `remember`: nothing, or "mean" (N,) and, if made, "Q"."""
+        if self._kept is None:
+            return {}
+        Q = self._kept.found.matrix
+        return {"mean": self._kept.mean, **({} if Q is None else {"Q": Q})}
+
+    def remember(self, connectivity: AbstractConnectivity, tensors: dict[str, Tensor]) -> None:
+        """Take up what `memory` gave, as if made for the present weights of a connectivity."""
+        self._kept = None
+        if tensors:
+            version, found = sum(connectivity.version), Preconditioner(tensors.get("Q"))
+            self._kept = _Kept(weakref.ref(connectivity), version, tensors["mean"], found)
+
     def _is_fresh(
         self, kept: _Kept, connectivity: AbstractConnectivity, version: int, mean: Tensor
     ) -> bool:

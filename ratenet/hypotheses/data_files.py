@@ -1,9 +1,9 @@
-"""Measurements in files: a folder of CSV tables, or one .npz file, with the same names.
+"""Measurements in files: a folder of CSV tables, an .npz file or a zarr group, with the same names.
 
 weights         (N, N), before learning; not needed where synapses lists them all
 drive           (B, N), one row a stimulus
 targets         (B, N), rates that were taught; or errors (B, N), dL/dy
-synapses        columns post, pre, before, after (in .npz: four arrays); or
+synapses        columns post, pre, before, after (in .npz and zarr: four arrays); or
 weights_after   (N, N), empty or NaN where not measured; or
 rates_before, rates_after   (B, N)
 """
@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from ratenet.errors import DataError, InputError
+from ratenet.errors import DataError, InputError, UnsupportedError
 from ratenet.hypotheses.observation import (
     COLUMNS,
     Observation,
@@ -28,6 +28,7 @@ from ratenet.network import Network
 
 NAMES = ("weights", "drive", "targets", "errors", "synapses", "weights_after",
          "rates_before", "rates_after")  # fmt: skip
+ZARR_GROUP = ("zarr.json", ".zgroup")  # of format 3 and 2
 KINDS = {
     "weights": "synapses, or weights_after",
     "rates": "rates_before and rates_after",
@@ -110,7 +111,7 @@ class Measurements:
 
 
 def load_measurements(path: Path) -> Measurements:
-    """Read a folder of CSV tables, or an .npz file.
+    """Read a folder of CSV tables, an .npz file or a zarr group.
 
     Raises
     ------
@@ -118,17 +119,24 @@ def load_measurements(path: Path) -> Measurements:
         If the path is missing or cannot be read.
     InputError
         If a table is no table of numbers.
+    UnsupportedError
+        If it is a zarr group and the package that reads it is not there.
     """
+    if any((path / name).exists() for name in ZARR_GROUP):
+        return _from_arrays(path, _zarr_arrays(path))
     if path.is_dir():
         return _from_folder(path)
     if not path.exists():
-        raise DataError(f"{str(path)!r} does not exist; give a folder of CSV tables or an .npz.")
+        raise DataError(
+            f"{str(path)!r} does not exist; give a folder of CSV tables, an .npz file or a zarr "
+            "group."
+        )
     if path.suffix != ".npz":
         raise DataError(
             f"{str(path)!r} cannot be read: needed is a folder with {', '.join(NAMES)} as .csv, or "
-            "an .npz file with these names (of a zarr group: numpy.savez of its arrays)."
+            "an .npz file or a zarr group with these names."
         )
-    return _from_npz(path)
+    return _from_arrays(path, _npz_arrays(path))
 
 
 def _from_folder(path: Path) -> Measurements:
@@ -157,12 +165,35 @@ def _matrix(file: Path) -> np.ndarray:
         ) from None
 
 
-def _from_npz(path: Path) -> Measurements:
+def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+            return dict(file)
     except (OSError, ValueError, BadZipFile) as error:
         raise DataError(f"{str(path)!r} cannot be read as .npz ({error}).") from None
+
+
+def _zarr_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        import zarr
+    except ImportError:
+        raise UnsupportedError(
+            f"{str(path)!r} is a zarr group, which needs a package: pip install 'ratenet[zarr]'."
+        ) from None
+    try:
+        group, found = zarr.open_group(path, mode="r"), {}
+        for name in (*NAMES, *COLUMNS):
+            if (array := group.get(name)) is None:
+                continue
+            if not isinstance(array, zarr.Array):
+                raise DataError(f"{str(path)!r}: {name} is a group, and no array.")
+            found[name] = np.asarray(array[...])
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise DataError(f"{str(path)!r} cannot be read as zarr ({error}).") from None
+    return found
+
+
+def _from_arrays(path: Path, arrays: dict[str, np.ndarray]) -> Measurements:
     table = None
     if "post" in arrays:
         columns = {name: arrays.pop(name) for name in COLUMNS if name in arrays}

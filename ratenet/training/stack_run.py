@@ -6,6 +6,7 @@ images -> Sequential(layers) -> logits -> mean cross-entropy over settled sample
 
 import dataclasses
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,9 +24,9 @@ from ratenet.errors import (
     UnsettledError,
     UnsupportedError,
 )
-from ratenet.fixed_points import Automatic
+from ratenet.fixed_points import Automatic, MeanGain
 from ratenet.layers.architecture import build_stack, cores_of, rates_of
-from ratenet.layers.core import FixedPointCore, OnUnsettled
+from ratenet.layers.core import STALE_AFTER, FixedPointCore, OnUnsettled
 from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, Common, read_tables
 from ratenet.plasticity import AbstractRule, Frozen, Mixed
 from ratenet.stimuli import Images
@@ -44,6 +45,7 @@ from ratenet.training.step import (
 )
 from ratenet.training.workers import Workers
 
+MEMORY = "preconditioner"  # what its tensors are called in a checkpoint
 ON_UNSETTLED: dict[str, OnUnsettled] = {"leave-out": "mask", "include": "include"}
 
 
@@ -103,7 +105,8 @@ class StackRun(Run):
         """
         epoch, index = divmod(self.progress.step, self.steps_per_epoch)
         pixels, labels = self.batch()
-        self._forget()
+        if self.workers.size > 1 or self.progress.step % STALE_AFTER == 0:
+            self._forget()
         with counted_left_out() as left_out:
             samples = self._learn_from(pixels, labels)
         at_end = index == self.steps_per_epoch - 1
@@ -130,6 +133,7 @@ class StackRun(Run):
     @torch.no_grad()
     def evaluate(self, images: Images) -> Evaluation:
         """Return the answers to images; one that did not settle in all layers has none."""
+        kept = {core: core.solver for core in self.cores.values()}
         self._forget()
 
         def answer(pixels: Tensor, number: int) -> Answers:
@@ -137,7 +141,27 @@ class StackRun(Run):
             settled = _all_settled(self.cores)
             return logits, settled, int((~settled).sum())
 
-        return count_answers(answer, images, classes=self.images.classes)
+        try:
+            return count_answers(answer, images, classes=self.images.classes)
+        finally:
+            for core, solver in kept.items():
+                core.solver = solver
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return the layers' preconditioners: results depend on them within the tolerance."""
+        return {
+            f"{MEMORY}/{layer}/{name}": tensor
+            for layer, core in (self.cores if self.workers.size == 1 else {}).items()
+            for name, tensor in _preconditioner(core).memory().items()
+        }
+
+    def remember(self, tensors: dict[str, Tensor]) -> None:
+        """Take the layers' preconditioners up."""
+        self._forget()
+        for layer, core in self.cores.items():
+            start = f"{MEMORY}/{layer}/"
+            mine = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+            _preconditioner(core).remember(core.network.connectivity, mine)
 
     def findings(self) -> dict[str, Any]:
         """Return each layer's rule, and the largest eigenvalue and norm of its weights."""
@@ -190,9 +214,9 @@ class StackRun(Run):
         self.workers.agree(failure)
 
     def _forget(self) -> None:
-        """Let solvers begin anew: a step hangs on weights and images alone, resumed or not."""
+        """Let solvers begin anew; until it is called again, they keep a preconditioner."""
         for core in self.cores.values():
-            core.solver = Automatic()
+            core.solver = Automatic(MeanGain(stale_after=sys.maxsize))
 
     def _answers(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return losses (B,), which of them are learned from, and what each sample tells."""
@@ -334,6 +358,11 @@ def _check_rules(
                 f"rule {name!r} does not use errors, so that layers take its mean over a process's "
                 "samples, which cannot be added up over processes; use one process."
             )
+
+
+def _preconditioner(core: FixedPointCore) -> MeanGain:
+    assert isinstance(core.solver, Automatic), "as _forget made it"
+    return core.solver.preconditioner
 
 
 def _recurrent(tables: Sequence[AbstractTable]) -> list[AbstractRecurrentTable]:
