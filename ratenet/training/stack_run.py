@@ -244,19 +244,23 @@ class StackRun(Run):
         self.progress.shown += number
         self.progress.left_out += unsettled
         is_left_out = self.config.unsettled == "leave-out"
-        each = "; ".join(f"{name}: {core.last}" for name, core in self.cores.items())
         if is_left_out and unsettled > LARGEST_UNSETTLED_SHARE * number:
             raise UnsettledError(
                 f"{unsettled} of {number} samples did not settle in all layers, more than half of "
-                f"the batch; lower learning_rate, or that of the layer that loses them ({each})."
+                f"the batch; lower learning_rate, or that of the layer that loses them "
+                f"({self._became()})."
             )
         if not used.any():
             raise DivergenceError(
                 f"the states of all {number} samples are NaN or infinite; lower learning_rate, or "
-                f"that of the layer that loses them ({each})."
+                f"that of the layer that loses them ({self._became()})."
             )
         if not samples[used][:, SAMPLE.index("loss")].isfinite().all():
             raise DivergenceError("the loss is NaN or infinite; lower learning_rate.")
+
+    def _became(self) -> str:
+        """Return what became of the samples in each layer."""
+        return "; ".join(f"{name}: {core.last}" for name, core in self.cores.items())
 
     def _change_weights(self) -> None:
         """Change the weights by the gradients of all processes' samples."""
