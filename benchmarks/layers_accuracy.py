@@ -40,7 +40,7 @@ the end. Minutes: of one thread, on a machine with other work.
 SWEEP = """\
 ## The sweep
 
-With seed 0 and a third of the epochs, on MNIST; the rate with the best validation accuracy was taken.
+With seed 0, a third of the epochs, on MNIST; the rate with the best validation accuracy was taken.
 """
 RULES = ("euclidean", "linearized-reparameterized", "gain-free-reparameterized")
 CONTROL = "frozen"
