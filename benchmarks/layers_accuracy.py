@@ -2,7 +2,7 @@
 
 Each run is one command `ratenet train --config benchmarks/architectures/NAME.toml ...`, whose run
 folder stays under --out: a run that is there is not run again, one that was stopped goes on. For
-each network and rule, runs of a third of the epochs with seed 0 sweep the recurrent learning rate;
+each network and rule, short runs with seed 0 sweep the recurrent learning rate;
 with the rate of the best validation accuracy it is then trained in full, with three seeds.
 
     python benchmarks/layers_accuracy.py --data-root DATA --out RUNS [--only one_layer_300]
@@ -62,7 +62,9 @@ class Row:
     title: str
     asked: float
     epochs: int  # of a run in full
-    rates: tuple[float, ...] = ()  # of the sweep, for each rule; none: as for the row before
+    rates: tuple[
+        float, ...
+    ] = ()  # of the sweep, for each rule; none: the network's first row has it
 
     @property
     def name(self) -> str:
@@ -98,6 +100,8 @@ def carry_out(options: list[str], folder: Path, data_root: Path) -> dict:
     if not is_same or not (summary := finished(folder)):
         under_way = is_same and (folder / "checkpoint.safetensors").exists()
         folder.mkdir(parents=True, exist_ok=True)
+        for old in () if is_same else ("summary.json", "checkpoint.safetensors"):
+            (folder / old).unlink(missing_ok=True)
         note.write_text(asked)
         given = ["--resume"] if under_way else [*options, "--data-root", str(data_root)]
         if not under_way:
@@ -105,7 +109,7 @@ def carry_out(options: list[str], folder: Path, data_root: Path) -> dict:
         print("ratenet train", *given, flush=True)
         arguments = [sys.executable, "-m", "ratenet", "train", *given, "--out", str(folder)]
         done = subprocess.run(arguments, stdout=subprocess.DEVNULL, cwd=ROOT)
-        if done.returncode in (130, 143):
+        if done.returncode not in (0, 3):  # done, or stopped by itself
             raise SystemExit(done.returncode)
         summary = finished(folder)
     print(f"  {folder.name}: {summary.get('status')}, test accuracy "
@@ -240,13 +244,13 @@ def last_rows(out: Path, row: Row, rule: str, unsettled: str) -> pd.DataFrame:
     for seed in SEEDS:
         rate = chosen_rate(row, rule, out)
         file = place(out, row, rule, rate, seed, unsettled) / "metrics.csv"
-        if file.exists() and finished(file.parent):
-            metrics = pd.read_csv(file)
+        metrics = pd.read_csv(file) if finished(file.parent) else pd.DataFrame()
+        if len(metrics):
             last = metrics[metrics["epoch"] == metrics["epoch"].max()]
             ends.append(
                 {"iterations": last["iterations"].mean(), "abscissa": last["abscissa"].iloc[-1]}
             )
-    return pd.DataFrame(ends)
+    return pd.DataFrame(ends, columns=["iterations", "abscissa"])
 
 
 def sweep_table(out: Path) -> str:

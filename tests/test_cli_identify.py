@@ -191,8 +191,11 @@ def test_mistakes_in_files_are_one_sentence(command, experiment, tmp_path):
     (tmp_path / "broken.npz").write_text("no archive")
     assert "cannot be read as .npz" in command("identify", "broken.npz")[2]
     (tmp_path / "broken.zarr").mkdir()
-    (tmp_path / "broken.zarr" / "zarr.json").write_text("no JSON")
-    assert "cannot be read as zarr" in command("identify", "broken.zarr")[2]
+    for broken in ("no JSON", "[]", "5"):
+        (tmp_path / "broken.zarr" / "zarr.json").write_text(broken)
+        assert "cannot be read as zarr" in command("identify", "broken.zarr")[2]
+    with mock.patch.object(zarr, "__version__", "3.0.10"):
+        assert "needs zarr 3.1 or later" in command("identify", "broken.zarr")[2]
     zarr.open_group("nested.zarr", mode="w").create_group("weights")
     assert "weights is a group" in command("identify", "nested.zarr")[2]
     write_folder(tmp_path / "folder", without(experiment, "drive"))

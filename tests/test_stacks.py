@@ -98,6 +98,16 @@ def test_first_weights_have_the_radius_that_is_asked_for(table: dict, check) -> 
     assert rn.connectivity.eigenvalues(W).abs().max() == pytest.approx(0.7, rel=0.4)
 
 
+def test_a_tolerance_is_judged_in_the_precision_of_the_run() -> None:
+    tables = read_tables([{"kind": "fixed-point", "units": 5, "tol": 1e-8}, {"kind": "read-out"}])
+    stack = build_stack(tables, (28, 28), COMMON, seed=0, dtype=FLOAT)
+    stack(torch.rand(3, 784, dtype=FLOAT))
+    (core,) = cores_of(stack).values()
+    assert core.fixed_points.tol == 1e-8
+    with pytest.raises(InputError, match=r"layers, 1\. \(fixed-point\): tol: 1e-08 is below what"):
+        build_stack(tables, (28, 28), COMMON, seed=0)
+
+
 def test_layers_with_feedback_rest_where_their_blocks_say() -> None:
     torch.manual_seed(0)
     layers = FeedbackLayers(3, [6, 5, 4], rule=rn.plasticity.Euclidean())
@@ -166,6 +176,7 @@ BAD = {
     "bool": ([{"kind": "fixed-point", "units": True}], "units: True is not a whole number"),
     "huge": ([{"kind": "fixed-point", "units": 2**40}], "units: 1099511627776 is above 1000000"),
     "one of them": ([{"kind": "feedback", "units": [3, 10**7]}], "units: 10000000 is above"),
+    "number": ([{"kind": "fixed-point", "units": 3, "tol": "1"}], "tol: '1' is not a number"),
     "no read-out": ([{"kind": "fixed-point", "units": 3}], "one read-out, as the last layer"),
     "not recurrent": ([{"kind": "read-out"}], "none of them is recurrent"),
     "learn": (
@@ -219,6 +230,11 @@ UNBUILT = {
     "empty": (
         {"kind": "fixed-point", "units": 10, "connectivity": {"kind": "masked", "density": 0.001}},
         "radius",
+    ),
+    "tol": ({"kind": "fixed-point", "units": 3, "tol": 1.0}, "tol: 1 is no relative error"),
+    "infinite": (
+        {"kind": "fixed-point", "units": 3, "connectivity": {"kind": "dense", "radius": 10**400}},
+        "too large",
     ),
     "huge": ({"kind": "fixed-point", "units": 10**6}, "there is not the memory for it"),
     "no rule": ({"kind": "fixed-point", "units": 3, "rule": ""}, "no rule ''"),

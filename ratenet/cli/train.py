@@ -227,10 +227,12 @@ def _check_layers_listen(config: "TrainingConfig", given: Mapping[str, Any]) -> 
     tables = read_tables(config.layers) if config.layers else ()
     recurrent = [table for table in tables if isinstance(table, AbstractRecurrentTable)]
     for option, key in (("rule", "rule"), ("recurrent_learning_rate", "learning_rate")):
-        if option in given and recurrent and all(getattr(table, key) for table in recurrent):
+        learning = [table for table in recurrent if table.learns and table.rule != "frozen"]
+        listening = [table for table in learning if not getattr(table, key)]
+        if option in given and recurrent and not listening:
             raise InputError(
                 f"--{option.replace('_', '-')}: every recurrent layer of --config has a {key} of "
-                "its own, which goes before it; change it there."
+                "its own, which goes before it, or does not learn; change it there."
             )
 
 

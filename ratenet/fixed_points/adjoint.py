@@ -101,8 +101,7 @@ def solve_adjoint(
     fp.check_current()
     error = torch.as_tensor(error, dtype=fp.rates.dtype, device=fp.rates.device)
     check_error_shape(fp, error)
-    if tol is None:
-        tol = 1e-10 if error.dtype == torch.float64 else 1e-5
+    tol = default_adjoint_tolerance(error.dtype) if tol is None else tol
     right, gain, Q = fp.gain * error, fp.gain, fp.mean_response
     transpose = fp.network.connectivity.apply_transpose
 
@@ -123,6 +122,11 @@ def solve_adjoint(
             solved = _dense(fp, sample, right[sample])
             values[sample], residual[sample], condition[sample] = solved
     return Adjoint(values, residual, residual <= tol, products, condition, has_dense)
+
+
+def default_adjoint_tolerance(dtype: torch.dtype) -> float:
+    """Return the relative residual that is asked for unless said otherwise."""
+    return 1e-10 if dtype == torch.float64 else 1e-5
 
 
 def check_error_shape(fp: FixedPoints, error: Tensor) -> None:

@@ -68,6 +68,8 @@ def check_tolerance(tol: float, dtype: torch.dtype) -> None:
             f"tol: {tol:g} is below what {str(dtype).removeprefix('torch.')} can reach, "
             f"{reachable:.1g}; ask for more, or use float64."
         )
+    if not tol < 1:
+        raise InputError(f"tol: {tol:g} is no relative error; give a number below 1.")
 
 
 def unit_step(network: Network, state: Tensor, drive: Tensor) -> UnitStep:

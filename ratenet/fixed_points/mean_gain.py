@@ -25,7 +25,7 @@ from ratenet.network import Network
 
 LARGEST_ERROR = 1e-2  # of Q in (I - W diag(g_m)) Q = W, relative to the largest weight
 CHEAP = 0.25  # of N^2: a connectivity whose products cost less is faster without Q
-SAME_GAIN = 0.1  # largest change of a mean gain for which Q is kept
+SAME_GAIN = 0.3  # largest change of a mean gain for which Q is kept
 
 
 class Preconditioner(NamedTuple):
@@ -60,7 +60,7 @@ class MeanGain:
     Notes
     -----
     None is made for a connectivity whose products cost less than a quarter of a full matrix's, such
-    as a convolution. Q is made anew as well where a mean gain is further than 0.1 from what it was
+    as a convolution. Q is made anew as well where a mean gain is further than 0.3 from what it was
     made with, or the connectivity is another one.
 
     Examples
@@ -113,8 +113,9 @@ class MeanGain:
         """Take up what `memory` gave, as if made for the present weights of a connectivity."""
         self._kept = None
         if tensors:
-            version, found = sum(connectivity.version), Preconditioner(tensors.get("Q"))
-            self._kept = _Kept(weakref.ref(connectivity), version, tensors["mean"], found)
+            own = {name: tensor.clone() for name, tensor in tensors.items()}  # aligned as if made
+            version, found = sum(connectivity.version), Preconditioner(own.get("Q"))
+            self._kept = _Kept(weakref.ref(connectivity), version, own["mean"], found)
 
     def _is_fresh(
         self, kept: _Kept, connectivity: AbstractConnectivity, version: int, mean: Tensor
@@ -139,4 +140,5 @@ def _make(connectivity: AbstractConnectivity, mean: Tensor) -> Preconditioner:
             "The mean-gain preconditioner was left out: I - G_mean W is singular to working "
             "precision, or a gain is not finite.",
         )
-    return Preconditioner(Q)
+    # A product rounds by how its operands lie in memory, and a stored Q comes back row by row.
+    return Preconditioner(Q.contiguous())

@@ -26,7 +26,12 @@ from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, Common,
 
 
 def build_stack(
-    tables: Sequence[AbstractTable], image: tuple[int, int], common: Common, *, seed: int
+    tables: Sequence[AbstractTable],
+    image: tuple[int, int],
+    common: Common,
+    *,
+    seed: int,
+    dtype: torch.dtype = torch.float32,
 ) -> torch.nn.Sequential:
     """Return layers in a row, from pixels (B, H W) to logits (B, K), named layer1, layer2 and on.
 
@@ -39,6 +44,8 @@ def build_stack(
     common : Common
     seed : int
         Of the random weights, which are drawn on the CPU in float32.
+    dtype : torch.dtype
+        To which they are converted.
 
     Raises
     ------
@@ -54,10 +61,10 @@ def build_stack(
             if reshaping is not None:
                 modules[f"shape{n}"] = reshaping
             try:
-                modules[f"layer{n}"] = table.build(shape, common)
+                modules[f"layer{n}"] = table.build(shape, common, dtype)
             except (InputError, ModelError, UnknownNameError, UnsupportedError) as error:
                 raise type(error)(f"layers, {n}. ({table.kind}): {error}") from None
-            except SingularError as error:  # of first weights that cannot have a radius
+            except (SingularError, OverflowError) as error:  # of first weights
                 raise InputError(f"layers, {n}. ({table.kind}): {error}") from None
             except RuntimeError as error:  # torch knows no class of its own for this
                 if "alloc" not in str(error):

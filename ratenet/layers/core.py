@@ -49,7 +49,8 @@ class FixedPointCore(torch.nn.Module):
         ``torch.optim.SGD(lr=step_size)`` a step is the exact one of that size on the loss that
         backward was called on; another lr only scales that step.
     tol : float, optional
-        As for `find_fixed_points`; given, it is the adjoint solve's as well.
+        As for `find_fixed_points`; the adjoint solve's as well, where it is above that one's own
+        (1e-10, in float32 1e-5).
     solver : AbstractSolver, optional
         Default `Automatic`, with a preconditioner that is kept for ten steps of an optimizer: rates
         depend on what was solved before by no more than the tolerance.

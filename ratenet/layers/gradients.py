@@ -27,6 +27,7 @@ from torch import Tensor
 from ratenet.connectivity.base import scaled
 from ratenet.errors import LeftOutWarning, UnsupportedError
 from ratenet.fixed_points import solve_adjoint
+from ratenet.fixed_points.adjoint import default_adjoint_tolerance
 from ratenet.plasticity import AbstractRule, Euclidean
 from ratenet.results import FixedPoints, Status
 
@@ -78,7 +79,7 @@ class Passage:
     step_size : float
         What the rule is given as its learning rate.
     tol : float, optional
-        Of the adjoint solve, see `solve_adjoint`.
+        Of the adjoint solve, where it is above the default of `solve_adjoint`.
     """
 
     def __init__(
@@ -90,8 +91,8 @@ class Passage:
     def forward(self, drive: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """Return the rates, as a tensor that the fixed points do not share.
 
-        A sample whose rates are not finite hands on zeros: it gets no gradient, but its NaN would
-        be in that of a layer behind, where 0 NaN is NaN.
+        A sample whose rates are not finite hands on zeros. It gets no gradient here, but its NaN
+        would be in that of a layer behind, where 0 NaN is NaN.
         """
         self._found = self._find(drive, parameters)
         rates = self._found.rates
@@ -137,7 +138,8 @@ class Passage:
 
     def _adjoint(self, fp: FixedPoints, error: Tensor) -> Tensor:
         """Return dL/dx; zero, with a warning, where it cannot be solved for."""
-        adjoint = solve_adjoint(fp, error, tol=self.tol)
+        tol = max(self.tol or 0.0, default_adjoint_tolerance(fp.rates.dtype))
+        adjoint = solve_adjoint(fp, error, tol=tol)
         solved = adjoint.converged
         if solved.all():
             return adjoint.values

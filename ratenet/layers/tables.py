@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import torch
 
 from ratenet.errors import InputError
+from ratenet.fixed_points.certificate import check_tolerance
 from ratenet.layers.base import check_counts
 from ratenet.layers.convolutional import ConvFixedPointLayer
-from ratenet.layers.core import OnUnsettled
+from ratenet.layers.core import FixedPointCore, OnUnsettled
 from ratenet.layers.feedback import FeedbackLayers
 from ratenet.layers.full import FixedPointLayer
 from ratenet.layers.weights import connectivity_of
@@ -68,7 +69,7 @@ class AbstractTable(ABC):
     takes_image: ClassVar[bool] = False
 
     @abstractmethod
-    def build(self, shape: Shape, common: Common) -> torch.nn.Module:
+    def build(self, shape: Shape, common: Common, dtype: torch.dtype) -> torch.nn.Module:
         """Return the layer for samples of a shape: (M,), or (C, H, W) if it takes images."""
 
     @abstractmethod
@@ -111,11 +112,16 @@ class AbstractRecurrentTable(AbstractTable):
         }
         return {**given, "model": _model(self.model).to_table(), "parameters": parameters}
 
+    @property
+    def learns(self) -> bool:
+        """Whether a rule changes the recurrent weights, unless it is `Frozen`."""
+        return "recurrent" in self.learn
+
     def rule_name(self, common: Common) -> str:
         """Return the name of the layer's rule."""
         return common.rule if self.rule is None else self.rule
 
-    def build(self, shape: Shape, common: Common) -> torch.nn.Module:
+    def build(self, shape: Shape, common: Common, dtype: torch.dtype) -> torch.nn.Module:
         """Return the layer, with what is not to learn frozen."""
         rule = rule_named(self.rule_name(common))
         layer = self._layer(
@@ -124,14 +130,18 @@ class AbstractRecurrentTable(AbstractTable):
             rule=rule,
             parameters=self.parameters,
             bias=self.bias,
-            tol=self.tol,
             step_size=None if rule.traits.is_proportional else self.rate(common),
             on_unsettled=common.on_unsettled,
         )
         layer.get_submodule("read_in").requires_grad_("read-in" in self.learn)
         # Out of the optimizer's reach: its weight decay would move what has no gradient.
-        learns = "recurrent" in self.learn and not isinstance(rule, Frozen)
-        layer.get_submodule("core").requires_grad_(learns)
+        learns = self.learns and not isinstance(rule, Frozen)
+        core = layer.get_submodule("core").requires_grad_(learns)
+        assert isinstance(core, FixedPointCore)
+        layer.to(dtype)
+        if self.tol is not None:  # what can be reached depends on the dtype
+            check_tolerance(self.tol, dtype)
+            core.tol = self.tol
         return layer
 
     def rate(self, common: Common) -> float:
@@ -211,10 +221,11 @@ class LinearTable(AbstractTable):
     bias: bool = True
     learn: bool = True
 
-    def build(self, shape: Shape, common: Common) -> torch.nn.Module:
+    def build(self, shape: Shape, common: Common, dtype: torch.dtype) -> torch.nn.Module:
         """Return the linear layer."""
         check_counts(units=self.units)
-        return torch.nn.Linear(shape[0], self.units, bias=self.bias).requires_grad_(self.learn)
+        read_in = torch.nn.Linear(shape[0], self.units, bias=self.bias)
+        return read_in.to(dtype).requires_grad_(self.learn)
 
     def shape_after(self, shape: Shape, common: Common) -> Shape:
         """Return (units,)."""
@@ -229,7 +240,7 @@ class PoolTable(AbstractTable):
     takes_image: ClassVar[bool] = True
     size: int = 2
 
-    def build(self, shape: Shape, common: Common) -> torch.nn.Module:
+    def build(self, shape: Shape, common: Common, dtype: torch.dtype) -> torch.nn.Module:
         """Return the pooling layer."""
         check_counts(size=self.size)
         if self.size > min(shape[1:]):
@@ -249,10 +260,10 @@ class ReadOutTable(AbstractTable):
     bias: bool = True
     learn: bool = True
 
-    def build(self, shape: Shape, common: Common) -> torch.nn.Module:
+    def build(self, shape: Shape, common: Common, dtype: torch.dtype) -> torch.nn.Module:
         """Return the linear layer."""
         read_out = torch.nn.Linear(shape[0], common.classes, bias=self.bias)
-        return read_out.requires_grad_(self.learn)
+        return read_out.to(dtype).requires_grad_(self.learn)
 
     def shape_after(self, shape: Shape, common: Common) -> Shape:
         """Return (K,)."""
@@ -306,8 +317,9 @@ def _read(table: Mapping[str, Any], where: str) -> AbstractTable:
         allowed, named = ALLOWED[fields[key].type]
         if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
             raise InputError(f"{where} ({kind}), {key}: {value!r} is not {named}.")
-        for number in value if isinstance(value, list | tuple) else (value,):
-            if isinstance(number, int) and abs(number) > LARGEST:
+        numbers = value if isinstance(value, list | tuple) else (value,)
+        for number in numbers if float not in allowed else ():
+            if isinstance(number, int) and number > LARGEST:
                 raise InputError(f"{where} ({kind}), {key}: {number} is above {LARGEST}.")
     for key, each in fields.items():
         has_default = each.default is not dataclasses.MISSING

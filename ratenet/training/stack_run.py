@@ -314,8 +314,9 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
         config.recurrent_learning_rate or config.learning_rate,
         ON_UNSETTLED[config.unsettled],
     )
-    stack = build_stack(tables, images.shape, common, seed=config.seed)
-    stack.to(torch.device(config.device), DTYPES[config.dtype])
+    stack = build_stack(
+        tables, images.shape, common, seed=config.seed, dtype=DTYPES[config.dtype]
+    ).to(torch.device(config.device))
     resolved = tuple(table.resolved(common) for table in tables)
     config = dataclasses.replace(config.on_this_machine(), layers=resolved)
     rates = rates_of(tables, stack, common)
