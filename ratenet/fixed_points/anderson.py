@@ -79,7 +79,7 @@ class Anderson(AbstractIteration):
         """Take the accelerated step; a sample gone astray goes back to its best state."""
         found, k = batch.found, len(batch.state)
         if self.preconditioner is not None and batch.products % REMAKE == 0:
-            batch.preconditioner = self.preconditioner.make(batch.network, found.gain)
+            batch.preconditioner = self.preconditioner.make(batch.network, found.gain, again=True)
         states, steps = _rows(batch.state), _rows(found.step)  # (b, n)
         share = FAST if batch.preconditioner.matrix is not None else 0.0
         slow = found.residual > share * memory["residual"]  # inf * 0 is NaN: not slow

@@ -25,7 +25,10 @@ from ratenet.network import Network
 
 LARGEST_ERROR = 1e-2  # of Q in (I - W diag(g_m)) Q = W, relative to the largest weight
 CHEAP = 0.25  # of N^2: a connectivity whose products cost less is faster without Q
-SAME_GAIN = 0.3  # largest change of a mean gain for which Q is kept
+SAME_GAIN = 0.1  # largest change of a mean gain for which Q is kept
+NEAR_GAIN = (
+    0.3  # likewise from one solve to the next, where making it would be a large part of both
+)
 
 
 class Preconditioner(NamedTuple):
@@ -60,8 +63,8 @@ class MeanGain:
     Notes
     -----
     None is made for a connectivity whose products cost less than a quarter of a full matrix's, such
-    as a convolution. Q is made anew as well where a mean gain is further than 0.3 from what it was
-    made with, or the connectivity is another one.
+    as a convolution. Q is made anew as well where a mean gain is further than 0.1 from what it was
+    made with (0.3 once the weights have changed), or the connectivity is another one.
 
     Examples
     --------
@@ -80,8 +83,8 @@ class MeanGain:
     def __repr__(self) -> str:
         return f"MeanGain(max_units={self.max_units}, stale_after={self.stale_after})"
 
-    def make(self, network: Network, gain: Tensor) -> Preconditioner:
-        """Return Q for gains (B, N), or why there is none."""
+    def make(self, network: Network, gain: Tensor, *, again: bool = False) -> Preconditioner:
+        """Return Q for gains (B, N), or why there is none; again: amid a solve that takes long."""
         connectivity = network.connectivity
         if network.units > self.max_units:
             return Preconditioner(
@@ -96,8 +99,11 @@ class MeanGain:
                 "W cost a fraction of that.",
             )
         mean, version = gain.mean(dim=0), sum(connectivity.version)
-        if self._kept is not None and self._is_fresh(self._kept, connectivity, version, mean):
-            return self._kept.found
+        kept = self._kept
+        if kept is not None and self._is_fresh(kept, connectivity, version):
+            near = SAME_GAIN if again or version == kept.version else NEAR_GAIN
+            if (kept.mean - mean).abs().max() <= near:  # NaN is not
+                return kept.found
         found = _make(connectivity, mean)
         self._kept = _Kept(weakref.ref(connectivity), version, mean, found)
         return found
@@ -110,21 +116,16 @@ class MeanGain:
         return {"mean": self._kept.mean, **({} if Q is None else {"Q": Q})}
 
     def remember(self, connectivity: AbstractConnectivity, tensors: dict[str, Tensor]) -> None:
-        """Take up what `memory` gave, as if made for the present weights of a connectivity."""
+        """Take up what `memory` gave, as if made for a connectivity before its last change."""
         self._kept = None
         if tensors:
             own = {name: tensor.clone() for name, tensor in tensors.items()}  # aligned as if made
-            version, found = sum(connectivity.version), Preconditioner(own.get("Q"))
+            version, found = sum(connectivity.version) - 1, Preconditioner(own.get("Q"))
             self._kept = _Kept(weakref.ref(connectivity), version, own["mean"], found)
 
-    def _is_fresh(
-        self, kept: _Kept, connectivity: AbstractConnectivity, version: int, mean: Tensor
-    ) -> bool:
-        return (
-            kept.connectivity() is connectivity
-            and 0 <= version - kept.version <= self.stale_after
-            and bool((kept.mean - mean).abs().max() <= SAME_GAIN)
-        )
+    def _is_fresh(self, kept: _Kept, connectivity: AbstractConnectivity, version: int) -> bool:
+        is_same = kept.connectivity() is connectivity
+        return is_same and 0 <= version - kept.version <= self.stale_after
 
 
 def _make(connectivity: AbstractConnectivity, mean: Tensor) -> Preconditioner:
