@@ -40,7 +40,8 @@ the end. Minutes: of one thread, on a machine with other work.
 SWEEP = """\
 ## The sweep
 
-With seed 0, a third of the epochs, on MNIST; the rate with the best validation accuracy was taken.
+With seed 0, on MNIST, in two epochs (convolutions: one); the rate with the best validation accuracy
+was taken.
 """
 RULES = ("euclidean", "linearized-reparameterized", "gain-free-reparameterized")
 CONTROL = "frozen"
