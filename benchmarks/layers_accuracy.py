@@ -21,8 +21,9 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.ticker import ScalarFormatter
 
-from ratenet.report.figures import COLOURS, new_figure, save
+from ratenet.report.figures import COLOURS, GREY, new_figure, save
 
 ROOT = Path(__file__).parents[1]
 ARCHITECTURES = ROOT / "benchmarks" / "architectures"
@@ -50,7 +51,7 @@ LINES = {
     "euclidean": ("rule 1, Euclidean", COLOURS[1], "-"),
     "linearized-reparameterized": ("rule 3, linearized", COLOURS[0], "--"),
     "gain-free-reparameterized": ("rule 4, gain-free", COLOURS[2], "-."),
-    CONTROL: ("control, W frozen", COLOURS[5], ":"),
+    CONTROL: ("control, W frozen", GREY, ":"),
 }
 
 
@@ -294,16 +295,18 @@ def draw(out: Path, file: Path) -> None:
                 ends = metrics[metrics["validation_accuracy"].notna()]
                 epochs = ends["step"] / steps
                 axes[0, column].plot(
-                    epochs, 1 - ends["validation_accuracy"], label=shown_label, **options
+                    epochs, 100 * (1 - ends["validation_accuracy"]), label=shown_label, **options
                 )
                 mean = metrics.groupby("epoch")["iterations"].mean()
                 axes[1, column].plot(mean.index, mean, **options)
                 axes[2, column].plot(epochs, ends["weight_abscissa"], **options)
         axes[0, column].set(title=f"{row.title}\n{row.data}", yscale="log")
-        axes[0, column].axhline(1 - row.asked, color="black", lw=0.6)
+        axes[0, column].yaxis.set_major_formatter(ScalarFormatter())
+        axes[0, column].yaxis.set_minor_formatter(ScalarFormatter())
+        axes[0, column].axhline(100 * (1 - row.asked), color="black", lw=0.6)
         axes[2, column].axhline(1, color="black", lw=0.6)
         axes[2, column].set_xlabel("epoch")
-    axes[0, 0].set_ylabel("validation error (share)")
+    axes[0, 0].set_ylabel("validation error (%)")
     axes[1, 0].set_ylabel("iterations, all layers")
     axes[2, 0].set_ylabel("largest real part of\nW's eigenvalues")
     axes[0, 0].legend(frameon=False, fontsize="small")
