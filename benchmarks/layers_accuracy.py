@@ -2,10 +2,10 @@
 
 Each run is one command `ratenet train --config benchmarks/architectures/NAME.toml ...`, whose run
 folder stays under --out: a run that is there is not run again, one that was stopped goes on. For
-each network and rule, short runs with seed 0 sweep the recurrent learning rate;
-with the rate of the best validation accuracy it is then trained in full, with three seeds.
+each network and rule, short runs with seed 0 sweep the recurrent learning rate; with the rate of
+the best validation accuracy it is then trained in full, with three seeds.
 
-    python benchmarks/layers_accuracy.py --data-root DATA --out RUNS [--only one_layer_300]
+    python benchmarks/layers_accuracy.py --data-root DATA --out RUNS [--only one_layer_300-mnist]
     python benchmarks/layers_accuracy.py --out RUNS --report
 
 The report goes to benchmarks/results/layers_accuracy.md, its figure to
@@ -64,9 +64,7 @@ class Row:
     title: str
     asked: float
     epochs: int  # of a run in full
-    rates: tuple[
-        float, ...
-    ] = ()  # of the sweep, for each rule; none: the network's first row has it
+    rates: tuple[float, ...] = ()  # of the sweep; none: the network's first row has it
 
     @property
     def name(self) -> str:
@@ -317,7 +315,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data-root", type=Path, help="torchvision's files")
     parser.add_argument("--out", type=Path, required=True, help="where run folders are kept")
-    parser.add_argument("--only", nargs="+", default=[row.name for row in ROWS])
+    parser.add_argument(
+        "--only", nargs="+", choices=(names := [row.name for row in ROWS]), default=names
+    )
     parser.add_argument("--rules", nargs="+", default=[*RULES, CONTROL])
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--report", action="store_true", help="write the report, run nothing")

@@ -26,9 +26,7 @@ from ratenet.network import Network
 LARGEST_ERROR = 1e-2  # of Q in (I - W diag(g_m)) Q = W, relative to the largest weight
 CHEAP = 0.25  # of N^2: a connectivity whose products cost less is faster without Q
 SAME_GAIN = 0.1  # largest change of a mean gain for which Q is kept
-NEAR_GAIN = (
-    0.3  # likewise from one solve to the next, where making it would be a large part of both
-)
+NEAR_GAIN = 0.3  # likewise once the weights have changed: making Q costs more than it saves
 
 
 class Preconditioner(NamedTuple):
