@@ -377,7 +377,9 @@ class Network:
 
     def _values(self, state: Tensor, drive: Tensor, t: float) -> dict[str, Any]:
         named = self._named(state)
-        recurrent = self.connectivity.apply(self._output_of(named, state[0]))
+        distinct = state[:, :1] if state.stride(1) == 0 else state  # one state that all share
+        output = self._output_of(self._named(distinct), distinct[0])
+        recurrent = self.connectivity.apply(output).expand_as(drive).contiguous()
         roles = {self.model.recurrent: recurrent, self.model.drive: drive}
         return {**self._constants(), **named, **roles, "t": t}
 

@@ -221,10 +221,12 @@ def _compile_sum(expression: sympy.Add) -> Evaluate:
     def evaluate(values: Values) -> Any:
         total = -first(values) if first_negative else first(values)
         is_fresh = first_negative or not not_fresh
-        for is_negative, _, term in rest:
+        for is_negative, value_is_not_fresh, term in rest:
             value = term(values)
             if is_fresh and _may_overwrite(total, value):
                 total = total.sub_(value) if is_negative else total.add_(value)
+            elif isinstance(total, float) and not value_is_not_fresh and _may_overwrite(value):
+                total, is_fresh = (value.neg_() if is_negative else value).add_(total), True
             else:
                 total = total - value if is_negative else total + value
                 is_fresh = True

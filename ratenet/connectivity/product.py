@@ -114,7 +114,7 @@ class Product(AbstractProduct):
         if not self._takes_onednn(values):
             return values @ (self._W if self._transposed else self._W.T)
         if self._converted is None or self._version != self._W._version:
-            W = self._W.detach()
+            W, self._converted = self._W.detach(), None  # the old one goes first
             self._converted = (W.T.contiguous() if self._transposed else W).to_mkldnn()
             self._version = self._W._version
         return _onednn_product(values.detach().contiguous(), self._converted)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ratenet.errors import InputError
 from ratenet.fixed_points.gmres import gmres
+from ratenet.fixed_points.newton import preconditioner
 from ratenet.results import FixedPoints
 
 DENSE_UNITS = 2000  # N up to which a sample that GMRES leaves is solved by a matrix
@@ -106,14 +107,11 @@ def solve_adjoint(
     transpose = fp.network.connectivity.apply_transpose
 
     def operator(samples: Tensor, vectors: Tensor) -> Tensor:
-        return torch.addcmul(vectors, gain[samples], transpose(vectors), value=-1)
+        product = transpose(vectors)
+        return torch.addcmul(vectors, gain[samples], product, value=-1, out=product)
 
-    def preconditioner(samples: Tensor, vectors: Tensor) -> Tensor:
-        return vectors if Q is None else torch.addcmul(vectors, gain[samples], vectors @ Q)
-
-    values, residual, products = gmres(
-        operator, right, tol, max_iterations, preconditioner, leave_early=True
-    )
+    undo = preconditioner(gain, None if Q is None else Q.T)
+    values, residual, products = gmres(operator, right, tol, max_iterations, undo, leave_early=True)
     size = right.norm(dim=1)
     condition = torch.where(size > 0, values.norm(dim=1) / size, 1.0)
     has_dense = fp.network.units <= DENSE_UNITS

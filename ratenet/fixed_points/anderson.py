@@ -13,7 +13,6 @@ from ratenet.fixed_points.solver import AbstractIteration, Batch, Memory
 
 FAST = 0.3  # preconditioned: a residual that falls below this share needs no acceleration
 ASTRAY = 20  # a residual above this multiple of the least one is given up
-REMAKE = 16  # iterations after which a preconditioner is made anew, with the present gains
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,7 @@ class Anderson(AbstractIteration):
 
     def start(self, batch: Batch) -> Memory:
         """Begin without differences."""
-        if self.preconditioner is not None:
-            batch.preconditioner = self.preconditioner.make(batch.network, batch.found.gain)
+        batch.precondition(self.preconditioner)
         like, B = batch.drive, len(batch.drive)
         return {
             "gram": like.new_zeros(B, self.memory, self.memory),  # D D^T
@@ -78,20 +76,20 @@ class Anderson(AbstractIteration):
     def advance(self, batch: Batch, memory: Memory, allowed: int) -> Tensor:
         """Take the accelerated step; a sample gone astray goes back to its best state."""
         found, k = batch.found, len(batch.state)
-        if self.preconditioner is not None and batch.products % REMAKE == 0:
-            batch.preconditioner = self.preconditioner.make(batch.network, found.gain, again=True)
+        batch.precondition(self.preconditioner)
         states, steps = _rows(batch.state), _rows(found.step)  # (b, n)
         share = FAST if batch.preconditioner.matrix is not None else 0.0
         slow = found.residual > share * memory["residual"]  # inf * 0 is NaN: not slow
         astray = ~(found.residual <= ASTRAY * batch.best_residual)  # NaN is astray
         base, left_over = states, steps
-        if slow.any():
-            gamma = self._combination(memory, states, steps)
-            gamma = gamma.masked_fill(~slow[:, None, None], 0.0)
-            for slot in self._filled(memory):
-                base = torch.addcmul(base, gamma[:, slot], memory[f"S{slot}"], value=-1)
-                left_over = torch.addcmul(left_over, gamma[:, slot], memory[f"D{slot}"], value=-1)
+        gamma = self._combination(memory, states, steps) if slow.any() else None
         memory["state"], memory["step"], memory["residual"] = states, steps, found.residual
+        if gamma is not None:
+            gamma = gamma.masked_fill(~slow[:, None, None], 0.0)
+            base, left_over = states.clone(), steps.clone()
+            for slot in self._filled(memory):
+                base.addcmul_(gamma[:, slot], memory[f"S{slot}"], value=-1)
+                left_over.addcmul_(gamma[:, slot], memory[f"D{slot}"], value=-1)
         step = corrected_step(found, batch.preconditioner.matrix, _states(left_over, k))
         following = torch.addcmul(_states(base, k), memory["beta"], step)
         if astray.any():
@@ -115,9 +113,9 @@ class Anderson(AbstractIteration):
         gram, right = memory["gram"], newest.new_zeros(len(newest), self.memory)
         for slot in self._filled(memory):
             D = memory[f"D{slot}"]
-            product = (D * newest).sum(dim=1)
+            product = torch.linalg.vecdot(D, newest)
             gram[:, oldest, slot], gram[:, slot, oldest] = product, product
-            right[:, slot] = (D * steps).sum(dim=1)
+            right[:, slot] = torch.linalg.vecdot(D, steps)
         return _least_squares(gram, right)
 
     def _filled(self, memory: Memory) -> list[int]:

@@ -29,12 +29,12 @@ class UnitStep(NamedTuple):
     residual: Tensor  # (B,)
 
     def select(self, samples: Tensor) -> "UnitStep":
-        """Return what belongs to the samples of a mask (B,)."""
+        """Return what belongs to some samples, given by indices."""
         return UnitStep(
             self.step[:, samples],
-            self.F_s[:, :, samples],
+            _selected(self.F_s, samples),
             self.response[:, samples],
-            self.rho_s[:, samples],
+            _selected(self.rho_s, samples),
             self.residual[samples],
         )
 
@@ -42,6 +42,13 @@ class UnitStep(NamedTuple):
     def gain(self) -> Tensor:
         """Static gain dy/dI of each unit, (B, N)."""
         return (self.rho_s * self.response).sum(dim=0)
+
+
+def _selected(values: Tensor, samples: Tensor) -> Tensor:
+    """Return some samples of (..., B, N); what all share is not copied for each."""
+    if values.stride(-2) == 0:
+        return values[..., :1, :].expand(*values.shape[:-2], len(samples), values.shape[-1])
+    return values[..., samples, :]
 
 
 def default_tolerance(dtype: torch.dtype) -> float:

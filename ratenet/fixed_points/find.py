@@ -101,7 +101,8 @@ def find_fixed_points(
     if not isinstance(limit, Integral) or limit < 1:
         raise InputError(f"max_iterations: {limit!r} is no whole number of at least 1.")
     drive = network.as_drive(drive)
-    state = network.as_state(initial, len(drive))
+    state = network.as_state(initial, 1 if initial is None else len(drive))
+    state = state.expand(-1, len(drive), -1)  # from zero, all share one
     reached = solver.solve(network, state, drive, GOAL * tol, int(limit))
     found = _certified(network, reached, drive, tol)
     if certificate == "full":

@@ -1,6 +1,11 @@
-"""Batched GMRES: A x = b for each sample by itself, matrix-free, preconditioned from the right."""
+"""Batched GMRES: A x = b for each sample by itself, matrix-free, preconditioned from the right.
+
+With a preconditioner P, plain steps x <- x + P (b - A x) come first: where P is good, they take as
+many products as GMRES and keep no basis. GMRES solves what they do not bring down fast.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -9,8 +14,9 @@ from torch import Tensor
 Samples = Any  # what takes their rows out of a tensor: indices (b,), or slice(None) for all
 Operator = Callable[[Samples, Tensor], Tensor]  # vectors (b, n) -> (b, n), a new tensor
 
-RESTART = 12  # basis vectors kept before GMRES begins anew
-SAFE = 0.5  # share of the tolerance down to which a sample goes on
+RESTART = 20  # basis vectors kept before GMRES begins anew
+FAST = 0.1  # a plain step is worth its product where the residual falls to this share of itself
+SAFE = 0.5  # share of the tolerance down to which a sample goes on in GMRES
 MANY = 0.25  # share of solved samples from which on the others go on alone
 ROUNDING = 8  # times eps |x|: up to here a residual is not told from rounding errors
 
@@ -58,90 +64,158 @@ def gmres(
     ----------
     Saad and Schultz 1986, SIAM J. Sci. Stat. Comput. 7:856.
     """
-    undo = preconditioner or (lambda samples, vectors: vectors)
     many = MANY if leave_early else 1.0
-    values = torch.zeros_like(right)
-    size = right.norm(dim=1)
-    residual = torch.where(size > 0, 1.0, size)  # NaN stays
+    size, residual = right.norm(dim=1), _at_zero(right)
     left: Samples = slice(None)  # a view: nothing is copied as long as all samples are there
-    unsolved, remaining, products = ~(residual <= tol), right, 0
+    undo, values, remaining, products = preconditioner or _same, torch.zeros_like(right), right, 0
+    if preconditioner is not None and max_products > 2:
+        limit = max_products - 1
+        rest, products = _plain_steps(operator, undo, right, values, residual, tol, limit, many)
+        left = torch.nonzero(~(residual <= tol))[:, 0]
+        if len(left) == 0:
+            return Solution(values, residual, products)
+        if rest is None:
+            remaining, products = _measured(operator, left, right, values), products + 1
+        else:
+            remaining = rest[left]
+    unsolved = ~(residual[left] <= tol)
     while True:
         if not unsolved.all():
-            left, remaining = _kept(left, unsolved), remaining[unsolved]
+            left, remaining = _of(left, torch.nonzero(unsolved)[:, 0]), remaining[unsolved]
         if products + 2 > max_products or len(remaining) == 0:
             return Solution(values, residual, products)
         steps = min(RESTART, max_products - products - 1, right.shape[1])
         goal = tol * size[left]
-        correction, remaining, used = _cycle(operator, undo, left, remaining, goal, steps, many)
-        values[left] += correction
+        remaining, used = _cycle(operator, undo, left, values, remaining, goal, steps, many)
         products += used
         hidden = ROUNDING * torch.finfo(right.dtype).eps * values[left].norm(dim=1)
         if products + 2 > max_products or (hidden > goal).any():
-            remaining = right[left] - operator(left, values[left])
-            products += 1
+            remaining, products = _measured(operator, left, right, values), products + 1
         residual[left] = remaining.norm(dim=1) / size[left]
         unsolved = ~(residual[left] <= tol)
+
+
+def _plain_steps(
+    operator: Operator,
+    undo: Operator,
+    right: Tensor,
+    values: Tensor,
+    residual: Tensor,
+    tol: float,
+    max_products: int,
+    many: float,
+) -> tuple[Tensor | None, int]:
+    """Step from zero for as long as residuals fall fast, in place.
+
+    A sample that comes no nearer than where it began is put back there. What remains (B, n) is
+    returned where it is known for all, and the products used.
+    """
+    at_zero, size, used = residual.clone(), right.norm(dim=1), 0
+    left: Samples = slice(None)
+    rest, before = right, at_zero
+    while True:
+        values[left] += undo(left, rest)
+        rest = _measured(operator, left, right, values)
+        now = rest.norm(dim=1) / size[left]
+        residual[left] = now
+        used += 1
+        goes_on = (now > tol) & (now <= FAST * before)  # NaN does not
+        number = int(goes_on.sum())
+        if number == 0 or used == max_products:
+            break
+        if number <= (1 - many) * len(goes_on):  # copying the rest pays off
+            chosen = torch.nonzero(goes_on)[:, 0]
+            left, rest, now = _of(left, chosen), rest[chosen], now[chosen]
+        before = now
+    lost = ~(residual < at_zero)
+    is_known = isinstance(left, slice)
+    if lost.any():
+        values[lost], residual[lost] = 0.0, at_zero[lost]
+        if is_known:
+            rest[lost] = right[lost]
+    return rest if is_known else None, used
 
 
 def _cycle(
     operator: Operator,
     undo: Operator,
     samples: Samples,
+    values: Tensor,
     right: Tensor,
     goal: Tensor,
     steps: int,
     many: float,
-) -> tuple[Tensor, Tensor, int]:
-    """One cycle from zero; return the correction, what remains (b, n), and the products used."""
+) -> tuple[Tensor, int]:
+    """One cycle: correct the values in place; return what remains (b, n), and the products used."""
     space, used = _start(right), 0
     rows: Samples = slice(None)
-    correction, remaining = torch.empty_like(right), torch.empty_like(right)
+    remaining = torch.empty_like(right)
     while True:
         _extend(space, operator, undo, samples)
         used += 1
         solved = space.left_over[-1].abs() <= SAFE * goal
         number = int(solved.sum())
-        if used == steps or number == len(solved):
-            correction[rows], remaining[rows] = _finished(space)
-            return correction, remaining, used
-        if number >= many * len(solved):  # copying the rest pays off
-            done, unsolved = _kept(rows, solved), ~solved
-            correction[done], remaining[done] = _finished(space.select(solved))
-            rows, samples, goal = _kept(rows, unsolved), _kept(samples, unsolved), goal[unsolved]
-            space = space.select(unsolved)
+        is_end = used == steps or number == len(solved)
+        if is_end or number >= many * len(solved):  # copying the rest pays off
+            done: Samples = slice(None) if is_end else torch.nonzero(solved)[:, 0]
+            weights, rest = _finished(space)
+            remaining[_of(rows, done)] = _combined(rest, space.basis)[done]
+            place, step = _of(samples, done), _combined(weights, space.basis)[done]
+            if is_end:
+                space.basis.clear()  # it is the most memory of all
+            values[place] += undo(place, step)
+            if is_end:
+                return remaining, used
+            others = torch.nonzero(~solved)[:, 0]
+            rows, samples, goal = _of(rows, others), _of(samples, others), goal[others]
+            space.keep(others)
 
 
-class _Space(NamedTuple):
+def _at_zero(right: Tensor) -> Tensor:
+    """Return the relative residual of x = 0, (B,): 1, or 0 where b is 0; NaN stays."""
+    size = right.norm(dim=1)
+    return torch.where(size > 0, 1.0, size)
+
+
+def _measured(operator: Operator, samples: Samples, right: Tensor, values: Tensor) -> Tensor:
+    """Return b - A x of some samples."""
+    product = operator(samples, values[samples])
+    return torch.sub(right[samples], product, out=product)
+
+
+def _same(samples: Samples, vectors: Tensor) -> Tensor:
+    return vectors
+
+
+def _of(held: Samples, chosen: Samples) -> Samples:
+    """Return the chosen ones of the samples that are held."""
+    if isinstance(chosen, slice):
+        return held
+    return chosen if isinstance(held, slice) else held[chosen]
+
+
+@dataclass
+class _Space:
     """The Krylov space of a cycle, each list as long as it has steps, or one longer."""
 
     length: Tensor  # (b,): |r| at its start
     basis: list[Tensor]  # (b, n), orthonormal, one more than the steps
-    directions: list[Tensor]  # (b, n): the basis, preconditioned
-    columns: list[list[Tensor]]  # of H, (b,) each entry: A directions = basis H
+    columns: list[list[Tensor]]  # of H, (b,) each entry: A P basis = basis H
     upper: list[list[Tensor]]  # of R, what rotations make of H
-    rotations: list[tuple[Tensor, Tensor]]
+    rotations: list[list[Tensor]]  # cosine and sine
     left_over: list[Tensor]  # (b,): the rotated |r| e_1; the last one is what remains
 
-    def select(self, rows: Tensor) -> "_Space":
-        """Return the rows of a mask (b,)."""
-        return _Space(*(_selected(value, rows) for value in self))
-
-
-def _selected(value: Any, rows: Tensor) -> Any:
-    """Select rows of a tensor, or of all tensors of a list of tensors or lists."""
-    if isinstance(value, Tensor):
-        return value[rows]
-    return type(value)(_selected(part, rows) for part in value)
-
-
-def _kept(held: Samples, mask: Tensor) -> Tensor:
-    """Return the indices of the samples of a mask (b,)."""
-    return torch.nonzero(mask)[:, 0] if isinstance(held, slice) else held[mask]
+    def keep(self, rows: Tensor) -> None:
+        """Go on with some rows (b,) alone; one tensor after the other, for the memory."""
+        self.length = self.length[rows]
+        for held in (self.basis, self.left_over, *self.columns, *self.upper, *self.rotations):
+            for i, tensor in enumerate(held):
+                held[i] = tensor[rows]
 
 
 def _start(right: Tensor) -> _Space:
     length = right.norm(dim=1)
-    return _Space(length, [_unit(right, length)], [], [], [], [], [length])
+    return _Space(length, [_unit(right, length)], [], [], [], [length])
 
 
 def _extend(space: _Space, operator: Operator, undo: Operator, samples: Samples) -> None:
@@ -150,8 +224,7 @@ def _extend(space: _Space, operator: Operator, undo: Operator, samples: Samples)
     One pass of Gram and Schmidt: the residual does not rely on it, so what is lost of
     orthogonality costs at most a cycle more.
     """
-    space.directions.append(undo(samples, space.basis[-1]))
-    vector = operator(samples, space.directions[-1])
+    vector = operator(samples, undo(samples, space.basis[-1]))
     column = []
     for earlier in space.basis:
         overlap = torch.linalg.vecdot(earlier, vector)
@@ -163,20 +236,20 @@ def _extend(space: _Space, operator: Operator, undo: Operator, samples: Samples)
     space.upper.append(_rotated(list(column), space.rotations, space.left_over))
 
 
-def _finished(space: _Space) -> tuple[Tensor, Tensor]:
-    """Return the best correction in the space, and the residual that it leaves."""
+def _finished(space: _Space) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the best vector in the space, and what remains, each by its weights of the basis."""
     weights = _back_substitute(space.upper, space.left_over)
     rest = [space.length, *(torch.zeros_like(space.length) for _ in weights)]
     for weight, column in zip(weights, space.columns, strict=True):
         for i, entry in enumerate(column):
             rest[i] = rest[i] - weight * entry
-    return _combined(weights, space.directions), _combined(rest, space.basis)
+    return weights, rest
 
 
 def _combined(weights: list[Tensor], vectors: list[Tensor]) -> Tensor:
-    """Return the sum of vectors (b, n), each times its weights (b,)."""
+    """Return the sum of the first vectors (b, n), each times its weights (b,)."""
     total = vectors[0] * weights[0][:, None]
-    for weight, vector in zip(weights[1:], vectors[1:], strict=True):
+    for weight, vector in zip(weights[1:], vectors[1:], strict=False):
         total.addcmul_(weight[:, None], vector)
     return total
 
@@ -187,7 +260,7 @@ def _unit(vectors: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _rotated(
-    column: list[Tensor], rotations: list[tuple[Tensor, Tensor]], left_over: list[Tensor]
+    column: list[Tensor], rotations: list[list[Tensor]], left_over: list[Tensor]
 ) -> list[Tensor]:
     """Apply the Givens rotations to a new column, and make the next one; return it."""
     for i, (cosine, sine) in enumerate(rotations):
@@ -197,7 +270,7 @@ def _rotated(
     nonzero = radius > 0
     cosine = torch.where(nonzero, column[-2] / radius, 1.0)
     sine = torch.where(nonzero, column[-1] / radius, 0.0)
-    rotations.append((cosine, sine))
+    rotations.append([cosine, sine])
     last = left_over.pop()
     left_over += [cosine * last, -sine * last]
     return [*column[:-2], radius]

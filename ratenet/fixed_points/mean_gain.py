@@ -13,6 +13,7 @@ so that delta s ~ d + c (Q b), with each sample's own c. What is left of b then 
 G W (G_m - G) Q b: nothing where the gains are shared, and less than b where they differ little.
 """
 
+import sys
 import weakref
 from typing import NamedTuple
 
@@ -23,10 +24,10 @@ from ratenet.connectivity import AbstractConnectivity
 from ratenet.errors import InputError
 from ratenet.network import Network
 
-LARGEST_ERROR = 1e-2  # of Q in (I - W diag(g_m)) Q = W, relative to the largest weight
+LARGEST_ERROR = 1e-2  # of Q in Q (I - diag(g_m) W) = W, relative to W
+PROBES = 8  # vectors of signs that it is measured with: no product of matrices
 CHEAP = 0.25  # of N^2: a connectivity whose products cost less is faster without Q
-SAME_GAIN = 0.1  # largest change of a mean gain for which Q is kept
-NEAR_GAIN = 0.3  # likewise once the weights have changed: making Q costs more than it saves
+NEAR_GAIN = 0.1  # largest change of a mean gain for which Q is kept amid a solve
 
 
 class Preconditioner(NamedTuple):
@@ -34,6 +35,7 @@ class Preconditioner(NamedTuple):
 
     matrix: Tensor | None  # (N, N)
     note: str = ""
+    is_kept: bool = False  # from the solve before, with the gains found there
 
 
 NO_PRECONDITIONER = Preconditioner(None)
@@ -56,13 +58,14 @@ class MeanGain:
     stale_after : int
         For how many changes of the weights Q is kept. With 0 every result depends on the weights
         alone; more saves its making in a training loop, where a stale Q costs iterations, not
-        exactness.
+        exactness. When it is over, Q is made of the new weights with the gains found last.
 
     Notes
     -----
     None is made for a connectivity whose products cost less than a quarter of a full matrix's, such
-    as a convolution. Q is made anew as well where a mean gain is further than 0.1 from what it was
-    made with (0.3 once the weights have changed), or the connectivity is another one.
+    as a convolution. The first solve begins with the gains of its first states, which may be far
+    from those at rest; so a solver looks again while it goes on (`again`), and the next one begins
+    with what was found.
 
     Examples
     --------
@@ -81,8 +84,8 @@ class MeanGain:
     def __repr__(self) -> str:
         return f"MeanGain(max_units={self.max_units}, stale_after={self.stale_after})"
 
-    def make(self, network: Network, gain: Tensor, *, again: bool = False) -> Preconditioner:
-        """Return Q for gains (B, N), or why there is none; again: amid a solve that takes long."""
+    def make(self, network: Network, gain: Tensor) -> Preconditioner:
+        """Return Q for a solve that begins with gains (B, N), or why there is none."""
         connectivity = network.connectivity
         if network.units > self.max_units:
             return Preconditioner(
@@ -96,14 +99,32 @@ class MeanGain:
                 "The mean-gain preconditioner was left out: it is a full matrix, and products with "
                 "W cost a fraction of that.",
             )
-        mean, version = gain.mean(dim=0), sum(connectivity.version)
         kept = self._kept
-        if kept is not None and self._is_fresh(kept, connectivity, version):
-            near = SAME_GAIN if again or version == kept.version else NEAR_GAIN
-            if (kept.mean - mean).abs().max() <= near:  # NaN is not
-                return kept.found
+        if kept is not None and kept.connectivity() is connectivity:
+            if 0 <= sum(connectivity.version) - kept.version <= self.stale_after:
+                return kept.found._replace(is_kept=True)
+            if self.stale_after > 0:
+                return self._new(connectivity, kept.mean)._replace(is_kept=True)
+        return self._new(connectivity, gain.mean(dim=0))
+
+    def again(self, network: Network, gain: Tensor) -> Preconditioner | None:
+        """Return Q of gains amid a solve, if one is further than 0.1 from those Q was made with."""
+        kept, mean = self._kept, gain.mean(dim=0)
+        if kept is None or kept.connectivity() is not network.connectivity:
+            return None  # `make` left it out
+        is_near = (kept.mean - mean).abs().max() <= NEAR_GAIN
+        if is_near or not torch.isfinite(mean).all():
+            return None
+        return self._new(network.connectivity, mean)
+
+    def renew(self) -> None:
+        """Have Q made anew for the next solve, with the gains found last."""
+        if self._kept is not None:
+            self._kept = self._kept._replace(version=-sys.maxsize)
+
+    def _new(self, connectivity: AbstractConnectivity, mean: Tensor) -> Preconditioner:
         found = _make(connectivity, mean)
-        self._kept = _Kept(weakref.ref(connectivity), version, mean, found)
+        self._kept = _Kept(weakref.ref(connectivity), sum(connectivity.version), mean, found)
         return found
 
     def memory(self) -> dict[str, Tensor]:
@@ -121,19 +142,19 @@ class MeanGain:
             version, found = sum(connectivity.version) - 1, Preconditioner(own.get("Q"))
             self._kept = _Kept(weakref.ref(connectivity), version, own["mean"], found)
 
-    def _is_fresh(self, kept: _Kept, connectivity: AbstractConnectivity, version: int) -> bool:
-        is_same = kept.connectivity() is connectivity
-        return is_same and 0 <= version - kept.version <= self.stale_after
-
 
 def _make(connectivity: AbstractConnectivity, mean: Tensor) -> Preconditioner:
-    """Solve for Q, and test it by its residual."""
+    """Solve Q (I - diag(g_m) W) = W, and test Q by what it does to some vectors."""
     W = connectivity.dense()
-    matrix = W * -mean
+    matrix = W * -mean[:, None]
     matrix.diagonal().add_(1.0)
-    Q, info = torch.linalg.solve_ex(matrix, W)
-    error = torch.addmm(W, matrix, Q, beta=-1).abs_().max()
-    if int(info) != 0 or not error <= LARGEST_ERROR * W.abs().max():  # NaN is no success
+    Q, info = torch.linalg.solve_ex(matrix, W, left=False)
+    del matrix  # as large as W
+    signs = torch.randint(2, (PROBES, len(W)), generator=torch.Generator().manual_seed(0))
+    probes = (2 * signs - 1).to(W)
+    product = probes @ Q
+    error = product - (product * mean) @ W - probes @ W
+    if int(info) != 0 or not error.norm() <= LARGEST_ERROR * (probes @ W).norm():  # NaN is not
         return Preconditioner(
             None,
             "The mean-gain preconditioner was left out: I - G_mean W is singular to working "

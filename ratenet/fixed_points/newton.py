@@ -26,7 +26,9 @@ def corrected_step(found: UnitStep, Q: Tensor | None, step: Tensor) -> Tensor:
     if Q is None:
         return step
     output = (found.rho_s * step).sum(dim=0) if len(step) > 1 else found.rho_s[0] * step[0]
-    return torch.addcmul(step, found.response, output @ Q.T)
+    product = output @ Q.T
+    del output  # memory for the result
+    return torch.addcmul(step, found.response, product)
 
 
 class NewtonStep(NamedTuple):
@@ -56,7 +58,7 @@ def preconditioner(gain: Tensor, Q: Tensor | None) -> Operator | None:
     """Return v -> v + g (Q v), which is close to (I - g W)^{-1} v."""
     if Q is None:
         return None
-    return lambda samples, values: torch.addcmul(values, gain[samples], values @ Q.T)
+    return lambda samples, values: (values @ Q.T).mul_(gain[samples]).add_(values)
 
 
 @torch.no_grad()

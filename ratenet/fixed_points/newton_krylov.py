@@ -50,13 +50,13 @@ class NewtonKrylov(AbstractIteration):
 
     def start(self, batch: Batch) -> Memory:
         """Begin with whole steps."""
-        if self.preconditioner is not None:
-            batch.preconditioner = self.preconditioner.make(batch.network, batch.found.gain)
+        batch.precondition(self.preconditioner)
         length = batch.drive.new_ones(len(batch.drive))
         return {"length": length, "step": torch.zeros_like(batch.state).transpose(0, 1)}
 
     def advance(self, batch: Batch, memory: Memory, allowed: int) -> Tensor:
         """Step from the present state, or a shorter way from the best one."""
+        batch.precondition(self.preconditioner)
         worse = ~(batch.found.residual <= batch.best_residual)  # NaN is worse
         length = memory["length"]
         memory["length"] = torch.where(worse, 0.5 * length, (2 * length).clamp(max=1.0))

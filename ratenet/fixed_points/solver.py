@@ -16,10 +16,11 @@ from torch import Tensor
 
 from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import UnitStep, unit_step
-from ratenet.fixed_points.mean_gain import NO_PRECONDITIONER, Preconditioner
+from ratenet.fixed_points.mean_gain import NO_PRECONDITIONER, MeanGain, Preconditioner
 from ratenet.network import Network
 
 Memory = dict[str, Tensor]  # what a solver remembers of each sample, the batch first
+LONG = 8  # products of a solve that is worth another look at a preconditioner of the one before
 
 
 class Reached(NamedTuple):
@@ -51,6 +52,23 @@ class Batch:
     longest_step: Tensor  # (b,): what a settled sample's step is not above
     products: int = 1  # evaluations of the recurrent input so far
     preconditioner: Preconditioner = NO_PRECONDITIONER
+    next_look: int = 1  # products at which the preconditioner is made, or looked at again
+
+    def precondition(self, maker: MeanGain | None) -> None:
+        """Have the preconditioner made; anew, as products double, where it does not fit any more.
+
+        The gains where a solve begins may be far from those at rest. A preconditioner of the solve
+        before was made nearer to rest than this one is in its first steps.
+        """
+        if maker is None or self.products < self.next_look:
+            return
+        if self.next_look == 1:
+            self.preconditioner = maker.make(self.network, self.found.gain)
+            self.next_look = LONG if self.preconditioner.is_kept else 2
+        else:
+            found = maker.again(self.network, self.found.gain)
+            self.preconditioner = self.preconditioner if found is None else found
+            self.next_look = 2 * self.products
 
     def keep_best(self, tol: float) -> None:
         """Remember the present state where its residual is the least so far.
@@ -62,8 +80,8 @@ class Batch:
         residual = self.found.residual
         better, settled = residual < self.best_residual, residual <= tol  # NaN is neither
         if settled.any():
-            rounding = torch.finfo(self.state.dtype).eps * self.state.abs()
-            step = torch.maximum(self.found.step.abs(), rounding).amax(dim=(0, 2))
+            rounding = torch.finfo(self.state.dtype).eps * self.state.abs().amax(dim=(0, 2))
+            step = torch.maximum(self.found.step.abs().amax(dim=(0, 2)), rounding)
             better &= ~settled | (step <= self.longest_step)
         if better.all():  # as most often: nothing to choose, nothing to copy
             self.best_state, self.best_residual = self.state, residual
@@ -74,23 +92,19 @@ class Batch:
     def go_to(self, state: Tensor) -> None:
         """Move to states (k, b, N) and evaluate there."""
         self.state = state
+        del self.found  # its memory is needed
         self.found = unit_step(self.network, state, self.drive)
         self.products += 1
 
-    def select(self, samples: Tensor) -> "Batch":
-        """Return the samples of a mask (b,)."""
-        return Batch(
-            self.network,
-            self.held[samples],
-            self.drive[samples],
-            self.state[:, samples],
-            self.found.select(samples),
-            self.best_state[:, samples],
-            self.best_residual[samples],
-            self.longest_step[samples],
-            self.products,
-            self.preconditioner,
-        )
+    def keep(self, samples: Tensor) -> None:
+        """Go on with some samples alone, given by indices."""
+        self.found = self.found.select(samples)
+        self.held, self.drive = self.held[samples], self.drive[samples]
+        is_best = self.best_state is self.state
+        self.state = self.state[:, samples]
+        self.best_state = self.state if is_best else self.best_state[:, samples]
+        self.best_residual = self.best_residual[samples]
+        self.longest_step = self.longest_step[samples]
 
 
 def new_batch(network: Network, state: Tensor, drive: Tensor, tol: float) -> Batch:
@@ -149,9 +163,9 @@ class AbstractIteration(AbstractSolver):
     ) -> Reached:
         """Iterate; samples leave the batch once they have converged."""
         B, device = len(drive), drive.device
-        state, solver = state.clone(), torch.full((B,), -1, device=device)
+        solver = torch.full((B,), -1, device=device)
         iterations = torch.full((B,), max_iterations, device=device)
-        batch = new_batch(network, state, drive, tol)
+        batch, reached = new_batch(network, state, drive, tol), None
         memory, settled = self.start(batch), 0
         while True:
             batch.keep_best(tol)
@@ -164,15 +178,18 @@ class AbstractIteration(AbstractSolver):
             if number == len(done) or batch.products >= max_iterations:
                 break
             if number >= 0.25 * len(done):  # copying the rest pays off
-                state[:, batch.held[done]] = batch.best_state[:, done]
-                batch, settled = batch.select(~done), 0
-                memory = {name: value[~done] for name, value in memory.items()}
+                reached = torch.empty_like(batch.state) if reached is None else reached
+                reached[:, batch.held[done]] = batch.best_state[:, done]
+                others, settled = torch.nonzero(~done)[:, 0], 0
+                for name in memory:  # one tensor after the other needs the least memory
+                    memory[name] = memory[name][others]
+                batch.keep(others)
             batch.go_to(self.advance(batch, memory, max_iterations - batch.products - 1))
-        if len(batch.held) == B:
-            state = batch.best_state
+        if reached is None:  # the caller keeps where it began
+            reached = batch.best_state.clone() if batch.best_state is state else batch.best_state
         else:
-            state[:, batch.held] = batch.best_state
-        return Reached(state, iterations, solver, (self.name,), batch.preconditioner)
+            reached[:, batch.held] = batch.best_state
+        return Reached(reached, iterations, solver, (self.name,), batch.preconditioner)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ratenet.connectivity import Dense
 from ratenet.errors import InputError, SingularError, UnsettledError
 from ratenet.fixed_points import find_fixed_points
 from ratenet.fixed_points.gmres import gmres
+from ratenet.fixed_points.newton import preconditioner
 from ratenet.network import Network
 from ratenet.plasticity import RULES, AbstractRule, Loss, rule_named
 from ratenet.plasticity.loss import slope
@@ -177,11 +178,8 @@ def _respond(fp: FixedPoints, gain: Tensor, right: Tensor) -> Tensor:
     def operator(samples: Tensor, vectors: Tensor) -> Tensor:
         return torch.addcmul(vectors, gain[samples], W.apply(vectors), value=-1)
 
-    def preconditioner(samples: Tensor, vectors: Tensor) -> Tensor:
-        return vectors if Q is None else torch.addcmul(vectors, gain[samples], vectors @ Q.T)
-
     tol = 1e-10 if right.dtype == torch.float64 else 1e-5
-    found = gmres(operator, right, tol, 300, preconditioner)
+    found = gmres(operator, right, tol, 300, preconditioner(gain, Q))
     missing = int((~(found.residual <= tol)).sum())
     if missing:
         raise SingularError(

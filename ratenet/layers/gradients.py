@@ -123,12 +123,14 @@ class Passage:
             every = [torch.full_like(tensor, torch.nan) for tensor in inputs]
             return tuple(itertools.compress(every, needed))
         if not settled.any():
-            return self._gradients(torch.zeros_like(error), {}, needed)
-        drive_gradient, weights = torch.zeros_like(error), {}
+            return self._gradients(None, {}, needed)
+        drive_gradient, weights = None, {}
         is_euclidean = isinstance(self.rule, Euclidean)
         if needs_drive or (needs_weights and is_euclidean):
             lambdas = self._adjoint(part, e)
-            drive_gradient = lambdas if is_whole else drive_gradient.index_put((settled,), lambdas)
+            drive_gradient = lambdas
+            if not is_whole:
+                drive_gradient = torch.zeros_like(error).index_put((settled,), lambdas)
             if needs_weights and is_euclidean:  # the same lambda: solved once
                 W = part.network.connectivity
                 weights = W.named(W.accumulate(lambdas, part.rates))
@@ -158,14 +160,16 @@ class Passage:
         return fp.network.connectivity.named(scaled(change, -1 / self.step_size))
 
     def _gradients(
-        self, drive: Tensor, weights: dict[str, Tensor], needed: Sequence[bool]
+        self, drive: Tensor | None, weights: dict[str, Tensor], needed: Sequence[bool]
     ) -> tuple[Tensor, ...]:
-        """Choose the needed ones in the order of the inputs; a weight without one gets zero."""
+        """Return the needed ones in the order of the inputs; zero for what got none."""
         parameters = self.found.network.connectivity.parameters
-        own = (weights.get(name) for name in parameters)
-        zero = (torch.zeros_like(p) for p in parameters.values())
-        every = [drive, *(z if g is None else g for g, z in zip(own, zero, strict=True))]
-        return tuple(itertools.compress(every, needed))
+        inputs = (self.found.rates, *parameters.values())
+        every = (drive, *(weights.get(name) for name in parameters))
+        return tuple(
+            torch.zeros_like(like) if gradient is None else gradient
+            for like, gradient in itertools.compress(zip(inputs, every, strict=True), needed)
+        )
 
 
 def _is_finite(values: Tensor) -> bool:

@@ -105,8 +105,11 @@ class StackRun(Run):
         """
         epoch, index = divmod(self.progress.step, self.steps_per_epoch)
         pixels, labels = self.batch()
-        if self.workers.size > 1 or self.progress.step % STALE_AFTER == 0:
+        if self.workers.size > 1 or self.progress.step == 0:
             self._forget()
+        elif self.progress.step % STALE_AFTER == 0:
+            for core in self.cores.values():
+                _preconditioner(core).renew()
         with counted_left_out() as left_out:
             samples = self._learn_from(pixels, labels)
         at_end = index == self.steps_per_epoch - 1
