@@ -377,9 +377,11 @@ class Network:
 
     def _values(self, state: Tensor, drive: Tensor, t: float) -> dict[str, Any]:
         named = self._named(state)
-        distinct = state[:, :1] if state.stride(1) == 0 else state  # one state that all share
-        output = self._output_of(self._named(distinct), distinct[0])
-        recurrent = self.connectivity.apply(output).expand_as(drive).contiguous()
+        if state.stride(1) == 0 and not torch.is_grad_enabled():  # one state that all share
+            output = self._output_of(self._named(state[:, :1]), state[0, :1])
+            recurrent = self.connectivity.apply(output).repeat(len(drive), 1)
+        else:
+            recurrent = self.connectivity.apply(self._output_of(named, state[0]))
         roles = {self.model.recurrent: recurrent, self.model.drive: drive}
         return {**self._constants(), **named, **roles, "t": t}
 

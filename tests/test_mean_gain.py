@@ -29,13 +29,20 @@ def test_amid_a_solve_it_is_made_anew_where_gains_are_far(shift: float, is_made:
 
 
 def test_the_next_solve_begins_with_what_the_last_one_found() -> None:
-    net, maker = network(), MeanGain()
+    net, maker = network(), MeanGain(stale_after=1)
     assert not maker.make(net, GAIN).is_kept
     found = maker.again(net, GAIN + 0.4)
     kept = maker.make(net, GAIN)
     assert kept.is_kept
     assert kept.matrix is found.matrix
     assert not maker.make(network(), GAIN).is_kept  # another network
+
+
+def test_without_staleness_it_is_kept_for_gains_that_are_near() -> None:
+    net, maker = network(), MeanGain()
+    first = maker.make(net, GAIN).matrix
+    assert maker.make(net, GAIN + 0.05).matrix is first
+    assert maker.make(net, GAIN + 0.2).matrix is not first
 
 
 def test_what_is_left_out_is_not_made_later() -> None:
@@ -93,3 +100,25 @@ def test_a_solve_looks_for_gains_nearer_to_rest(solver, monkeypatch: pytest.Monk
     with_looks = iterations()
     monkeypatch.setattr(MeanGain, "again", lambda *given: None)
     assert with_looks < 0.8 * iterations()
+
+
+def test_few_that_are_left_over_do_not_decide_for_all() -> None:
+    """The gains of one strong drive make a Q that is worse than none for the weak ones."""
+    W = 0.8 * random_weights(100, seed=92, scale=1.0) - 2.0 * torch.eye(100, dtype=FLOAT)
+    drive = random(32, 100, seed=93, scale=0.1)
+    drive[0] *= 80
+    fp = rn.find_fixed_points(rn.Network("rate", W), drive)
+    adjoint = rn.solve_adjoint(fp, random(32, 100, seed=94))
+    assert fp.iterations.max() < 40
+    assert adjoint.converged.all()
+    assert adjoint.iterations < 25
+
+
+def test_what_could_not_be_made_is_not_kept() -> None:
+    net, maker = network(), MeanGain(stale_after=5)
+    assert maker.make(net, GAIN[:0]).matrix is None  # no sample, no mean
+    assert maker.memory() == {}
+    first = maker.make(net, GAIN)
+    assert not first.is_kept
+    assert maker.again(net, GAIN[:0]) is None
+    assert maker.make(net, GAIN).matrix is first.matrix

@@ -182,3 +182,28 @@ def test_gmres_solves_each_row_by_itself(preconditioned: bool, leave_early: bool
     assert (found.values[3] == 0).all()
     if preconditioned:
         assert found.products <= 10
+
+
+@pytest.mark.parametrize("leave_early", [False, True])
+def test_slow_rows_do_not_wait_for_fast_ones(leave_early: bool) -> None:
+    A = 0.01 * random(8, 30, 30, seed=103) + torch.eye(30, dtype=FLOAT)
+    A[:3] += 0.12 * random(3, 30, 30, seed=104)
+    b = random(8, 30, seed=105)
+
+    def products(rows: slice) -> int:
+        def operator(samples, v: torch.Tensor) -> torch.Tensor:
+            return torch.einsum("bij,bj->bi", A[rows][samples], v)
+
+        def undo(samples, v: torch.Tensor) -> torch.Tensor:
+            return 0.98 * v
+
+        found = gmres(operator, b[rows], 1e-10, 100, undo, leave_early=leave_early)
+        residual = b[rows] - torch.einsum("bij,bj->bi", A[rows], found.values)
+        torch.testing.assert_close(
+            found.residual, residual.norm(dim=1) / b[rows].norm(dim=1), rtol=0, atol=1e-13
+        )
+        assert (found.residual <= 1e-10).all()
+        return found.products
+
+    assert products(slice(8)) <= products(slice(3)) + 1
+    assert products(slice(3, 8)) < products(slice(3))

@@ -113,11 +113,13 @@ class Product(AbstractProduct):
         """Return the product, shape (B, N); differentiable where anything needs a gradient."""
         if not self._takes_onednn(values):
             return values @ (self._W if self._transposed else self._W.T)
-        if self._converted is None or self._version != self._W._version:
-            W, self._converted = self._W.detach(), None  # the old one goes first
-            self._converted = (W.T.contiguous() if self._transposed else W).to_mkldnn()
-            self._version = self._W._version
-        return _onednn_product(values.detach().contiguous(), self._converted)
+        converted = self._converted
+        if converted is None or self._version != self._W._version:
+            W, self._converted = self._W.detach(), None
+            del converted  # the old one goes first
+            converted = (W.T.contiguous() if self._transposed else W).to_mkldnn()
+            self._converted, self._version = converted, self._W._version
+        return _onednn_product(values.detach().contiguous(), converted)
 
     def _takes_onednn(self, values: Tensor) -> bool:
         W = self._W

@@ -107,8 +107,7 @@ def solve_adjoint(
     transpose = fp.network.connectivity.apply_transpose
 
     def operator(samples: Tensor, vectors: Tensor) -> Tensor:
-        product = transpose(vectors)
-        return torch.addcmul(vectors, gain[samples], product, value=-1, out=product)
+        return torch.addcmul(vectors, gain[samples], transpose(vectors), value=-1)
 
     undo = preconditioner(gain, None if Q is None else Q.T)
     values, residual, products = gmres(operator, right, tol, max_iterations, undo, leave_early=True)

@@ -74,10 +74,10 @@ def gmres(
         left = torch.nonzero(~(residual <= tol))[:, 0]
         if len(left) == 0:
             return Solution(values, residual, products)
-        if rest is None:
-            remaining, products = _measured(operator, left, right, values), products + 1
+        if len(rest) == len(left):
+            remaining = rest
         else:
-            remaining = rest[left]
+            remaining, products = _measured(operator, left, right, values), products + 1
     unsolved = ~(residual[left] <= tol)
     while True:
         if not unsolved.all():
@@ -104,11 +104,11 @@ def _plain_steps(
     tol: float,
     max_products: int,
     many: float,
-) -> tuple[Tensor | None, int]:
-    """Step from zero for as long as residuals fall fast, in place.
+) -> tuple[Tensor, int]:
+    """Step from zero in place, for as long as the residual of each sample falls fast.
 
-    A sample that comes no nearer than where it began is put back there. What remains (B, n) is
-    returned where it is known for all, and the products used.
+    A sample that comes no nearer than where it began is put back there. Returns what remains of
+    those that are not solved but for these (b, n), and the products used.
     """
     at_zero, size, used = residual.clone(), right.norm(dim=1), 0
     left: Samples = slice(None)
@@ -119,21 +119,19 @@ def _plain_steps(
         now = rest.norm(dim=1) / size[left]
         residual[left] = now
         used += 1
-        goes_on = (now > tol) & (now <= FAST * before)  # NaN does not
-        number = int(goes_on.sum())
-        if number == 0 or used == max_products:
+        unsolved = now > tol  # NaN is not: no step helps it, and it holds up nobody
+        number = int(unsolved.sum())
+        is_fast = not bool((unsolved & (now > FAST * before)).any())
+        if number == 0 or not is_fast or used == max_products:
             break
-        if number <= (1 - many) * len(goes_on):  # copying the rest pays off
-            chosen = torch.nonzero(goes_on)[:, 0]
+        if number <= (1 - many) * len(now):  # copying the rest pays off
+            chosen = torch.nonzero(unsolved)[:, 0]
             left, rest, now = _of(left, chosen), rest[chosen], now[chosen]
         before = now
     lost = ~(residual < at_zero)
-    is_known = isinstance(left, slice)
     if lost.any():
         values[lost], residual[lost] = 0.0, at_zero[lost]
-        if is_known:
-            rest[lost] = right[lost]
-    return rest if is_known else None, used
+    return rest[unsolved & ~lost[left]], used
 
 
 def _cycle(

@@ -13,7 +13,7 @@ so that delta s ~ d + c (Q b), with each sample's own c. What is left of b then 
 G W (G_m - G) Q b: nothing where the gains are shared, and less than b where they differ little.
 """
 
-import sys
+import math
 import weakref
 from typing import NamedTuple
 
@@ -43,9 +43,9 @@ NO_PRECONDITIONER = Preconditioner(None)
 
 class _Kept(NamedTuple):
     connectivity: "weakref.ref[AbstractConnectivity]"
-    version: int
+    version: float
     mean: Tensor  # (N,)
-    found: Preconditioner
+    Q: Tensor  # (N, N)
 
 
 class MeanGain:
@@ -56,9 +56,10 @@ class MeanGain:
     max_units : int
         N above which no Q is made: it takes O(N^3) operations.
     stale_after : int
-        For how many changes of the weights Q is kept. With 0 every result depends on the weights
-        alone; more saves its making in a training loop, where a stale Q costs iterations, not
-        exactness. When it is over, Q is made of the new weights with the gains found last.
+        For how many changes of the weights Q is kept. With 0 no result depends on earlier weights,
+        and Q is kept only where gains are within 0.1 of its own. More saves its making in a
+        training loop, where a stale Q costs iterations, not exactness; when it is over, Q is made
+        of the new weights with the gains found last.
 
     Notes
     -----
@@ -86,61 +87,66 @@ class MeanGain:
 
     def make(self, network: Network, gain: Tensor) -> Preconditioner:
         """Return Q for a solve that begins with gains (B, N), or why there is none."""
-        connectivity = network.connectivity
-        if network.units > self.max_units:
-            return Preconditioner(
-                None,
-                f"The mean-gain preconditioner was left out: N = {network.units} is above "
-                f"max_units = {self.max_units}.",
-            )
-        if connectivity.cost < CHEAP * network.units**2:
-            return Preconditioner(
-                None,
-                "The mean-gain preconditioner was left out: it is a full matrix, and products with "
-                "W cost a fraction of that.",
-            )
-        kept = self._kept
+        connectivity, kept, mean = network.connectivity, self._kept, gain.mean(dim=0)
+        if note := self._why_not(network):
+            return Preconditioner(None, note)
         if kept is not None and kept.connectivity() is connectivity:
-            if 0 <= sum(connectivity.version) - kept.version <= self.stale_after:
-                return kept.found._replace(is_kept=True)
+            is_fresh = 0 <= sum(connectivity.version) - kept.version <= self.stale_after
+            if is_fresh and (self.stale_after > 0 or _is_near(kept.mean, mean)):
+                return Preconditioner(kept.Q, is_kept=True)
             if self.stale_after > 0:
                 return self._new(connectivity, kept.mean)._replace(is_kept=True)
-        return self._new(connectivity, gain.mean(dim=0))
+        return self._new(connectivity, mean)
 
     def again(self, network: Network, gain: Tensor) -> Preconditioner | None:
         """Return Q of gains amid a solve, if one is further than 0.1 from those Q was made with."""
         kept, mean = self._kept, gain.mean(dim=0)
-        if kept is None or kept.connectivity() is not network.connectivity:
-            return None  # `make` left it out
-        is_near = (kept.mean - mean).abs().max() <= NEAR_GAIN
-        if is_near or not torch.isfinite(mean).all():
+        if self._why_not(network) or (kept is not None and _is_near(kept.mean, mean)):
             return None
-        return self._new(network.connectivity, mean)
+        found = self._new(network.connectivity, mean)
+        return None if found.matrix is None else found
 
     def renew(self) -> None:
         """Have Q made anew for the next solve, with the gains found last."""
         if self._kept is not None:
-            self._kept = self._kept._replace(version=-sys.maxsize)
+            self._kept = self._kept._replace(version=-math.inf)
+
+    def _why_not(self, network: Network) -> str:
+        """Return why no Q is made for a network; nothing if one is."""
+        if network.units > self.max_units:
+            return (
+                f"The mean-gain preconditioner was left out: N = {network.units} is above "
+                f"max_units = {self.max_units}."
+            )
+        if network.connectivity.cost < CHEAP * network.units**2:
+            return (
+                "The mean-gain preconditioner was left out: it is a full matrix, and products with "
+                "W cost a fraction of that."
+            )
+        return ""
 
     def _new(self, connectivity: AbstractConnectivity, mean: Tensor) -> Preconditioner:
+        """Make Q, and keep it if that succeeds; else what was kept before."""
         found = _make(connectivity, mean)
-        self._kept = _Kept(weakref.ref(connectivity), sum(connectivity.version), mean, found)
+        if found.matrix is not None:
+            version = sum(connectivity.version)
+            self._kept = _Kept(weakref.ref(connectivity), version, mean, found.matrix)
         return found
 
     def memory(self) -> dict[str, Tensor]:
-        """Return what is kept, for `remember`: nothing, or "mean" (N,) and, if made, "Q"."""
-        if self._kept is None:
-            return {}
-        Q = self._kept.found.matrix
-        return {"mean": self._kept.mean, **({} if Q is None else {"Q": Q})}
+        """Return what is kept, for `remember`: nothing, or "mean" (N,) and "Q" (N, N)."""
+        return {} if self._kept is None else {"mean": self._kept.mean, "Q": self._kept.Q}
 
     def remember(self, connectivity: AbstractConnectivity, tensors: dict[str, Tensor]) -> None:
         """Take up what `memory` gave, as if made for a connectivity before its last change."""
         self._kept = None
         if tensors:
             own = {name: tensor.clone() for name, tensor in tensors.items()}  # aligned as if made
-            version, found = sum(connectivity.version) - 1, Preconditioner(own.get("Q"))
-            self._kept = _Kept(weakref.ref(connectivity), version, own["mean"], found)
+            self._kept = _Kept(weakref.ref(connectivity), sum(connectivity.version) - 1, **own)
+
+
+def _is_near(one: Tensor, other: Tensor) -> bool:
+    return bool((one - other).abs().max() <= NEAR_GAIN)  # NaN is not
 
 
 def _make(connectivity: AbstractConnectivity, mean: Tensor) -> Preconditioner:

@@ -50,6 +50,7 @@ class Batch:
     best_state: Tensor  # (k, b, N): where the residual was least
     best_residual: Tensor  # (b,): there
     longest_step: Tensor  # (b,): what a settled sample's step is not above
+    samples: int  # B
     products: int = 1  # evaluations of the recurrent input so far
     preconditioner: Preconditioner = NO_PRECONDITIONER
     next_look: int = 1  # products at which the preconditioner is made, or looked at again
@@ -58,9 +59,10 @@ class Batch:
         """Have the preconditioner made; anew, as products double, where it does not fit any more.
 
         The gains where a solve begins may be far from those at rest. A preconditioner of the solve
-        before was made nearer to rest than this one is in its first steps.
+        before was made nearer to rest than this one is in its first steps. Few samples that are
+        left over do not stand for all, and adjoint solves of all will use it.
         """
-        if maker is None or self.products < self.next_look:
+        if maker is None or self.products < self.next_look or 2 * len(self.held) < self.samples:
             return
         if self.next_look == 1:
             self.preconditioner = maker.make(self.network, self.found.gain)
@@ -120,6 +122,7 @@ def new_batch(network: Network, state: Tensor, drive: Tensor, tol: float) -> Bat
         best_state=state,
         best_residual=torch.full_like(found.residual, torch.inf),
         longest_step=tol**0.5 * size,
+        samples=len(drive),
     )
 
 
@@ -140,7 +143,8 @@ class AbstractSolver(ABC):
         """Return what is reached from `state` (k, B, N) at drives (B, N).
 
         A sample counts as converged once its residual is at most `tol`; one that does not
-        converge comes back at the state with the smallest residual that it had.
+        converge comes back at the state with the smallest residual that it had. `state` may be
+        one that all samples share in memory: it is not to be written to.
         """
 
 
