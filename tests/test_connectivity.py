@@ -55,8 +55,17 @@ def test_the_route_follows_from_a_rule() -> None:
 
 @pytest.mark.usefixtures("onednn")
 def test_the_way_without_copies_gives_the_same_bits() -> None:
-    rates, W = random(40, 130, seed=27).float(), random(130, 130, seed=28).float().to_mkldnn()
-    assert torch.equal(product._onednn_product(rates, W), product._linear(rates, W))
+    rates, W = random(40, 130, seed=27).float(), random(130, 130, seed=28).float()
+    for weights in (W, W.T):
+        assert torch.equal(product._onednn_product(rates, weights), product._linear(rates, weights))
+
+
+@pytest.mark.usefixtures("onednn")
+def test_weights_may_lie_in_memory_as_they_like() -> None:
+    rates, wide = random(40, 130, seed=29).float(), random(130, 260, seed=30).float()
+    for W in (wide[:, ::2], wide[:, :130].T):
+        found = Dense(W).apply(rates)
+        torch.testing.assert_close(found.double(), rates.double() @ W.double().T, rtol=0, atol=2e-4)
 
 
 def test_gradients_pass_through_large_products() -> None:

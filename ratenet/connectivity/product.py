@@ -1,8 +1,9 @@
 """The product of a batch with a matrix, by the faster of torch's two routes on a CPU.
 
-torch's default float32 product (MKL) takes up to twice the time of oneDNN's, which torch offers
-for tensors in its own layout. The two round differently, so the route follows from a fixed rule,
-never from timing: the same seed gives the same numbers on the same machine.
+torch's default float32 product (MKL) takes up to twice the time of oneDNN's, which torch uses for
+its compiler, and offers for tensors in oneDNN's own layout. The two round differently, so the route
+follows from a fixed rule, never from timing: the same seed gives the same numbers on the same
+machine.
 """
 
 from abc import ABC, abstractmethod
@@ -53,20 +54,21 @@ def choose_route(route: str | None = None) -> str:
     return _route
 
 
-def _linear(values: Tensor, converted: Tensor) -> Tensor:
+def _linear(values: Tensor, W: Tensor) -> Tensor:
     """Return values @ W.T by oneDNN, by torch's public way to it."""
-    return torch.nn.functional.linear(values.to_mkldnn(), converted).to_dense()
+    own_layout = W.contiguous().to_mkldnn()
+    return torch.nn.functional.linear(values.to_mkldnn(), own_layout).to_dense()
 
 
-def _linear_without_copies(values: Tensor, converted: Tensor) -> Tensor:
-    """Return the same, to the bit, without two copies of the batch; torch's compiler uses it."""
-    return torch.ops.mkldnn._linear_pointwise(values, converted, None, "none", [], "")
+def _linear_without_copies(values: Tensor, W: Tensor) -> Tensor:
+    """Return the same, to the bit, without copies of batch and weights."""
+    return torch.ops.mkldnn._linear_pointwise(values, W, None, "none", [], "")
 
 
 def _best_linear() -> Callable[[Tensor, Tensor], Tensor]:
     """Return the second where this torch has it: its name is private and may go."""
     try:
-        _linear_without_copies(torch.ones(2, 2), torch.ones(2, 2).to_mkldnn())
+        _linear_without_copies(torch.ones(2, 2), torch.ones(2, 2))
     except (AttributeError, RuntimeError, TypeError):  # no such operator, or another signature
         return _linear
     return _linear_without_copies
@@ -89,7 +91,7 @@ class AbstractProduct(ABC):
 
 
 class Product(AbstractProduct):
-    """values -> values @ W.T, or values @ W, with W converted once for as long as it stays.
+    """values -> values @ W.T, or values @ W.
 
     Parameters
     ----------
@@ -101,8 +103,6 @@ class Product(AbstractProduct):
 
     def __init__(self, W: Tensor, *, transposed: bool) -> None:
         self._W, self._transposed = W, transposed
-        self._converted: Tensor | None = None
-        self._version = -1
 
     @property
     def cost(self) -> int:
@@ -113,13 +113,8 @@ class Product(AbstractProduct):
         """Return the product, shape (B, N); differentiable where anything needs a gradient."""
         if not self._takes_onednn(values):
             return values @ (self._W if self._transposed else self._W.T)
-        converted = self._converted
-        if converted is None or self._version != self._W._version:
-            W, self._converted = self._W.detach(), None
-            del converted  # the old one goes first
-            converted = (W.T.contiguous() if self._transposed else W).to_mkldnn()
-            self._converted, self._version = converted, self._W._version
-        return _onednn_product(values.detach().contiguous(), converted)
+        W = self._W.detach().contiguous()  # no copy, as a rule
+        return _onednn_product(values.detach().contiguous(), W.T if self._transposed else W)
 
     def _takes_onednn(self, values: Tensor) -> bool:
         W = self._W
