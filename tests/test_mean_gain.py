@@ -121,4 +121,7 @@ def test_what_could_not_be_made_is_not_kept() -> None:
     first = maker.make(net, GAIN)
     assert not first.is_kept
     assert maker.again(net, GAIN[:0]) is None
+    other = rn.Network("rate", random_weights(4, seed=95, scale=0.5))
+    assert maker.make(other, GAIN[:0, :4]).matrix is None
+    assert maker.again(other, GAIN[:0, :4]) is None  # what is kept is of another size
     assert maker.make(net, GAIN).matrix is first.matrix

@@ -87,10 +87,10 @@ class MeanGain:
 
     def make(self, network: Network, gain: Tensor) -> Preconditioner:
         """Return Q for a solve that begins with gains (B, N), or why there is none."""
-        connectivity, kept, mean = network.connectivity, self._kept, gain.mean(dim=0)
+        connectivity, kept, mean = network.connectivity, self._kept_of(network), gain.mean(dim=0)
         if note := self._why_not(network):
             return Preconditioner(None, note)
-        if kept is not None and kept.connectivity() is connectivity:
+        if kept is not None:
             is_fresh = 0 <= sum(connectivity.version) - kept.version <= self.stale_after
             if is_fresh and (self.stale_after > 0 or _is_near(kept.mean, mean)):
                 return Preconditioner(kept.Q, is_kept=True)
@@ -100,7 +100,7 @@ class MeanGain:
 
     def again(self, network: Network, gain: Tensor) -> Preconditioner | None:
         """Return Q of gains amid a solve, if one is further than 0.1 from those Q was made with."""
-        kept, mean = self._kept, gain.mean(dim=0)
+        kept, mean = self._kept_of(network), gain.mean(dim=0)
         if self._why_not(network) or (kept is not None and _is_near(kept.mean, mean)):
             return None
         found = self._new(network.connectivity, mean)
@@ -110,6 +110,11 @@ class MeanGain:
         """Have Q made anew for the next solve, with the gains found last."""
         if self._kept is not None:
             self._kept = self._kept._replace(version=-math.inf)
+
+    def _kept_of(self, network: Network) -> _Kept | None:
+        kept = self._kept
+        is_its_own = kept is not None and kept.connectivity() is network.connectivity
+        return kept if is_its_own else None
 
     def _why_not(self, network: Network) -> str:
         """Return why no Q is made for a network; nothing if one is."""
