@@ -118,7 +118,8 @@ def test_preconditioners_are_made_every_tenth_step(tmp_path: Path) -> None:
             run.progress.step += 1
             made.append(make.call_count)
     first, second, third = made[0], made[STALE_AFTER], made[2 * STALE_AFTER]
-    assert first >= len(run.cores)  # more where gains at rest are far from those at zero
+    # The first solve begins with gains at zero, and looks again after 2, 4 and 8 products.
+    assert len(run.cores) <= first <= 4 * len(run.cores)
     assert made[STALE_AFTER - 1] == first
     assert second == made[2 * STALE_AFTER - 1] == first + len(run.cores)
     assert third == second + len(run.cores)
