@@ -18,13 +18,13 @@ def change(net: rn.Network) -> None:
     net.connectivity.add_({"W": random(6, 6, seed=91, scale=1e-3)})
 
 
-@pytest.mark.parametrize(("shift", "is_made"), [(0.05, False), (0.2, True), (float("nan"), False)])
-def test_amid_a_solve_it_is_made_anew_where_gains_are_far(shift: float, is_made: bool) -> None:
+@pytest.mark.parametrize(("shift", "is_far"), [(0.05, False), (0.2, True), (float("nan"), False)])
+def test_amid_a_solve_it_is_made_anew_where_gains_are_far(shift: float, is_far: bool) -> None:
     net, maker = network(), MeanGain()
     maker.make(net, GAIN)
-    found = maker.again(net, GAIN + shift)
-    assert (found is not None) == is_made
-    if found is not None:
+    assert maker.is_far(net, GAIN + shift) == is_far
+    if is_far:
+        found = maker.again(net, GAIN + shift)
         assert torch.equal(found.matrix, MeanGain().make(net, GAIN + shift).matrix)
 
 
@@ -48,7 +48,7 @@ def test_without_staleness_it_is_kept_for_gains_that_are_near() -> None:
 def test_what_is_left_out_is_not_made_later() -> None:
     net, maker = network(), MeanGain(max_units=5)
     assert "max_units = 5" in maker.make(net, GAIN).note
-    assert maker.again(net, GAIN + 0.4) is None
+    assert not maker.is_far(net, GAIN + 0.4)
 
 
 @pytest.mark.parametrize("stale_after", [0, 2])
@@ -98,7 +98,7 @@ def test_a_solve_looks_for_gains_nearer_to_rest(solver, monkeypatch: pytest.Monk
         return float(fp.iterations.double().mean())
 
     with_looks = iterations()
-    monkeypatch.setattr(MeanGain, "again", lambda *given: None)
+    monkeypatch.setattr(MeanGain, "is_far", lambda *given: False)
     assert with_looks < 0.8 * iterations()
 
 
@@ -120,8 +120,17 @@ def test_what_could_not_be_made_is_not_kept() -> None:
     assert maker.memory() == {}
     first = maker.make(net, GAIN)
     assert not first.is_kept
-    assert maker.again(net, GAIN[:0]) is None
     other = rn.Network("rate", random_weights(4, seed=95, scale=0.5))
-    assert maker.make(other, GAIN[:0, :4]).matrix is None
-    assert maker.again(other, GAIN[:0, :4]) is None  # what is kept is of another size
+    assert maker.make(other, GAIN[:0, :4]).matrix is None  # what is kept is of another size
     assert maker.make(net, GAIN).matrix is first.matrix
+    assert maker.again(other, GAIN[:0, :4]).matrix is None
+    assert maker.memory() == {}
+
+
+def test_gains_that_make_it_singular_leave_it_at_those_before() -> None:
+    net, maker = rn.Network("rate", torch.diag(torch.full((6,), 2.0, dtype=FLOAT))), MeanGain()
+    first = maker.make(net, GAIN - 0.25)
+    assert maker.is_far(net, GAIN)  # I - 0.5 W = 0
+    found = maker.again(net, GAIN)
+    assert torch.equal(found.matrix, first.matrix)
+    assert maker.make(net, GAIN - 0.25).matrix is found.matrix

@@ -90,8 +90,13 @@ class Anderson(AbstractIteration):
             for slot in self._filled(memory):
                 base.addcmul_(gamma[:, slot], memory[f"S{slot}"], value=-1)
                 left_over.addcmul_(gamma[:, slot], memory[f"D{slot}"], value=-1)
+            self._drop_oldest(memory)
         step = corrected_step(found, batch.preconditioner.matrix, _states(left_over, k))
-        following = torch.addcmul(_states(base, k), memory["beta"], step)
+        following = _states(base, k)
+        if gamma is None:  # the memory keeps these states
+            following = torch.addcmul(following, memory["beta"], step)
+        else:
+            following.addcmul_(memory["beta"], step)
         if astray.any():
             for slot in self._filled(memory):
                 memory[f"D{slot}"][astray], memory[f"S{slot}"][astray] = 0.0, 0.0
@@ -117,6 +122,12 @@ class Anderson(AbstractIteration):
             gram[:, oldest, slot], gram[:, slot, oldest] = product, product
             right[:, slot] = torch.linalg.vecdot(D, steps)
         return _least_squares(gram, right)
+
+    def _drop_oldest(self, memory: Memory) -> None:
+        """Free the memory of the differences that the next ones replace."""
+        oldest = int(memory["slot"][0])
+        for name in (f"D{oldest}", f"S{oldest}"):
+            memory.pop(name, None)
 
     def _filled(self, memory: Memory) -> list[int]:
         return [slot for slot in range(self.memory) if f"D{slot}" in memory]

@@ -71,13 +71,15 @@ def gmres(
     if preconditioner is not None and max_products > 2:
         limit = max_products - 1
         rest, products = _plain_steps(operator, undo, right, values, residual, tol, limit, many)
-        left = torch.nonzero(~(residual <= tol))[:, 0]
-        if len(left) == 0:
+        found = torch.nonzero(~(residual <= tol))[:, 0]
+        if len(found) == 0:
             return Solution(values, residual, products)
-        if len(rest) == len(left):
+        left = found if len(found) < len(right) else left
+        if len(rest) == len(found):
             remaining = rest
         else:
             remaining, products = _measured(operator, left, right, values), products + 1
+        del rest
     unsolved = ~(residual[left] <= tol)
     while True:
         if not unsolved.all():
@@ -85,8 +87,9 @@ def gmres(
         if products + 2 > max_products or len(remaining) == 0:
             return Solution(values, residual, products)
         steps = min(RESTART, max_products - products - 1, right.shape[1])
-        goal = tol * size[left]
-        remaining, used = _cycle(operator, undo, left, values, remaining, goal, steps, many)
+        goal, space = tol * size[left], _start(remaining)
+        del remaining  # memory for the basis
+        remaining, used = _cycle(operator, undo, left, values, space, goal, steps, many)
         products += used
         hidden = ROUNDING * torch.finfo(right.dtype).eps * values[left].norm(dim=1)
         if products + 2 > max_products or (hidden > goal).any():
@@ -131,7 +134,8 @@ def _plain_steps(
     lost = ~(residual < at_zero)
     if lost.any():
         values[lost], residual[lost] = 0.0, at_zero[lost]
-    return rest[unsolved & ~lost[left]], used
+    kept = unsolved & ~lost[left]
+    return rest if kept.all() else rest[kept], used
 
 
 def _cycle(
@@ -139,15 +143,14 @@ def _cycle(
     undo: Operator,
     samples: Samples,
     values: Tensor,
-    right: Tensor,
+    space: "_Space",
     goal: Tensor,
     steps: int,
     many: float,
 ) -> tuple[Tensor, int]:
     """One cycle: correct the values in place; return what remains (b, n), and the products used."""
-    space, used = _start(right), 0
+    b, used, remaining = len(goal), 0, None
     rows: Samples = slice(None)
-    remaining = torch.empty_like(right)
     while True:
         _extend(space, operator, undo, samples)
         used += 1
@@ -157,16 +160,21 @@ def _cycle(
         if is_end or number >= many * len(solved):  # copying the rest pays off
             done: Samples = slice(None) if is_end else torch.nonzero(solved)[:, 0]
             weights, rest = _finished(space)
-            remaining[_of(rows, done)] = _combined(rest, space.basis)[done]
-            place, step = _of(samples, done), _combined(weights, space.basis)[done]
+            part = _combined(rest, space.basis, done)
+            if remaining is None:
+                remaining = part if is_end else part.new_empty(b, part.shape[1])
+            remaining[_of(rows, done)] = part
+            del part
+            place, step = _of(samples, done), _combined(weights, space.basis, done)
             if is_end:
-                space.basis.clear()  # it is the most memory of all
+                space.basis.clear()  # the most memory of all goes before more is taken
+            else:
+                others = torch.nonzero(~solved)[:, 0]
+                rows, samples, goal = _of(rows, others), _of(samples, others), goal[others]
+                space.keep(others)
             values[place] += undo(place, step)
             if is_end:
                 return remaining, used
-            others = torch.nonzero(~solved)[:, 0]
-            rows, samples, goal = _of(rows, others), _of(samples, others), goal[others]
-            space.keep(others)
 
 
 def _at_zero(right: Tensor) -> Tensor:
@@ -244,11 +252,11 @@ def _finished(space: _Space) -> tuple[list[Tensor], list[Tensor]]:
     return weights, rest
 
 
-def _combined(weights: list[Tensor], vectors: list[Tensor]) -> Tensor:
-    """Return the sum of the first vectors (b, n), each times its weights (b,)."""
-    total = vectors[0] * weights[0][:, None]
+def _combined(weights: list[Tensor], vectors: list[Tensor], rows: Samples) -> Tensor:
+    """Return, of some rows, the sum of the first vectors (b, n), each times its weights (b,)."""
+    total = vectors[0][rows] * weights[0][rows, None]
     for weight, vector in zip(weights[1:], vectors[1:], strict=False):
-        total.addcmul_(weight[:, None], vector)
+        total.addcmul_(weight[rows, None], vector[rows])
     return total
 
 

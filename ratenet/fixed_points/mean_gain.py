@@ -65,8 +65,8 @@ class MeanGain:
     -----
     None is made for a connectivity whose products cost less than a quarter of a full matrix's, such
     as a convolution. The first solve begins with the gains of its first states, which may be far
-    from those at rest; so a solver looks again while it goes on (`again`), and the next one begins
-    with what was found.
+    from those at rest; so a solver looks again while it goes on (`is_far`, `again`), and the next
+    one begins with what was found.
 
     Examples
     --------
@@ -88,6 +88,7 @@ class MeanGain:
     def make(self, network: Network, gain: Tensor) -> Preconditioner:
         """Return Q for a solve that begins with gains (B, N), or why there is none."""
         connectivity, kept, mean = network.connectivity, self._kept_of(network), gain.mean(dim=0)
+        del gain  # memory for what is made
         if note := self._why_not(network):
             return Preconditioner(None, note)
         if kept is not None:
@@ -95,16 +96,29 @@ class MeanGain:
             if is_fresh and (self.stale_after > 0 or _is_near(kept.mean, mean)):
                 return Preconditioner(kept.Q, is_kept=True)
             if self.stale_after > 0:
-                return self._new(connectivity, kept.mean)._replace(is_kept=True)
+                mean = kept.mean
+                del kept
+                self._kept = None  # memory for the new one
+                return self._new(connectivity, mean)._replace(is_kept=True)
         return self._new(connectivity, mean)
 
-    def again(self, network: Network, gain: Tensor) -> Preconditioner | None:
-        """Return Q of gains amid a solve, if one is further than 0.1 from those Q was made with."""
+    def is_far(self, network: Network, gain: Tensor) -> bool:
+        """Return whether gains (B, N) amid a solve are over 0.1 from those of the kept Q."""
         kept, mean = self._kept_of(network), gain.mean(dim=0)
-        if self._why_not(network) or (kept is not None and _is_near(kept.mean, mean)):
-            return None
+        if self._why_not(network) or not torch.isfinite(mean).all():
+            return False  # no other can be made
+        return kept is None or not _is_near(kept.mean, mean)
+
+    def again(self, network: Network, gain: Tensor) -> Preconditioner:
+        """Return Q of gains (B, N) amid a solve; if that cannot be made, of those before, anew."""
+        kept, mean = self._kept_of(network), gain.mean(dim=0)
+        before = None if kept is None else kept.mean
+        del gain, kept
+        self._kept = None  # memory for the new one
         found = self._new(network.connectivity, mean)
-        return None if found.matrix is None else found
+        if found.matrix is None and before is not None:
+            found = self._new(network.connectivity, before)
+        return found
 
     def renew(self) -> None:
         """Have Q made anew for the next solve, with the gains found last."""
@@ -131,7 +145,7 @@ class MeanGain:
         return ""
 
     def _new(self, connectivity: AbstractConnectivity, mean: Tensor) -> Preconditioner:
-        """Make Q, and keep it if that succeeds; else what was kept before."""
+        """Make Q, and keep it if that succeeds."""
         found = _make(connectivity, mean)
         if found.matrix is not None:
             version = sum(connectivity.version)
@@ -159,8 +173,11 @@ def _make(connectivity: AbstractConnectivity, mean: Tensor) -> Preconditioner:
     W = connectivity.dense()
     matrix = W * -mean[:, None]
     matrix.diagonal().add_(1.0)
-    Q, info = torch.linalg.solve_ex(matrix, W, left=False)
+    # Transposed, as LAPACK has matrices: then none is copied, and Q lies row by row.
+    LU, pivots, info = torch.linalg.lu_factor_ex(matrix.mT)
     del matrix  # as large as W
+    Q = torch.linalg.lu_solve(LU, pivots, W.mT).mT
+    del LU
     signs = torch.randint(2, (PROBES, len(W)), generator=torch.Generator().manual_seed(0))
     probes = (2 * signs - 1).to(W)
     product = probes @ Q

@@ -67,10 +67,11 @@ class Batch:
         if self.next_look == 1:
             self.preconditioner = maker.make(self.network, self.found.gain)
             self.next_look = LONG if self.preconditioner.is_kept else 2
-        else:
-            found = maker.again(self.network, self.found.gain)
-            self.preconditioner = self.preconditioner if found is None else found
-            self.next_look = 2 * self.products
+            return
+        self.next_look = 2 * self.products
+        if maker.is_far(self.network, self.found.gain):
+            self.preconditioner = NO_PRECONDITIONER  # memory for the new one
+            self.preconditioner = maker.again(self.network, self.found.gain)
 
     def keep_best(self, tol: float) -> None:
         """Remember the present state where its residual is the least so far.
