@@ -9,7 +9,8 @@ stops at 1e-5 of the adjoint in the same way, ratenet's at 1e-5 of the right-han
 torchdeq has several of its solvers in turn, forward and back; the one that counts is the fastest
 whose gradients are right. Steps of all are timed in turn, in CPU time of the one thread, and of
 each its fastest round counts. First, gradients of both are compared.
-Memory is the peak of tensors alive within a step, beyond the model and the data.
+Memory is the most that tensors take up in the first 12 steps of a new model, beyond its weights and
+the data: gradients count, and what a solver keeps from one step to the next.
 
     python benchmarks/layers.py [--quick]
 
@@ -24,6 +25,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +147,7 @@ faster: torchdeq's time over ratenet's with the Euclidean rule. rule_3: time of 
 rule 3. solver: torchdeq's fastest one that is right; right: how many are, of 5. difference: of
 torchdeq's gradients from ratenet's (Euclidean rule), relative, the largest of W's and the
 read-in's; checked: ratenet's from a solution in float64. *_MB: most memory of tensors at a time
-within a step; lean_MB: torchdeq's with its leanest solver that is right.
+in a model's first 12 steps; lean_MB: torchdeq's with its leanest solver that is right.
 """
 
 
@@ -201,20 +203,24 @@ def trained(W: Tensor, rule: rn.plasticity.AbstractRule, data: Any) -> Any:
 
 def compare(model: Callable[[torch.nn.Module], Model], W: Tensor, rounds: int) -> dict[str, Any]:
     """Compare gradients, then time and memory, side by side."""
-    own = {name: model(layer_of(W, rule)) for name, rule in RULES.items()}
+    layers: dict[str, Callable[[], torch.nn.Module]]
+    layers = {name: partial(layer_of, W, rule) for name, rule in RULES.items()}
+    own = {name: model(new()) for name, new in layers.items()}
     exact = exact_gradient(own["rule 1"], W)
     found = own["rule 1"].gradient()
     others, differences = {}, {}
     for solvers in SOLVERS:
         for hook in (False, True) if solvers == "iteration" else (False,):
-            other = model(DeepEquilibrium(W, solvers, hook=hook))
+            new = partial(DeepEquilibrium, W, solvers, hook=hook)
+            other = model(new())
             gradient = other.gradient()
             if largest_difference(gradient, exact) <= RIGHT:
                 name = solvers + (", hook" if hook else "")
                 others[name], differences[name] = other, largest_difference(gradient, found)
+                layers[name] = new
     times = times_of({**own, **others}, rounds)
     fastest = min(others, key=lambda name: times[name])
-    memory = {name: 4e-6 * peak_numbers(new.step) for name, new in {**own, **others}.items()}
+    memory = {name: memory_of(lambda new=new: model(new())) for name, new in layers.items()}
     lean = min(others, key=lambda name: memory[name])
     return {
         "rule_1_ms": times["rule 1"], "rule_3_ms": times["rule 3"],
@@ -266,6 +272,21 @@ def times_of(models: dict[str, Model], rounds: int) -> dict[str, float]:
                 model.step()
             times[name].append(1e3 * (time.process_time() - began) / STEPS)
     return {name: min(each[1:]) for name, each in times.items()}
+
+
+def memory_of(make: Callable[[], Model]) -> float:
+    """Return the megabytes of a new model's first steps, from one making of Q to the next."""
+    for parameter in (*(model := make()).read_in.parameters(), *model.read_out.parameters()):
+        parameter.grad = None  # other models share them
+    weights = sum(parameter.numel() for parameter in model.layer.parameters())
+
+    def steps() -> None:
+        new = make()
+        for _ in range(STEPS + 1):
+            new.step()
+        new.optimizer.zero_grad()
+
+    return 4e-6 * (peak_numbers(steps) - weights)
 
 
 if __name__ == "__main__":

@@ -185,6 +185,15 @@ def test_growth_without_end_is_divergence() -> None:
     assert fp.status.tolist() == [rn.Status.DIVERGED]
 
 
+def test_slow_growth_is_divergence_too() -> None:
+    """At 0.012 / tau a rate takes a thousand time constants to grow a millionfold."""
+    network = rn.Network("threshold_linear", torch.diag(torch.tensor([1.012, 0.5], dtype=FLOAT)))
+    fp = rn.find_fixed_points(
+        network, [[0.1, 1.0], [-1.0, 1.0]], max_iterations=100, on_failure="return"
+    )
+    assert fp.status.tolist() == [rn.Status.DIVERGED, rn.Status.SETTLED]
+
+
 def test_slow_dynamics_are_slow() -> None:
     """An eigenvalue of -1e-4 / tau: five hundred iterations are not enough to settle."""
     W = torch.tensor([[0.0, 1.0 - 1e-4], [1.0 - 1e-4, 0.0]], dtype=FLOAT)
