@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ratenet.arrays import as_tensor, check_arguments, expand_to, join_populations
 from ratenet.connectivity import as_connectivity
+from ratenet.connectivity.base import version_of
 from ratenet.errors import InputError
 from ratenet.model_files import load_model
 from ratenet.parameters import check_time_constant, read_parameter
@@ -124,10 +125,19 @@ class Network:
             for name in self.model.defaults
         }
         self._numbers = {
-            name: (value, value._version, float(value.detach()))
+            name: (value, version_of(value), float(value.detach()))
             for name, value in self.parameters.items()
             if value.ndim == 0
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the functions, which are made of the model."""
+        return {name: value for name, value in self.__dict__.items() if name != "_functions"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make them again."""
+        self.__dict__.update(state)
+        self._functions = translate(self.model)
 
     def changed(self, *, W: Any = None, parameters: Mapping[str, Any] | None = None) -> "Network":
         """Return a network with other weights or some other parameters, and all else alike."""
@@ -371,7 +381,7 @@ class Network:
         found: dict[str, Any] = {}
         for name, value in self.parameters.items():
             kept, version, number = self._numbers.get(name, (None, 0, 0.0))
-            is_kept = kept is value and version == value._version and not value.requires_grad
+            is_kept = kept is value and version == version_of(value) and not value.requires_grad
             found[name] = number if is_kept else value
         return found
 
@@ -381,7 +391,10 @@ class Network:
             output = self._output_of(self._named(state[:, :1]), state[0, :1])
             recurrent = self.connectivity.apply(output).repeat(len(drive), 1)
         else:
-            recurrent = self.connectivity.apply(self._output_of(named, state[0]))
+            output = self._output_of(named, state[0])
+            recurrent = self.connectivity.apply(output)
+            if recurrent is output:  # of a connectivity that is 1; it may be overwritten
+                recurrent = recurrent.clone()
         roles = {self.model.recurrent: recurrent, self.model.drive: drive}
         return {**self._constants(), **named, **roles, "t": t}
 

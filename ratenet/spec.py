@@ -14,7 +14,7 @@ import ast
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -99,6 +99,15 @@ class ModelSpec:
         object.__setattr__(self, "_parts", read_model(self))
         self._check_finite()
         self._check_noise_linear()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be stored as the texts that it was made of."""
+        given = (field.name for field in dataclasses.fields(self) if field.init)
+        return partial(ModelSpec, **{name: getattr(self, name) for name in given}), ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ModelSpec":
+        """Return itself: nothing can change it."""
+        return self
 
     def _check_types(self) -> None:
         """Refuse what is no text or table; model files are checked before, Python's values here."""

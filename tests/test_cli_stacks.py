@@ -81,8 +81,9 @@ def test_a_file_without_layers_is_of_one_network(tmp_path: Path, ratenet: Comman
         (('kind = "read-out"', 'kind = "readout"'), "kind: 'readout' is not one of fixed-point"),
         (("threads = 1", "threads = "), "no valid TOML"),
         ((FILE, "# nothing"), "the file is empty"),
+        ((FILE, "layers = []"), "the list of layers is empty"),
     ],
-    ids=["section", "option", "units", "kind", "toml", "empty"],
+    ids=["section", "option", "units", "kind", "toml", "empty", "no layer"],
 )
 def test_a_wrong_file_is_one_sentence(
     file: Path, change: tuple[str, str], said: str, ratenet: Command

@@ -166,7 +166,7 @@ def test_quantities_are_recorded_as_texts(tmp_path: Path) -> None:
 
 BAD = {
     "no table": ([3], r"layers, 1\. 3 is no table"),
-    "no kind": ([{"units": 3}], r"layers, 1\., kind: None is not one of fixed-point"),
+    "no kind": ([{"units": 3}], r"layers, 1\.: the key .kind. is missing; add one of fixed-point"),
     "unknown key": (
         [{"kind": "fixed-point", "unit": 3}],
         r"layers, 1\. \(fixed-point\): the key 'unit' is unknown; allowed are model, rule",
@@ -193,6 +193,14 @@ def test_a_wrong_table_is_one_clear_sentence(tables: list[dict], said: str) -> N
 
 
 UNBUILT = {
+    "no unit": (
+        {
+            "kind": "fixed-point",
+            "units": 10,
+            "connectivity": {"kind": "signed", "excitatory": 0.001},
+        },
+        "0.001 of 10 units is 0; there must be at least one",
+    ),
     "rule": ({"kind": "fixed-point", "units": 3, "rule": "rule-5"}, "no rule 'rule-5'"),
     "model": ({"kind": "fixed-point", "units": 3, "model": "none"}, "no model 'none'"),
     "units": ({"kind": "fixed-point", "units": 0}, "units: 0 is no whole number"),

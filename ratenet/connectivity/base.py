@@ -27,6 +27,11 @@ Change = Tensor | dict[str, Tensor]
 LARGEST_DENSE = 10_000  # units up to which a matrix is built of what has none: 0.8 GB in float64
 
 
+def version_of(tensor: Tensor) -> int:
+    """Return torch's counter of changes in place; 0 for one of inference mode, which has none."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
 def scaled(change: Change, factor: float) -> Change:
     """Return a change of weights times a number."""
     if isinstance(change, Tensor):
@@ -57,9 +62,17 @@ class AbstractConnectivity(ABC):
     def parameters(self) -> dict[str, Tensor]:
         """The tensors that plasticity changes, by name."""
 
+    @property
+    def constants(self) -> dict[str, Tensor]:
+        """The tensors that plasticity leaves alone, by name: patterns, signs."""
+        return {}
+
     @abstractmethod
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
-        """Return the same kind of connectivity that holds other tensors, by the same names."""
+        """Return the same kind of connectivity that holds other tensors, by the same names.
+
+        Other `constants` may be among them; those that are not stay.
+        """
 
     @abstractmethod
     def apply(self, rates: Tensor) -> Tensor:
@@ -110,7 +123,7 @@ class AbstractConnectivity(ABC):
     @property
     def version(self) -> tuple[int, ...]:
         """Changes with every in-place change of a parameter (torch's own version counter)."""
-        return tuple(parameter._version for parameter in self.parameters.values())
+        return tuple(version_of(parameter) for parameter in self.parameters.values())
 
 
 def dense_by_products(connectivity: AbstractConnectivity) -> Tensor:

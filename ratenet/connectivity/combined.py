@@ -67,6 +67,11 @@ class Sum(AbstractConnectivity):
         """The parameters of all parts."""
         return _joined({name: part.parameters for name, part in self.parts.items()})
 
+    @property
+    def constants(self) -> dict[str, Tensor]:
+        """The constants of all parts."""
+        return _joined({name: part.constants for name, part in self.parts.items()})
+
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Sum":
         """Return the same with other parameters."""
         return Sum(_with_parameters(self.parts, parameters))
@@ -182,6 +187,11 @@ class Block(AbstractConnectivity):
         """The parameters of all blocks."""
         return _joined({name: part.parameters for name, part in self._parts.items()})
 
+    @property
+    def constants(self) -> dict[str, Tensor]:
+        """The constants of all blocks."""
+        return _joined({name: part.constants for name, part in self._parts.items()})
+
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Block":
         """Return the same with other parameters."""
         parts = _with_parameters(self._parts, parameters)
@@ -255,8 +265,15 @@ def _joined(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
 def _with_parameters(
     parts: Parts, parameters: Mapping[str, Tensor]
 ) -> dict[str, AbstractConnectivity]:
+    """Return the parts with those of the tensors that are named "<part>.<name>"."""
     return {
-        name: part.with_parameters({key: parameters[f"{name}.{key}"] for key in part.parameters})
+        name: part.with_parameters(
+            {
+                key: parameters[f"{name}.{key}"]
+                for key in (*part.parameters, *part.constants)
+                if f"{name}.{key}" in parameters
+            }
+        )
         for name, part in parts.items()
     }
 

@@ -103,7 +103,7 @@ class Convolution(AbstractConnectivity):
 
     def accumulate(self, left: Tensor, right: Tensor) -> Tensor:
         """Return the kernel's gradient: correlations of `left` with shifted `right`."""
-        images = left.reshape(len(left), -1, self.height, self.width)
+        images = left.unflatten(1, (-1, self.height, self.width))
         return conv2d_weight(self._padded(right), self.kernel.shape, images)
 
     @torch.no_grad()
@@ -120,7 +120,7 @@ class Convolution(AbstractConnectivity):
 
     def _padded(self, rows: Tensor) -> Tensor:
         """Return rows (B, C H W) as images with a margin of (k - 1) / 2 beyond the border."""
-        images = rows.reshape(len(rows), -1, self.height, self.width)
+        images = rows.unflatten(1, (-1, self.height, self.width))
         p = self.kernel.shape[2] // 2
         mode = "circular" if self.border == "circular" else "constant"
         return pad(images, (p, p, p, p), mode=mode) if p else images

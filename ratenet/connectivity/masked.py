@@ -3,11 +3,12 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import Change
+from ratenet.connectivity.base import Change, version_of
 from ratenet.connectivity.checks import check_weights
 from ratenet.connectivity.dense import AbstractMatrix
 from ratenet.connectivity.product import AbstractProduct, Product
@@ -76,10 +77,15 @@ class Masked(AbstractMatrix):
             product = SparseProduct(W, mask, dense, transposed=transposed) if is_sparse else dense
             object.__setattr__(self, name, product)
 
+    @property
+    def constants(self) -> dict[str, Tensor]:
+        """The pattern."""
+        return {"mask": self.mask}
+
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Masked":
-        """Return the same pattern with another W."""
+        """Return the same pattern, or the one that is given, with another W."""
         W = parameters["W"]
-        return Masked(W, self.mask.to(W.device))
+        return Masked(W, parameters.get("mask", self.mask).to(W.device))
 
     def accumulate(self, left: Tensor, right: Tensor) -> Tensor:
         """Return sum_b left_b right_b^T on the pattern, 0 off it, shape (post, pre)."""
@@ -114,6 +120,10 @@ class SparseProduct(AbstractProduct):
         self._converted: Tensor | None = None
         self._version = -1
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is made anew when it is needed: torch copies no compressed rows."""
+        return {**self.__dict__, "_converted": None}
+
     @property
     def cost(self) -> int:
         """One for each synapse."""
@@ -124,8 +134,9 @@ class SparseProduct(AbstractProduct):
         needs_gradient = torch.is_grad_enabled() and (values.requires_grad or self._W.requires_grad)
         if needs_gradient or values.dtype != self._W.dtype:
             return self._dense(values)
-        if self._converted is None or self._version != self._W._version:
-            self._converted, self._version = self._compressed(), self._W._version
+        version = version_of(self._W)
+        if self._converted is None or self._version != version:
+            self._converted, self._version = self._compressed(), version
         return (self._converted @ values.detach().T).T.contiguous()
 
     def _compressed(self) -> Tensor:

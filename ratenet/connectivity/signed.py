@@ -87,9 +87,14 @@ class Signed(AbstractMatrix):
         object.__setattr__(self, "_forward", Product(self.W, transposed=False))
         object.__setattr__(self, "_backward", Product(self.W, transposed=True))
 
+    @property
+    def constants(self) -> dict[str, Tensor]:
+        """The signs."""
+        return {"signs": self.signs}
+
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Signed":
-        """Return the same signs with another W."""
-        return Signed(parameters["W"], self.signs, self.update)
+        """Return the same signs, or those that are given, with another W."""
+        return Signed(parameters["W"], parameters.get("signs", self.signs), self.update)
 
     def accumulate(self, left: Tensor, right: Tensor) -> Tensor:
         """Return sum_b left_b right_b^T, shape (post, pre)."""

@@ -15,7 +15,7 @@ G W (G_m - G) Q b: nothing where the gains are shared, and less than b where the
 
 import math
 import weakref
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -81,6 +81,10 @@ class MeanGain:
                 raise InputError(f"{name}: {value!r} is no whole number of at least 0.")
         self.max_units, self.stale_after = max_units, stale_after
         self._kept: _Kept | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is kept: it belongs to one object, and no copy is that."""
+        return {**self.__dict__, "_kept": None}
 
     def __repr__(self) -> str:
         return f"MeanGain(max_units={self.max_units}, stale_after={self.stale_after})"

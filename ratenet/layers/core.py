@@ -3,12 +3,13 @@
 import math
 import warnings
 import weakref
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.base import version_of
 from ratenet.errors import InputError, RatenetWarning
 from ratenet.fixed_points import AbstractSolver, Automatic, MeanGain, find_fixed_points
 from ratenet.fixed_points.certificate import check_autonomous, check_tolerance
@@ -28,6 +29,18 @@ class _Held(NamedTuple):
     tensor: Tensor
     address: int
     dtype: torch.dtype
+
+
+class _Mark(NamedTuple):
+    """What a change of a parameter changes.
+
+    Sums as well as the version, which torch's fused optimizers and edits of `.data` leave as it is;
+    as texts, in which NaN equals NaN.
+    """
+
+    version: int
+    total: str
+    squares: str
 
 
 class FixedPointCore(torch.nn.Module):
@@ -143,10 +156,18 @@ class FixedPointCore(torch.nn.Module):
                 for name, tensor in network.connectivity.parameters.items()
             }
         )
+        # What makes this the network that it is, although nothing learns it: in the state_dict.
+        self.pattern = _buffers(network.connectivity.constants)
+        self.per_unit = _buffers({n: v for n, v in network.parameters.items() if v.ndim})
         self._network = network
+        self._taken_up = self._fixed()
         self._held: tuple[_Held, ...] = ()
-        self._constrained: tuple[int, ...] = ()
+        self._constrained: tuple[_Mark, ...] = ()
         self._network_with(self._weights())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to the last call."""
+        return {**super().__getstate__(), "fixed_points": None, "_passage": None, "_held": ()}
 
     @property
     def network(self) -> Network:
@@ -229,6 +250,27 @@ class FixedPointCore(torch.nn.Module):
         """Return the tensors that stand for the weights now, in the connectivity's order."""
         return [self.recurrent[name.replace(".", "/")] for name in self._names]
 
+    def _fixed(self) -> tuple[tuple[Tensor, int], ...]:
+        """Return the buffers, and how often they were changed in place."""
+        every = (*self.pattern.buffers(), *self.per_unit.buffers())
+        return tuple((tensor, version_of(tensor)) for tensor in every)
+
+    def _take_up(self, parameters: Sequence[Tensor]) -> None:
+        """Make the network anew if the buffers are others, as of a loaded state_dict."""
+        fixed = self._fixed()
+        pairs = zip(fixed, self._taken_up, strict=True)
+        if all(new is old and now == before for (new, now), (old, before) in pairs):
+            return
+        self._taken_up = fixed
+        pattern, per_unit = _named(self.pattern), _named(self.per_unit)
+        constants, given = self._network.connectivity.constants, self._network.parameters
+        is_same = all(_are_equal(new, constants[name]) for name, new in pattern.items())
+        if is_same and all(_are_equal(new, given[name]) for name, new in per_unit.items()):
+            return
+        zeros = dict(zip(self._names, map(torch.zeros_like, parameters), strict=True))
+        W = self._network.connectivity.with_parameters({**zeros, **pattern})  # 0 is allowed in all
+        self._network, self._held = self._network.changed(W=W, parameters=per_unit), ()
+
     def _holds(self, parameters: Sequence[Tensor]) -> bool:
         """Return whether the network was made of these tensors, in the memory they have now."""
         return len(self._held) == len(parameters) and all(
@@ -238,7 +280,9 @@ class FixedPointCore(torch.nn.Module):
 
     def _network_with(self, parameters: Sequence[Tensor]) -> Network:
         """Return the network that holds these tensors; made anew only where they are others."""
-        if not self._holds(parameters):
+        if self._holds(parameters):
+            return self._network
+        with torch.inference_mode(False):  # what is made here is for training as well
             tensors = dict(zip(self._names, (p.detach() for p in parameters), strict=True))
             connectivity = self._network.connectivity.with_parameters(tensors)
             self._network = self._network.changed(W=connectivity)
@@ -250,11 +294,17 @@ class FixedPointCore(torch.nn.Module):
     @torch.no_grad()
     def _constrain(self, parameters: Sequence[Tensor]) -> None:
         """Restore what an optimizer's step took off the constraint, in this module's own memory."""
+        self._take_up(parameters)
         if not all(isinstance(p, torch.nn.Parameter) for p in parameters):
             return  # others stand in their place, as in torch.func.functional_call
         holds = self._holds(parameters)
-        if holds and self._constrained == tuple(p._version for p in parameters):
+        marks = tuple(map(_mark, parameters))
+        if holds and self._constrained == marks:
             return
+        for p, now, before in zip(parameters, marks, self._constrained, strict=False):
+            is_hidden = now.version == before.version and now != before
+            if holds and is_hidden and not p.is_inference():
+                torch.autograd.graph.increment_version(p)
         if holds:
             self._network.connectivity.constrain_()
         else:  # a copy, or on its way to another dtype: zeros are allowed, and take the values up
@@ -264,8 +314,9 @@ class FixedPointCore(torch.nn.Module):
                 value.copy_(p)
             connectivity.constrain_()
             for p, value in zip(parameters, connectivity.parameters.values(), strict=True):
-                p.copy_(value)
-        self._constrained = tuple(p._version for p in parameters)
+                if not torch.equal(p, value):  # others may share it, and have used it
+                    p.copy_(value)
+        self._constrained = tuple(map(_mark, parameters))
 
     def _find(self, drive: Tensor, parameters: Sequence[Tensor]) -> FixedPoints:
         """Find the fixed points, and say what did not settle."""
@@ -291,6 +342,28 @@ class FixedPointCore(torch.nn.Module):
                 stacklevel=2,
             )
         return fp.with_tolerance(math.inf) if self.on_unsettled == "include" else fp
+
+
+def _buffers(tensors: Mapping[str, Tensor]) -> torch.nn.Module:
+    """Return a module whose buffers are copies of these tensors."""
+    module = torch.nn.Module()
+    for name, tensor in tensors.items():
+        module.register_buffer(name.replace(".", "/"), tensor.detach().clone())
+    return module
+
+
+def _named(buffers: torch.nn.Module) -> dict[str, Tensor]:
+    return {name.replace("/", "."): tensor for name, tensor in buffers.named_buffers()}
+
+
+def _are_equal(one: Tensor, other: Tensor) -> bool:
+    is_alike = one.dtype == other.dtype and one.device == other.device and one.shape == other.shape
+    return is_alike and torch.equal(one, other)
+
+
+def _mark(parameter: Tensor) -> _Mark:
+    values = parameter.detach().flatten()
+    return _Mark(version_of(parameter), str(float(values.sum())), str(float(values.dot(values))))
 
 
 def _checked_step_size(rule: AbstractRule, step_size: float | None) -> float:

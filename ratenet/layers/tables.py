@@ -304,6 +304,8 @@ def _read(table: Mapping[str, Any], where: str) -> AbstractTable:
     if not isinstance(table, Mapping):
         raise InputError(f"{where} {table!r} is no table.")
     kind = table.get("kind")
+    if kind is None:
+        raise InputError(f"{where}: the key 'kind' is missing; add one of {', '.join(TABLES)}.")
     if not isinstance(kind, str) or kind not in TABLES:
         raise InputError(f"{where}, kind: {kind!r} is not one of {', '.join(TABLES)}.")
     fields = {each.name: each for each in dataclasses.fields(TABLES[kind])}  # type: ignore[arg-type]

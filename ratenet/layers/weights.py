@@ -65,6 +65,11 @@ def connectivity_of(table: Mapping[str, Any], units: int) -> AbstractConnectivit
                 "above 0 and below 1."
             )
         excitatory = round(numbers["excitatory"] * units)
+        if not 0 < excitatory < units:
+            raise InputError(
+                f"connectivity, excitatory: {numbers['excitatory']} of {units} units is "
+                f"{excitatory}; there must be at least one unit of each kind."
+            )
         return Signed(
             *balanced_weights(excitatory, units - excitatory, radius=radius, seed=seed),
             "projection",

@@ -53,6 +53,8 @@ def read_options(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: the file is empty; write [training] and options, or [[layers]].")
     if not isinstance(options, dict):
         raise InputError(f"{path}: training is no table; write [training].")
+    if layers == [] and "layers" in table:
+        raise InputError(f"{path}: the list of layers is empty; write [[layers]] above each.")
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
         raise InputError(f"{path}: layers are no list of tables; write [[layers]] above each.")
     names = {field.name for field in dataclasses.fields(TrainingConfig)} - {"layers"}
