@@ -154,6 +154,12 @@ def test_inference_mode_may_come_first() -> None:
         torch.testing.assert_close(made_inside(x), made_inside(x), rtol=0, atol=1e-4)
     torch.testing.assert_close(layer(x), first.clone(), rtol=0, atol=1e-5)
     loss_of(layer(x)).backward()
+    other = layer_of(masked(11)).float()
+    with torch.inference_mode():
+        other.load_state_dict(layer_of(masked(12)).float().state_dict())
+        first = other(x)
+    torch.testing.assert_close(other(x), first.clone(), rtol=0, atol=1e-5)
+    loss_of(other(x)).backward()
 
 
 def test_a_convolutional_layer_takes_no_images_as_well() -> None:

@@ -267,9 +267,10 @@ class FixedPointCore(torch.nn.Module):
         is_same = all(_are_equal(new, constants[name]) for name, new in pattern.items())
         if is_same and all(_are_equal(new, given[name]) for name, new in per_unit.items()):
             return
-        zeros = dict(zip(self._names, map(torch.zeros_like, parameters), strict=True))
-        W = self._network.connectivity.with_parameters({**zeros, **pattern})  # 0 is allowed in all
-        self._network, self._held = self._network.changed(W=W, parameters=per_unit), ()
+        with torch.inference_mode(False):
+            zeros = dict(zip(self._names, map(torch.zeros_like, parameters), strict=True))
+            W = self._network.connectivity.with_parameters({**zeros, **pattern})  # 0 fits them all
+            self._network, self._held = self._network.changed(W=W, parameters=per_unit), ()
 
     def _holds(self, parameters: Sequence[Tensor]) -> bool:
         """Return whether the network was made of these tensors, in the memory they have now."""
