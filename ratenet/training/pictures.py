@@ -1,12 +1,13 @@
 """The pictures of a run: its learning curve, and three digits through the trained network."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ratenet.errors import DivergenceError
+from ratenet.errors import DivergenceError, RatenetWarning
 from ratenet.fixed_points import find_fixed_points
 from ratenet.report.figures import digits_through_time, learning_curve, save
 from ratenet.simulation import simulate
@@ -42,15 +43,18 @@ def draw_learning_curve(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]
 def draw_network_run(run: "NetworkRun", metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
     """Write the learning curve and, unless the network diverges, figures/digits.png.
 
-    A model without time constants has no hold and fade by default, and so no digits.png.
+    A model without time constants has no hold and fade by default, and so no digits.png; nor has a
+    network that moves faster than the simulation's steps, of which a picture would show the steps.
     """
     draw_learning_curve(run, metrics, summary)
     if run.config.hold is None or run.config.fade is None:
         return
-    try:
-        figure = _digits(run)
-    except DivergenceError:
-        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RatenetWarning)  # of steps that are too long
+        try:
+            figure = _digits(run)
+        except (DivergenceError, RatenetWarning):
+            return
     save(figure, run.folder.figures_folder / "digits.png")
 
 
