@@ -161,9 +161,11 @@ def _cycle(
             done: Samples = slice(None) if is_end else torch.nonzero(solved)[:, 0]
             weights, rest = _finished(space)
             part = _combined(rest, space.basis, done)
-            if remaining is None:
-                remaining = part if is_end else part.new_empty(b, part.shape[1])
-            remaining[_of(rows, done)] = part
+            if remaining is None and is_end:
+                remaining = part
+            else:
+                remaining = part.new_empty(b, part.shape[1]) if remaining is None else remaining
+                remaining[_of(rows, done)] = part
             del part
             place, step = _of(samples, done), _combined(weights, space.basis, done)
             if is_end:

@@ -50,7 +50,7 @@ def draw_network_run(run: "NetworkRun", metrics: pd.DataFrame, summary: dict[str
     if run.config.hold is None or run.config.fade is None:
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("error", RatenetWarning)  # of steps that are too long
+        warnings.filterwarnings("error", "dt = .* is too large", RatenetWarning)
         try:
             figure = _digits(run)
         except (DivergenceError, RatenetWarning):
