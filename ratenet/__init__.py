@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from ratenet import stimuli as stimuli
     from ratenet.conformance import check_model as check_model
     from ratenet.connectivity import Dense as Dense
-    from ratenet.drives import Drive as Drive
-    from ratenet.drives import SampledDrive as SampledDrive
+    from ratenet.equations.files import load_model as load_model
+    from ratenet.equations.files import model_names as model_names
+    from ratenet.equations.spec import ModelSpec as ModelSpec
     from ratenet.fixed_points import Anderson as Anderson
     from ratenet.fixed_points import Automatic as Automatic
     from ratenet.fixed_points import Branch as Branch
@@ -40,28 +41,27 @@ if TYPE_CHECKING:
     from ratenet.fixed_points import predict_state as predict_state
     from ratenet.fixed_points import solve_adjoint as solve_adjoint
     from ratenet.fixed_points import sweep_fixed_points as sweep_fixed_points
+    from ratenet.fixed_points.results import FixedPoints as FixedPoints
+    from ratenet.fixed_points.results import Status as Status
     from ratenet.layers import ConvFixedPointLayer as ConvFixedPointLayer
     from ratenet.layers import FixedPointCore as FixedPointCore
     from ratenet.layers import FixedPointLayer as FixedPointLayer
-    from ratenet.model_files import load_model as load_model
-    from ratenet.model_files import model_names as model_names
-    from ratenet.network import Network as Network
+    from ratenet.network.network import Network as Network
     from ratenet.quasi_static import Lag as Lag
     from ratenet.quasi_static import QuasiStatic as QuasiStatic
     from ratenet.quasi_static import correct_lag as correct_lag
     from ratenet.quasi_static import measure_lag as measure_lag
     from ratenet.quasi_static import predict_lag as predict_lag
-    from ratenet.results import FixedPoints as FixedPoints
-    from ratenet.results import Status as Status
-    from ratenet.simulation import simulate as simulate
-    from ratenet.spec import ModelSpec as ModelSpec
-    from ratenet.statistics import Statistics as Statistics
-    from ratenet.step_check import dt_check as dt_check
+    from ratenet.simulation.drives import Drive as Drive
+    from ratenet.simulation.drives import SampledDrive as SampledDrive
+    from ratenet.simulation.integrate import simulate as simulate
+    from ratenet.simulation.statistics import Statistics as Statistics
+    from ratenet.simulation.step_check import dt_check as dt_check
+    from ratenet.simulation.trajectory import Trajectory as Trajectory
     from ratenet.training import TrainingConfig as TrainingConfig
     from ratenet.training import evaluate as evaluate
     from ratenet.training import resume as resume
     from ratenet.training import train as train
-    from ratenet.trajectory import Trajectory as Trajectory
 
 _WHERE = {
     # from one equation file

@@ -15,20 +15,20 @@ import torch
 from brian2.units.fundamentalunits import Quantity
 from torch import Tensor
 
+from ratenet.equations import ModelSpec
 from ratenet.errors import RatenetError, UnsupportedError
 from ratenet.fixed_points import (
     AbstractSolver,
     Anderson,
     DampedIteration,
+    FixedPoints,
     NewtonKrylov,
     Relaxation,
     find_fixed_points,
 )
 from ratenet.network import Network
-from ratenet.results import FixedPoints
+from ratenet.network.scales import typical_input, typical_state, typical_weight
 from ratenet.simulation import simulate
-from ratenet.spec import ModelSpec
-from ratenet.typical import typical_input, typical_state, typical_weight
 
 STEPS = 50
 UNITS = 3  # of each population; twice as many where there are none

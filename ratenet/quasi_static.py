@@ -23,15 +23,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ratenet.drives import AbstractDrive, drive_for
 from ratenet.errors import InputError
-from ratenet.fixed_points import find_fixed_points, fixed_points_at
+from ratenet.fixed_points import FixedPoints, Status, find_fixed_points, fixed_points_at
 from ratenet.fixed_points.certificate import unit_step
-from ratenet.fixed_points.newton import newton_step
+from ratenet.fixed_points.results import jacobian_product
+from ratenet.fixed_points.solvers.newton import newton_step
+from ratenet.linear_algebra import solve_units
 from ratenet.network import JacobianBlocks, Network
-from ratenet.results import FixedPoints, Status, jacobian_product
-from ratenet.trajectory import Trajectory
-from ratenet.unit_systems import solve_units
+from ratenet.simulation import AbstractDrive, Trajectory
+from ratenet.simulation.drives import drive_for
 
 MAX_PRODUCTS = 200  # of each linear solve
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import brian2
 import pytest
 import torch
-from problems import random, random_weights
-from specs import spec
+from helpers.problems import random, random_weights
+from helpers.specs import spec
 
 import ratenet as rn
 from ratenet import conformance
-from ratenet.backends import torch_steps
 from ratenet.network import JacobianBlocks
+from ratenet.simulation.backends import torch_steps
 
 pytestmark = pytest.mark.brian2
 

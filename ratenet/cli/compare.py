@@ -13,7 +13,7 @@ from ratenet.cli.identify import split_rules
 
 if TYPE_CHECKING:
     from ratenet.hypotheses import Comparison
-    from ratenet.hypotheses.schedulers import AbstractScheduler
+    from ratenet.hypotheses.comparison.schedulers import AbstractScheduler
 
 USUAL = "euclidean,linearized-reparameterized,gain-free-reparameterized"
 
@@ -111,7 +111,7 @@ def _ending_on_signals() -> Iterator[list[int]]:
 
 def _scheduler(processes: int | None, address: str | None) -> "AbstractScheduler":
     from ratenet.errors import InputError
-    from ratenet.hypotheses.schedulers import Dask, InProcess, Processes
+    from ratenet.hypotheses.comparison.schedulers import Dask, InProcess, Processes
 
     if processes is not None and address is not None:
         raise InputError("--processes and --scheduler exclude one another; choose one.")

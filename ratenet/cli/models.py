@@ -31,8 +31,8 @@ def models(
     from rich.console import Console
 
     from ratenet import circuits
+    from ratenet.equations import load_model, model_names
     from ratenet.errors import InputError
-    from ratenet.model_files import load_model, model_names
 
     console = Console(highlight=False, soft_wrap=True)
     if name == "check":
@@ -59,7 +59,7 @@ def models(
 
 def _list(console: "Console") -> None:
     from ratenet import circuits
-    from ratenet.model_files import load_model, model_names
+    from ratenet.equations import load_model, model_names
 
     width = max(map(len, [*model_names(), *circuits.names()]))
     console.print("Models")
@@ -77,7 +77,7 @@ def _list(console: "Console") -> None:
 def _check(file: str, seed: int, console: "Console") -> None:
     from ratenet.cli.output import plain_warnings
     from ratenet.conformance import check_model
-    from ratenet.model_files import load_model
+    from ratenet.equations import load_model
 
     plain_warnings()
     model = load_model(file)

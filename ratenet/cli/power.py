@@ -44,7 +44,7 @@ def power(
     from ratenet.cli.progress import StepBar
     from ratenet.cli.scene import check_folder
     from ratenet.hypotheses import power as run
-    from ratenet.hypotheses.power_analysis import number_of_steps
+    from ratenet.hypotheses.identification.power_analysis import number_of_steps
 
     plain_warnings()
     check_folder(out, seed, overwrite)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from ratenet import circuits
+from ratenet.equations import load_model, model_names
 from ratenet.errors import InputError, RunFolderError, UnknownNameError
-from ratenet.model_files import load_model, model_names
 from ratenet.network import Network
-from ratenet.typical import typical_input, typical_weight
+from ratenet.network.scales import typical_input, typical_weight
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from ratenet.cli.scene import Scene
-    from ratenet.trajectory import Trajectory
+    from ratenet.simulation import Trajectory
 
 SHOWN_UNITS = 7
 RECORDS = 2_000  # at most, unless --record-every says otherwise
@@ -66,7 +66,7 @@ def simulate(
     from ratenet.cli.progress import StepBar
     from ratenet.cli.scene import check_folder, load_scene
     from ratenet.simulation import simulate as run
-    from ratenet.time_grid import time_grid
+    from ratenet.simulation.time_grid import time_grid
 
     plain_warnings()
     check_folder(out, seed, overwrite)

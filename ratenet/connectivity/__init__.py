@@ -5,7 +5,6 @@ from ratenet.connectivity.combined import Block as Block
 from ratenet.connectivity.combined import Sum as Sum
 from ratenet.connectivity.convolution import Convolution as Convolution
 from ratenet.connectivity.dense import Dense as Dense
-from ratenet.connectivity.given import as_connectivity as as_connectivity
 from ratenet.connectivity.initial import balanced_weights as balanced_weights
 from ratenet.connectivity.initial import random_kernel as random_kernel
 from ratenet.connectivity.initial import random_mask as random_mask
@@ -13,7 +12,7 @@ from ratenet.connectivity.initial import random_weights as random_weights
 from ratenet.connectivity.initial import with_radius as with_radius
 from ratenet.connectivity.low_rank import LowRank as LowRank
 from ratenet.connectivity.masked import Masked as Masked
-from ratenet.connectivity.product import choose_route as choose_route
+from ratenet.connectivity.matmul import choose_route as choose_route
 from ratenet.connectivity.signed import Signed as Signed
 from ratenet.connectivity.spectrum import abscissa as abscissa
 from ratenet.connectivity.spectrum import eigenvalues as eigenvalues

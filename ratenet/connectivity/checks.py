@@ -58,3 +58,9 @@ def check_alike(parts: Mapping[str, AbstractConnectivity], where: str) -> None:
                 f"{where}, {name}: {part.dtype} on {part.device} does not go with {first_name}, "
                 f"{first.dtype} on {first.device}; make all parts alike."
             )
+
+
+def check_square(shape: tuple[int, ...]) -> None:
+    """Refuse weights that do not lead from N units to the same ones."""
+    if len(shape) != 2 or shape[0] != shape[1] or shape[0] == 0:
+        raise InputError(f"W must be square, (N, N) with W[post, pre]; got shape {shape}.")

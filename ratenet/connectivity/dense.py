@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ratenet.connectivity.base import AbstractConnectivity, Change
 from ratenet.connectivity.checks import check_weights
-from ratenet.connectivity.product import AbstractProduct, Product
+from ratenet.connectivity.matmul import AbstractProduct, Product
 
 
 class AbstractMatrix(AbstractConnectivity):

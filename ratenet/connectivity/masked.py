@@ -11,7 +11,7 @@ from torch import Tensor
 from ratenet.connectivity.base import Change, version_of
 from ratenet.connectivity.checks import check_weights
 from ratenet.connectivity.dense import AbstractMatrix
-from ratenet.connectivity.product import AbstractProduct, Product
+from ratenet.connectivity.matmul import AbstractProduct, Product
 from ratenet.errors import InputError
 
 SPARSE_BELOW = 0.05  # share of synapses: up to here compressed rows are clearly faster on a CPU

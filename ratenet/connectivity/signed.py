@@ -10,7 +10,7 @@ from torch import Tensor
 from ratenet.connectivity.base import Change
 from ratenet.connectivity.checks import check_weights
 from ratenet.connectivity.dense import AbstractMatrix
-from ratenet.connectivity.product import Product
+from ratenet.connectivity.matmul import Product
 from ratenet.errors import InputError
 
 UPDATES = ("projection", "exponentiated")

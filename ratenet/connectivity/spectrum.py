@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import AbstractConnectivity
+from ratenet.connectivity.checks import check_square
 from ratenet.connectivity.convolution import Convolution
-from ratenet.connectivity.given import check_square
 
 DENSE = 1000  # units up to which the matrix is built
 TOLERANCE = 1e-4  # relative, of what iterations find

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError
-from ratenet.fixed_points.gmres import gmres
-from ratenet.fixed_points.newton import preconditioner
-from ratenet.results import FixedPoints
+from ratenet.fixed_points.results import FixedPoints
+from ratenet.fixed_points.solvers.newton import preconditioner
+from ratenet.linear_algebra import gmres
 
 DENSE_UNITS = 2000  # N up to which a sample that GMRES leaves is solved by a matrix
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError, UnsupportedError
+from ratenet.fixed_points.results import FixedPoints, judge
 from ratenet.network import Network
-from ratenet.residual import relative_size
-from ratenet.results import FixedPoints, judge
+from ratenet.network.residual import relative_size
 
 
 class UnitStep(NamedTuple):

@@ -9,9 +9,9 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from ratenet.fixed_points.relaxation import Relaxation
-from ratenet.fixed_points.solver import Batch, new_batch
-from ratenet.results import FixedPoints, Status
+from ratenet.fixed_points.results import FixedPoints, Status
+from ratenet.fixed_points.solvers.base import Batch, new_batch
+from ratenet.fixed_points.solvers.relaxation import Relaxation
 
 STEPS = 200  # Runge-Kutta steps of the dynamics in a stretch, four products with W each
 STRETCHES = 4  # most that are followed while a cause is not plain

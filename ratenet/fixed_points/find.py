@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import ConvergenceError, InputError
-from ratenet.fixed_points.automatic import Automatic
 from ratenet.fixed_points.certificate import (
     certify,
     check_autonomous,
@@ -16,11 +15,12 @@ from ratenet.fixed_points.certificate import (
     default_tolerance,
 )
 from ratenet.fixed_points.diagnosis import diagnosed
-from ratenet.fixed_points.relaxation import Relaxation
-from ratenet.fixed_points.solver import AbstractSolver, Reached
+from ratenet.fixed_points.results import FixedPoints, Status
+from ratenet.fixed_points.solvers.automatic import Automatic
+from ratenet.fixed_points.solvers.base import AbstractSolver, Reached
+from ratenet.fixed_points.solvers.relaxation import Relaxation
 from ratenet.fixed_points.stability import examined
 from ratenet.network import Network
-from ratenet.results import FixedPoints, Status
 
 GOAL = 0.95  # of the tolerance: the certificate's own product may round differently
 

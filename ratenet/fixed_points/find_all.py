@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError
-from ratenet.fixed_points.anderson import Anderson
 from ratenet.fixed_points.certificate import certify, check_tolerance, default_tolerance
+from ratenet.fixed_points.continuation.variations import one_drive, seeded
 from ratenet.fixed_points.find import find_fixed_points
-from ratenet.fixed_points.newton_krylov import NewtonKrylov
-from ratenet.fixed_points.relaxation import Relaxation
-from ratenet.fixed_points.solver import AbstractSolver, Fallback
-from ratenet.fixed_points.vary import one_drive, seeded
+from ratenet.fixed_points.results import FixedPoints
+from ratenet.fixed_points.solvers.anderson import Anderson
+from ratenet.fixed_points.solvers.base import AbstractSolver, Fallback
+from ratenet.fixed_points.solvers.newton_krylov import NewtonKrylov
+from ratenet.fixed_points.solvers.relaxation import Relaxation
 from ratenet.network import Network
-from ratenet.results import FixedPoints
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,8 +18,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ratenet.fixed_points.results import FixedPoints, Status, jacobian_product
 from ratenet.network import JacobianBlocks, Network
-from ratenet.results import FixedPoints, Status, jacobian_product
 
 BASIS = 20  # vectors of an Arnoldi cycle
 CYCLES = 4

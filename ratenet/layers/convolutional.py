@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import AbstractConnectivity, Convolution, random_kernel
+from ratenet.equations import ModelSpec
 from ratenet.errors import InputError
 from ratenet.fixed_points import AbstractSolver
 from ratenet.layers.base import RADIUS, AbstractFixedPointLayer, check_counts, new_seed
@@ -14,7 +15,6 @@ from ratenet.layers.core import FixedPointCore, OnUnsettled
 from ratenet.layers.full import check_units
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule
-from ratenet.spec import ModelSpec
 
 
 class ConvFixedPointLayer(AbstractFixedPointLayer):

@@ -11,13 +11,12 @@ from torch import Tensor
 
 from ratenet.connectivity.base import version_of
 from ratenet.errors import InputError, RatenetWarning
-from ratenet.fixed_points import AbstractSolver, Automatic, MeanGain, find_fixed_points
+from ratenet.fixed_points import AbstractSolver, Automatic, FixedPoints, MeanGain, find_fixed_points
 from ratenet.fixed_points.certificate import check_autonomous, check_tolerance
 from ratenet.layers.gradients import Passage, Rest, Settled, count_settled
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule, Euclidean
 from ratenet.plasticity.base import check_learning_rate
-from ratenet.results import FixedPoints
 
 OnUnsettled = Literal["mask", "include", "raise"]
 STALE_AFTER = 10  # changes of the weights for which the default solver keeps its preconditioner

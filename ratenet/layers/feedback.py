@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import Block, Dense
+from ratenet.equations import ModelSpec
 from ratenet.errors import InputError
 from ratenet.fixed_points import AbstractSolver
 from ratenet.layers.base import RADIUS, AbstractFixedPointLayer, check_counts, check_inputs
 from ratenet.layers.core import FixedPointCore, OnUnsettled
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule
-from ratenet.spec import ModelSpec
 
 
 class FeedbackLayers(AbstractFixedPointLayer):

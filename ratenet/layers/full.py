@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import AbstractConnectivity, Dense, random_weights
+from ratenet.equations import ModelSpec
 from ratenet.errors import InputError
 from ratenet.fixed_points import AbstractSolver
 from ratenet.layers.base import (
@@ -19,7 +20,6 @@ from ratenet.layers.base import (
 from ratenet.layers.core import FixedPointCore, OnUnsettled
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule
-from ratenet.spec import ModelSpec
 
 
 class FixedPointLayer(AbstractFixedPointLayer):

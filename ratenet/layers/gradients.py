@@ -26,10 +26,9 @@ from torch import Tensor
 
 from ratenet.connectivity.base import scaled
 from ratenet.errors import LeftOutWarning, UnsupportedError
-from ratenet.fixed_points import solve_adjoint
+from ratenet.fixed_points import FixedPoints, Status, solve_adjoint
 from ratenet.fixed_points.adjoint import default_adjoint_tolerance
 from ratenet.plasticity import AbstractRule, Euclidean
-from ratenet.results import FixedPoints, Status
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from typing import Any, ClassVar
 
 import torch
 
+from ratenet.equations import load_model
+from ratenet.equations.files import parse_model
+from ratenet.equations.parameters import as_text
 from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import check_tolerance
 from ratenet.layers.base import check_counts
@@ -16,8 +19,6 @@ from ratenet.layers.core import FixedPointCore, OnUnsettled
 from ratenet.layers.feedback import FeedbackLayers
 from ratenet.layers.full import FixedPointLayer
 from ratenet.layers.weights import connectivity_of
-from ratenet.model_files import load_model, parse_model
-from ratenet.parameters import as_text
 from ratenet.plasticity import Frozen, rule_named
 from ratenet.plasticity.base import check_learning_rate
 

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ratenet.connectivity import Dense
 from ratenet.connectivity.base import Change
+from ratenet.fixed_points import FixedPoints
 from ratenet.plasticity.base import AbstractRule, Traits, check_positive, check_whole, descent
 from ratenet.plasticity.euclidean import solved_adjoint
 from ratenet.plasticity.loss import Loss
-from ratenet.results import FixedPoints
 
 
 @dataclass(frozen=True)

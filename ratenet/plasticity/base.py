@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ratenet.connectivity.base import Change, scaled
 from ratenet.errors import InputError, UnsettledError
+from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.adjoint import check_error_shape
 from ratenet.plasticity.loss import Loss, loss_of_kept, required
-from ratenet.results import FixedPoints
 
 
 @dataclass(frozen=True)

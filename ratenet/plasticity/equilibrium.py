@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import Change, scaled
+from ratenet.fixed_points import FixedPoints
 from ratenet.plasticity.base import AbstractRule, Traits, check_choice, check_positive, descent
 from ratenet.plasticity.loss import Loss
 from ratenet.plasticity.phases import both_settled, settled_at, settled_under
-from ratenet.results import FixedPoints
 
 NUDGES = {"both": (1, -1), "positive": (1, 0), "negative": (0, -1)}  # signs of the two phases
 FORMS = ("vector-field", "symmetric")

@@ -7,10 +7,9 @@ from torch import Tensor
 
 from ratenet.connectivity.base import Change
 from ratenet.errors import LeftOutWarning, SingularError
-from ratenet.fixed_points import solve_adjoint
+from ratenet.fixed_points import FixedPoints, solve_adjoint
 from ratenet.plasticity.base import AbstractRule, Traits, descent
 from ratenet.plasticity.loss import Loss
-from ratenet.results import FixedPoints
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import Change, as_change
+from ratenet.fixed_points import FixedPoints
 from ratenet.plasticity.base import AbstractRule, Traits
 from ratenet.plasticity.loss import Loss
-from ratenet.results import FixedPoints
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ratenet.connectivity.base import Change, scaled
 from ratenet.errors import InputError
+from ratenet.fixed_points import FixedPoints
 from ratenet.plasticity.base import AbstractRule, Traits, descent
 from ratenet.plasticity.loss import Loss
-from ratenet.results import FixedPoints
 
 UNSUPERVISED = Traits("none: unsupervised, no gradient of a loss", uses_error=False)
 

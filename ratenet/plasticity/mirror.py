@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ratenet.connectivity.base import AbstractConnectivity, Change, as_change
 from ratenet.errors import InputError, UnsupportedError
+from ratenet.fixed_points import FixedPoints
 from ratenet.plasticity.base import AbstractRule, Traits, check_positive
 from ratenet.plasticity.euclidean import Euclidean
 from ratenet.plasticity.loss import Loss
-from ratenet.results import FixedPoints
 
 
 class AbstractPotential(ABC):

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ratenet.connectivity.base import Change, as_change
 from ratenet.errors import InputError
+from ratenet.fixed_points import FixedPoints
 from ratenet.plasticity.base import AbstractRule, Traits
 from ratenet.plasticity.loss import Loss
-from ratenet.results import FixedPoints
 
 
 @dataclass(frozen=True)

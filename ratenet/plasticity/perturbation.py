@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import Change, as_change, scaled
+from ratenet.fixed_points import FixedPoints
 from ratenet.network import Network
 from ratenet.plasticity.base import AbstractRule, Traits, check_positive, check_whole
 from ratenet.plasticity.loss import Loss, required
 from ratenet.plasticity.phases import both_settled, settled_at
-from ratenet.results import FixedPoints
 
 
 @dataclass(frozen=True)

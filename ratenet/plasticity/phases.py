@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import LeftOutWarning, UnsettledError
-from ratenet.fixed_points import find_fixed_points
+from ratenet.fixed_points import FixedPoints, find_fixed_points
 from ratenet.fixed_points.certificate import certify, default_tolerance
 from ratenet.network import Network
 from ratenet.plasticity.loss import Loss, slope
-from ratenet.results import FixedPoints
 
 ITERATIONS = 300
 STEP = 0.1  # of the shortest time constant

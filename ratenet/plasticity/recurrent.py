@@ -16,11 +16,11 @@ from torch import Tensor
 
 from ratenet.connectivity.base import Change, scaled
 from ratenet.errors import DivergenceError
+from ratenet.fixed_points import FixedPoints
 from ratenet.network import JacobianBlocks, Network
 from ratenet.plasticity.base import AbstractRule, Traits, check_choice, descent
 from ratenet.plasticity.loss import Loss, slope
-from ratenet.results import FixedPoints
-from ratenet.time_grid import seconds
+from ratenet.simulation.time_grid import seconds
 
 DURATION = 20  # of the longest time constant
 STEP = 0.1  # of the shortest time constant

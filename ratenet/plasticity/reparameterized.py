@@ -13,9 +13,9 @@ from torch import Tensor
 from ratenet.connectivity import Dense
 from ratenet.connectivity.base import Change
 from ratenet.errors import SingularError, UnsupportedError
+from ratenet.fixed_points import FixedPoints
 from ratenet.plasticity.base import AbstractRule, Traits, descent
 from ratenet.plasticity.loss import Loss
-from ratenet.results import FixedPoints
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ratenet.errors import InputError
-from ratenet.fixed_points.branch import Branch, SpecialKind
-from ratenet.fixed_points.sweep import Sweep
+from ratenet.fixed_points.continuation.branch import Branch, SpecialKind
+from ratenet.fixed_points.continuation.sweep import Sweep
 from ratenet.report.figures import COLOURS, GREY, new_figure
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from brian2.equations.equations import DIFFERENTIAL_EQUATION, PARAMETER, Equatio
 from brian2.parsing.sympytools import str_to_sympy
 from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit
 
-from ratenet.parameters import show
-from ratenet.spec import ModelSpec
+from ratenet.equations import ModelSpec
+from ratenet.equations.parameters import show
 
 
 def model_latex(model: ModelSpec) -> str:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from brian2.units.fundamentalunits import Dimension, get_unit_for_display
 
-from ratenet.drives import ConstantDrive, drive_for
 from ratenet.report.figures import COLOURS, GREY, new_figure
-from ratenet.trajectory import Trajectory
+from ratenet.simulation import Trajectory
+from ratenet.simulation.drives import ConstantDrive, drive_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ import pandas as pd
 from torch import Tensor
 
 from ratenet.errors import STOPPED_BY_SCIENCE
-from ratenet.hypotheses.comparison_measures import degrees
+from ratenet.hypotheses.comparison.measures import degrees
 from ratenet.hypotheses.tasks.linear import LinearTask, linear_task
 from ratenet.report.figures import COLOURS, new_figure
 from ratenet.reproduce.linear import NAMES, RULES

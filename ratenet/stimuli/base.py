@@ -14,8 +14,8 @@ from typing import Any
 from torch import Tensor
 
 from ratenet.errors import InputError
+from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli.images import Images
-from ratenet.time_grid import seconds
 
 
 class AbstractStimulus(ABC):

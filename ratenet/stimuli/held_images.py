@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError
+from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli.base import AbstractStimulus, check_images, frame_of
 from ratenet.stimuli.batches import batches_of_epoch
 from ratenet.stimuli.images import Images
 from ratenet.stimuli.random_blocks import LENGTH, Blocks, check_seed, generator_for
 from ratenet.stimuli.slow import profile_named
-from ratenet.time_grid import seconds
 
 ON_TIME = 1e-6  # of a mean period: nearer than that, an image has begun
 

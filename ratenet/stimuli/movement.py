@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError
+from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli.base import AbstractModulation, AbstractStimulus, check_stimulus
-from ratenet.time_grid import seconds
 
 
 def resample(

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError
+from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli.base import AbstractStimulus, check_images, frame_of
 from ratenet.stimuli.images import Images
 from ratenet.stimuli.movement import resample
 from ratenet.stimuli.random_blocks import check_seed, generator_for
-from ratenet.time_grid import seconds
 
 DIGITS = 2
 FRAME = 64  # pixels; where the frame is another one, digits are scaled along with it

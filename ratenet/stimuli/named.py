@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ratenet.errors import UnknownNameError
+from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli.base import AbstractStimulus, Still
 from ratenet.stimuli.batches import batches_of_epoch
 from ratenet.stimuli.held_images import GammaDwell, HeldImages
@@ -13,7 +14,6 @@ from ratenet.stimuli.movement import Drift, Rotate, Scale, Shear
 from ratenet.stimuli.moving_mnist import MovingMNIST
 from ratenet.stimuli.ornstein_uhlenbeck import Contrast, Walk
 from ratenet.stimuli.random_blocks import check_seed
-from ratenet.time_grid import seconds
 
 Make = Callable[[Images, int, float, int], AbstractStimulus]
 

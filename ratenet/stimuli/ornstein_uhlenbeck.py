@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError
+from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli.base import (
     AbstractModulation,
     AbstractStimulus,
@@ -24,7 +25,6 @@ from ratenet.stimuli.base import (
 )
 from ratenet.stimuli.images import Images
 from ratenet.stimuli.random_blocks import LENGTH, Blocks, check_seed, generator_for
-from ratenet.time_grid import seconds
 
 GRID = 200  # points of the grid in one time constant
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ratenet.equations import ModelSpec, load_model
 from ratenet.errors import InputError
-from ratenet.model_files import load_model
 from ratenet.network import Network
-from ratenet.spec import ModelSpec
 
 INITIAL_RADIUS = 0.5  # spectral radius of the initial W
 

@@ -17,9 +17,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from ratenet.equations import load_model
+from ratenet.equations.quantities import parse_quantity
 from ratenet.errors import InputError
-from ratenet.model_files import load_model
-from ratenet.quantities import parse_quantity
 from ratenet.training.config import TrainingConfig
 
 TIMES = ("tau", "hold", "fade", "eligibility")

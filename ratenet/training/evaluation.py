@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ratenet.results import FixedPoints
+from ratenet.fixed_points import FixedPoints
 from ratenet.stimuli import Images
 from ratenet.training.classifier import Classifier
 from ratenet.training.presentation import AbstractPresentation

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from ratenet.connectivity.base import Change
 from ratenet.errors import DivergenceError, LeftOutWarning
-from ratenet.fixed_points import solve_adjoint
+from ratenet.fixed_points import FixedPoints, solve_adjoint
 from ratenet.plasticity import AbstractRule
 from ratenet.plasticity.loss import Loss
-from ratenet.results import FixedPoints
 from ratenet.training.classifier import Classifier
 from ratenet.training.optimizers import Changes
 from ratenet.training.workers import Workers

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import pandas as pd
 
+from ratenet.equations import ModelSpec
 from ratenet.errors import STOPPED_BY_SCIENCE, InputError, RatenetError
-from ratenet.spec import ModelSpec
 from ratenet.training.callbacks import Callback, Row, built_in
 from ratenet.training.config import TrainingConfig
 from ratenet.training.evaluation import Evaluation

@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ratenet.equations import ModelSpec
 from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError
-from ratenet.fixed_points.tracking import batch_jacobians
+from ratenet.fixed_points.mode_tracking import batch_jacobians
 from ratenet.plasticity import AbstractRule, Frozen, rule_named
-from ratenet.spec import ModelSpec
 from ratenet.stimuli import Images
 from ratenet.training.classifier import Classifier, random_classifier
 from ratenet.training.config import DTYPES, TrainingConfig

@@ -12,10 +12,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ratenet.fixed_points import find_fixed_points, fixed_points_at
+from ratenet.fixed_points import FixedPoints, find_fixed_points, fixed_points_at
 from ratenet.network import Network
 from ratenet.quasi_static import correct_lag
-from ratenet.results import FixedPoints
 from ratenet.simulation import simulate
 from ratenet.stimuli import HoldAndFade
 

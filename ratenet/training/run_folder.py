@@ -27,11 +27,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ratenet.equations import ModelSpec
+from ratenet.equations.files import parse_model
 from ratenet.errors import InputError, RatenetError, RunFolderError
 from ratenet.files import write_whole
-from ratenet.model_files import parse_model
 from ratenet.report.record import make_folder, write_config, write_json
-from ratenet.spec import ModelSpec
 from ratenet.training.config import OF_ONE_NETWORK, TrainingConfig
 
 FIGURES = ("learning_curve.png", "digits.png")

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import UnsupportedError
-from ratenet.fixed_points.tracking import (
+from ratenet.fixed_points import FixedPoints
+from ratenet.fixed_points.mode_tracking import (
     BatchJacobians,
     RightmostTracker,
     abscissa_gradient,
@@ -29,7 +30,6 @@ from ratenet.fixed_points.tracking import (
     rightmost_of_jacobian,
 )
 from ratenet.network import JacobianBlocks, Network
-from ratenet.results import FixedPoints
 from ratenet.training.workers import Workers
 
 MAX_CORRECTIONS = 60

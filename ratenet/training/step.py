@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ratenet.connectivity import norm
 from ratenet.errors import STOPPED_BY_SCIENCE, ConvergenceError, UnsettledError
-from ratenet.fixed_points.tracking import BatchJacobians
-from ratenet.results import FixedPoints
-from ratenet.time_grid import seed_of_step
+from ratenet.fixed_points import FixedPoints
+from ratenet.fixed_points.mode_tracking import BatchJacobians
+from ratenet.simulation.time_grid import seed_of_step
 from ratenet.training.learning import Learned, learn_from, nothing_learned
 from ratenet.training.presentation import CONTINUOUS, Slow
 from ratenet.training.stability import shared_jacobians

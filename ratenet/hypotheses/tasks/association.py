@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ratenet.hypotheses.simulated import random_network
+from ratenet.fixed_points import FixedPoints
+from ratenet.hypotheses.identification.simulated import random_network
 from ratenet.hypotheses.tasks.base import (
     AbstractTask,
     Setting,
@@ -17,8 +18,7 @@ from ratenet.hypotheses.tasks.base import (
     squared_losses,
 )
 from ratenet.network import Network
-from ratenet.results import FixedPoints
-from ratenet.typical import typical_input, typical_state
+from ratenet.network.scales import typical_input, typical_state
 
 RADIUS = 0.5  # spectral radius of random weights, in typical weights
 UNITS_PER_PAIR = 5

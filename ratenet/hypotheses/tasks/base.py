@@ -11,11 +11,10 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from ratenet.fixed_points import find_fixed_points
+from ratenet.equations import ModelSpec
+from ratenet.fixed_points import FixedPoints, find_fixed_points
 from ratenet.network import Network
 from ratenet.plasticity.loss import slope
-from ratenet.results import FixedPoints
-from ratenet.spec import ModelSpec
 
 MAX_ITERATIONS = 500  # a sample that needs more did not settle
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError
+from ratenet.fixed_points import FixedPoints
 from ratenet.hypotheses.tasks.base import AbstractTask, Samples, Setting, share_right, solved
-from ratenet.results import FixedPoints
 from ratenet.stimuli import Images, load_images
 from ratenet.training.classifier import Classifier, random_classifier
 

@@ -10,10 +10,9 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from ratenet.fixed_points import fixed_points_at
+from ratenet.fixed_points import FixedPoints, fixed_points_at
 from ratenet.hypotheses.tasks.base import AbstractTask, Setting, parts, precision, squared_losses
 from ratenet.network import Network
-from ratenet.results import FixedPoints
 
 UNITS, SAMPLES = 200, 100
 TOLERANCE = 1e-9  # of the residual of states that are solved directly

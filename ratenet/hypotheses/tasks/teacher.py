@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import UnsettledError
-from ratenet.hypotheses.simulated import random_network
+from ratenet.fixed_points import FixedPoints
+from ratenet.hypotheses.identification.simulated import random_network
 from ratenet.hypotheses.tasks.base import (
     AbstractTask,
     Setting,
@@ -17,8 +18,7 @@ from ratenet.hypotheses.tasks.base import (
     solved,
     squared_losses,
 )
-from ratenet.results import FixedPoints
-from ratenet.typical import typical_input
+from ratenet.network.scales import typical_input
 
 RADIUS, TEACHER_RADIUS = 0.5, 0.9  # spectral radii of random weights, in typical weights
 

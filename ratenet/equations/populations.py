@@ -1,0 +1,165 @@
+"""Populations: names and sizes of groups of units that follow one another in W's rows.
+
+A model gives sizes (integers) or fractions of the units (they sum to 1); a network may say its own.
+"""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from brian2.units.fundamentalunits import (
+    Dimension,
+    Quantity,
+    get_dimensions,
+    get_unit_for_display,
+)
+
+from ratenet.equations.quantities import with_units
+from ratenet.errors import InputError, ModelError
+
+Sizes = tuple[tuple[str, int | float], ...]
+
+
+def check_populations(populations: Sizes) -> None:
+    """Refuse sizes that are neither all integers of at least 1 nor fractions that sum to 1."""
+    for name, size in populations:
+        if isinstance(size, bool) or not isinstance(size, int | float) or not 0 < size < 2**31:
+            raise ModelError(
+                f"populations, {name}: {str(size)[:40]!r} is neither a size (an integer of at "
+                "least 1) nor a fraction (a number above 0 and at most 1)."
+            )
+    sizes = [size for _, size in populations]
+    if all(isinstance(size, int) for size in sizes):
+        return
+    if any(isinstance(size, int) for size in sizes):
+        raise ModelError("populations: sizes and fractions do not mix; write one kind for all.")
+    if abs(sum(sizes) - 1) > 1e-9:
+        raise ModelError(f"populations: the fractions sum to {sum(sizes):g}; they must sum to 1.")
+
+
+def place_populations(populations: Sizes, units: int) -> dict[str, slice]:
+    """Return where each population's units are among all N of them.
+
+    Parameters
+    ----------
+    populations : tuple of (name, size or fraction)
+    units : int
+        N, the number of rows of W.
+
+    Raises
+    ------
+    InputError
+        If the sizes do not sum to N, or a fraction of N is no unit at all.
+    """
+    sizes = [size for _, size in populations]
+    shown = ", ".join(f"{name} {size}" for name, size in populations)
+    if all(isinstance(size, int) for size in sizes):
+        if populations and sum(sizes) != units:
+            raise InputError(
+                f"populations: the sizes {shown} sum to {sum(sizes)}, and W has {units} units; "
+                "give Network(populations={...}) the sizes of this network."
+            )
+        return _slices({name: int(size) for name, size in populations})
+    counts = _largest_remainders([float(size) for size in sizes], units)
+    if 0 in counts:
+        raise InputError(
+            f"populations: of {units} units, the fractions {shown} leave one population without "
+            "any; use more units, or give Network(populations={...}) sizes."
+        )
+    return _slices(dict(zip((name for name, _ in populations), counts, strict=True)))
+
+
+def _largest_remainders(fractions: list[float], units: int) -> list[int]:
+    """Round fractions of N so that they sum to N: the largest remainders are rounded up."""
+    exact = np.array(fractions) * units
+    counts = np.floor(exact + 1e-9).astype(int)
+    last = np.argsort(counts - exact, kind="stable")[: units - int(counts.sum())]
+    counts[last] += 1
+    return [int(count) for count in counts]
+
+
+def _slices(sizes: dict[str, int]) -> dict[str, slice]:
+    ends = list(itertools.accumulate(sizes.values()))
+    return {
+        name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)
+    }
+
+
+def given_sizes(given: Mapping[str, Any], populations: Sizes) -> Sizes:
+    """Return the sizes that a network is given, checked against the model's populations."""
+    names = [name for name, _ in populations]
+    if set(given) != set(names):
+        raise InputError(
+            f"populations: {', '.join(map(str, given)) or 'none'} do not fit; the model has "
+            f"{', '.join(names) or 'no populations'}."
+        )
+    for name, size in given.items():
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            raise InputError(
+                f"populations, {name}: {size!r} is no number of units; give an integer of at "
+                "least 1."
+            )
+    return tuple((name, int(given[name])) for name in names)
+
+
+def blocks_to_matrix(blocks: Mapping[str, Any], populations: Sizes, dimensions: Dimension) -> Any:
+    """Return W (N, N) from blocks by population, post -> pre -> number or (N_post, N_pre).
+
+    Parameters
+    ----------
+    blocks : mapping
+        Blocks that are not named are zero; entries are SI values or quantities.
+    populations : tuple of (name, size)
+        Sizes, not fractions.
+    dimensions : Dimension
+        Physical dimensions of W, which blocks that are quantities must have.
+
+    Raises
+    ------
+    InputError
+        If a population is unknown, sizes are not known, or a block's shape or unit does not fit.
+    """
+    if not populations or any(isinstance(size, float) for _, size in populations):
+        raise InputError(
+            "W: blocks by population need the sizes of the populations; give "
+            "Network(populations={name: size, ...})."
+        )
+    places = _slices({name: int(size) for name, size in populations})
+    units = sum(int(size) for _, size in populations)
+    W = np.zeros((units, units))
+    for post, row in blocks.items():
+        if not isinstance(row, Mapping):
+            raise InputError(f"W, {post}: give a mapping from presynaptic populations to weights.")
+        for pre, block in row.items():
+            _check_known(post, pre, places)
+            target = W[places[post], places[pre]]
+            block = with_units(block)
+            if isinstance(block, Quantity) and get_dimensions(block) != dimensions:
+                raise InputError(
+                    f"W, {post} from {pre}: the unit does not fit; needed is "
+                    f"{get_unit_for_display(dimensions)} (recurrent input over output)."
+                )
+            values = np.asarray(block, dtype=np.float64)
+            if values.shape not in ((), target.shape):
+                raise InputError(
+                    f"W, {post} from {pre}: shape {values.shape} does not fit; needed is one "
+                    f"number, or {target.shape}."
+                )
+            target[...] = values
+    return W
+
+
+def _check_known(post: str, pre: str, places: Mapping[str, slice]) -> None:
+    for name in (post, pre):
+        if name not in places:
+            raise InputError(f"W: there is no population {name!r}; there are {', '.join(places)}.")
+
+
+def check_complete(values: Mapping[str, Any], populations: Mapping[str, slice], where: str) -> None:
+    """Refuse values by population whose names are not those of the network."""
+    if set(values) != set(populations):
+        raise InputError(
+            f"{where}: values for {', '.join(map(str, values)) or 'none'} do not fit; give one for "
+            f"each of the populations {', '.join(populations) or '(the network has none)'}."
+        )

@@ -1,0 +1,324 @@
+"""ModelSpec: the dynamics of a rate network as data, checked and differentiated once.
+
+A model has k state variables s a unit, a transmitted variable y = rho(s), a recurrent input
+I_rec = W y and a drive I_ext:
+
+    ds/dt = F(s, I_rec, I_ext)
+
+The spec knows no backend. Brian2's parser and unit system check it, SymPy differentiates it;
+`ratenet.equations.torch_model` makes torch functions of it, and
+`ratenet.simulation.backends.brian2_backend` hands it to Brian2.
+"""
+
+import ast
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from types import MappingProxyType
+from typing import Any
+
+import sympy
+from brian2.equations.equations import DIFFERENTIAL_EQUATION, Equations
+from brian2.units.allunits import second
+from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit
+
+from ratenet.equations import expressions
+from ratenet.equations.parameters import (
+    ByPopulation,
+    Parameter,
+    ParameterText,
+    as_text,
+    show,
+    show_any,
+)
+from ratenet.equations.parser import TIME, Parts, read_model
+from ratenet.equations.populations import Sizes
+from ratenet.equations.substitution import without
+from ratenet.equations.symbolic import has_step, is_finite, left_derivative, symbol, to_sympy
+from ratenet.errors import ModelError, UnsupportedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A rate model: equations, roles, functions and default parameters.
+
+    Parameters
+    ----------
+    name, title, source : str
+        Short name, one line of description, and where the model comes from.
+    equations : str or brian2.Equations
+        Brian2 equations: one ``dx/dt = ... : unit`` for each state variable, subexpressions
+        ``x = ... : unit``, and declarations ``x : unit`` of roles or parameters. ``xi``, ``xi_1``
+        ... are white noises, which must enter linearly.
+    output : str
+        What the recurrent weights transmit: a state variable, or an expression of state
+        variables and parameters.
+    recurrent, drive : str
+        The names that stand for W y and for the external input x.
+    functions : mapping, or tuple of (name, body)
+        Functions of one argument ``u``; a body may use parameters and earlier functions.
+    parameters : mapping, or tuple of (name, value)
+        Defaults: a number, a quantity (``"10*ms"`` or ``10*ms``), a list of them, one a unit, a
+        distribution such as ``"normal(10*ms, 2*ms)"``, or a mapping from populations to these.
+    populations : mapping, or tuple of (name, size)
+        Groups of units that follow one another: sizes, or fractions that sum to 1.
+
+    Raises
+    ------
+    ModelError
+        If anything in it does not fit; the message names the key or the equation.
+
+    Examples
+    --------
+    >>> from ratenet import load_model
+    >>> load_model("rate").states
+    ('r',)
+    """
+
+    name: str = "model"
+    title: str = "A user's model"
+    source: str = "unpublished"
+    equations: str
+    output: str
+    recurrent: str
+    drive: str
+    functions: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[tuple[str, ParameterText], ...] = ()
+    populations: Sizes = ()
+    _parts: Parts = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.equations, Equations):
+            object.__setattr__(self, "equations", _equations_text(self.equations))
+        self._check_types()
+        for key in ("functions", "parameters", "populations"):
+            object.__setattr__(self, key, tuple(dict(getattr(self, key)).items()))
+        parameters = tuple((n, as_text(v, f"parameters, {n}")) for n, v in self.parameters)
+        object.__setattr__(self, "parameters", parameters)
+        object.__setattr__(self, "_parts", read_model(self))
+        self._check_finite()
+        self._check_noise_linear()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be stored as the texts that it was made of."""
+        given = (field.name for field in dataclasses.fields(self) if field.init)
+        return partial(ModelSpec, **{name: getattr(self, name) for name in given}), ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ModelSpec":
+        """Return itself: nothing can change it."""
+        return self
+
+    def _check_types(self) -> None:
+        """Refuse what is no text or table; model files are checked before, Python's values here."""
+        for key in ("name", "title", "source", "equations", "output", "recurrent", "drive"):
+            value = getattr(self, key)
+            if not isinstance(value, str):
+                raise ModelError(f"{key}: a text is needed, got {show_any(value)}.")
+        for key in ("functions", "parameters", "populations"):
+            try:
+                dict(getattr(self, key))
+            except (TypeError, ValueError):
+                raise ModelError(
+                    f"{key}: a mapping from names is needed, got {show_any(getattr(self, key))}."
+                ) from None
+        for name, body in dict(self.functions).items():
+            if not isinstance(body, str):
+                raise ModelError(f"functions, {name}: a text is needed, got {show_any(body)}.")
+
+    def _check_noise_linear(self) -> None:
+        for index, state in enumerate(self.states):
+            strengths = self.noise_strengths[index]
+            noises = [symbol(noise) for noise in self.noises]
+            steps = any(has_step(self._with_noise[index], noise) for noise in self.noises)
+            if steps or any(strength.has(*noises) for strength in strengths if noises):
+                raise ModelError(
+                    f"equations, d{state}/dt: the noise does not enter linearly; write "
+                    "... + strength*xi with a strength that is free of xi."
+                )
+
+    def _check_finite(self) -> None:
+        """Refuse constants such as u/0 here, where the equation is known, not at the first use."""
+        checked = {"output": (self.output_expression, *self.output_derivatives)}
+        for index, state in enumerate(self.states):
+            slopes = (*self.state_derivatives[index], self.input_derivatives[index])
+            slopes = (*slopes, *self.noise_strengths[index])
+            checked[f"equations, d{state}/dt"] = (self.right_hand_sides[index], *slopes)
+        for where, found in checked.items():
+            if not all(is_finite(expression) for expression in found):
+                raise ModelError(
+                    f"{where}: a constant in it, or in its derivative, is no finite real number; "
+                    "look for a division by 0, or a root or logarithm of a negative number."
+                )
+
+    def __str__(self) -> str:
+        lines = [line.strip() for line in self.equations.strip().splitlines() if line.strip()]
+        lines += [f"{name}(u) = {body}" for name, body in self.functions]
+        lines += [f"{name} = {show(value)}" for name, value in self.parameters]
+        lines += [f"population {name}: {size}" for name, size in self.populations]
+        lines.append(f"output {self.output}, recurrent input {self.recurrent}, drive {self.drive}")
+        return "\n".join([f"{self.name}: {self.title} ({self.source})", *lines])
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the k state variables, in the order of the equations."""
+        return tuple(self._parts.right_hand_sides)
+
+    @property
+    def defaults(self) -> Mapping[str, Parameter]:
+        """Default parameters by name; `Parameter.values` gives the numbers for some units."""
+        return MappingProxyType(self._parts.parameters)
+
+    @property
+    def noises(self) -> tuple[str, ...]:
+        """Names of the white noises xi, xi_1, ... in the equations, sorted."""
+        return self._parts.noises
+
+    @property
+    def weight_dimensions(self) -> Dimension:
+        """Physical dimensions of W: those of the recurrent input over those of the output."""
+        return self.dimensions(self.recurrent) / self._parts.output_dimensions
+
+    @property
+    def output_dimensions(self) -> Dimension:
+        """Physical dimensions of the transmitted variable y."""
+        return self._parts.output_dimensions
+
+    @property
+    def uses_time(self) -> bool:
+        """Whether the equations name t explicitly; such a model has no fixed points."""
+        nodes = self._parts.right_hand_sides.values()
+        return any(TIME in expressions.names_in(node) for node in nodes)
+
+    def dimensions(self, name: str) -> Dimension:
+        """Return the physical dimensions of a state variable, role or parameter."""
+        return self._parts.dimensions[name]
+
+    def brian2_expression(self, state: str) -> str:
+        """Return dF/dt of a state variable, functions and subexpressions written out, as text."""
+        return expressions.to_text(self._parts.right_hand_sides[state])
+
+    @property
+    def brian2_output(self) -> str:
+        """The transmitted variable as text in Brian2's language."""
+        return expressions.to_text(self._parts.output)
+
+    @cached_property
+    def _with_noise(self) -> tuple[sympy.Expr, ...]:
+        return tuple(to_sympy(node) for node in self._parts.right_hand_sides.values())
+
+    @cached_property
+    def right_hand_sides(self) -> tuple[sympy.Expr, ...]:
+        """F, one SymPy expression for each state variable; noise left out."""
+        silent = dict.fromkeys(map(symbol, self.noises), sympy.S.Zero)
+        return tuple(expression.xreplace(silent) for expression in self._with_noise)
+
+    @cached_property
+    def noise_strengths(self) -> tuple[tuple[sympy.Expr, ...], ...]:
+        """dF_i / d xi_j: what each white noise is multiplied by, k x J."""
+        return tuple(
+            tuple(left_derivative(expression, noise) for noise in self.noises)
+            for expression in self._with_noise
+        )
+
+    @cached_property
+    def output_expression(self) -> sympy.Expr:
+        """The transmitted variable y = rho(s) as a SymPy expression."""
+        return to_sympy(self._parts.output)
+
+    @cached_property
+    def state_derivatives(self) -> tuple[tuple[sympy.Expr, ...], ...]:
+        """F_s, k x k: row i, column j holds dF_i / ds_j."""
+        return tuple(
+            tuple(left_derivative(rhs, state) for state in self.states)
+            for rhs in self.right_hand_sides
+        )
+
+    @cached_property
+    def input_derivatives(self) -> tuple[sympy.Expr, ...]:
+        """F_I: dF_i / dI_rec, one expression for each state variable."""
+        return tuple(left_derivative(rhs, self.recurrent) for rhs in self.right_hand_sides)
+
+    @cached_property
+    def output_derivatives(self) -> tuple[sympy.Expr, ...]:
+        """rho_s: dy / ds_j, one expression for each state variable."""
+        return tuple(left_derivative(self.output_expression, state) for state in self.states)
+
+    @cached_property
+    def own_rates(self) -> tuple[sympy.Expr, ...]:
+        """M of F_k = M s_k + B, one expression for each state variable, in 1/s.
+
+        Raises
+        ------
+        UnsupportedError
+            If an equation is not linear in its own variable, as `exponential_euler` needs it.
+        """
+        return tuple(self._own_rate(index) for index in range(len(self.states)))
+
+    def _own_rate(self, index: int) -> sympy.Expr:
+        own, rhs = symbol(self.states[index]), self.right_hand_sides[index]
+        rate = self.state_derivatives[index][index]
+        if rate.has(own) or has_step(rhs, str(own)):
+            raise UnsupportedError(
+                f"Model {self.name!r}: exponential_euler needs d{own}/dt to be linear in {own} "
+                f"(M*{own} + B with M and B free of {own}), and it is not; use method='euler'."
+            )
+        return rate
+
+    def without_noise(self) -> "ModelSpec":
+        """Return the model with every white noise set to zero: its deterministic skeleton.
+
+        Subexpressions and functions are written out; names and values of parameters stay.
+        """
+        lines = [f"d{state}/dt = {self._silent(state)}" for state in self.states]
+        names = (*self.states, self.recurrent, self.drive)
+        units = [unit_text(self.dimensions(name)) for name in names]
+        lines = [
+            f"{line} : {unit}" for line, unit in zip([*lines, *names[-2:]], units, strict=True)
+        ]
+        return dataclasses.replace(
+            self,
+            name=f"{self.name} without noise",
+            equations="\n".join(lines),
+            output=self.brian2_output,
+            functions=(),
+        )
+
+    def _silent(self, state: str) -> str:
+        """Return F of a state variable without noise, as text; a zero of the right unit."""
+        node = without(self._parts.right_hand_sides[state], self.noises)
+        if not isinstance(node, ast.Constant):
+            return expressions.to_text(node)
+        times = [n for n, p in self.defaults.items() if p.dimensions == second.dim]
+        return f"0*{state}/{times[0]}" if times else "0"
+
+    def to_table(self) -> dict[str, Any]:
+        """Return the model in the layout of a model file, for a run's record."""
+        texts = ("name", "title", "source", "equations", "output", "recurrent", "drive")
+        table: dict[str, Any] = {key: getattr(self, key) for key in texts}
+        table["functions"] = dict(self.functions)
+        table["parameters"] = {name: _for_table(value) for name, value in self.parameters}
+        table["populations"] = dict(self.populations)
+        return table
+
+
+def unit_text(dimensions: Dimension) -> str:
+    """Return the base unit of dimensions as Brian2's equations write it: "1", "second", ..."""
+    return "1" if dimensions is DIMENSIONLESS else repr(get_unit(dimensions))
+
+
+def _equations_text(equations: Equations) -> str:
+    """Return Brian2's equations as text with base units (str() of them writes s for second)."""
+    lines = []
+    for name, equation in equations.items():
+        left = f"d{name}/dt" if equation.type == DIFFERENTIAL_EQUATION else name
+        right = "" if equation.expr is None else f" = {equation.expr}"
+        flags = f" ({', '.join(equation.flags)})" if equation.flags else ""
+        lines.append(f"{left}{right} : {unit_text(equation.dim)}{flags}")
+    return "\n".join(lines)
+
+
+def _for_table(value: ParameterText) -> Any:
+    if isinstance(value, ByPopulation):
+        return {population: _for_table(entry) for population, entry in value.values}
+    return list(value) if isinstance(value, tuple) else value

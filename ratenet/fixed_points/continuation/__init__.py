@@ -1,0 +1,1 @@
+"""Continuation: how fixed points change with a parameter, and where they branch."""

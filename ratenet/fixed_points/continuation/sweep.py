@@ -1,0 +1,245 @@
+"""sweep_fixed_points: where the dynamics stay while a number goes up and then down again.
+
+At each value the dynamics begin at the rest state of the value before, displaced by a tiny random
+amount, so that they leave a state that has become unstable as a real network would.
+"""
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ratenet.errors import InputError
+from ratenet.fixed_points.certificate import check_tolerance, default_tolerance
+from ratenet.fixed_points.continuation.variations import (
+    AbstractVariation,
+    Varied,
+    as_values,
+    as_variation,
+    one_drive,
+    seeded,
+)
+from ratenet.fixed_points.find import find_fixed_points
+from ratenet.fixed_points.results import FixedPoints, Status
+from ratenet.fixed_points.solvers.base import AbstractSolver
+from ratenet.fixed_points.solvers.relaxation import Relaxation
+from ratenet.network import Network
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class SweepDirection:
+    """Where the dynamics were at each value, in the order of `Sweep.values`.
+
+    Attributes
+    ----------
+    states : Tensor, shape (k, P, N)
+    rates : Tensor, shape (P, N)
+    residual : Tensor, shape (P,)
+    status : Tensor of int, shape (P,)
+        Codes of `Status`; at values that are not settled the state is the slowest one that the
+        dynamics passed through, and no fixed point.
+    abscissa : Tensor, shape (P,)
+        1/s; NaN where not settled.
+    """
+
+    states: Tensor
+    rates: Tensor
+    residual: Tensor
+    status: Tensor
+    abscissa: Tensor
+
+    @property
+    def converged(self) -> Tensor:
+        """Whether the dynamics came to rest, shape (P,)."""
+        return self.status == Status.SETTLED
+
+    @property
+    def stable(self) -> Tensor:
+        """Whether they rest on a stable fixed point, shape (P,)."""
+        return self.converged & (self.abscissa < 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """An upward and a downward sweep.
+
+    Attributes
+    ----------
+    label : str
+        What was varied, with its unit.
+    values : Tensor, shape (P,)
+        Rising, SI units.
+    up, down : SweepDirection
+        Both in the order of `values`, so that they can be compared; `down` was done second, and
+        from the last value to the first.
+    """
+
+    label: str
+    values: Tensor
+    up: SweepDirection
+    down: SweepDirection
+
+    def differs(self, distance: float = 1e-3) -> Tensor:
+        """Return where the two settle at different rates, shape (P,): the hysteresis.
+
+        Parameters
+        ----------
+        distance : float
+            Largest difference of a rate, over max(1, largest rate), that is still the same.
+        """
+        apart = (self.up.rates - self.down.rates).abs().amax(dim=1)
+        size = torch.maximum(self.up.rates.abs(), self.down.rates.abs()).amax(dim=1).clamp(min=1)
+        return (apart > distance * size) & self.up.converged & self.down.converged
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return one row a value and direction: direction, value, stable, ..., rate_0 ..."""
+        import pandas as pd  # imported where it is used: it takes half a second
+
+        tables = []
+        for name, part in (("up", self.up), ("down", self.down)):
+            columns = {
+                "direction": name,
+                "value": self.values.cpu().numpy(),
+                "converged": part.converged.cpu().numpy(),
+                "stable": part.stable.cpu().numpy(),
+                "abscissa": part.abscissa.cpu().numpy(),
+                "residual": part.residual.cpu().numpy(),
+            }
+            rates = pd.DataFrame(part.rates.cpu().numpy()).add_prefix("rate_")
+            tables.append(pd.concat([pd.DataFrame(columns), rates], axis=1))
+        return pd.concat(tables, ignore_index=True)
+
+
+@torch.no_grad()
+def sweep_fixed_points(
+    network: Network,
+    drive: Any,
+    parameter: str | AbstractVariation | Varied,
+    values: Any,
+    *,
+    initial: Any = None,
+    tol: float | None = None,
+    dynamics: AbstractSolver | None = None,
+    nudge: float = 1e-6,
+    seed: int = 0,
+) -> Sweep:
+    """Follow the dynamics along rising values of a parameter, and back.
+
+    Parameters
+    ----------
+    network : Network
+    drive : array_like, shape (N,)
+        One drive.
+    parameter : str, AbstractVariation or callable
+        What varies, as for `continue_fixed_points`.
+    values : array_like or Quantity, shape (P,)
+        At least two, rising.
+    initial : mapping or array_like, optional
+        The state before the first value, as for `Network.as_state`; default zero.
+    tol : float, optional
+        Largest residual of a state at rest; default as of `find_fixed_points`.
+    dynamics : AbstractSolver, optional
+        What follows the dynamics; default ``Relaxation()``.
+    nudge : float
+        Standard deviation of the displacement before each value, over max(1, largest |s_k|).
+    seed : int
+        Of the displacements.
+
+    Returns
+    -------
+    Sweep
+        Rates, residual, status and abscissa at each value in both directions. What did not come
+        to rest is in `status`, not left out.
+
+    Raises
+    ------
+    InputError
+        If the parameter, the values or an option do not fit.
+
+    Notes
+    -----
+    2 P runs of the dynamics, one after the other; O((k N)^3) for the abscissa at each value.
+    Close to a fold the dynamics are slow, as 1 over the root of the distance.
+
+    Examples
+    --------
+    >>> from ratenet.fixed_points.continuation.variations import DriveScale
+    >>> network = Network("rate", [[2.0]])  # bistable between the folds at -0.53 and 0.53
+    >>> sweep = sweep_fixed_points(network, [1.0], DriveScale(), [-1, 0, 1])
+    >>> sweep.up.rates[1], sweep.down.rates[1], sweep.differs()
+    (tensor([-0.9575], dtype=torch.float64), tensor([0.9575], dtype=torch.float64), \
+tensor([False,  True, False]))
+    """
+    drive, variation = one_drive(network, drive), as_variation(parameter)
+    array = as_values(values, "values", variation.dimensions(network))
+    if array.ndim != 1 or len(array) < 2 or not (np.diff(array) > 0).all():
+        raise InputError("values: at least two numbers (P,) are needed, each above the one before.")
+    tol = default_tolerance(network.dtype) if tol is None else tol
+    check_tolerance(tol, network.dtype)
+    if not (isinstance(nudge, Real) and 0 <= nudge < 1):
+        raise InputError(f"nudge: {nudge!r} is no number from 0 to below 1.")
+    follow = _Follow(network, drive, variation, tol, dynamics or Relaxation(), nudge)
+    generator = seeded(seed)
+    state = network.as_state(initial, 1)
+    rising = follow(array, state, generator)
+    falling = follow(array[::-1], rising[-1].state, generator)
+    return Sweep(
+        label=variation.label(network),
+        values=state.new_tensor(array.tolist()),
+        up=_direction(rising),
+        down=_direction(falling[::-1]),
+    )
+
+
+@dataclass(frozen=True)
+class _Follow:
+    """The dynamics along values."""
+
+    network: Network
+    drive: Tensor
+    variation: AbstractVariation
+    tol: float
+    dynamics: AbstractSolver
+    nudge: float
+
+    def __call__(
+        self, values: np.ndarray, state: Tensor, generator: torch.Generator
+    ) -> list[FixedPoints]:
+        """Return where they are at each value, beginning at a state (k, 1, N)."""
+        passed = []
+        for value in values.tolist():
+            network, drive = self.variation(self.network, self.drive, value)
+            noise = torch.randn(state.shape, generator=generator, dtype=torch.float64).to(state)
+            size = state.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1.0)
+            found = find_fixed_points(
+                network,
+                drive,
+                tol=self.tol,
+                solver=self.dynamics,
+                initial=state + self.nudge * size * noise,
+                certificate="residual",  # the abscissa is measured below
+                on_failure="return",
+            )
+            passed.append(found)
+            state = found.state if torch.isfinite(found.state).all() else state
+        return passed
+
+
+def _direction(passed: list[FixedPoints]) -> SweepDirection:
+    abscissa = [
+        found.abscissa() if bool(found.converged[0]) else found.residual.new_full((1,), torch.nan)
+        for found in passed
+    ]
+    return SweepDirection(
+        states=torch.cat([found.state for found in passed], dim=1),
+        rates=torch.cat([found.rates for found in passed]),
+        residual=torch.cat([found.residual for found in passed]),
+        status=torch.cat([found.status for found in passed]),
+        abscissa=torch.cat(abscissa),
+    )

@@ -1,0 +1,217 @@
+"""What is varied along a continuation or a sweep: one number, and what it does to a network.
+
+A variation is applied to a network and its drive and returns both anew; it changes neither.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from brian2.units.fundamentalunits import (
+    DIMENSIONLESS,
+    Dimension,
+    Quantity,
+    get_dimensions,
+    get_unit_for_display,
+)
+from torch import Tensor
+
+from ratenet.equations.spec import unit_text
+from ratenet.errors import InputError
+from ratenet.fixed_points.certificate import check_autonomous
+from ratenet.network import Network
+
+Varied = Callable[[Network, Tensor, float], tuple[Network, Tensor]]
+
+
+class AbstractVariation(ABC):
+    """One number that a network and its drive depend on."""
+
+    @abstractmethod
+    def __call__(self, network: Network, drive: Tensor, value: float) -> tuple[Network, Tensor]:
+        """Return the network and the drive (1, N) at a value, in SI units."""
+
+    @abstractmethod
+    def label(self, network: Network) -> str:
+        """Return what an axis of this number is called."""
+
+    def dimensions(self, network: Network) -> Dimension:
+        """Return the physical dimensions of the number; a plain one unless said otherwise."""
+        return DIMENSIONLESS
+
+
+@dataclass(frozen=True)
+class ModelParameter(AbstractVariation):
+    """A parameter of the model, with one value for all units.
+
+    Parameters
+    ----------
+    name : str
+    """
+
+    name: str
+
+    def __call__(self, network: Network, drive: Tensor, value: float) -> tuple[Network, Tensor]:
+        """Return the network with this parameter at a value."""
+        return network.changed(parameters={self.name: value}), drive
+
+    def label(self, network: Network) -> str:
+        """Return the name and its unit."""
+        unit = unit_text(self.dimensions(network))
+        return self.name if unit == "1" else f"{self.name} ({unit})"
+
+    def dimensions(self, network: Network) -> Dimension:
+        """Return the parameter's dimensions, and refuse one that is no single number.
+
+        Raises
+        ------
+        InputError
+            If the model has no such parameter, or it has a value for each unit.
+        """
+        names = network.parameters
+        if self.name not in names:
+            raise InputError(
+                f"parameter: model {network.model.name!r} has no parameter {self.name!r}; it has "
+                f"{', '.join(names) or 'none'}. For the drive or W give rn.DriveScale(), "
+                "rn.DriveShift(direction) or rn.WeightScale()."
+            )
+        if names[self.name].ndim:
+            raise InputError(
+                f"parameter: {self.name!r} has a value for each unit, and a single number can be "
+                "varied; give a function (network, drive, value) -> (network, drive)."
+            )
+        return network.model.dimensions(self.name)
+
+
+@dataclass(frozen=True)
+class DriveScale(AbstractVariation):
+    """A factor of the drive: x -> value x."""
+
+    def __call__(self, network: Network, drive: Tensor, value: float) -> tuple[Network, Tensor]:
+        """Return the drive, scaled."""
+        return network, value * drive
+
+    def label(self, network: Network) -> str:
+        """Return the words for it."""
+        return "scale of the drive"
+
+
+@dataclass(frozen=True, eq=False)
+class DriveShift(AbstractVariation):
+    """An amount of a second drive, added to the first: x -> x + value direction.
+
+    Parameters
+    ----------
+    direction : array_like, shape (N,)
+    """
+
+    direction: Any
+
+    def __call__(self, network: Network, drive: Tensor, value: float) -> tuple[Network, Tensor]:
+        """Return the drive, shifted."""
+        return network, drive + value * network.as_drive(self.direction)
+
+    def label(self, network: Network) -> str:
+        """Return the words for it."""
+        return "shift of the drive"
+
+
+@dataclass(frozen=True)
+class WeightScale(AbstractVariation):
+    """A factor of the recurrent weights: W -> value W, as a dense matrix."""
+
+    def __call__(self, network: Network, drive: Tensor, value: float) -> tuple[Network, Tensor]:
+        """Return the network with scaled weights."""
+        W = value * network.connectivity.dense()
+        return network.changed(W=W), drive
+
+    def label(self, network: Network) -> str:
+        """Return the words for it."""
+        return "scale of W"
+
+
+@dataclass(frozen=True)
+class CustomVariation(AbstractVariation):
+    """A function of the user's: (network, drive, value) -> (network, drive).
+
+    Parameters
+    ----------
+    function : callable
+    """
+
+    function: Varied
+
+    def __call__(self, network: Network, drive: Tensor, value: float) -> tuple[Network, Tensor]:
+        """Return what the function returns, checked."""
+        result = self.function(network, drive, value)
+        if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Network)):
+            raise InputError(
+                f"parameter: the function returned {type(result).__name__}; needed is the pair "
+                "(network, drive)."
+            )
+        return result[0], result[0].as_drive(result[1])
+
+    def label(self, network: Network) -> str:
+        """Return the function's name."""
+        return getattr(self.function, "__name__", "value")
+
+
+def as_variation(parameter: Any) -> AbstractVariation:
+    """Return the variation that a user means by a parameter's name, an object or a function."""
+    if isinstance(parameter, AbstractVariation):
+        return parameter
+    if isinstance(parameter, str):
+        return ModelParameter(parameter)
+    if callable(parameter):
+        return CustomVariation(parameter)
+    raise InputError(
+        f"parameter: {parameter!r} is no name of a parameter, no variation such as "
+        "rn.DriveScale(), and no function (network, drive, value) -> (network, drive)."
+    )
+
+
+def one_drive(network: Network, drive: Any) -> Tensor:
+    """Return a single drive as (1, N); refuse several, and models without fixed points."""
+    check_autonomous(network)
+    tensor = network.as_drive(drive)
+    if len(tensor) != 1:
+        raise InputError(f"drive: one drive (N,) is needed, got {len(tensor)}; take one at a time.")
+    return tensor
+
+
+def seeded(seed: int) -> torch.Generator:
+    """Return a generator on the CPU, so that draws are the same on every device."""
+    if not isinstance(seed, Integral) or not 0 <= seed < 2**63:
+        raise InputError(f"seed: {seed!r} is no whole number from 0 to 2^63 - 1.")
+    return torch.Generator().manual_seed(int(seed))
+
+
+def as_values(values: Any, where: str, dimensions: Dimension) -> np.ndarray:
+    """Return values of the varied number in SI units, their unit and finiteness checked.
+
+    Parameters
+    ----------
+    values : array_like or Quantity
+    where : str
+        The argument that they were given as.
+    dimensions : Dimension
+        A Quantity must have these; plain numbers are taken as they are.
+    """
+    if isinstance(values, Quantity) and get_dimensions(values) != dimensions:
+        raise InputError(
+            f"{where}: the unit of {values!s} does not fit; needed is "
+            f"{get_unit_for_display(dimensions)}."
+        )
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: {values!r} is no number.") from None
+    if not np.isfinite(array).all():
+        raise InputError(f"{where}: {values!s} is NaN or infinite; finite numbers are needed.")
+    return array

@@ -1,0 +1,302 @@
+"""Results as data: FixedPoints and the Status of a sample."""
+
+import dataclasses
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ratenet.errors import ConvergenceError, InputError, StaleError
+from ratenet.network import JacobianBlocks, Network
+from ratenet.simulation import Trajectory as Trajectory
+
+DENSE_EIGENVALUES = 512  # k N up to which all eigenvalues are computed
+
+
+class Status(enum.IntEnum):
+    """What became of a sample; `sentence` gives the likely cause and the remedy."""
+
+    SETTLED = 0
+    UNSETTLED = 1
+    DIVERGED = 2
+    SINGULAR = 3
+    SLOW = 4
+    OSCILLATING = 5
+    UNSTABLE = 6
+    OUT_OF_ITERATIONS = 7
+
+    @property
+    def sentence(self) -> str:
+        """One sentence: what it means, the likely cause, what to do."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Status.SETTLED: "The residual is at most the tolerance.",
+    Status.UNSETTLED: (
+        "The residual is above the tolerance: the state still moves, or oscillates; simulate "
+        "longer, or lower the recurrent weights."
+    ),
+    Status.DIVERGED: (
+        "The state became NaN or infinite, or grows without end: the dynamics are unstable, or "
+        "dt is too large; lower the recurrent weights, dt or the learning rate."
+    ),
+    Status.SINGULAR: (
+        "A unit's own dynamics have no isolated fixed point (F_s is singular), so it has no "
+        "static gain; give every state variable a decay."
+    ),
+    Status.SLOW: (
+        "The dynamics come to rest, but slowly, as where an eigenvalue of the Jacobian is close to "
+        "the imaginary axis, and the solver was no faster; raise max_iterations, begin closer, use "
+        "the default solver, or lower the recurrent weights."
+    ),
+    Status.OSCILLATING: (
+        "The dynamics come back to where they were without coming to rest, as on a limit cycle; "
+        "there is no fixed point to reach from this start: change the weights or the time "
+        "constants, or simulate."
+    ),
+    Status.UNSTABLE: (
+        "The state is a root of the equations, but it repels the dynamics, so no network reaches "
+        "it; begin elsewhere, or lower the recurrent weights."
+    ),
+    Status.OUT_OF_ITERATIONS: (
+        "The solver stopped at max_iterations with the residual above the tolerance; raise "
+        "max_iterations, or use the default solver, which falls back on the dynamics."
+    ),
+}
+
+
+# What FixedPoints holds of each sample, besides the state.
+_ROWS = ("rates", "gain", "drive", "residual", "absolute_residual", "iterations", "status",
+         "examined", "solver")  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPoints:
+    """States of a network, one a sample, each with its certificate.
+
+    Attributes
+    ----------
+    network : Network
+        The network that they were computed with.
+    state : Tensor, shape (k, B, N)
+    rates : Tensor, shape (B, N)
+        The transmitted variable y.
+    gain : Tensor, shape (B, N)
+        Static gain dy/dI = -rho_s F_s^{-1} F_I; NaN where F_s is singular.
+    drive : Tensor, shape (B, N)
+    residual : Tensor, shape (B,)
+        Largest entry of each unit's Newton step |F_s^{-1} F|, over max(1, largest |s_k|).
+    absolute_residual : Tensor, shape (B,)
+        The same, not divided: in SI units of the state.
+    iterations : Tensor of int, shape (B,)
+        Evaluations of the recurrent input; 0 for a measured state.
+    status : Tensor of int, shape (B,)
+        Codes of `Status`.
+    tol : float
+        The tolerance that the residual was judged by.
+    version : tuple of int
+        The weights' version at that time.
+    examined : Tensor of bool, shape (B,)
+        Whether it is known that the state is stable (settled) or not (unstable).
+    solver : Tensor of int, shape (B,)
+        Which of `solvers` settled each sample; -1: none.
+    solvers : tuple of str
+    notes : tuple of str
+        What a user should know of how they were found, one sentence each.
+    mean_response : Tensor or None, shape (N, N)
+        W (I - G_mean W)^{-1}, where a solver made it: the preconditioner of further solves.
+    """
+
+    network: Network
+    state: Tensor
+    rates: Tensor
+    gain: Tensor
+    drive: Tensor
+    residual: Tensor
+    absolute_residual: Tensor
+    iterations: Tensor
+    status: Tensor
+    tol: float
+    version: tuple[int, ...]
+    examined: Tensor
+    solver: Tensor
+    solvers: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    mean_response: Tensor | None = None
+
+    @property
+    def converged(self) -> Tensor:
+        """Whether each sample is settled, shape (B,)."""
+        return self.status == Status.SETTLED
+
+    @property
+    def unsettled(self) -> int:
+        """How many samples did not converge, and are left out by a plasticity rule."""
+        return int((~self.converged).sum())
+
+    def __len__(self) -> int:
+        return len(self.residual)
+
+    def check_current(self) -> None:
+        """Refuse to be used with weights that changed after these fixed points were found.
+
+        Raises
+        ------
+        StaleError
+        """
+        if self.version != self.network.connectivity.version:
+            raise StaleError(
+                "These fixed points are older than the network's weights, which have changed "
+                "since; find the fixed points again."
+            )
+
+    def select(self, samples: Tensor) -> "FixedPoints":
+        """Return some of the samples, given as a mask (B,) or as indices."""
+        rows = {name: getattr(self, name)[samples] for name in _ROWS}
+        return dataclasses.replace(self, state=self.state[:, samples], **rows)
+
+    def replaced(self, samples: Tensor, others: "FixedPoints") -> "FixedPoints":
+        """Return the same with other states for some of the samples, given as indices."""
+        rows = {
+            name: getattr(self, name).index_copy(0, samples, getattr(others, name))
+            for name in _ROWS
+        }
+        state = self.state.index_copy(1, samples, others.state)
+        return dataclasses.replace(self, state=state, **rows)
+
+    def with_tolerance(self, tol: float) -> "FixedPoints":
+        """Return the same states judged by another tolerance (``math.inf``: all finite ones).
+
+        A state that is known to be unstable stays so.
+        """
+        status = judge(self.residual, tol, self.status == Status.SINGULAR)
+        unstable = (self.status == Status.UNSTABLE) & (status == Status.SETTLED)
+        return dataclasses.replace(
+            self, tol=tol, status=status.masked_fill(unstable, Status.UNSTABLE)
+        )
+
+    def summary(self) -> str:
+        """Return what became of the samples, by which solver, and what should be known of it.
+
+        One line for each status that occurs: how many samples, and its sentence.
+        """
+        codes = self.status.tolist()
+        lines = [
+            f"{codes.count(status)} of {len(codes)} samples "
+            f"{status.name.lower().replace('_', ' ')}: {status.sentence}"
+            for status in Status
+            if status in codes
+        ]
+        used = [(self.solver == index).sum().item() for index in range(len(self.solvers))]
+        by = [f"{n} by {name}" for n, name in zip(used, self.solvers, strict=True) if n]
+        if by:
+            lines.append(f"Solved: {', '.join(by)}.")
+        return "\n".join([*lines, *self.notes])
+
+    def abscissa(self, samples: Sequence[int] | None = None) -> Tensor:
+        """Return the largest real part of the Jacobian's eigenvalues, in 1/s.
+
+        Parameters
+        ----------
+        samples : sequence of int, optional
+            Which samples; default all. Each costs O((k N)^3) up to k N = 512, and above some
+            hundreds of products with W (Arnoldi iteration, on the CPU, no matrix).
+
+        Returns
+        -------
+        Tensor, shape (number of samples,)
+            Below 0: the fixed point is stable for the dynamics, time constants included.
+
+        Raises
+        ------
+        InputError
+            If there is no such sample, or its state is not finite.
+        ConvergenceError
+            If the Arnoldi iteration finds no eigenvalue.
+        """
+        chosen = range(len(self)) if samples is None else [int(sample) for sample in samples]
+        small = len(self.state) * self.network.units <= DENSE_EIGENVALUES
+        result = self.residual.new_empty(len(chosen))
+        for index, sample in enumerate(chosen):
+            result[index] = (
+                torch.linalg.eigvals(self.jacobian(sample)).real.max()
+                if small
+                else self._arnoldi(sample)
+            )
+        return result
+
+    def jacobian(self, sample: int) -> Tensor:
+        """Return J = blockdiag(F_s) + F_I W rho_s of one sample, shape (k N, k N), in 1/s."""
+        blocks = self._blocks(sample)
+        W, k = self.network.connectivity.dense(), len(self.state)
+        rows = [
+            torch.cat(
+                [
+                    torch.diag(blocks.F_s[i, j, 0])
+                    + blocks.F_I[i, 0][:, None] * W * blocks.rho_s[j, 0]
+                    for j in range(k)
+                ],
+                dim=1,
+            )
+            for i in range(k)
+        ]
+        return torch.cat(rows)
+
+    def _blocks(self, sample: int) -> JacobianBlocks:
+        """Return the parts of one sample's Jacobian; refuse what has none."""
+        self.check_current()
+        if not -len(self) <= sample < len(self):
+            raise InputError(f"samples: there is no sample {sample}; there are {len(self)}.")
+        state, drive = self.state[:, [sample]], self.drive[[sample]]
+        if not torch.isfinite(state).all():
+            raise InputError(f"sample {sample} has a NaN or infinite state: it has no Jacobian.")
+        return self.network.jacobian_blocks(state, drive)
+
+    def _arnoldi(self, sample: int) -> float:
+        """Return one sample's abscissa, matrix-free."""
+        from scipy.sparse.linalg import ArpackError, LinearOperator, eigs  # here: takes a while
+
+        blocks, like = self._blocks(sample), self.state[:, [sample]]
+
+        def product(vector: np.ndarray) -> np.ndarray:
+            rows = torch.as_tensor(vector, dtype=like.dtype, device=like.device).view_as(like)
+            return jacobian_product(self.network, blocks, rows).double().cpu().numpy().ravel()
+
+        n = like.numel()
+        operator = LinearOperator((n, n), matvec=product, dtype=np.float64)
+        start = np.random.default_rng(0).standard_normal(n)  # the same at each call
+        tol = 1e-4 if like.dtype == torch.float32 else 1e-7
+        for basis in (60, 240):
+            try:
+                found = eigs(operator, k=2, which="LR", v0=start, ncv=min(basis, n), tol=tol,
+                             return_eigenvectors=False)  # fmt: skip
+                return float(found.real.max())
+            except ArpackError:
+                continue
+        raise ConvergenceError(
+            f"abscissa: the Arnoldi iteration found no eigenvalue of sample {sample}'s Jacobian; "
+            "look at the eigenvalues of `jacobian(sample)`.",
+            self,
+        )
+
+
+def jacobian_product(network: Network, blocks: JacobianBlocks, vectors: Tensor) -> Tensor:
+    """Return J v for each sample, shape (k, B, N), by one product with W."""
+    output = (blocks.rho_s * vectors).sum(dim=0)
+    own = (blocks.F_s * vectors).sum(dim=1)
+    return own + blocks.F_I * network.connectivity.apply(output)
+
+
+def judge(
+    residual: Tensor, tol: float, singular: Tensor, otherwise: Status = Status.UNSETTLED
+) -> Tensor:
+    """Return the status codes (B,) that follow from residuals and singular units."""
+    status = torch.full_like(residual, otherwise, dtype=torch.int64)
+    status[residual <= tol] = Status.SETTLED
+    status[~torch.isfinite(residual)] = Status.DIVERGED
+    status[singular] = Status.SINGULAR
+    return status

@@ -1,0 +1,1 @@
+"""Solvers: how fixed points are found."""

@@ -1,0 +1,156 @@
+"""Anderson acceleration of s <- s + d, for each sample of a batch by itself."""
+
+from dataclasses import dataclass
+from numbers import Integral
+
+import torch
+from torch import Tensor
+
+from ratenet.errors import InputError
+from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory
+from ratenet.fixed_points.solvers.mean_gain import MeanGain
+from ratenet.fixed_points.solvers.newton import corrected_step
+
+FAST = 0.3  # preconditioned: a residual that falls below this share needs no acceleration
+ASTRAY = 20  # a residual above this multiple of the least one is given up
+
+
+@dataclass(frozen=True)
+class Anderson(AbstractIteration):
+    """Anderson acceleration, with or without the mean-gain preconditioner.
+
+    The last m differences of states, S, and of steps, D, are combined so that the step left over
+    is least, and P of what is left is the next step:
+
+        s <- s - S gamma + beta P (d - D gamma),        gamma = argmin |d - D gamma|
+
+    P is the identity, or d -> d + c (Q b) of `MeanGain`, close to Newton's step of the network.
+    Preconditioned, gamma is 0 for a sample whose residual falls to 0.3 of itself in a step.
+
+    Parameters
+    ----------
+    memory : int
+        m, the number of differences kept.
+    mixing : float
+        beta, above 0 and at most 1. It is halved for a sample whose residual grows far.
+    preconditioner : MeanGain, optional
+        What makes Q and may keep it for the next solve; default none.
+    max_iterations : int
+
+    References
+    ----------
+    Walker and Ni 2011, SIAM J. Numer. Anal. 49:1715.
+    """
+
+    memory: int = 6
+    mixing: float = 1.0
+    preconditioner: MeanGain | None = None
+    max_iterations: int = 300
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.memory, Integral) or self.memory < 1:
+            raise InputError(f"memory: {self.memory!r} is no whole number of at least 1.")
+        if not 0 < self.mixing <= 1:
+            raise InputError(f"mixing: {self.mixing} is not above 0 and at most 1.")
+        if not isinstance(self.preconditioner, MeanGain | None):
+            raise InputError(f"preconditioner: {self.preconditioner!r} is no MeanGain object.")
+
+    @property
+    def name(self) -> str:
+        """What the solver is called in a summary."""
+        return "Anderson" + (" with the mean-gain preconditioner" if self.preconditioner else "")
+
+    def start(self, batch: Batch) -> Memory:
+        """Begin without differences."""
+        batch.precondition(self.preconditioner)
+        like, B = batch.drive, len(batch.drive)
+        return {
+            "gram": like.new_zeros(B, self.memory, self.memory),  # D D^T
+            "slot": torch.zeros(B, dtype=torch.int64, device=like.device),  # of the oldest
+            "state": _rows(batch.state),  # the last one
+            "step": _rows(batch.found.step),
+            "residual": like.new_full((B,), torch.inf),  # there; infinite: no difference to it
+            "beta": like.new_full((B, 1), self.mixing),
+        }
+
+    def advance(self, batch: Batch, memory: Memory, allowed: int) -> Tensor:
+        """Take the accelerated step; a sample gone astray goes back to its best state."""
+        found, k = batch.found, len(batch.state)
+        batch.precondition(self.preconditioner)
+        states, steps = _rows(batch.state), _rows(found.step)  # (b, n)
+        share = FAST if batch.preconditioner.matrix is not None else 0.0
+        slow = found.residual > share * memory["residual"]  # inf * 0 is NaN: not slow
+        astray = ~(found.residual <= ASTRAY * batch.best_residual)  # NaN is astray
+        base, left_over = states, steps
+        gamma = self._combination(memory, states, steps) if slow.any() else None
+        memory["state"], memory["step"], memory["residual"] = states, steps, found.residual
+        if gamma is not None:
+            gamma = gamma.masked_fill(~slow[:, None, None], 0.0)
+            base, left_over = states.clone(), steps.clone()
+            for slot in self._filled(memory):
+                base.addcmul_(gamma[:, slot], memory[f"S{slot}"], value=-1)
+                left_over.addcmul_(gamma[:, slot], memory[f"D{slot}"], value=-1)
+            self._drop_oldest(memory)
+        step = corrected_step(found, batch.preconditioner.matrix, _states(left_over, k))
+        following = _states(base, k)
+        if gamma is None:  # the memory keeps these states
+            following = torch.addcmul(following, memory["beta"], step)
+        else:
+            following.addcmul_(memory["beta"], step)
+        if astray.any():
+            for slot in self._filled(memory):
+                memory[f"D{slot}"][astray], memory[f"S{slot}"][astray] = 0.0, 0.0
+            memory["gram"][astray] = 0.0
+            memory["residual"] = found.residual.masked_fill(astray, torch.inf)
+            memory["beta"][astray] *= 0.5
+            following = torch.where(astray[:, None], batch.best_state, following)
+        return following
+
+    def _combination(self, memory: Memory, states: Tensor, steps: Tensor) -> Tensor:
+        """Put the newest differences where the oldest stand; return gamma, shape (b, m, 1)."""
+        newest, moved = steps - memory["step"], states - memory["state"]
+        begins = torch.isinf(memory["residual"])
+        if begins.any():
+            newest[begins], moved[begins] = 0.0, 0.0
+        oldest = int(memory["slot"][0])
+        memory["slot"] = (memory["slot"] + 1) % self.memory
+        memory[f"D{oldest}"], memory[f"S{oldest}"] = newest, moved
+        gram, right = memory["gram"], newest.new_zeros(len(newest), self.memory)
+        for slot in self._filled(memory):
+            D = memory[f"D{slot}"]
+            product = torch.linalg.vecdot(D, newest)
+            gram[:, oldest, slot], gram[:, slot, oldest] = product, product
+            right[:, slot] = torch.linalg.vecdot(D, steps)
+        return _least_squares(gram, right)
+
+    def _drop_oldest(self, memory: Memory) -> None:
+        """Free the memory of the differences that the next ones replace."""
+        oldest = int(memory["slot"][0])
+        for name in (f"D{oldest}", f"S{oldest}"):
+            memory.pop(name, None)
+
+    def _filled(self, memory: Memory) -> list[int]:
+        return [slot for slot in range(self.memory) if f"D{slot}" in memory]
+
+
+def _rows(values: Tensor) -> Tensor:
+    """Turn (k, b, N) into one row a sample, (b, k N)."""
+    return values.transpose(0, 1).flatten(1)
+
+
+def _states(rows: Tensor, k: int) -> Tensor:
+    """Turn rows (b, k N) into (k, b, N)."""
+    return rows.unflatten(1, (k, -1)).transpose(0, 1)
+
+
+def _least_squares(gram: Tensor, right: Tensor) -> Tensor:
+    """Return gamma, (b, m, 1), by normal equations, scaled and slightly damped."""
+    ridge = 1e-6 if gram.dtype == torch.float32 else 1e-13
+    products = gram.double()
+    length = products.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()  # (b, m)
+    inverse = torch.where(length > 0, 1 / length, 0.0)
+    scaled = products * inverse[:, :, None] * inverse[:, None]
+    scaled.diagonal(dim1=1, dim2=2).add_(ridge).add_((length == 0).double())
+    gamma, _ = torch.linalg.solve_ex(scaled, (right.double() * inverse)[:, :, None])
+    gamma = gamma * inverse[:, :, None]
+    return gamma.nan_to_num(0.0, 0.0, 0.0).to(gram.dtype)

@@ -1,0 +1,70 @@
+"""Newton-Krylov: Newton's step of the whole network, each by matrix-free GMRES."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ratenet.errors import InputError
+from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory
+from ratenet.fixed_points.solvers.mean_gain import MeanGain
+from ratenet.fixed_points.solvers.newton import newton_step
+
+
+@dataclass(frozen=True)
+class NewtonKrylov(AbstractIteration):
+    """Inexact Newton iteration.
+
+    (I - g W) delta y = rho_s d is solved by GMRES to a tenth, and the state moved by the step
+    that follows. A sample whose residual grows goes back to its best state and halves its steps;
+    they lengthen again, twofold, with each gain. It may find roots that repel the dynamics.
+
+    Parameters
+    ----------
+    forcing : float
+        Relative residual to which GMRES solves; above 0, below 1.
+    preconditioner : MeanGain, optional
+        Of GMRES; default none.
+    max_iterations : int
+        Evaluations of the recurrent input, those in GMRES included.
+
+    References
+    ----------
+    Knoll and Keyes 2004, J. Comput. Phys. 193:357.
+    """
+
+    forcing: float = 0.1
+    preconditioner: MeanGain | None = None
+    max_iterations: int = 1000
+
+    def __post_init__(self) -> None:
+        if not 0 < self.forcing < 1:
+            raise InputError(f"forcing: {self.forcing} is not above 0 and below 1.")
+        if not isinstance(self.preconditioner, MeanGain | None):
+            raise InputError(f"preconditioner: {self.preconditioner!r} is no MeanGain object.")
+
+    @property
+    def name(self) -> str:
+        """What the solver is called in a summary."""
+        return "Newton-Krylov"
+
+    def start(self, batch: Batch) -> Memory:
+        """Begin with whole steps."""
+        batch.precondition(self.preconditioner)
+        length = batch.drive.new_ones(len(batch.drive))
+        return {"length": length, "step": torch.zeros_like(batch.state).transpose(0, 1)}
+
+    def advance(self, batch: Batch, memory: Memory, allowed: int) -> Tensor:
+        """Step from the present state, or a shorter way from the best one."""
+        batch.precondition(self.preconditioner)
+        worse = ~(batch.found.residual <= batch.best_residual)  # NaN is worse
+        length = memory["length"]
+        memory["length"] = torch.where(worse, 0.5 * length, (2 * length).clamp(max=1.0))
+        step = memory["step"].transpose(0, 1)  # of the best state
+        if not worse.all() and allowed > 0:
+            Q = batch.preconditioner.matrix
+            newton = newton_step(batch.network, batch.found, self.forcing, allowed, Q)
+            batch.products += newton.products
+            step = torch.where(worse[:, None], step, newton.step)
+        memory["step"] = step.transpose(0, 1)
+        return batch.best_state + memory["length"][:, None] * step

@@ -1,0 +1,1 @@
+"""Comparison: rules that learn the same tasks, side by side."""

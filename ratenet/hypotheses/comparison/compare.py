@@ -1,0 +1,198 @@
+"""compare: rules x learning rates x seeds x tasks, side by side, with statistics and a report."""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ratenet.errors import RunFolderError, UnsettledError
+from ratenet.hypotheses.comparison.cell import EXACT, draw_task
+from ratenet.hypotheses.comparison.config import Cell, ComparisonConfig
+from ratenet.hypotheses.comparison.folder import ComparisonFolder
+from ratenet.hypotheses.comparison.schedulers import AbstractScheduler, InProcess
+from ratenet.hypotheses.comparison.statistics import best_rates, rule_differences
+from ratenet.hypotheses.tasks import TASKS
+from ratenet.report.comparison import write_report
+
+KEY = ("task", "rule", "learning_rate", "seed")
+AT_THE_END = (
+    "status", "reason", "steps_done", "validation_loss", "validation_score",
+    "validation_unsettled", "test_loss", "test_score", "test_unsettled", "test_score_before",
+)  # fmt: skip
+MEASURED = ("step", "loss", "score", "unsettled", "iterations", "abscissa", "condition", "moved",
+            "moved_response", "norm_ratio")  # fmt: skip
+Progress = Callable[[int, int], None]  # of cells done, and of all
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What a comparison found.
+
+    Attributes
+    ----------
+    config : ComparisonConfig
+    cells : pandas.DataFrame
+        A row for each task, rule, learning_rate and seed: status (done, unsettled, diverged,
+        singular, unsupported) and its reason, steps_done, losses and scores on validation and
+        test samples, and the test score before learning.
+    steps : pandas.DataFrame
+        A row for each cell and step that was measured, before that step: loss and score of the
+        batch, unsettled share, iterations, abscissa (1/s), condition of I - G W, distances moved
+        in W and in the linear responses, the norm of the change over that of the exact gradient,
+        and its angle (degrees) to what each rule would have changed.
+    best : pandas.DataFrame
+        The learning rate that was chosen for each task and rule, and its scores.
+    differences : pandas.DataFrame
+        Of test scores between rules, with paired bootstrap intervals.
+    folder : Path
+    """
+
+    config: ComparisonConfig
+    cells: pd.DataFrame = field(repr=False)
+    steps: pd.DataFrame = field(repr=False)
+    best: pd.DataFrame = field(repr=False)
+    differences: pd.DataFrame = field(repr=False)
+    folder: Path
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML file."""
+        return ComparisonFolder(self.folder).report_file
+
+
+def compare(
+    rules: Sequence[str],
+    learning_rates: Sequence[float],
+    *,
+    out: str | Path,
+    tasks: Sequence[str] = ("teacher",),
+    scheduler: AbstractScheduler | None = None,
+    data_root: str | Path = "data",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Comparison:
+    """Let rules learn the same tasks, at several learning rates, from several seeds.
+
+    Parameters
+    ----------
+    rules : sequence of str
+        By name; sums such as "0.5*euclidean+0.5*hebb" too.
+    learning_rates : sequence of float
+        Every rule gets all of them; which is reported is chosen by the validation score.
+    out : path
+        The folder. One that holds this very comparison is gone on with: finished cells are read.
+    tasks : sequence of {"linear", "teacher", "association", "mnist"}
+    scheduler : AbstractScheduler, optional
+        `InProcess` (default), `Processes` or `Dask`; the numbers are the same.
+    data_root : path
+        Where torchvision keeps its files.
+    overwrite : bool
+        Whether a comparison in the folder is replaced.
+    progress : callable, optional
+        Told how many cells are done, of how many.
+    **options
+        Further fields of `ComparisonConfig`: seeds, seed, steps, units, samples, held_out,
+        batch_size, record_every, model, data, level.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        If a value cannot be used.
+    RunFolderError
+        If the folder holds something else, or cannot be written to.
+    OtherProcessError
+        If a worker or the scheduler died for good; finished cells are kept.
+    KeyboardInterrupt
+        On Ctrl-C; finished cells are kept.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from ratenet.hypotheses import compare
+    >>> small = {"seeds": 1, "steps": 5, "units": 10, "samples": 20, "batch_size": 20}
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     found = compare(["euclidean", "hebb"], [0.01, 0.1], out=out, **small)
+    >>> found.best.set_index("rule")["learning_rate"].to_dict()
+    {'euclidean': 0.1, 'hebb': 0.01}
+    """
+    config = ComparisonConfig(tasks, rules, learning_rates, **options)
+    where, folder = scheduler or InProcess(), ComparisonFolder(Path(out))
+    where.check()
+    cells = list(config.cells())
+    _try_tasks(cells, str(data_root))
+    folder.prepare(config, overwrite=overwrite)
+    _finish(cells, folder, where, str(data_root), progress or (lambda done, total: None))
+    return _collected(config, cells, folder)
+
+
+def _try_tasks(cells: list[Cell], data_root: str) -> None:
+    """Draw each task once, so that missing images are told of before anything is written."""
+    one_of_each = {cell["task"]: cell for cell in cells}
+    for cell in one_of_each.values():
+        with suppress(UnsettledError):  # a teacher that does not settle ends its own cells only
+            draw_task(cell, data_root)
+
+
+def _finish(
+    cells: list[Cell],
+    folder: ComparisonFolder,
+    scheduler: AbstractScheduler,
+    data_root: str,
+    progress: Progress,
+) -> None:
+    """Run the cells that are not finished, and write each down when it is."""
+    missing = [cell for cell in cells if folder.kept(cell) is None]
+    done = len(cells) - len(missing)
+    progress(done, len(cells))
+    try:
+        with closing(scheduler.run(missing, data_root)) as finished:  # with its processes
+            for cell, found in finished:
+                folder.keep(cell, found)
+                done += 1
+                progress(done, len(cells))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"Interrupted after {done} of {len(cells)} cells; repeat the command to go on."
+        ) from None
+
+
+def _collected(config: ComparisonConfig, cells: list[Cell], folder: ComparisonFolder) -> Comparison:
+    """Make the tables and the report from the finished cells, in the order of the configuration."""
+    rows, steps = [], []
+    for cell in cells:
+        found = folder.kept(cell)
+        if found is None:
+            raise RunFolderError(
+                f"{str(folder.path)!r}: a finished cell is gone; repeat the command to run it."
+            )
+        key = {name: cell[name] for name in KEY}
+        rows.append({**key, **{name: found.get(name, math.nan) for name in AT_THE_END}})
+        steps += [{**key, **row} for row in found["rows"]]
+    table = pd.DataFrame(rows)
+    best = best_rates(table, config.level)
+    differences = rule_differences(table, best, config.level)
+    angles = [f"angle_to_{name}" for name in dict.fromkeys([EXACT, *config.rules])]
+    measured = pd.DataFrame(steps, columns=[*KEY, *MEASURED, *angles])
+    result = Comparison(config, table, measured, best, differences, folder.path)
+    folder.write_tables(
+        {"cells": table, "steps": result.steps, "best": best, "differences": differences}
+    )
+    write_report(
+        folder.report_file,
+        config=config.table()["compare"],
+        score_names={name: TASKS[name].score_name for name in config.tasks},
+        cells=table,
+        steps=result.steps,
+        best=best,
+        differences=differences,
+    )
+    return result

@@ -1,0 +1,1 @@
+"""Identification: which rule made measured changes, and how much data would tell."""

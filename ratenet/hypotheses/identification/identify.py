@@ -1,0 +1,170 @@
+"""Which plasticity rule made the changes of weights, or of rates, that were measured."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ratenet.errors import InputError
+from ratenet.hypotheses.identification.model_comparison import (
+    BLOCK,
+    Candidates,
+    Identification,
+    draws_needed,
+    weigh,
+)
+from ratenet.hypotheses.identification.observation import Observation
+from ratenet.hypotheses.identification.prediction import (
+    ROWS,
+    Lesson,
+    Rules,
+    lesson,
+    named_rules,
+    predict_rates,
+    predict_weights,
+)
+from ratenet.network import Network
+from ratenet.plasticity import Loss
+
+
+def identify(
+    network: Network,
+    drive: Any,
+    observed: Observation,
+    rules: Rules,
+    *,
+    error: Any = None,
+    target: Any = None,
+    loss: Loss | None = None,
+    level: float = 0.05,
+    seed: int = 0,
+) -> Identification:
+    """Say which of some rules made the changes that were measured, and how surely.
+
+    Parameters
+    ----------
+    network : Network
+        Before learning.
+    drive : array_like, shape (B, N)
+        The stimuli that were learned from.
+    observed : Observation
+        From `observe_weights` or `observe_rates`.
+    rules : sequence of str or AbstractRule, or mapping of names to rules
+        The candidates.
+    error : array_like, shape (B, N), optional
+        dL/dy of each stimulus at its fixed point before learning.
+    target : array_like, shape (B, N), optional
+        In place of the error: rates that were taught, with L = |y - target|^2 / 2.
+    loss : callable, optional
+        From rates (B, N) to each sample's loss (B,), in torch; alone it gives the error too.
+    level : float
+        Largest probability of naming a rule where there was none.
+    seed : int
+        Of what is drawn: folds, resamples and changes by chance.
+
+    Returns
+    -------
+    Identification
+
+    Raises
+    ------
+    InputError
+        If shapes, units or names do not fit, or the measurements before are not of this network.
+    UnsettledError
+        If no stimulus has a fixed point.
+    UnsupportedError, SingularError
+        If a rule is not defined for this network.
+
+    Notes
+    -----
+    Predicted is one small step from the network before. Rates are compared to first order. The
+    posterior has equal priors of all rules and of random changes, and likelihoods on held-out
+    synapses (or units); the confidence is at most the share of bootstrap resamples that a rule
+    wins. Chance is the changes shuffled, the changes with random signs and, for rates, random
+    changes of all weights; p-values are those of the chance that does best, times the number of
+    rules. A rule that is not among the candidates may be mistaken for one that it resembles: look
+    at the alignment and, with the noise given, at what is left.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> from ratenet.hypotheses import identify, observe_weights
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> W, drive = torch.randn(2, 20, 20, generator=generator, dtype=torch.float64)
+    >>> network = rn.Network("rate", 0.1 * W)
+    >>> fp = rn.find_fixed_points(network, drive)
+    >>> after = 0.1 * W + rn.plasticity.Euclidean().update(fp, fp.rates - 0.1, 0.01)
+    >>> observed = observe_weights(network, after)
+    >>> identify(network, drive, observed, ["euclidean", "hebb", "oja"], target=[0.1] * 20).rule
+    'euclidean'
+    """
+    check_level(level)
+    check_seed(seed)
+    candidates_by_name = named_rules(rules)
+    taught = lesson(network, drive, error=error, target=target, loss=loss)
+    fp = taught.fp
+    known = network.connectivity.dense() if observed.kind == "weights" else fp.rates
+    observed.check_shape(tuple(known.shape))
+    if observed.kind == "rates":
+        observed = observed.select(fp.converged.cpu().numpy()[observed.rows])
+    observed.check_before(known.double().cpu().numpy())
+    changes = predict_weights(taught, candidates_by_name)
+    names = tuple(candidates_by_name)
+    candidates = candidates_for(taught, names, changes, observed, level, seed)
+    return weigh(candidates, observed.changes, observed.noise, level, seed)
+
+
+def candidates_for(
+    taught: Lesson,
+    names: tuple[str, ...],
+    changes: Tensor,
+    observed: Observation,
+    level: float,
+    seed: int,
+) -> Candidates:
+    """Return the predictions for what was measured, from changes of all weights (K, N, N)."""
+    rows, columns = observed.rows, observed.columns
+    unsettled = taught.fp.unsettled
+    if observed.kind == "weights":
+        predictions = changes.double().cpu().numpy()[:, rows, columns]
+        return Candidates("weights", names, predictions, np.arange(len(rows)), None, unsettled)
+    rates = predict_rates(taught.fp, changes).double().cpu().numpy()
+    predictions = rates[:, rows, columns]
+    chance = _random_weight_changes(taught, predictions, observed, level, seed)
+    return Candidates("rates", names, predictions, columns, chance, unsettled)
+
+
+def _random_weight_changes(
+    taught: Lesson, predictions: np.ndarray, observed: Observation, level: float, seed: int
+) -> np.ndarray:
+    """Return alignments (draws, K) of the rate changes that random changes of all weights make.
+
+    These are alike for units and stimuli that are alike, so they align with a prediction more
+    easily than changes of each rate by itself.
+    """
+    fp, draws = taught.fp, draws_needed(len(predictions), level)
+    length = np.linalg.norm(predictions, axis=1)
+    unit = predictions / np.where(length > 0, length, 1.0)[:, None]
+    generator = torch.Generator().manual_seed(seed)
+    some, found = max(1, min(ROWS // len(fp), BLOCK // fp.network.units**2)), []
+    for begin in range(0, draws, some):
+        shape = (min(some, draws - begin), fp.network.units, fp.network.units)
+        normal = torch.randn(shape, generator=generator, dtype=torch.float64).to(fp.rates)
+        made = predict_rates(fp, normal).double().cpu().numpy()
+        made = made[:, observed.rows, observed.columns]
+        found.append(made @ unit.T / np.linalg.norm(made, axis=1, keepdims=True))
+    return np.concatenate(found)
+
+
+def check_level(level: float) -> None:
+    """Refuse a level that is no probability below a half."""
+    if not isinstance(level, Real) or not 0.001 <= level <= 0.5:
+        raise InputError(f"level: {level!r} is no number from 0.001 to 0.5.")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what is no seed."""
+    if not isinstance(seed, Integral) or not 0 <= seed < 2**63:
+        raise InputError(f"seed: {seed!r} is no whole number from 0 to 2**63 - 1.")

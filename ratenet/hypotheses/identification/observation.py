@@ -1,0 +1,232 @@
+"""What was measured: changes of synapses, or of rates at the same stimuli."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from brian2.units.fundamentalunits import Dimension
+
+from ratenet.errors import InputError
+from ratenet.hypotheses.identification.model_comparison import FOLDS
+from ratenet.network import Network
+from ratenet.network.coerce import as_tensor
+
+COLUMNS = ("post", "pre", "before", "after")
+LEAST = 10  # entries, below which nothing can be told
+FAR = 0.5  # of the size of what is known before: measurements further off are not of this network
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """Measured changes.
+
+    Attributes
+    ----------
+    kind : {"weights", "rates"}
+    changes : ndarray, shape (M,)
+        After less before, in SI units.
+    rows, columns : ndarray of int, shape (M,)
+        Post- and presynaptic unit of each weight; stimulus and unit of each rate.
+    before : ndarray, shape (M,)
+        As measured.
+    shape : tuple of int
+        (N, N), or (B, N).
+    noise : float or None
+        Standard deviation of the measurement error of a change; None: not known.
+    """
+
+    kind: Literal["weights", "rates"]
+    changes: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    before: np.ndarray
+    shape: tuple[int, ...]
+    noise: float | None = None
+
+    def __post_init__(self) -> None:
+        noise = self.noise
+        if noise is not None and not (isinstance(noise, float | int) and 0 < noise < math.inf):
+            raise InputError(f"noise: {noise!r} is no finite number above 0; None estimates it.")
+        if len(self.changes) < LEAST:
+            raise InputError(
+                f"{self.kind}: {len(self.changes)} changes are measured; at least {LEAST} are "
+                "needed to tell rules apart."
+            )
+        units = len(np.unique(self.columns))
+        if self.kind == "rates" and units < FOLDS:
+            raise InputError(
+                f"rates: {units} units are recorded; at least {FOLDS} are needed, since a rule is "
+                "judged by units that were held out."
+            )
+        if not np.any(self.changes):
+            raise InputError(f"{self.kind}: nothing has changed; check that after is not before.")
+
+    def select(self, kept: np.ndarray) -> "Observation":
+        """Return some of the changes, given by a mask (M,)."""
+        return Observation(
+            self.kind,
+            self.changes[kept],
+            self.rows[kept],
+            self.columns[kept],
+            self.before[kept],
+            self.shape,
+            self.noise,
+        )
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuse measurements of other units or stimuli than those of a network and its drive."""
+        if shape != self.shape:
+            raise InputError(
+                f"{self.kind}: shape {self.shape} was measured, and that of the network and its "
+                f"drive is {shape}; give the same units and stimuli in the same order."
+            )
+
+    def check_before(self, known: np.ndarray) -> None:
+        """Refuse measurements that are not of the network that is known.
+
+        Parameters
+        ----------
+        known : ndarray
+            Weights (N, N), or rates (B, N), before learning.
+        """
+        expected = known[self.rows, self.columns]
+        size = float(np.sqrt(np.mean(expected**2)))
+        off = float(np.sqrt(np.mean((self.before - expected) ** 2)))
+        if off > FAR * size:
+            what = "its weights" if self.kind == "weights" else "its fixed points"
+            raise InputError(
+                f"{self.kind}: before learning they differ from {what} by {off:.3g} (root mean "
+                f"square) at a size of {size:.3g}; check the units, the order of post and pre or "
+                "of the stimuli, and the model."
+            )
+
+
+def observe_weights(network: Network, after: Any, *, noise: Any = None) -> Observation:
+    """Take weights after learning, all or some of them, beside those of the network before.
+
+    Parameters
+    ----------
+    network : Network
+        Before learning, with all its weights.
+    after : array_like of shape (N, N), or pandas.DataFrame
+        W[post, pre], NaN where it was not measured; or a table of synapses with the columns post,
+        pre (from 0), before and after, both as measured.
+    noise : float or Quantity, optional
+        Standard deviation of the error of a change: sqrt(2) times that of one weight where both
+        are measured.
+
+    Raises
+    ------
+    InputError
+        If columns are missing, shapes, units or indices do not fit, or fewer than 10 are given.
+    """
+    dimensions = network.model.weight_dimensions
+    noise = _noise(noise, dimensions)
+    if isinstance(after, pd.DataFrame):
+        return _from_table(after, network.units, noise)
+    before = network.connectivity.dense().double().cpu().numpy()
+    values = _array(after, dimensions, "after", before.shape, "(N, N)")
+    rows, columns = np.nonzero(~np.isnan(values))
+    known = before[rows, columns]
+    changes = values[rows, columns] - known
+    return Observation("weights", changes, rows, columns, known, before.shape, noise)
+
+
+def observe_rates(network: Network, before: Any, after: Any, *, noise: Any = None) -> Observation:
+    """Take rates at the same stimuli before and after learning.
+
+    Parameters
+    ----------
+    network : Network
+        Before learning.
+    before, after : array_like, shape (B, N)
+        NaN where a unit was not recorded.
+    noise : float or Quantity, optional
+        Standard deviation of the error of a change: sqrt(2) times that of one rate.
+
+    Raises
+    ------
+    InputError
+        If shapes or units do not fit, or fewer than 10 rates, or 5 units, are recorded both times.
+    """
+    dimensions = network.model.output_dimensions
+    first = _array(before, dimensions, "rates before", (None, network.units), "(B, N)")
+    second = _array(after, dimensions, "rates after", first.shape, "as before, (B, N)")
+    rows, columns = np.nonzero(~np.isnan(first + second))
+    old, new = first[rows, columns], second[rows, columns]
+    noise = _noise(noise, dimensions)
+    return Observation("rates", new - old, rows, columns, old, first.shape, noise)
+
+
+def _noise(noise: Any, dimensions: Dimension) -> float | None:
+    if noise is None:
+        return None
+    values = _array(noise, dimensions, "noise", (), "one number")
+    return float(values)
+
+
+def _array(
+    value: Any, dimensions: Dimension, where: str, shape: tuple[int | None, ...], wanted: str
+) -> np.ndarray:
+    """Return an SI array; NaN is allowed. A size of None is any."""
+    tensor = as_tensor(value, dimensions, where, torch.float64, torch.device("cpu"), finite=False)
+    found = tuple(tensor.shape)
+    fits = len(found) == len(shape) and all(
+        b in (a, None) for a, b in zip(found, shape, strict=True)
+    )
+    if not fits:
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        raise InputError(f"{where}: shape {found} does not fit; needed is {wanted}, ({sizes}).")
+    if torch.isinf(tensor).any():
+        raise InputError(f"{where}: infinite entries; leave out, as NaN, what was not measured.")
+    return tensor.numpy()
+
+
+def _from_table(table: pd.DataFrame, units: int, noise: float | None) -> Observation:
+    table = checked_table(table, units)
+    post, pre = (table[name].to_numpy(dtype=np.int64) for name in ("post", "pre"))
+    before, after = (table[name].to_numpy(dtype=np.float64) for name in ("before", "after"))
+    return Observation("weights", after - before, post, pre, before, (units, units), noise)
+
+
+def checked_table(table: pd.DataFrame, units: int) -> pd.DataFrame:
+    """Return the synapses that were measured both times, after looking at columns and indices.
+
+    Raises
+    ------
+    InputError
+        If columns are missing, entries are no numbers, or a synapse does not exist or is there
+        twice.
+    """
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        raise InputError(
+            f"synapses: the columns {', '.join(missing)} are missing among "
+            f"{', '.join(map(str, table.columns))}; needed are {', '.join(COLUMNS)}."
+        )
+    numbers = table[list(COLUMNS)].apply(pd.to_numeric, errors="coerce")
+    # What was not measured is empty; which synapse it is must be there.
+    broken = numbers.isna() & (table[list(COLUMNS)].notna() | [True, True, False, False])
+    if broken.to_numpy().any():
+        row, column = np.argwhere(broken.to_numpy())[0]
+        entry = table[COLUMNS[column]].iloc[row]
+        raise InputError(
+            f"synapses: {str(entry)!r} in column {COLUMNS[column]}, row {row}, is no number; leave "
+            "before or after empty where it was not measured."
+        )
+    found = numbers.dropna()
+    if np.isinf(found.to_numpy()).any():
+        raise InputError("synapses: infinite entries; leave empty what was not measured.")
+    ends = found[["post", "pre"]].to_numpy()
+    if ((ends < 0) | (ends >= units) | (ends % 1 != 0)).any():
+        raise InputError(
+            f"synapses: post and pre are whole numbers from 0 to {units - 1}, the units of the "
+            f"network; found are {ends.min():g} to {ends.max():g}."
+        )
+    if found.duplicated(["post", "pre"]).any():
+        post, pre = found[found.duplicated(["post", "pre"])].iloc[0][["post", "pre"]]
+        raise InputError(f"synapses: {post:g} from {pre:g} is listed twice; average these rows.")
+    return found

@@ -1,0 +1,4 @@
+"""Linear algebra for batches: Krylov methods, and small systems of each unit."""
+
+from ratenet.linear_algebra.batched_solve import solve_units as solve_units
+from ratenet.linear_algebra.gmres import gmres as gmres

@@ -1,0 +1,415 @@
+"""Network: a model, its recurrent connectivity and its parameter values, ready to compute with.
+
+States are tensors of shape (k, B, N): state variable, stimulus, unit. With y = rho(s):
+
+    ds/dt = F(s, W y, x)
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from brian2.units.fundamentalunits import Quantity
+from torch import Tensor
+
+from ratenet.connectivity.base import version_of
+from ratenet.equations import ModelSpec, load_model
+from ratenet.equations.parameters import check_time_constant, read_parameter
+from ratenet.equations.populations import (
+    blocks_to_matrix,
+    check_complete,
+    given_sizes,
+    place_populations,
+)
+from ratenet.equations.torch_model import translate
+from ratenet.errors import InputError
+from ratenet.linear_algebra import solve_units
+from ratenet.network.coerce import as_tensor, check_arguments, expand_to, join_populations
+from ratenet.network.weights import as_connectivity
+
+
+class JacobianBlocks(NamedTuple):
+    """The parts of J = blockdiag(F_s) + F_I W rho_s, for each stimulus and unit."""
+
+    F_s: Tensor  # (k, k, B, N): dF_i / ds_j, 1/s
+    F_I: Tensor  # (k, B, N): dF_i / dI_rec
+    rho_s: Tensor  # (k, B, N): dy / ds_j
+
+
+class UnitResponse(NamedTuple):
+    """How each unit by itself goes on from its present input, and answers to a change of it."""
+
+    step: Tensor  # (k, B, N): the Newton step -F_s^{-1} F at fixed input, in units of the state
+    F_s: Tensor  # (k, k, B, N): dF_i / ds_j, 1/s
+    response: Tensor  # (k, B, N): ds / dI = -F_s^{-1} F_I of the unit at rest
+    rho_s: Tensor  # (k, B, N): dy / ds_j
+
+
+class Network:
+    """A recurrent rate network.
+
+    Parameters
+    ----------
+    model : ModelSpec or str
+        The dynamics; a text is looked up with `load_model`.
+    W : array_like of shape (N, N), AbstractConnectivity, or mapping
+        Recurrent weights ``W[post, pre]``. A torch tensor of the right dtype is used as it is,
+        not copied, so a change of it changes the network. A mapping gives blocks by population,
+        post -> pre -> one number or (N_post, N_pre); missing blocks are zero.
+    parameters : mapping of str to value, optional
+        Overrides of the model's defaults: numbers (SI), Brian2 quantities, texts such as
+        ``"normal(10*ms, 2*ms)"``, arrays (N,), or mappings from populations to these.
+    populations : mapping of str to int, optional
+        Sizes of the model's populations, where they are not those of the model file.
+    seed : int
+        Of the values that are drawn from distributions.
+    dtype : torch.dtype, optional
+        Default: that of W where W is a floating tensor, else float64.
+    device : str or torch.device, optional
+        Default: that of W.
+
+    Attributes
+    ----------
+    model : ModelSpec
+    connectivity : AbstractConnectivity
+    parameters : dict of str to Tensor
+        SI values, shape () or (N,).
+    populations : dict of str to slice
+        Where each population's units are; empty where the model has none.
+
+    Raises
+    ------
+    InputError
+        If shapes, units or values do not fit.
+
+    Examples
+    --------
+    >>> network = Network("rate", [[0.0, 0.5], [0.5, 0.0]], parameters={"tau": 0.02})
+    >>> network.units, network.parameters["tau"].item()
+    (2, 0.02)
+    """
+
+    def __init__(
+        self,
+        model: ModelSpec | str,
+        W: Any,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        populations: Mapping[str, int] | None = None,
+        seed: int = 0,
+        dtype: torch.dtype | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.model = load_model(model) if isinstance(model, str | Path) else model
+        check_arguments(self.model, parameters, seed, dtype)
+        sizes = self.model.populations
+        if populations is not None:
+            sizes = given_sizes(populations, sizes)
+        if isinstance(W, Mapping):
+            W = blocks_to_matrix(W, sizes, self.model.weight_dimensions)
+        self.connectivity = as_connectivity(W, self.model.weight_dimensions, dtype, device)
+        self.populations = place_populations(sizes, self.units)
+        self._functions = translate(self.model)
+        given = dict(parameters or {})
+        for name in given:
+            if name not in self.model.defaults:
+                raise InputError(
+                    f"parameters: model {self.model.name!r} has no parameter {name!r}; "
+                    f"it has {', '.join(self.model.defaults) or 'none'}."
+                )
+        self._seed = int(seed)
+        self.parameters = {
+            name: self._parameter(name, given[name]) if name in given else self._drawn(name)
+            for name in self.model.defaults
+        }
+        self._numbers = {
+            name: (value, version_of(value), float(value.detach()))
+            for name, value in self.parameters.items()
+            if value.ndim == 0
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the functions, which are made of the model."""
+        return {name: value for name, value in self.__dict__.items() if name != "_functions"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make them again."""
+        self.__dict__.update(state)
+        self._functions = translate(self.model)
+
+    def changed(self, *, W: Any = None, parameters: Mapping[str, Any] | None = None) -> "Network":
+        """Return a network with other weights or some other parameters, and all else alike."""
+        return Network(
+            self.model,
+            self.connectivity if W is None else W,
+            {**self.parameters, **(parameters or {})},
+            populations={name: p.stop - p.start for name, p in self.populations.items()},
+            seed=self._seed,
+        )
+
+    @property
+    def units(self) -> int:
+        """N, the number of units."""
+        return self.connectivity.units
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating type of weights, parameters and states."""
+        return self.connectivity.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of weights, parameters and states."""
+        return self.connectivity.device
+
+    def time_constants(self) -> dict[str, Tensor]:
+        """Return the parameters that have the unit of time, in seconds, shape () or (N,)."""
+        second = self.model.dimensions("t")
+        return {n: v for n, v in self.parameters.items() if self.model.dimensions(n) == second}
+
+    def longest_time_constant(self) -> float:
+        """Return the largest of `time_constants` in seconds; InputError where there is none."""
+        return float(torch.cat([tau.flatten() for tau in self._needed_time_constants()]).max())
+
+    def shortest_time_constant(self) -> float:
+        """Return the smallest of `time_constants` in seconds; InputError where there is none."""
+        return float(torch.cat([tau.flatten() for tau in self._needed_time_constants()]).min())
+
+    def _needed_time_constants(self) -> list[Tensor]:
+        times = list(self.time_constants().values())
+        if not times:
+            raise InputError(
+                f"Model {self.model.name!r} has no time constant: none of its parameters has the "
+                "unit of time; give times explicitly, or use its fixed points."
+            )
+        return times
+
+    def output(self, state: Tensor) -> Tensor:
+        """Return the transmitted rates y = rho(s), shape (B, N)."""
+        return self._output_of(self._named(state), like=state[0])
+
+    def derivative(self, state: Tensor, drive: Tensor, t: float = 0.0) -> Tensor:
+        """Return ds/dt, shape (k, B, N), in units of the state a second.
+
+        Parameters
+        ----------
+        state : Tensor, shape (k, B, N)
+        drive : Tensor, shape (B, N)
+        t : float
+            Time in seconds, for equations that name it.
+        """
+        rows = self._functions.right_hand_sides(self._values(state, drive, t))
+        return self._stacked(rows, state[0])
+
+    def noise_strengths(self, state: Tensor, drive: Tensor, t: float = 0.0) -> Tensor:
+        """Return what the white noises are multiplied by, shape (k, J, B, N), J = len(noises).
+
+        ds = F dt + sum_j strength_j dW_j in the sense of Ito; units of the state over sqrt(s).
+        """
+        shape = (len(self.model.states), len(self.model.noises))
+        if not self.model.noises:
+            return state.new_zeros(shape[0], 0, *state.shape[1:])
+        rows = self._functions.noise_strengths(self._values(state, drive, t))
+        return self._stacked(rows, state[0]).unflatten(0, shape)
+
+    def own_rates(self, state: Tensor, drive: Tensor, t: float = 0.0) -> Tensor:
+        """Return M of F_k = M s_k + B, shape (k, B, N), in 1/s (see ModelSpec.own_rates)."""
+        rows = self._functions.own_rates(self._values(state, drive, t))
+        return self._stacked(rows, state[0])
+
+    def unit_response(self, state: Tensor, drive: Tensor) -> UnitResponse:
+        """Return each unit's Newton step at fixed recurrent input, and its response to input.
+
+        Parameters
+        ----------
+        state : Tensor, shape (k, B, N)
+        drive : Tensor, shape (B, N)
+
+        Returns
+        -------
+        UnitResponse
+            Step and response are not finite where F_s is singular.
+        """
+        k, like = len(self.model.states), state[0]
+        rows = self._functions.response_parts(self._values(state, drive, 0.0))
+        F_s = self._stacked(rows[: k * k], like).unflatten(0, (k, k))
+        rho_s = self._stacked(rows[k * k + 2 * k :], like)
+        if k == 1:
+            step, response = (self._stacked([row], like) for row in rows[1:3])
+        else:
+            F_and_F_I = self._stacked(rows[k * k : k * k + 2 * k], like).unflatten(0, (2, k))
+            step, response = -solve_units(F_s, F_and_F_I.transpose(0, 1)).transpose(0, 1)
+        return UnitResponse(step, F_s, response, rho_s)
+
+    def jacobian_blocks(self, state: Tensor, drive: Tensor) -> JacobianBlocks:
+        """Return the blocks of the Jacobian at a state (k, B, N) and drive (B, N)."""
+        k = len(self.model.states)
+        rows = self._functions.blocks(self._values(state, drive, 0.0))
+        everything = self._stacked(rows, state[0])
+        F_s = everything[: k * k].unflatten(0, (k, k))
+        return JacobianBlocks(F_s, everything[k * k : k * k + k], everything[k * k + k :])
+
+    def as_drive(self, drive: Any) -> Tensor:
+        """Return a constant drive as a tensor (B, N) of the network's dtype and device.
+
+        Parameters
+        ----------
+        drive : array_like or Quantity, shape (N,) or (B, N), or mapping
+            A mapping gives each population's drive: a number, (N_p,) or (B, N_p).
+
+        Raises
+        ------
+        InputError
+            If its shape or unit does not fit, or it holds NaN.
+        """
+        if isinstance(drive, Mapping):
+            check_complete(drive, self.populations, "drive")
+            parts = {p: self._tensor(v, self.model.drive, f"drive, {p}") for p, v in drive.items()}
+            drive = join_populations(parts, self.populations, "drive")
+        tensor = self._tensor(drive, self.model.drive, "drive")
+        if tensor.ndim == 1:
+            tensor = tensor[None]
+        if tensor.ndim != 2 or tensor.shape[1] != self.units:
+            raise InputError(
+                f"drive: shape {tuple(tensor.shape)} does not fit; needed is (N,) or (B, N) "
+                f"with N = {self.units} units."
+            )
+        return tensor
+
+    def as_state(self, state: Any, stimuli: int, *, finite: bool = True) -> Tensor:
+        """Return a state as a tensor (k, B, N).
+
+        Parameters
+        ----------
+        state : None, mapping or array_like
+            None: zero everywhere. A mapping gives each state variable by name, as a number, (N,)
+            or (B, N). Without names: (k, B, N), or (N,) or (B, N) for a single state variable.
+        stimuli : int
+            B.
+        finite : bool
+            Whether NaN and infinite entries are refused.
+
+        Raises
+        ------
+        InputError
+            If names, shapes or units do not fit, or an entry is not finite.
+        """
+        shape = (stimuli, self.units)
+        names = self.model.states
+        if state is None:
+            return torch.zeros(len(names), *shape, dtype=self.dtype, device=self.device)
+        if isinstance(state, Mapping):
+            if set(state) != set(names):
+                raise InputError(
+                    f"state: the names {sorted(state)} do not fit; model {self.model.name!r} has "
+                    f"the state variables {', '.join(names)}."
+                )
+            rows = [self._state_row(state[name], name, shape, finite) for name in names]
+            return torch.stack(rows)
+        tensor = self._tensor(state, names[0], "state", finite)
+        if tensor.ndim == 3 and tuple(tensor.shape) == (len(names), *shape):
+            return tensor.clone()
+        if len(names) > 1:
+            raise InputError(
+                f"state: shape {tuple(tensor.shape)} does not fit; give a mapping with "
+                f"{', '.join(names)}, or shape {(len(names), *shape)}."
+            )
+        return self._state_row(tensor, names[0], shape, finite)[None].clone()
+
+    def _state_row(self, value: Any, name: str, shape: tuple[int, int], finite: bool) -> Tensor:
+        where = f"state, {name}"
+        return expand_to(self._tensor(value, name, where, finite), torch.Size(shape), where)
+
+    def _parameter(self, name: str, given: Any) -> Tensor:
+        """Return the values of a parameter that is given at the door."""
+        where = f"parameters, {name}"
+        if isinstance(given, Mapping):
+            return self._parameter_by_population(name, given)
+        if isinstance(given, str):
+            return self._drawn(name, given)
+        tensor = self._tensor(given, name, where)
+        if tuple(tensor.shape) not in ((), (self.units,)):
+            raise InputError(
+                f"{where}: shape {tuple(tensor.shape)} does not fit; needed is one value, or one "
+                f"for each of the N = {self.units} units."
+            )
+        quantity = Quantity(tensor.detach().cpu().numpy(), dim=self.model.dimensions(name))
+        try:
+            check_time_constant(quantity, where)
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        return tensor
+
+    def _drawn(self, name: str, text: str | None = None) -> Tensor:
+        """Return the values of a default, or of a text in the language of model files."""
+        try:
+            parameter = self.model.defaults[name]
+            if text is not None:
+                parameter = read_parameter(name, text, tuple(self.populations))
+            values = parameter.values(self.populations, self.units, self._seed)
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        return self._tensor(Quantity(values, dim=parameter.dimensions), name, f"parameters, {name}")
+
+    def _parameter_by_population(self, name: str, given: Mapping[str, Any]) -> Tensor:
+        unknown = [population for population in given if population not in self.populations]
+        if unknown:
+            raise InputError(
+                f"parameters, {name}: there is no population {unknown[0]!r}; there are "
+                f"{', '.join(self.populations) or 'none in this model'}."
+            )
+        values = self._drawn(name).expand(self.units).clone()
+        for population, value in given.items():
+            place = self.populations[population]
+            where = f"parameters, {name}, {population}"
+            is_text = isinstance(value, str)
+            part = self._drawn(name, value) if is_text else self._tensor(value, name, where)
+            if is_text and part.ndim:  # drawn for all units
+                part = part[place]
+            values[place] = expand_to(part, values[place].shape, where)
+        return self._parameter(name, values)
+
+    def _tensor(self, value: Any, name: str, where: str, finite: bool = True) -> Tensor:
+        """Return a value given at the door for `name` as a tensor, its unit checked."""
+        dimensions = self.model.dimensions(name)
+        return as_tensor(value, dimensions, where, self.dtype, self.device, finite=finite)
+
+    def _constants(self) -> dict[str, Any]:
+        """Return the parameters; plain numbers, unless changed since or in need of a gradient."""
+        found: dict[str, Any] = {}
+        for name, value in self.parameters.items():
+            kept, version, number = self._numbers.get(name, (None, 0, 0.0))
+            is_kept = kept is value and version == version_of(value) and not value.requires_grad
+            found[name] = number if is_kept else value
+        return found
+
+    def _values(self, state: Tensor, drive: Tensor, t: float) -> dict[str, Any]:
+        named = self._named(state)
+        if state.stride(1) == 0 and not torch.is_grad_enabled():  # one state that all share
+            output = self._output_of(self._named(state[:, :1]), state[0, :1])
+            recurrent = self.connectivity.apply(output).repeat(len(drive), 1)
+        else:
+            output = self._output_of(named, state[0])
+            recurrent = self.connectivity.apply(output)
+            if recurrent is output:  # of a connectivity that is 1; it may be overwritten
+                recurrent = recurrent.clone()
+        roles = {self.model.recurrent: recurrent, self.model.drive: drive}
+        return {**self._constants(), **named, **roles, "t": t}
+
+    def _output_of(self, named: dict[str, Tensor], like: Tensor) -> Tensor:
+        return self._expanded(self._functions.output({**self._constants(), **named})[0], like)
+
+    def _named(self, state: Tensor) -> dict[str, Tensor]:
+        return dict(zip(self.model.states, state, strict=True))
+
+    def _stacked(self, rows: list[Any], like: Tensor) -> Tensor:
+        if len(rows) == 1:
+            return self._expanded(rows[0], like)[None]
+        return torch.stack([self._expanded(row, like) for row in rows])
+
+    def _expanded(self, value: Any, like: Tensor) -> Tensor:
+        """Give a number, a scalar or a row (N,) the shape (B, N)."""
+        if not isinstance(value, Tensor):
+            value = torch.full((), value, dtype=like.dtype, device=like.device)
+        return value if value.shape == like.shape else value.expand(like.shape)

@@ -1,0 +1,193 @@
+"""The Brian2 backend: the same model, simulated by Brian2's runtime or as a C++ program."""
+
+import io
+import itertools
+import re
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ratenet.errors import UnsupportedError
+from ratenet.simulation.backends.base import AbstractBackend, Observer, Task
+from ratenet.simulation.backends.brian2_isolation import own_device, own_random_numbers
+from ratenet.simulation.backends.brian2_objects import (
+    SCHEDULE,
+    make_group,
+    make_synapses,
+    timed_arrays,
+)
+from ratenet.simulation.time_grid import seed_of_step
+
+_COMPLAINT = re.compile("error:|not found|No such file")
+
+
+class Brian2Backend(AbstractBackend):
+    """Simulation with Brian2's runtime, with the code generation target that its preferences say.
+
+    Brian2 computes in float64. It needs B N^2 synapses, and a drive that changes in time is held
+    for all steps at once, so it is for small networks and batches.
+    """
+
+    name = "brian2"
+    has_gradients = False
+
+    @property
+    def methods(self) -> Collection[str]:
+        """Euler and exponential_euler."""
+        return ("euler", "exponential_euler")
+
+    @property
+    def devices(self) -> Collection[str]:
+        """Brian2's runtime, and its C++ standalone mode."""
+        return ("runtime", "cpp_standalone")
+
+    @property
+    def no_device(self) -> str:
+        """What to say when another device is asked for."""
+        return f"backend 'brian2' has {' and '.join(self.devices)}."
+
+    def run(self, task: Task, observe: Observer) -> None:
+        """Simulate, and show the observer the states."""
+        run = _run_standalone if task.device == "cpp_standalone" else _run_runtime
+        with np.errstate(all="ignore"):  # the observer says where a state is not finite
+            run(task, observe)
+
+
+def _run_runtime(task: Task, observe: Observer) -> None:
+    """Let Brian2's runtime take the steps, with the observer in its loop."""
+    import brian2  # here: its runtime takes a second to import
+    from brian2.core.base import BrianObjectException
+    from brian2.devices.device import runtime_device
+
+    with ExitStack() as stack:
+        stack.enter_context(own_device(runtime_device))
+        if task.network.model.noises:
+            stack.enter_context(own_random_numbers(_seed(task)))
+        arrays = timed_arrays(task)
+        with _one_sentence(Exception):
+            group, objects = _objects(task, arrays)
+        steps = itertools.count()
+        stopped = False
+
+        def look() -> None:
+            nonlocal stopped
+            n = next(steps)
+            if n % task.observe_every == 0 and not stopped and observe(n, _state(group, task)):
+                stopped = True
+                simulation.stop()
+
+        look_first = brian2.NetworkOperation(
+            look, clock=group.clock, when="before_start", name="ratenet_look"
+        )
+        simulation = _network(*objects, look_first)
+        with _one_sentence(BrianObjectException):
+            simulation.run(task.grid.steps * task.grid.dt * brian2.second, namespace={})
+        if not stopped:
+            observe(task.grid.steps, _state(group, task))
+
+
+@contextmanager
+def _one_sentence(kind: type[Exception]) -> Iterator[None]:
+    """Make one sentence of what Brian2 and its compilers raise when code generation fails."""
+    try:
+        yield
+    except kind as error:
+        reason = _last_line(error.__cause__ or error)
+        raise UnsupportedError(
+            f"backend 'brian2': Brian2 cannot generate code ({reason}). Try "
+            "brian2.prefs.codegen.target = 'numpy'."
+        ) from error
+
+
+def _run_standalone(task: Task, observe: Observer) -> None:
+    """Build and run a C++ program, then show the observer what it recorded.
+
+    A program cannot be asked on its way: it runs to the end, and what comes after the observer's
+    stop is dropped.
+    """
+    import brian2
+    from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+
+    every, names = task.observe_every, task.network.model.states
+    device = CPPStandaloneDevice()  # a fresh one: the user's may hold an unfinished program
+    with own_device(device), tempfile.TemporaryDirectory(prefix="ratenet_") as folder:
+        device.activate(build_on_run=False)
+        group, objects = _objects(task, timed_arrays(task))
+        monitor = brian2.StateMonitor(
+            group, names, record=True, dt=every * task.grid.dt * brian2.second,
+            name="ratenet_monitor",
+        )  # fmt: skip
+        if task.network.model.noises:
+            device.seed(_seed(task))
+        simulation = _network(*objects, monitor)
+        simulation.run(task.grid.steps * task.grid.dt * brian2.second, namespace={})
+        _build(device, folder)
+        recorded = np.stack([np.asarray(getattr(monitor, f"{s}_")) for s in names])  # (k, BN, T-1)
+        final = _state(group, task)
+    for row, n in enumerate(range(0, task.grid.steps, every)):
+        if observe(n, _as_state(recorded[:, :, row], task)):
+            return
+    observe(task.grid.steps, final)
+
+
+def _build(device: Any, folder: str) -> None:
+    """Compile the program and run it; a failure is one sentence."""
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            device.build(directory=folder, with_output=False)
+    except (RuntimeError, OSError) as error:
+        # Make and the compiler say more than Brian2 does.
+        complaints = [line for line in said.getvalue().splitlines() if _COMPLAINT.search(line)]
+        raise UnsupportedError(
+            "device 'cpp_standalone': the C++ program could not be built and run "
+            f"({complaints[-1].strip() if complaints else _last_line(error)}). It needs make and "
+            "a C++ compiler; without them use device='runtime'."
+        ) from error
+
+
+def _last_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip().rstrip(".") if lines else type(error).__name__
+
+
+def _objects(task: Task, arrays: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    """Return the group, and all objects of the network."""
+    import brian2
+
+    clock = brian2.Clock(dt=task.grid.dt * brian2.second, name="ratenet_clock")
+    group = make_group(task, clock, arrays)
+    return group, (group, make_synapses(task.network, group, task.initial.shape[1], clock))
+
+
+def _network(*objects: Any) -> Any:
+    import brian2
+
+    simulation = brian2.Network(*objects, name="ratenet_network")
+    simulation.schedule = SCHEDULE
+    return simulation
+
+
+def _seed(task: Task) -> int:
+    """Return a seed that NumPy takes; without one, torch's default generator decides."""
+    if task.seed is None:
+        return int(torch.randint(2**32, ()))
+    return seed_of_step(task.seed, round(task.grid.first)) % 2**32
+
+
+def _state(group: Any, task: Task) -> Tensor:
+    """Return the state that a group has now, shape (k, B, N)."""
+    names = task.network.model.states
+    return _as_state(np.stack([np.asarray(getattr(group, f"{name}_")) for name in names]), task)
+
+
+def _as_state(values: np.ndarray, task: Task) -> Tensor:
+    """Return values (k, B N) as a state of the network's type."""
+    network = task.network
+    state = torch.as_tensor(values, dtype=network.dtype, device=network.device)
+    return state.unflatten(1, task.initial.shape[1:])

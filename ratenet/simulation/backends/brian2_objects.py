@@ -1,0 +1,167 @@
+"""A task as Brian2 objects: a NeuronGroup of B x N units and summed Synapses.
+
+A summed synaptic input is brought up to date before the state update of the same step and held
+within it, so euler and exponential_euler agree with torch to rounding, and Brian2's rk4 would not
+be the network's.
+"""
+
+import ast
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ratenet.equations.spec import unit_text
+from ratenet.network import Network
+from ratenet.simulation.backends.base import Task
+from ratenet.simulation.backends.brian2_functions import functions
+from ratenet.simulation.drives import ConstantDrive
+from ratenet.simulation.time_grid import TimeGrid
+
+_OUTPUT = "ratenet_output"
+_WEIGHT = "ratenet_weight"
+_DRIVE = "ratenet_drive"
+_TIME = "ratenet_time"
+# Inputs are summed before the states move; whatever the user's preference says.
+SCHEDULE = ["start", "groups", "thresholds", "synapses", "resets", "end"]
+
+
+def numbers(values: Tensor) -> np.ndarray:
+    """Return what Brian2 computes with: float64 on the CPU."""
+    return values.detach().double().cpu().numpy()
+
+
+def make_group(task: Task, clock: Any, arrays: dict[str, Any]) -> Any:
+    """Return the NeuronGroup of B x N units, stimulus after stimulus; `arrays` of timed_arrays."""
+    import brian2  # here: its runtime takes a second to import
+
+    network, model = task.network, task.network.model
+    B, N = task.initial.shape[1:]
+    group = brian2.NeuronGroup(
+        B * N,
+        _equations(task),
+        method=_exponential_euler() if task.method == "exponential_euler" else _euler(),
+        clock=clock,
+        dtype=np.float64,
+        # All names are given: nothing is looked up in the frames of whoever calls.
+        namespace={**functions(), **arrays},
+        name="ratenet_units",
+    )
+    values = {name: value.expand(B, N).flatten() for name, value in network.parameters.items()}
+    values |= {state: task.initial[k].flatten() for k, state in enumerate(model.states)}
+    if isinstance(task.drive, ConstantDrive):
+        values[model.drive] = task.drive.value.flatten()
+    group.set_states({name: numbers(value) for name, value in values.items()}, units=False)
+    return group
+
+
+def _equations(task: Task) -> str:
+    model = task.network.model
+    unit = {name: unit_text(model.dimensions(name)) for name in (model.recurrent, model.drive)}
+    lines = [
+        f"d{state}/dt = {_with_own_time(model.brian2_expression(state), task.grid)} : "
+        f"{unit_text(model.dimensions(state))}"
+        for state in model.states
+    ]
+    lines.append(f"{_OUTPUT} = {model.brian2_output} : {unit_text(model.output_dimensions)}")
+    lines.append(f"{model.recurrent} : {unit[model.recurrent]}")
+    if isinstance(task.drive, ConstantDrive):
+        lines.append(f"{model.drive} : {unit[model.drive]} (constant)")
+    else:
+        lines.append(f"{model.drive} = {_DRIVE}(t, i) : {unit[model.drive]}")
+    for name in task.network.parameters:
+        lines.append(f"{name} : {unit_text(model.dimensions(name))} (constant)")
+    return "\n".join(lines)
+
+
+def _with_own_time(expression: str, grid: TimeGrid) -> str:
+    """Return an expression whose t is the simulation's: Brian2's clock begins at 0."""
+    if grid.first == 0:
+        return expression
+    tree = ast.parse(expression, mode="eval")
+    time = ast.parse(f"{_TIME}(t)", mode="eval").body
+
+    class OwnTime(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            return time if node.id == "t" else node
+
+    return ast.unparse(OwnTime().visit(tree))
+
+
+def timed_arrays(task: Task) -> dict[str, Any]:
+    """Return the drive and the time at the very times of the steps, as far as they are needed."""
+    import brian2
+
+    grid, model = task.grid, task.network.model
+    times, step = [grid.time(n) for n in range(grid.steps)], grid.dt * brian2.second
+    arrays = {}
+    if not isinstance(task.drive, ConstantDrive):
+        rows = np.empty((grid.steps, task.initial[0].numel()))  # (steps, B N)
+        for n, t in enumerate(times):  # copied at once: a function may use its tensor again
+            rows[n] = numbers(task.drive.at(t)).ravel()
+        values = brian2.Quantity(rows, dim=model.dimensions(model.drive))
+        arrays[_DRIVE] = brian2.TimedArray(values, dt=step, name=_DRIVE)
+    if grid.first != 0 and model.uses_time:
+        values = brian2.Quantity(times, dim=brian2.second.dim)
+        arrays[_TIME] = brian2.TimedArray(values, dt=step, name=_TIME)
+    return arrays
+
+
+def make_synapses(network: Network, group: Any, stimuli: int, clock: Any) -> Any:
+    """Return Synapses with one copy of W for each stimulus."""
+    import brian2
+
+    model, N = network.model, network.units
+    recurrent = unit_text(model.dimensions(model.recurrent))
+    synapses = brian2.Synapses(
+        group,
+        group,
+        f"""{_WEIGHT} : {unit_text(model.weight_dimensions)} (constant)
+        {model.recurrent}_post = {_WEIGHT} * {_OUTPUT}_pre : {recurrent} (summed)""",
+        clock=clock,
+        dtype=np.float64,
+        namespace=functions(),
+        name="ratenet_synapses",
+    )
+    post, pre = np.meshgrid(np.arange(N), np.arange(N), indexing="ij")
+    offset = np.repeat(np.arange(stimuli) * N, N * N)
+    synapses.connect(
+        i=np.tile(pre.ravel(), stimuli) + offset, j=np.tile(post.ravel(), stimuli) + offset
+    )
+    W = numbers(network.connectivity.dense())
+    synapses.set_states({_WEIGHT: np.tile(W.ravel(), stimuli)}, units=False)
+    return synapses
+
+
+def _euler() -> Any:
+    """Return the Euler-Maruyama step (Ito); Brian2's own refuses noise that depends on states."""
+    from brian2.stateupdaters.explicit import ExplicitStateUpdater
+
+    return ExplicitStateUpdater(
+        "x_new = x + dt * f(x,t) + g(x,t) * dW", stochastic="multiplicative"
+    )
+
+
+def _exponential_euler() -> Any:
+    """Return Brian2's exponential Euler, written so that M = 0 gives the Euler step."""
+    from brian2.parsing.sympytools import sympy_to_str
+    from brian2.stateupdaters.base import StateUpdateMethod
+    from brian2.stateupdaters.exponential_euler import get_conditionally_linear_system
+
+    class ExponentialEuler(StateUpdateMethod):  # type: ignore[misc]  # brian2 is untyped
+        def __call__(
+            self, equations: Any, variables: Any = None, method_options: Any = None
+        ) -> str:
+            lines, updates = [], []
+            for name, (M, B) in get_conditionally_linear_system(equations, variables).items():
+                updates.append(f"{name} = _{name}")
+                if M == 0:  # Brian2 then gives the number 0, which has no unit
+                    lines.append(f"_{name} = {name} + dt * ({sympy_to_str(B)})")
+                    continue
+                lines.append(f"_rate_{name} = {sympy_to_str(M)}")
+                rest = f" + {sympy_to_str(B)}" if B != 0 else ""  # as for M
+                slope = f"(_rate_{name} * {name}{rest})"
+                lines.append(f"_{name} = {name} + dt * exprel(dt * _rate_{name}) * {slope}")
+            return "\n".join([*lines, *updates])
+
+    return ExponentialEuler()

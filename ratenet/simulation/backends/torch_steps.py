@@ -1,0 +1,66 @@
+"""One step of each integration method, for a batch of states (k, B, N).
+
+Every method takes (network, drive, state, t, dt) and returns the state at t + dt. All state
+variables advance together from the old state.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ratenet.network import Network
+from ratenet.simulation.drives import AbstractDrive
+
+Step = Callable[[Network, AbstractDrive, Tensor, float, float], Tensor]
+
+
+def euler(network: Network, drive: AbstractDrive, state: Tensor, t: float, dt: float) -> Tensor:
+    """S + dt F(s, W y, x), everything at t."""
+    return torch.add(state, network.derivative(state, drive.at(t), t), alpha=dt)
+
+
+def exponential_euler(
+    network: Network, drive: AbstractDrive, state: Tensor, t: float, dt: float
+) -> Tensor:
+    """S + dt F (e^a - 1) / a, a = M dt, for F_k = M s_k + B with M and B held within the step.
+
+    Exact where M and B are constant; where M = 0 it is the Euler step.
+    """
+    x = drive.at(t)
+    a = dt * network.own_rates(state, x, t)
+    divisor = torch.where(a == 0, 1.0, a)  # first, so that no gradient passes through 0 / 0
+    growth = torch.where(a == 0, 1.0, torch.expm1(a) / divisor)
+    return state + dt * growth * network.derivative(state, x, t)
+
+
+def rk4(network: Network, drive: AbstractDrive, state: Tensor, t: float, dt: float) -> Tensor:
+    """Classical Runge-Kutta step of order 4 of the whole network, coupling included."""
+    half = t + dt / 2
+    k1 = network.derivative(state, drive.at(t), t)
+    k2 = network.derivative(state + dt / 2 * k1, drive.at(half), half)
+    k3 = network.derivative(state + dt / 2 * k2, drive.at(half), half)
+    k4 = network.derivative(state + dt * k3, drive.before(t + dt), t + dt)
+    return state + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+
+def noise(
+    network: Network,
+    drive: AbstractDrive,
+    state: Tensor,
+    t: float,
+    dt: float,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Return what the white noises add to an Euler step (Euler-Maruyama, Ito).
+
+    sum_j g_j(s, x, t) dW_j,   dW_j ~ N(0, dt), shared by the state variables that name xi_j.
+    """
+    strengths = network.noise_strengths(state, drive.at(t), t)  # (k, J, B, N)
+    increments = torch.randn(
+        strengths.shape[1:], generator=generator, dtype=state.dtype, device=state.device
+    )
+    return dt**0.5 * (strengths * increments).sum(dim=1)
+
+
+STEPS: dict[str, Step] = {"euler": euler, "exponential_euler": exponential_euler, "rk4": rk4}

@@ -1,0 +1,258 @@
+"""Drives: the external input of a simulation, constant or changing in time.
+
+A drive comes to `simulate` as an array (constant), a `SampledDrive`, a function of time, or any
+object with ``at(t)``. `drive_for` turns each into one of three kinds that a backend can ask for the
+input (B, N) at a time, and checks shapes and units while it does.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from brian2.units.fundamentalunits import DimensionMismatchError, Quantity
+from torch import Tensor
+
+from ratenet.equations.quantities import with_units
+from ratenet.errors import InputError
+from ratenet.network import Network
+from ratenet.simulation.time_grid import seconds
+
+ON_GRID = 1e-6  # of an interval: nearer than that, a time counts as the time of a sample
+
+
+@runtime_checkable
+class Drive(Protocol):
+    """An external input that changes in time."""
+
+    def at(self, t: float) -> Any:
+        """Return the drive at time t in seconds, shape (N,) or (B, N)."""
+
+
+class AbstractDrive(ABC):
+    """A drive that has been checked for one network."""
+
+    @abstractmethod
+    def at(self, t: float) -> Tensor:
+        """Return the drive at time t in seconds, shape (B, N)."""
+
+    @abstractmethod
+    def before(self, t: float) -> Tensor:
+        """Return the limit from the left: what a step that ends at t still sees, shape (B, N)."""
+
+    @property
+    @abstractmethod
+    def rests_from(self) -> float:
+        """The time in seconds from which it no longer changes; infinite where that is unknown."""
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantDrive(AbstractDrive):
+    """A drive that does not change: ``at(t)`` is the same (B, N) for every t."""
+
+    value: Tensor
+
+    def at(self, t: float) -> Tensor:
+        """Return the constant value, shape (B, N)."""
+        return self.value
+
+    def before(self, t: float) -> Tensor:
+        """Return the constant value, shape (B, N)."""
+        return self.value
+
+    @property
+    def rests_from(self) -> float:
+        """It never changes."""
+        return -math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionDrive(AbstractDrive):
+    """A function of time, each of whose values is checked."""
+
+    function: Callable[[float], Any]
+    network: Network
+    shape: tuple[int, ...]  # (B, N), at the start
+    is_tracked: bool = True  # whether gradients were on where the drive was given
+
+    def at(self, t: float) -> Tensor:
+        """Return the function's value at t, shape (B, N)."""
+        network = self.network
+        with torch.set_grad_enabled(self.is_tracked):
+            value = self.function(t)
+        if isinstance(value, Tensor) and value.requires_grad and not torch.is_grad_enabled():
+            raise InputError(
+                f"drive: at t = {t:g} s it needs a gradient, at the start it did not, so no graph "
+                "was kept; let the first value need one, too, or detach the later ones."
+            )
+        if not (
+            isinstance(value, Tensor)
+            and (value.shape, value.dtype, value.device)
+            == (self.shape, network.dtype, network.device)
+        ):
+            value = network.as_drive(value)
+        if tuple(value.shape) != self.shape:
+            raise InputError(
+                f"drive: at t = {t:g} s it has the shape {tuple(value.shape)}, at the start it "
+                f"had {self.shape}; return the same shape at all times."
+            )
+        return value
+
+    def before(self, t: float) -> Tensor:
+        """Return the function's value at t: it is taken to be continuous."""
+        return self.at(t)
+
+    @property
+    def rests_from(self) -> float:
+        """Nobody knows."""
+        return math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class SampledDrive(AbstractDrive):
+    """A drive given by samples at equal intervals, the first at t = 0.
+
+    Parameters
+    ----------
+    values : array_like or Quantity, shape (T, N) or (T, B, N)
+        Sample n is the drive at t = n * interval.
+    interval : Quantity or float
+        Time from one sample to the next; a float is in seconds.
+    interpolation : {"held", "linear"}
+        Between samples: the last one holds, or a straight line to the next.
+
+    Raises
+    ------
+    InputError
+        If the shape, the interval or the interpolation cannot be. Whether N and the unit fit is
+        checked by `simulate`, which knows the network.
+
+    Notes
+    -----
+    After the last sample the drive is held at it, and before t = 0 at the first one. A time within
+    1e-6 of an interval of a sample counts as the sample's own, so that a step at n * dt meets
+    sample n whatever the rounding.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> drive = SampledDrive([[0.0], [1.0]], 10*ms, interpolation="linear")
+    >>> drive.at(0.0025), drive.at(1.0)
+    (tensor([0.2500], dtype=torch.float64), tensor([1.], dtype=torch.float64))
+    """
+
+    values: Any
+    interval: Any
+    interpolation: Literal["held", "linear"] = "held"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", _samples(self.values))
+        object.__setattr__(self, "interval", seconds(self.interval, "SampledDrive, interval"))
+        if self.interpolation not in ("held", "linear"):
+            raise InputError(
+                f"SampledDrive, interpolation: {self.interpolation!r} is unknown; there are "
+                "'held' and 'linear'."
+            )
+
+    def at(self, t: float) -> Any:
+        """Return the drive at time t in seconds, shape (N,) or (B, N), as `values` were given."""
+        position = self._position(t)
+        n = math.floor(position)
+        weight = position - n
+        if self.interpolation == "held" or weight == 0:
+            return self.values[n]
+        return self.values[n] + weight * (self.values[n + 1] - self.values[n])
+
+    def before(self, t: float) -> Any:
+        """Return the limit of `at` from the left."""
+        position = self._position(t)
+        if self.interpolation == "linear" or position != math.floor(position):
+            return self.at(t)
+        is_past = t > (len(self.values) - 1 + ON_GRID) * self.interval
+        return self.values[int(position) - (0 if is_past or position == 0 else 1)]
+
+    @property
+    def rests_from(self) -> float:
+        """The time of the last sample."""
+        return (len(self.values) - 1) * float(self.interval)
+
+    def jumps(self, begin: float, end: float) -> list[float]:
+        """Return the times at which the drive jumps, begin < t < end, in seconds."""
+        if self.interpolation == "linear":
+            return []
+        first = max(1, math.floor(begin / self.interval + ON_GRID) + 1)
+        last = min(len(self.values) - 1, math.ceil(end / self.interval - ON_GRID) - 1)
+        return [n * self.interval for n in range(first, last + 1)]
+
+    def on(self, network: Network) -> "SampledDrive":
+        """Return the same drive as a tensor (T, B, N) of a network's dtype and device."""
+        rows, shape = self.values, tuple(self.values.shape)
+        flat = network.as_drive(rows.reshape(-1, shape[-1]))
+        return replace(self, values=flat.reshape(shape[0], -1, shape[-1]))
+
+    def _position(self, t: float) -> float:
+        """Return t in intervals, between the first and the last sample, whole at a sample."""
+        position = min(max(t / self.interval, 0.0), float(len(self.values) - 1))
+        nearest = round(position)
+        return float(nearest) if abs(position - nearest) <= ON_GRID else position
+
+
+def drive_for(network: Network, drive: Any, start: float = 0.0) -> AbstractDrive:
+    """Return a drive, whatever it was given as, ready for a network.
+
+    Parameters
+    ----------
+    network : Network
+    drive : array_like, SampledDrive, brian2.TimedArray, callable, or Drive
+    start : float
+        The simulation's first time in seconds.
+
+    Raises
+    ------
+    InputError
+        If its shape or unit does not fit the network, or it holds NaN.
+    """
+    from brian2.input.timedarray import TimedArray
+
+    if isinstance(drive, TimedArray):
+        drive = _from_timed_array(drive, network.units)
+    if isinstance(drive, SampledDrive):
+        return drive.on(network)
+    method = getattr(drive, "at", None)  # not every `at` is a function: data frames have one, too
+    function = method if callable(method) else drive if callable(drive) else None
+    if function is None:
+        return ConstantDrive(network.as_drive(drive))
+    first = network.as_drive(function(start))
+    return FunctionDrive(function, network, tuple(first.shape), torch.is_grad_enabled())
+
+
+def _from_timed_array(array: Any, units: int) -> SampledDrive:
+    """Return Brian2's TimedArray as a drive; one of a single column drives all units alike."""
+    values = np.asarray(array.values)
+    if values.ndim == 1:
+        values = np.repeat(values[:, None], units, axis=1)
+    return SampledDrive(Quantity(values, dim=array.dim), array.dt)
+
+
+def _samples(values: Any) -> Any:
+    """Return samples as a tensor, or as the quantity that they are, their shape checked."""
+    if not isinstance(values, (Tensor, Quantity)):
+        try:
+            values = with_units(values)
+            if isinstance(values, Quantity):
+                return _samples(values)
+            values = torch.as_tensor(np.array(values, dtype=np.float64))
+        except (TypeError, ValueError, DimensionMismatchError):
+            raise InputError(
+                "SampledDrive: the values are no array of numbers of one unit."
+            ) from None
+    shape = tuple(values.shape)
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise InputError(
+            f"SampledDrive: values of shape {shape}; needed is (T, N) or (T, B, N), at least one "
+            "sample of one unit."
+        )
+    return values

@@ -1,0 +1,153 @@
+"""The recorder: the observer that makes a trajectory of what a backend reports.
+
+It keeps the states that are asked for, adds up statistics, and ends a run that has diverged or
+settled.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ratenet.errors import DivergenceError, InputError
+from ratenet.network.residual import relative_size
+from ratenet.simulation.backends.base import Task
+from ratenet.simulation.statistics import Welford
+from ratenet.simulation.time_grid import WHOLE
+from ratenet.simulation.trajectory import Trajectory
+
+
+@dataclass(eq=False)
+class _Rows:
+    """Tensors of one shape, one after another.
+
+    They are written into one tensor, if their number is known and no gradient is wanted: writing
+    so would make backward O(T^2).
+    """
+
+    number: int | None
+    _whole: Tensor | None = field(init=False, default=None)
+    _rows: list[Tensor] = field(init=False, default_factory=list)
+
+    def append(self, row: Tensor) -> None:
+        """Add one more."""
+        if row.requires_grad:
+            self._whole = None  # the rows, which are parts of it, keep it
+        elif self._whole is None and self.number is not None and not self._rows:
+            self._whole = row.new_empty(self.number, *row.shape)
+        if self._whole is not None:
+            row = self._whole[len(self._rows)].copy_(row)
+        self._rows.append(row)
+
+    def joined(self) -> Tensor:
+        """Return all of them, shape (T, ...)."""
+        return torch.stack(self._rows) if self._whole is None else self._whole
+
+
+@dataclass(eq=False)
+class Recorder:
+    """Called with the number of a step and the state (k, B, N) after it; says when to stop.
+
+    Attributes
+    ----------
+    task : Task
+    units : Tensor of int, shape (U,), or None
+        Units that are recorded; None: all, without a copy.
+    welford : Welford or None
+    until_settled : float or None
+        Residual at which a stimulus counts as settled.
+    progress : callable or None
+        Called at each record with the number of steps done.
+    residual : Tensor of shape (B,), or None
+        Of the last record, if `until_settled` was given.
+    """
+
+    task: Task
+    units: Tensor | None
+    welford: Welford | None
+    until_settled: float | None
+    progress: Callable[[int], object] | None
+    residual: Tensor | None = field(init=False, default=None)
+    _last: Tensor = field(init=False)  # of the last record
+    _states: _Rows = field(init=False)
+    _rates: _Rows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._last = self.task.initial
+        number = self.task.grid.steps // self.task.grid.record_every + 1
+        self._states, self._rates = (
+            _Rows(None if self.until_settled else number) for _ in range(2)
+        )
+
+    def __call__(self, n: int, state: Tensor) -> bool:
+        """Take in the state after n steps; return whether the run may end here."""
+        rates = self.task.network.output(state)
+        if self.welford is not None:
+            self.welford.add(n, rates)
+        if n % self.task.grid.record_every:
+            return False
+        self._check_finite(state.detach(), n)
+        self._last = state
+        self._states.append(state if self.units is None else state[..., self.units])
+        self._rates.append(rates if self.units is None else rates[..., self.units])
+        if self.progress is not None:
+            self.progress(n)
+        return self.until_settled is not None and self._is_settled(n, self.until_settled)
+
+    @torch.no_grad()
+    def _check_finite(self, state: Tensor, n: int) -> None:
+        """Say where a state is not finite: of what the fault has spread to, the largest before."""
+        if torch.isfinite(state.sum()):  # one pass, no mask; a finite sum has finite terms
+            return
+        bad = ~torch.isfinite(state)
+        if not bad.any():  # only their sum is infinite
+            return
+        _check_drive(n, self.task)
+        before = torch.where(bad, self._last.abs(), -1.0)
+        _, stimulus, unit = np.unravel_index(int(before.argmax()), tuple(before.shape))
+        raise DivergenceError(
+            f"The simulation diverged: unit {unit} of stimulus {stimulus} is NaN or infinite at "
+            f"t = {self.task.grid.time(n):g} s. Lower dt or the recurrent weights."
+        )
+
+    @torch.no_grad()
+    def _is_settled(self, n: int, tol: float) -> bool:
+        task = self.task
+        if task.grid.time(n) < task.drive.rests_from - WHOLE * task.grid.dt:
+            return False  # at rest in a drive that will change is not settled
+        step = task.network.unit_response(self._last, task.drive.at(task.grid.time(n))).step
+        self.residual = relative_size(step, self._last)
+        return bool((self.residual <= tol).all())
+
+    def trajectory(self, backend: str) -> Trajectory:
+        """Return what was recorded."""
+        task, names = self.task, self.task.network.model.states
+        states = self._states.joined()
+        units = torch.arange(task.network.units) if self.units is None else self.units
+        return Trajectory(
+            t=task.grid.records(len(states)),
+            rates=self._rates.joined(),
+            states=dict(zip(names, states.unbind(1), strict=True)),
+            final=dict(zip(names, self._last, strict=True)),
+            units=units,
+            statistics=None if self.welford is None else self.welford.result(),
+            network=task.network,
+            dt=task.grid.dt,
+            backend=backend,
+            method=task.method,
+        )
+
+
+def _check_drive(n: int, task: Task) -> None:
+    """Refuse a drive that was not finite in the steps since the last record."""
+    for step in range(max(0, n - task.grid.record_every), n):
+        t = task.grid.time(step)
+        bad = torch.nonzero(~torch.isfinite(task.drive.at(t)))
+        if len(bad):
+            stimulus, unit = bad[0].tolist()
+            raise InputError(
+                f"drive: it is NaN or infinite at t = {t:g} s for unit {unit} of stimulus "
+                f"{stimulus}; all values must be finite."
+            )

@@ -1,0 +1,120 @@
+"""Trajectory: the states and rates of a simulation over time, and how they were computed."""
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from ratenet.equations.spec import unit_text
+from ratenet.errors import InputError
+from ratenet.files import write_whole
+from ratenet.network import Network
+from ratenet.simulation.statistics import RateStatistics
+
+if TYPE_CHECKING:
+    import xarray
+
+_LARGEST = 2**32 - 4  # bytes of one variable in a netCDF file of the classic kind
+_TAKEN = ("t", "unit", "stimulus", "population", "rates")  # names that to_xarray uses itself
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """States and rates over time.
+
+    Attributes
+    ----------
+    t : Tensor, shape (T,)
+        Times in seconds; t[0] is that of the initial state.
+    rates : Tensor, shape (T, B, U)
+        The transmitted variable y of the U recorded units.
+    states : dict of str to Tensor, each (T, B, U)
+        State variables by name, in SI units.
+    final : dict of str to Tensor, each (B, N)
+        The last state of all units, recorded or not: fit as `initial` of the next simulation,
+        which then has ``start=trajectory.t[-1]``.
+    units : Tensor of int, shape (U,)
+        Numbers of the recorded units.
+    statistics : RateStatistics or None
+        Of all units, if they were asked for.
+    network : Network
+        The network that was simulated.
+    dt : float
+        Time step in seconds.
+    backend, method : str
+    """
+
+    t: Tensor
+    rates: Tensor
+    states: dict[str, Tensor]
+    final: dict[str, Tensor]
+    units: Tensor
+    statistics: RateStatistics | None
+    network: Network
+    dt: float
+    backend: str
+    method: str
+
+    def population_names(self) -> list[str]:
+        """Return the population of each recorded unit; empty texts where the model has none."""
+        names = np.full(self.network.units, "", dtype=object)
+        for name, units in self.network.populations.items():
+            names[units] = name
+        return list(names[self.units.cpu().numpy()])
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """Return rates and states as an xarray Dataset with dimensions t, stimulus and unit.
+
+        Every variable has its unit in its attributes, every recorded unit its number and its
+        population; the data set says with which model, method, step and versions it was made.
+        """
+        import xarray  # imported where it is used: it takes half a second
+
+        model, coordinates = self.network.model, {"unit": ("unit", self.units.cpu().numpy())}
+        dataset = xarray.Dataset(
+            coords={"t": ("t", self.t.cpu().numpy(), {"units": "s"}), **coordinates},
+            attrs=self._about(),
+        )
+        dataset["rates"] = _variable(self.rates, unit_text(model.output_dimensions))
+        for name, values in self.states.items():
+            key = f"state_{name}" if name in _TAKEN else name
+            dataset[key] = _variable(values, unit_text(model.dimensions(name)))
+        if self.network.populations:
+            dataset.coords["population"] = ("unit", np.array(self.population_names()))
+        return dataset
+
+    def save(self, path: Path | str) -> None:
+        """Write `to_xarray` as a netCDF file, whole or not at all.
+
+        Raises
+        ------
+        InputError
+            If a variable is larger than the format's 4 GiB.
+        RunFolderError
+            If the file cannot be written.
+        """
+        size = self.rates.numel() * self.rates.element_size()
+        if size > _LARGEST:
+            raise InputError(
+                f"A variable of {size / 2**30:.1f} GiB does not fit into a netCDF file (4 GiB); "
+                "record fewer steps (record_every) or units (record_units)."
+            )
+        dataset = self.to_xarray()
+        write_whole(Path(path), lambda beside: dataset.to_netcdf(beside, engine="scipy"))
+
+    def _about(self) -> dict[str, Any]:
+        model = self.network.model
+        return {
+            "model": model.name, "title": model.title, "source": model.source,
+            "equations": model.equations.strip(), "backend": self.backend, "method": self.method,
+            "dt": self.dt, "dt_units": "s", "python": platform.python_version(),
+            **{package: version(package) for package in ("ratenet", "torch", "brian2", "numpy")},
+        }  # fmt: skip
+
+
+def _variable(values: Tensor, unit: str) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:
+    return ("t", "stimulus", "unit"), values.detach().cpu().numpy(), {"units": unit}

@@ -1,0 +1,188 @@
+"""`ratenet simulate`: circuits and models, what is written, what is refused."""
+
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray
+from brian2 import ms
+
+import ratenet as rn
+from ratenet import circuits
+from ratenet.cli import main
+from ratenet.cli.progress import StepBar
+from ratenet.cli.simulate import _record_every
+from ratenet.report.figures import COLOURS
+from ratenet.report.rates import rates_by_population
+from ratenet.simulation import SampledDrive
+
+Command = Callable[..., str]
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Command:
+    """Return a function that runs the command in this process and returns what it says."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: object, code: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["ratenet", "simulate", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        said = capsys.readouterr()
+        assert exit.value.code == code, said.err
+        assert "Traceback" not in said.err
+        return said.out if code == 0 else " ".join(said.err.split())
+
+    return command
+
+
+def test_a_model_writes_tables_picture_and_everything_resolved(run: Command) -> None:
+    said = run("rate", "--units", 5, "--duration", 20, "--record-every", 10, "--plot")
+    assert "settled: the largest residual is" in said
+    assert "simulation/rates.nc" in said
+    rates = pd.read_csv("simulation/rates.csv")
+    assert rates.shape == (21, 6)
+    with xarray.open_dataset("simulation/rates.nc") as data:
+        np.testing.assert_allclose(data["rates"][:, 0, 3], rates["unit_3"], rtol=1e-12)
+    assert Path("simulation/rates.png").read_bytes().startswith(b"\x89PNG")
+    config = tomllib.loads(Path("simulation/config.toml").read_text())
+    expected = {
+        "units": 5, "radius": 0.5, "duration_ms": 20.0, "dt_ms": 0.1, "backend": "torch",
+        "method": "euler", "record_every": 10, "seed": 0, "end_ms": 20.0,
+    }  # fmt: skip
+    assert config["simulate"] == pytest.approx(expected)
+    assert "dr/dt" in config["model"]["equations"]
+    assert "torch" in config["versions"]
+
+
+def test_a_circuit_is_run_with_its_own_weights_and_stimulus(run: Command) -> None:
+    run("wilson_cowan_oscillating", "--duration", 50, "--method", "dopri5")
+    circuit = circuits.wilson_cowan_oscillating()
+    expected = rn.simulate(
+        circuit.network, circuit.drive, 50 * ms, circuit.dt, initial=circuit.initial,
+        method="dopri5",
+    )  # fmt: skip
+    rates = pd.read_csv("simulation/rates.csv")
+    np.testing.assert_allclose(
+        rates[["unit_0", "unit_1"]].to_numpy()[-1],
+        expected.rates[-1, 0],
+        rtol=1e-4,  # dopri5's 1e-6 a step
+    )
+    config = tomllib.loads(Path("simulation/config.toml").read_text())["simulate"]
+    assert config["circuit"] == "wilson_cowan_oscillating"
+    assert config["dt_ms"] == pytest.approx(1e3 * circuit.dt)
+    with xarray.open_dataset("simulation/rates.nc") as data:
+        assert data["population"].values.tolist() == ["E", "I"]
+
+
+def test_stimuli_have_a_column_and_panels_of_their_own(run: Command) -> None:
+    said = run("wilson_cowan_multistable", "--plot", "--duration", 10)
+    count = len(circuits.wilson_cowan_multistable().drive)
+    rates = pd.read_csv("simulation/rates.csv")
+    assert count > 1
+    assert sorted(rates["stimulus"].unique()) == list(range(count))
+    assert f"of {count} stimuli settled" in said
+
+
+def test_until_settled_ends_early(run: Command) -> None:
+    run("rate", "--units", 5, "--duration", 5000, "--until-settled", 1e-4, "--record-every", 10)
+    config = tomllib.loads(Path("simulation/config.toml").read_text())["simulate"]
+    assert config["end_ms"] < 500
+    assert pd.read_csv("simulation/rates.csv")["t_s"].iloc[-1] == pytest.approx(
+        config["end_ms"] / 1e3
+    )
+
+
+@pytest.mark.brian2
+def test_brian2_says_the_same(run: Command) -> None:
+    run("rate", "--units", 4, "--duration", 5, "--backend", "brian2", "--device", "runtime")
+    one = pd.read_csv("simulation/rates.csv")
+    run("rate", "--units", 4, "--duration", 5, "--overwrite")
+    np.testing.assert_allclose(one, pd.read_csv("simulation/rates.csv"), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("ssn_ring", "--units", 5), "units: 'ssn_ring' is a published circuit .* leave --units"),
+        (("ssn_ring", "--radius", 0.5), "radius: 'ssn_ring' is a published circuit"),
+        (("rate", "--record-every", 7), "record_every: 7 is no whole number that divides"),
+        (("rate", "--record-every", 0), "record_every: 0 is no whole number"),
+        (("rate", "--until-settled", -1), "until_settled: -1.0 is no number above 0"),
+        (("rate", "--device", "runtime"), "device: 'runtime' is not offered"),
+        (("rate", "--backend", "brian2", "--method", "dopri5"), "no method 'dopri5'"),
+        (("wong_wang", "--until-settled", 1e-3), "have noise, so it never settles"),
+        (("nope",), "There is no model or circuit 'nope'"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    run: Command, arguments: tuple[object, ...], sentence: str
+) -> None:
+    import re
+
+    said = run(*arguments, code=2)
+    assert re.search(sentence, said), said
+    assert not Path("simulation").exists()
+
+
+@pytest.mark.parametrize(
+    ("steps", "every"), [(200, 1), (2000, 1), (2001, 3), (4000, 2), (30000, 15), (7919, 1)]
+)
+def test_long_runs_are_recorded_less_often_where_that_divides(steps: int, every: int) -> None:
+    assert _record_every(steps) == every  # 7919 is prime: every step, or two records
+
+
+def populations(*sizes: int, stimuli: int = 1, drive: object = None) -> rn.Trajectory:
+    names = ("E", "PV", "SOM", "VIP")[: len(sizes)]
+    model = rn.ModelSpec(
+        equations="dr/dt = (-r + tanh(I_rec + I_ext)) / tau : Hz\nI_rec : 1\nI_ext : 1"
+        .replace("tanh", "Hz0*tanh"),
+        output="r", recurrent="I_rec", drive="I_ext", parameters={"tau": "10*ms", "Hz0": "1*Hz"},
+        populations=dict(zip(names, sizes, strict=True)),
+    )  # fmt: skip
+    N = sum(sizes)
+    net = rn.Network(model, torch.zeros(N, N, dtype=torch.float64))
+    drive = torch.rand(stimuli, N) if drive is None else drive
+    return rn.simulate(net, drive, 50 * ms, 1 * ms)
+
+
+def test_populations_have_a_colour_and_a_name_of_their_own() -> None:
+    figure = rates_by_population(populations(8, 3, 1, 2), title="four")
+    (axis,) = figure.axes
+    labels = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert labels == [
+        "E, mean of 8", "PV, mean of 3", "SOM", "VIP, mean of 2", "thin: single units",
+    ]  # fmt: skip
+    thick = [line for line in axis.lines if line.get_linewidth() == 2]
+    assert len({line.get_color() for line in thick}) == 4
+    assert {line.get_color() for line in thick} <= set(COLOURS)
+    assert axis.get_ylabel() == "rate y (Hz)"
+    assert axis.get_xlabel() == "time (ms)"
+
+
+def test_a_drive_that_varies_is_drawn_above_and_a_constant_one_is_not() -> None:
+    samples = np.linspace(0, 1, 50)[:, None, None] * np.ones((2, 5))
+    drive = SampledDrive(samples, 1 * ms)
+    trajectory = populations(3, 2, drive=drive)
+    figure = rates_by_population(trajectory, title="a ramp", drive=drive)
+    assert [axis.get_ylabel() for axis in figure.axes] == [
+        "drive x (dimensionless)", "", "rate y (Hz)", "",
+    ]  # fmt: skip
+    ramp = next(line for line in figure.axes[0].lines if line.get_label() == "E, mean of 3")
+    np.testing.assert_allclose(ramp.get_ydata(), [*samples[:, 0, 0], 1.0])
+    still = rates_by_population(trajectory, title="still", drive=np.ones((2, 5)))
+    assert len(still.axes) == 2
+
+
+def test_the_progress_bar_is_silent_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    with StepBar(10) as bar:
+        for step in range(10):
+            bar.show(step)
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,1 @@
+"""What several tests share: problems with known answers, small runs, cases."""

@@ -1,0 +1,192 @@
+"""Figures of the paper: numbers of theory.md, and that the pictures and tables are written."""
+
+import dataclasses
+import importlib
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.image import imread
+from typer.testing import CliRunner
+
+from ratenet.cli import app
+from ratenet.errors import InputError, UnknownNameError
+from ratenet.hypotheses.comparison.measures import degrees
+from ratenet.hypotheses.tasks.linear import linear_task
+from ratenet.plasticity import Euclidean, LinearizedReparameterized, Reparameterized
+from ratenet.reproduce import FIGURES, figure_named, runs
+from ratenet.reproduce.angles import angles
+from ratenet.reproduce.linear import linear, losses
+from ratenet.reproduce.singularities import singularities
+from ratenet.training import TrainingConfig
+
+# Modules; the package's attributes of the same names are the functions.
+mnist_figure, slow_figure, conv_figure = (
+    importlib.import_module(f"ratenet.reproduce.{name}") for name in ("mnist", "slow", "conv")
+)
+
+
+def silent(done: int, total: int) -> None:
+    assert 0 <= done <= total
+
+
+def descent_in_A(rate: float, steps: int) -> list[float]:
+    """Return the losses of plain gradient descent in A, which rule 2 is, without ratenet."""
+    task = linear_task(seed=0)
+    x, target = task.drive.numpy(), task.target.numpy()
+    A, found = np.linalg.inv(np.eye(200) - task.W.numpy()), []
+    for _ in range(steps + 1):
+        e = x @ A.T - target
+        found.append(np.square(e).sum(axis=1).mean())
+        A = A - rate * 2 * e.T @ x / len(x)
+    return found
+
+
+def test_rule_2_is_descent_in_A():
+    found = losses(Reparameterized(), 1.0, seed=0, steps=50)
+    assert found == pytest.approx(descent_in_A(1.0, 50), rel=1e-9)
+    assert 2.9 < found[0] < 3.6  # about 3
+
+
+def test_rule_3_follows_it_to_first_order():
+    exact = np.array(descent_in_A(0.03, 100))
+    found = np.array(losses(LinearizedReparameterized(), 0.03, seed=0, steps=100))
+    assert np.abs(found / exact - 1).max() < 0.02
+    assert found[-1] < 0.8 * found[0]
+
+
+def test_rule_1_goes_down_at_a_small_rate():
+    found = losses(Euclidean(), 0.03, seed=0, steps=20)
+    assert found[-1] < 0.8 * found[0]
+
+
+@pytest.mark.slow
+def test_what_the_paper_claims():
+    """Theory: rules 2 and 3 below 1e-13 at rate 1, below 1e-28 at 3; rule 1 never below 1e-5."""
+    table, _ = linear(0, silent)
+    least = table.groupby(["rule", "rate"])["loss"].min()
+    for rule in ("rule 2", "rule 3"):
+        assert least[rule, 1.0] < 1e-13
+        assert least[rule, 3.0] < 1e-28
+    assert least["rule 1"].min() > 1e-5
+
+
+def test_angles_between_the_rules():
+    table, _ = angles(0, silent, steps=8)
+    rates = table.groupby("rate")["rule 2, rule 3"].max()
+    assert rates[0.1] < 0.5 < rates[1.0] < 5  # the rules agree to first order in the rate
+    start = table[table["step"] == 1]
+    assert start["rule 1, rule 3"].between(60, 90).all()
+    one = degrees(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0]))
+    assert one == pytest.approx(45.0)
+
+
+def test_singularities_are_where_the_determinant_vanishes():
+    table, _ = singularities(0, silent, points=201, grid=5)
+    poles = table[table["space"] == "pole"]
+    assert len(poles) >= 2
+    lines = table[table["space"] == "W line"]
+    for line, of_line in lines.groupby("line"):
+        s, sign = of_line["s"].to_numpy(), of_line["sign"].to_numpy()
+        flips = np.nonzero(sign[1:] != sign[:-1])[0]
+        found = np.sort(poles.loc[poles["line"] == line, "s"].to_numpy())
+        assert len(flips) == len(found)  # none twice between two points
+        assert np.all((s[flips] <= found) & (found <= s[flips + 1]))
+    smooth = table[(table["space"] == "A line") & (table["line"] == 0)]
+    coefficients = np.polyfit(smooth["s"], smooth["loss"], 2)
+    assert np.polyval(coefficients, smooth["s"]) == pytest.approx(smooth["loss"].to_numpy())
+    assert coefficients[0] > 0
+
+
+def test_the_command_writes_table_and_picture(tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        FIGURES, "singularities", lambda seed, said: singularities(seed, said, points=51, grid=5)
+    )
+    out = tmp_path / "figure"
+    done = CliRunner().invoke(app, ["reproduce", "singularities", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert len(pd.read_csv(out / "singularities.csv")) > 4 * 51
+    assert imread(out / "singularities.png").std() > 0.05
+    assert 'figure = "singularities"' in (out / "config.toml").read_text()
+    again = CliRunner().invoke(app, ["reproduce", "singularities", "--out", str(out)])
+    assert "already holds results" in str(again.exception)
+
+
+def test_unknown_figures_are_one_sentence():
+    with pytest.raises(UnknownNameError, match="no figure 'seven'; there are linear, angles"):
+        figure_named("seven", Path())
+
+
+QUICK = {"epochs": 1, "batch_size": 100, "threads": 1}
+IMAGES = {"data": "mnist-5k", "data_root": "data"}
+
+
+def test_mnist_compares_rules_over_rates_and_seeds(few_digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        mnist_figure, "RATES", {"euclidean": (0.01, 2.0), "hebb": (1e-3,), "frozen": (0.1,)}
+    )
+    monkeypatch.setitem(runs.LABELS, "hebb", "Hebb")
+    monkeypatch.setattr(mnist_figure, "SEEDS", 2)
+    table, _ = mnist_figure.mnist(3, silent, tmp_path, IMAGES, **QUICK, units=30)
+    assert sorted(table["seed"].unique()) == [3, 4]
+    frozen = table[table["rule"] == "frozen"]
+    assert (frozen["test_accuracy"] == frozen["control_accuracy"]).all()  # nothing else learns
+    unsettled = table[(table["unsettled"] == "left out") & (table["unsettled_samples"] > 0)]
+    kept = table[table["unsettled"] == "kept"]
+    assert len(kept) == len(unsettled)  # made again only where there is a difference
+    summary = json.loads((tmp_path / "euclidean-0.01-3-leave-out" / "summary.json").read_text())
+    row = table[(table["rule"] == "euclidean") & (table["rate"] == 0.01) & (table["seed"] == 3)]
+    assert row["test_accuracy"].item() == summary["test_accuracy"]
+
+
+def test_finished_runs_are_found_and_stopped_ones_go_on(few_digits, tmp_path, monkeypatch):
+    config = TrainingConfig(presentation="static", units=20, **QUICK)
+    planned = runs.Planned("one", {}, config)
+    summary, metrics = runs.carried_out(planned, tmp_path)
+    monkeypatch.setattr(runs, "train", None)
+    monkeypatch.setattr(runs, "resume", None)  # neither may be called again
+    again, same = runs.carried_out(planned, tmp_path)
+    assert again == summary
+    pd.testing.assert_frame_equal(metrics, same)
+    another = runs.Planned("one", {}, dataclasses.replace(config, seed=5))
+    with pytest.raises(TypeError):  # it would be trained anew
+        runs.carried_out(another, tmp_path)
+    (tmp_path / "one" / "plan.txt").write_text(repr(config))
+    resumed = []
+    monkeypatch.setattr(runs, "resume", lambda folder: resumed.append(folder))
+    summary["status"] = "interrupted"
+    (tmp_path / "one" / "summary.json").write_text(json.dumps(summary))
+    runs.carried_out(planned, tmp_path)
+    assert resumed == [tmp_path / "one"]
+
+
+def test_slow_has_a_row_for_each_speed(few_digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(slow_figure, "SPEEDS", (0.3, 1.0))
+    table, figure = slow_figure.slow(0, silent, tmp_path, IMAGES, **QUICK, units=20)
+    assert len(table) == 2 * (1 + 2 * 2)
+    fades = {
+        tomllib.loads(file.read_text())["training"]["fade"]
+        for file in tmp_path.glob("euclidean-1*/config.toml")
+    }
+    assert fades == {0.01}
+    assert len(figure.axes) == 2
+
+
+def test_conv_has_a_row_for_each_run_and_epoch(few_digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(conv_figure, "RATES", (1e-3,))
+    table, _ = conv_figure.conv(0, silent, tmp_path, IMAGES, **{**QUICK, "epochs": 2})
+    assert len(table) == 2 * (1 + len(conv_figure.RULES))
+    frozen = table[table["rule"] == "frozen"]
+    assert frozen["weight_abscissa_then"].nunique() == 1
+    assert table["test_accuracy"].min() > 0.2
+    learned = table[(table["rule"] == "euclidean") & (table["epoch"] == 2)]
+    assert learned["weight_abscissa_then"].item() != frozen["weight_abscissa_then"].iloc[0]
+
+
+def test_images_are_for_figures_that_need_them(tmp_path):
+    with pytest.raises(InputError, match="the figure 'linear' needs no images"):
+        figure_named("linear", tmp_path, data="mnist")

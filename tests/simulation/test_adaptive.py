@@ -1,0 +1,131 @@
+"""dopri5, the adaptive method: against closed forms, against rk4, and its limits."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from brian2 import ms
+from helpers.problems import FLOAT, random, random_weights
+from torch import Tensor
+
+import ratenet as rn
+from ratenet.simulation import SampledDrive
+
+UNITS = 4
+DRIVES = {
+    "constant": lambda: random(3, UNITS, seed=51),
+    "held": lambda: SampledDrive(random(9, 3, UNITS, seed=52), 3.7 * ms),
+    "held, faster than the grid": lambda: SampledDrive(random(80, 3, UNITS, seed=52), 0.4 * ms),
+    "linear": lambda: SampledDrive(random(9, 3, UNITS, seed=52), 3.7 * ms, "linear"),
+    "function": lambda: lambda t: random(3, UNITS, seed=53) * np.cos(300 * t),
+}
+
+
+def network(dtype: torch.dtype = FLOAT) -> rn.Network:
+    return rn.Network("adaptation", random_weights(UNITS, seed=54).to(dtype))
+
+
+def run(drive: Any, dtype: torch.dtype = FLOAT, **options: Any) -> rn.Trajectory:
+    return rn.simulate(network(dtype), drive, 32 * ms, 1 * ms, method="dopri5", **options)
+
+
+@pytest.mark.parametrize("name", DRIVES)
+def test_agrees_with_rk4_at_small_steps(name: str) -> None:
+    fine = rn.simulate(
+        network(), DRIVES[name](), 32 * ms, 0.025 * ms, method="rk4", record_every=40
+    )
+    adaptive = run(DRIVES[name](), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(adaptive.t, fine.t, rtol=0, atol=1e-15)
+    # 1e-9 a step and some 50 steps; where a sample of the drive falls within a step of rk4, that
+    # one is of first order: 8 jumps of 2 over the smallest part of 1e-3 tau
+    atol = 1e-7 if name in ("constant", "function") else 2e-4
+    torch.testing.assert_close(adaptive.rates, fine.rates, rtol=0, atol=atol)
+
+
+def test_held_drives_are_followed_exactly() -> None:
+    net = rn.Network("linear", torch.zeros(1, 1, dtype=FLOAT))
+    values = random(9, 1, seed=55)
+    found = rn.simulate(
+        net, SampledDrive(values, 3.7 * ms), 40 * ms, 1 * ms, method="dopri5", rtol=1e-9,
+        atol=1e-12,
+    )  # fmt: skip
+    r, exact, previous = 0.0, [0.0], 0.0
+    for n in range(1, 41):
+        for t in sorted({n * 1e-3, *(m * 3.7e-3 for m in range(9) if (n - 1) < m * 3.7 < n)}):
+            x = float(values[min(int((previous + 1e-9) / 3.7e-3), 8)])
+            r, previous = x + (r - x) * np.exp(-(t - previous) / 0.01), t
+        exact.append(r)
+    np.testing.assert_allclose(found.rates[:, 0, 0], exact, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, FLOAT])
+def test_smaller_tolerances_give_smaller_errors(dtype: torch.dtype) -> None:
+    exact = run(DRIVES["function"](), rtol=1e-11, atol=1e-13).rates
+    errors = [
+        float((run(DRIVES["function"](), dtype, rtol=r, atol=r).rates - exact).abs().max())
+        for r in (1e-2, 1e-5)
+    ]
+    assert errors[1] < errors[0] / 10
+    assert errors[1] < 5e-4  # 1e-5 a step, and torchdiffeq's interpolation between steps
+    assert run(DRIVES["function"](), dtype).rates.dtype == dtype
+
+
+def test_a_stimulus_is_within_its_tolerance_whatever_else_is_in_the_batch() -> None:
+    alone = run(DRIVES["constant"]()[:1], rtol=1e-7, atol=1e-9).rates
+    quiet = torch.zeros(200, UNITS, dtype=FLOAT)  # the mean error of such a batch is tiny
+    batch = run(torch.cat([DRIVES["constant"]()[:1], quiet]), rtol=1e-7, atol=1e-9).rates[:, :1]
+    torch.testing.assert_close(alone, batch, rtol=0, atol=1e-6)
+
+
+def test_recording_less_changes_rounding_only() -> None:
+    every = run(DRIVES["linear"]())
+    some = run(DRIVES["linear"](), record_every=8, record_units=[1])
+    # other segments end elsewhere, and so do steps: the default tolerance of 1e-6 a step
+    torch.testing.assert_close(every.rates[::8, :, [1]], some.rates, rtol=0, atol=1e-5)
+
+
+def test_long_runs_are_cut_into_segments() -> None:
+    net = rn.Network("linear", torch.zeros(1, 1, dtype=FLOAT))
+    found = rn.simulate(net, [1.0], 350 * ms, 1 * ms, method="dopri5")
+    expected = 1 - torch.exp(-found.t / 0.01)
+    torch.testing.assert_close(found.rates[:, 0, 0], expected, rtol=0, atol=1e-5)
+
+
+def test_divergence_is_one_sentence() -> None:
+    """dr/dt = (r^2 + ...) / tau reaches infinity after a finite time, here 2 tau."""
+    model = rn.ModelSpec(
+        equations="dr/dt = (r**2 + I_rec + I_ext) / tau : 1",
+        output="r", recurrent="I_rec", drive="I_ext", parameters={"tau": "10*ms"},
+    )  # fmt: skip
+    net = rn.Network(model, torch.zeros(3, 3, dtype=FLOAT))
+    initial = torch.tensor([[0.0, 0.1, 0.0], [0.0, 0.0, 0.5]], dtype=FLOAT)
+    with pytest.raises(ArithmeticError, match=r"unit 2 of stimulus 1") as error:
+        rn.simulate(net, torch.zeros(2, 3), 0.1, 1 * ms, method="dopri5", initial=initial)
+    assert "\n" not in str(error.value)
+    assert "0.0" in str(error.value)
+
+
+def test_tolerances_are_for_dopri5_alone() -> None:
+    for options in ({"rtol": 1e-3}, {"atol": 1e-3}):
+        with pytest.raises(NotImplementedError, match="'euler' has steps of fixed length dt"):
+            rn.simulate(network(), np.ones(UNITS), 10 * ms, 1 * ms, **options)
+    for wrong in (0, -1e-3, float("nan"), "x"):
+        with pytest.raises(ValueError, match="rtol: .* is no number above 0"):
+            run(np.ones(UNITS), rtol=wrong)
+
+
+def test_until_settled_works_with_it() -> None:
+    found = rn.simulate(
+        rn.Network("linear", [[0.5]]), [1.0], 1.0, 5 * ms, method="dopri5", until_settled=1e-4
+    )
+    assert float(found.t[-1]) < 0.5
+    assert float(found.rates[-1]) == pytest.approx(2, abs=4.1e-4)  # 1e-4 of 2, at half its slope
+
+
+def test_gradients_pass_through_segments() -> None:
+    def end(drive: Tensor) -> Tensor:
+        return run(SampledDrive(drive, 10 * ms), rtol=1e-8, atol=1e-10).rates[-1]
+
+    values = random(3, 1, UNITS, seed=56).requires_grad_()
+    assert torch.autograd.gradcheck(end, (values,), rtol=1e-4)
