@@ -1,13 +1,68 @@
 """The errors of ratenet: each is a RatenetError and also the builtin that a Python user expects.
 
-Every message says where, what was found, what is allowed and what to do.
+Every message says where, what was found, what is allowed and what to do; a program reads the same
+from the attributes.
 """
 
-from typing import Any
+import difflib
+from collections.abc import Iterable
+from typing import Any, Self
+
+LONGEST_SHOWN = 60  # characters of a value in a sentence
+
+
+def shorten(text: str) -> str:
+    """Return a string on one line, without control characters, cut off where it is long."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+    return line if len(line) <= LONGEST_SHOWN else line[: LONGEST_SHOWN - 3] + "..."
+
+
+def show_any(value: Any) -> str:
+    """Return any value as a short string of one line, for a sentence about it."""
+    try:
+        return shorten(repr(value))
+    except ValueError:  # Python does not print integers of thousands of digits
+        return "a huge number"
 
 
 class RatenetError(Exception):
-    """Base of all errors that ratenet raises on purpose."""
+    """Base of all errors that ratenet raises on purpose.
+
+    Attributes
+    ----------
+    argument : str or None
+        The argument, key or option that the error is about, such as ``"tau"``.
+    got : object
+        What was found there.
+    expected : str or None
+        What is allowed there, as in the sentence.
+
+    Examples
+    --------
+    >>> error = InputError.at("epochs", got=0, expected="a whole number of at least 1")
+    >>> print(error)
+    epochs: expected a whole number of at least 1, got 0.
+    >>> error.argument, error.got
+    ('epochs', 0)
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        argument: str | None = None,
+        got: Any = None,
+        expected: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.argument, self.got, self.expected = argument, got, expected
+
+    @classmethod
+    def at(cls, argument: str, *, got: Any, expected: str, remedy: str = "") -> Self:
+        """Return the error "argument: expected ..., got ...; remedy."."""
+        end = f"; {remedy}." if remedy else "."
+        sentence = f"{argument}: expected {expected}, got {show_any(got)}{end}"
+        return cls(sentence, argument=argument, got=got, expected=expected)
 
 
 class ModelError(RatenetError, ValueError):
@@ -22,6 +77,23 @@ class UnknownNameError(RatenetError, KeyError):
     """A name (of a model, rule, data set, backend ...) that does not exist."""
 
     __str__ = Exception.__str__  # KeyError would show the sentence in quotes
+
+    @classmethod
+    def among(cls, kind: str, name: Any, available: Iterable[str], remedy: str = "") -> Self:
+        """Return the error "Unknown kind 'name'; available: ..."; one that is close is named first.
+
+        Examples
+        --------
+        >>> print(UnknownNameError.among("rule", "ojja", ["hebb", "oja"]))
+        Unknown rule 'ojja'; did you mean 'oja'? Available: hebb, oja.
+        """
+        names = list(available)
+        close = difflib.get_close_matches(str(name), names, n=1)
+        found = f"; did you mean {close[0]!r}? Available" if close else "; available"
+        listed = ", ".join(names) or "none"
+        sentence = f"Unknown {kind} {show_any(name)}{found}: {listed}"
+        sentence += f"; {remedy}." if remedy else "."
+        return cls(sentence, argument=kind, got=name, expected=listed)
 
 
 class UnsupportedError(RatenetError, NotImplementedError):
@@ -45,8 +117,8 @@ class ConvergenceError(RatenetError, RuntimeError):
         What was reached: residual, status and rates of every sample.
     """
 
-    def __init__(self, message: str, result: Any) -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "", result: Any = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
         self.result = result
 
 

@@ -10,7 +10,7 @@ from helpers.problems import random, random_weights
 from helpers.specs import spec
 
 import ratenet as rn
-from ratenet import conformance
+from ratenet.conformance import check as conformance
 from ratenet.network import JacobianBlocks
 from ratenet.simulation.backends import torch_steps
 

@@ -173,9 +173,12 @@ def train(
     """
     from ratenet.cli.output import is_first_process, plain_warnings
     from ratenet.errors import InputError
-    from ratenet.training import TrainingConfig, read_options
-    from ratenet.training import resume as resume_run
-    from ratenet.training import train as train_anew
+    from ratenet.training import (
+        TrainingConfig,
+        read_options,
+        resume as resume_run,
+        train as train_anew,
+    )
 
     plain_warnings()
     milliseconds = {"tau": tau, "hold": hold, "fade": fade, "eligibility": eligibility}

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit_for_display
 
-from ratenet.equations.expressions import infinite_bound, shorten, to_text
-from ratenet.errors import ModelError
+from ratenet.equations.expressions import infinite_bound, to_text
+from ratenet.errors import ModelError, shorten
 
 
 def expression_dimensions(

@@ -13,7 +13,7 @@ import operator
 import re
 from collections.abc import Callable, Collection
 
-from ratenet.errors import ModelError
+from ratenet.errors import ModelError, shorten
 
 MAX_CHARACTERS = 2_000
 MAX_DEPTH = 50
@@ -124,12 +124,6 @@ def check_depth(root: ast.AST, where: str, allowed: int) -> None:
             raise ModelError(
                 f"{where}: the expression is nested deeper than {allowed} levels; simplify it."
             )
-
-
-def shorten(text: str) -> str:
-    """Return a text on one line, its end cut off where it is long."""
-    text = " ".join(text.split())
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _check_arithmetic(node: ast.expr, where: str, in_int: bool) -> None:

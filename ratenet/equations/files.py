@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ratenet.equations.expressions import check_name, shorten
-from ratenet.equations.parameters import as_text, show_any
+from ratenet.equations.expressions import check_name
+from ratenet.equations.parameters import as_text
 from ratenet.equations.spec import ModelSpec
-from ratenet.errors import ModelError, UnknownNameError
+from ratenet.errors import ModelError, UnknownNameError, shorten, show_any
 
 _TEXTS = ("name", "title", "source", "equations", "output", "recurrent", "drive")
 _TABLES = ("functions", "parameters", "populations")

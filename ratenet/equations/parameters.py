@@ -21,9 +21,9 @@ from brian2.units.fundamentalunits import (
     get_unit,
 )
 
-from ratenet.equations.expressions import parse_limited, shorten
+from ratenet.equations.expressions import parse_limited
 from ratenet.equations.quantities import parse_quantity, quantity_of, with_units
-from ratenet.errors import ModelError
+from ratenet.errors import ModelError, shorten, show_any
 
 Plain = str | float | tuple[str | float, ...]
 
@@ -286,11 +286,3 @@ def _plain(value: Any, where: str) -> Plain:
 
 def _unit_factor(dimensions: Dimension) -> str:
     return "" if dimensions.is_dimensionless else f"*{get_unit(dimensions)!r}"
-
-
-def show_any(value: Any) -> str:
-    """Return any value as a short text of one line, for a sentence about it."""
-    try:
-        return shorten(repr(value))
-    except ValueError:  # Python does not print integers of thousands of digits
-        return "a huge number"

@@ -28,7 +28,7 @@ from ratenet.equations import expressions, quantities, substitution
 from ratenet.equations.dimensions import expression_dimensions
 from ratenet.equations.parameters import Parameter, ParameterText, read_parameter
 from ratenet.equations.populations import Sizes, check_populations
-from ratenet.errors import ModelError
+from ratenet.errors import ModelError, shorten
 
 MAX_EQUATION_CHARACTERS = 20_000
 MAX_STATES = 20
@@ -279,7 +279,7 @@ def _parse_equations(text: str) -> Parsed:
             parsed = EQUATIONS.parse_string(text, parse_all=True)
     except (ParseException, RecursionError) as error:
         raise ModelError(
-            f"equations: {expressions.shorten(str(getattr(error, 'line', text)))!r} is no "
+            f"equations: {shorten(str(getattr(error, 'line', text)))!r} is no "
             "equation; write dx/dt = expression : unit, x = expression : unit or x : unit."
         ) from None
     result: Parsed = {}

@@ -12,15 +12,8 @@ import numpy as np
 from brian2.core.namespace import DEFAULT_UNITS
 from brian2.units.fundamentalunits import DimensionMismatchError, Quantity, get_dimensions
 
-from ratenet.equations.expressions import (
-    ALLOWED,
-    BINARY,
-    check_name,
-    check_number,
-    parse_limited,
-    shorten,
-)
-from ratenet.errors import ModelError
+from ratenet.equations.expressions import ALLOWED, BINARY, check_name, check_number, parse_limited
+from ratenet.errors import ModelError, shorten
 
 
 def with_units(value: Any) -> Any:

@@ -24,19 +24,12 @@ from brian2.units.allunits import second
 from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit
 
 from ratenet.equations import expressions
-from ratenet.equations.parameters import (
-    ByPopulation,
-    Parameter,
-    ParameterText,
-    as_text,
-    show,
-    show_any,
-)
+from ratenet.equations.parameters import ByPopulation, Parameter, ParameterText, as_text, show
 from ratenet.equations.parser import TIME, Parts, read_model
 from ratenet.equations.populations import Sizes
 from ratenet.equations.substitution import without
 from ratenet.equations.symbolic import has_step, is_finite, left_derivative, symbol, to_sympy
-from ratenet.errors import ModelError, UnsupportedError
+from ratenet.errors import ModelError, UnsupportedError, show_any
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,9 +16,8 @@ from ratenet.equations.expressions import (
     check_depth,
     infinite_bound,
     names_in,
-    shorten,
 )
-from ratenet.errors import ModelError
+from ratenet.errors import ModelError, shorten
 
 MAX_DEPTH_WRITTEN_OUT = 80
 MAX_NODES = 1_000

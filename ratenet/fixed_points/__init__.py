@@ -1,33 +1,42 @@
 """Fixed points: solvers, certificates and adjoint (transposed) solves."""
 
-from ratenet.fixed_points.adjoint import Adjoint as Adjoint
-from ratenet.fixed_points.adjoint import solve_adjoint as solve_adjoint
-from ratenet.fixed_points.certificate import default_tolerance as default_tolerance
-from ratenet.fixed_points.certificate import fixed_points_at as fixed_points_at
-from ratenet.fixed_points.continuation.branch import Branch as Branch
-from ratenet.fixed_points.continuation.branch import BranchEnd as BranchEnd
-from ratenet.fixed_points.continuation.branch import SpecialKind as SpecialKind
-from ratenet.fixed_points.continuation.branch import SpecialPoint as SpecialPoint
+from ratenet.fixed_points.adjoint import Adjoint as Adjoint, solve_adjoint as solve_adjoint
+from ratenet.fixed_points.certificate import (
+    default_tolerance as default_tolerance,
+    fixed_points_at as fixed_points_at,
+)
+from ratenet.fixed_points.continuation.branch import (
+    Branch as Branch,
+    BranchEnd as BranchEnd,
+    SpecialKind as SpecialKind,
+    SpecialPoint as SpecialPoint,
+)
 from ratenet.fixed_points.continuation.follow import continue_fixed_points as continue_fixed_points
-from ratenet.fixed_points.continuation.sweep import Sweep as Sweep
-from ratenet.fixed_points.continuation.sweep import sweep_fixed_points as sweep_fixed_points
-from ratenet.fixed_points.continuation.variations import AbstractVariation as AbstractVariation
-from ratenet.fixed_points.continuation.variations import DriveScale as DriveScale
-from ratenet.fixed_points.continuation.variations import DriveShift as DriveShift
-from ratenet.fixed_points.continuation.variations import ModelParameter as ModelParameter
-from ratenet.fixed_points.continuation.variations import WeightScale as WeightScale
+from ratenet.fixed_points.continuation.sweep import (
+    Sweep as Sweep,
+    sweep_fixed_points as sweep_fixed_points,
+)
+from ratenet.fixed_points.continuation.variations import (
+    AbstractVariation as AbstractVariation,
+    DriveScale as DriveScale,
+    DriveShift as DriveShift,
+    ModelParameter as ModelParameter,
+    WeightScale as WeightScale,
+)
 from ratenet.fixed_points.find import find_fixed_points as find_fixed_points
-from ratenet.fixed_points.find_all import FixedPointSet as FixedPointSet
-from ratenet.fixed_points.find_all import find_all_fixed_points as find_all_fixed_points
-from ratenet.fixed_points.results import FixedPoints as FixedPoints
-from ratenet.fixed_points.results import Status as Status
+from ratenet.fixed_points.find_all import (
+    FixedPointSet as FixedPointSet,
+    find_all_fixed_points as find_all_fixed_points,
+)
+from ratenet.fixed_points.results import FixedPoints as FixedPoints, Status as Status
 from ratenet.fixed_points.solvers.anderson import Anderson as Anderson
 from ratenet.fixed_points.solvers.automatic import Automatic as Automatic
-from ratenet.fixed_points.solvers.base import AbstractSolver as AbstractSolver
-from ratenet.fixed_points.solvers.base import Fallback as Fallback
+from ratenet.fixed_points.solvers.base import AbstractSolver as AbstractSolver, Fallback as Fallback
 from ratenet.fixed_points.solvers.damped import DampedIteration as DampedIteration
 from ratenet.fixed_points.solvers.mean_gain import MeanGain as MeanGain
-from ratenet.fixed_points.solvers.newton import estimate_distances as estimate_distances
-from ratenet.fixed_points.solvers.newton import predict_state as predict_state
+from ratenet.fixed_points.solvers.newton import (
+    estimate_distances as estimate_distances,
+    predict_state as predict_state,
+)
 from ratenet.fixed_points.solvers.newton_krylov import NewtonKrylov as NewtonKrylov
 from ratenet.fixed_points.solvers.relaxation import Relaxation as Relaxation

@@ -1,5 +1,7 @@
 """Network: a model with its weights and parameter values, and what values become at the door."""
 
-from ratenet.network.network import JacobianBlocks as JacobianBlocks
-from ratenet.network.network import Network as Network
-from ratenet.network.network import UnitResponse as UnitResponse
+from ratenet.network.network import (
+    JacobianBlocks as JacobianBlocks,
+    Network as Network,
+    UnitResponse as UnitResponse,
+)

@@ -17,10 +17,8 @@ from brian2.units.fundamentalunits import (
 from torch import Tensor
 
 from ratenet.equations import ModelSpec
-from ratenet.equations.expressions import shorten
-from ratenet.equations.parameters import show_any
 from ratenet.equations.quantities import with_units
-from ratenet.errors import InputError
+from ratenet.errors import InputError, shorten, show_any
 
 
 def check_arguments(model: Any, parameters: Any, seed: Any, dtype: Any) -> None:

@@ -17,8 +17,7 @@ from ratenet.simulation.backends.base import Task, Tolerances
 from ratenet.simulation.drives import AbstractDrive, drive_for
 from ratenet.simulation.recording import Recorder
 from ratenet.simulation.statistics import Statistics, Welford
-from ratenet.simulation.time_grid import seconds as seconds
-from ratenet.simulation.time_grid import time_grid
+from ratenet.simulation.time_grid import seconds as seconds, time_grid
 from ratenet.simulation.trajectory import Trajectory
 
 ADAPTIVE = "dopri5"

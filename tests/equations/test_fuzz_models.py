@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.specs import table
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from scipy import special
 
 from ratenet import ModelSpec, load_model, model_names

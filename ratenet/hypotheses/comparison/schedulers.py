@@ -128,8 +128,7 @@ class Dask(AbstractScheduler):
 
     def run(self, cells: Sequence[Cell], data_root: str) -> Finished:
         """Yield each cell with what it found."""
-        from distributed import Client, KilledWorker
-        from distributed import as_completed as completed
+        from distributed import Client, KilledWorker, as_completed as completed
         from distributed.comm.core import CommClosedError
 
         log = logging.getLogger("distributed.client")

@@ -1,0 +1,3 @@
+"""Conformance: whether a model runs alike in both simulators and agrees with other answers."""
+
+from ratenet.conformance.check import check_model as check_model
