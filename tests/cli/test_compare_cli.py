@@ -12,7 +12,8 @@ import pytest
 
 import ratenet.report.comparison as report
 from ratenet.cli import main
-from ratenet.hypotheses import compare, schedulers
+from ratenet.hypotheses import compare
+from ratenet.hypotheses.comparison import schedulers
 
 SMALL = ["--tasks", "teacher", "--rules", "euclidean, hebb", "--learning-rates", "0.01,0.1",
          "--seeds", "2", "--steps", "3", "--units", "10", "--samples", "20", "--held-out", "10",

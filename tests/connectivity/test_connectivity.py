@@ -7,7 +7,7 @@ import torch
 from helpers.problems import random
 
 from ratenet import Dense
-from ratenet.connectivity import product
+from ratenet.connectivity import matmul as product
 from ratenet.errors import InputError, UnsupportedError
 
 

@@ -22,7 +22,8 @@ from ratenet.errors import (
     RunFolderError,
     UnknownNameError,
 )
-from ratenet.hypotheses import Dask, InProcess, Processes, compare, schedulers
+from ratenet.hypotheses import Dask, InProcess, Processes, compare
+from ratenet.hypotheses.comparison import schedulers
 from ratenet.hypotheses.comparison.cell import run_cell
 from ratenet.hypotheses.comparison.schedulers import AbstractScheduler
 

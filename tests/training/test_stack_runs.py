@@ -17,7 +17,7 @@ from ratenet.errors import (
     UnsettledError,
     UnsupportedError,
 )
-from ratenet.fixed_points import mean_gain
+from ratenet.fixed_points.solvers import mean_gain
 from ratenet.layers.architecture import cores_of
 from ratenet.layers.core import STALE_AFTER
 from ratenet.training import TrainingConfig, read_options
