@@ -44,14 +44,14 @@ class Eligibility:
             factor = math.exp(-elapsed / self.time_constant)
             self._average = {name: factor * value for name, value in self._average.items()}
 
-    def position(self) -> dict[str, Tensor]:
-        """Return what a resumed run must know to go on, as tensors."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what a resumed run must know, as tensors."""
         return {f"{STATE}{name}": value for name, value in self._average.items()}
 
-    def go_to(self, position: dict[str, Tensor]) -> None:
-        """Take up a position that `position` gave, among other tensors."""
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Load what `state_dict` gave; other tensors may be among it."""
         self._average = {
             name.removeprefix(STATE): value
-            for name, value in position.items()
+            for name, value in state.items()
             if name.startswith(STATE)
         }

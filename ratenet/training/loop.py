@@ -289,12 +289,12 @@ def _do_steps(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> _
         while run.progress.step < run.steps and run.progress.ended is None:
             if run.workers.any(bool(signals)):
                 return _Outcome("interrupted", signal=signals[0] if signals else None)
-            began, good = time.perf_counter(), run.position()
+            began, good = time.perf_counter(), run.state_dict()
             try:
                 row = run.take_step()
             except STOPPED_BY_SCIENCE as error:
                 tried = run.progress
-                run.go_to(good)
+                run.load_state_dict(good)
                 return _Outcome("stopped", failure=error, tried=tried)
             run.progress.step += 1
             run.progress.seconds += time.perf_counter() - began

@@ -115,21 +115,21 @@ class NetworkRun(Run):
         """Write the learning curve, and digits through time."""
         draw_network_run(self, metrics, summary)
 
-    def memory(self) -> dict[str, Tensor]:
+    def extra_state_dict(self) -> dict[str, Tensor]:
         """Return tracked modes, running averages, and the streams' states."""
         return {
-            **self.stability.position(),
-            **self.eligibility.position(),
-            **self.presentation.position(),
+            **self.stability.state_dict(),
+            **self.eligibility.state_dict(),
+            **self.presentation.state_dict(),
         }
 
-    def remember(self, tensors: dict[str, Tensor]) -> None:
-        """Take up what `memory` gave, among other tensors."""
-        self.stability.go_to(tensors)
-        self.eligibility.go_to(tensors)
-        self.presentation.go_to(tensors)
+    def load_extra_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Load what `extra_state_dict` gave; other tensors may be among it."""
+        self.stability.load_state_dict(state)
+        self.eligibility.load_state_dict(state)
+        self.presentation.load_state_dict(state)
 
-    def streams(self) -> tuple[str, ...]:
+    def stream_names(self) -> tuple[str, ...]:
         """Return the states and drives that a slow presentation carries over."""
         return STREAMS if self.config.presentation == "slow" else ()
 

@@ -58,12 +58,12 @@ class AbstractPresentation(ABC):
         return last
 
     @abstractmethod
-    def position(self) -> dict[str, Tensor]:
-        """Return what a resumed run must know to go on, as tensors; one stream a row."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what a resumed run must know, as tensors with one stream a row."""
 
     @abstractmethod
-    def go_to(self, position: dict[str, Tensor]) -> None:
-        """Take up a position that `position` gave, among other tensors."""
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Load what `state_dict` gave; other tensors may be among it."""
 
 
 class Static(AbstractPresentation):
@@ -89,12 +89,12 @@ class Static(AbstractPresentation):
         """Return 1."""
         return 1
 
-    def position(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Nothing: batches do not depend on one another."""
         return {}
 
-    def go_to(self, position: dict[str, Tensor]) -> None:
-        """Nothing to take up."""
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Nothing to load."""
 
 
 class Slow(AbstractPresentation):
@@ -191,7 +191,7 @@ class Slow(AbstractPresentation):
         # The last batch of a test set may be smaller: its streams are the first ones.
         return torch.zeros_like(drive) if self._previous is None else self._previous[: len(drive)]
 
-    def position(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return the network's state (B, k, N) and the last drive (B, N)."""
         if self._state is None or self._previous is None:
             return {}
@@ -199,7 +199,7 @@ class Slow(AbstractPresentation):
             zip(STREAMS, (self._state.transpose(0, 1).contiguous(), self._previous), strict=True)
         )
 
-    def go_to(self, position: dict[str, Tensor]) -> None:
-        """Go on from a state and drive."""
-        state, self._previous = (position.get(name) for name in STREAMS)
-        self._state = None if state is None else state.transpose(0, 1).contiguous()
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue from a state and drive."""
+        last, self._previous = (state.get(name) for name in STREAMS)
+        self._state = None if last is None else last.transpose(0, 1).contiguous()

@@ -15,7 +15,7 @@ from ratenet.stimuli import Images, ImageSet, batches_of_epoch, load_images
 from ratenet.training.config import DTYPES, TrainingConfig
 from ratenet.training.evaluation import Evaluation
 from ratenet.training.optimizers import AbstractOptimizer
-from ratenet.training.run_folder import Position, RunFolder
+from ratenet.training.run_folder import RunFolder, RunState
 from ratenet.training.workers import Workers
 
 
@@ -91,15 +91,17 @@ class Run(ABC):
         """Return the answers at the end of each hold, or fade; None for a static run."""
         return None
 
-    def memory(self) -> dict[str, Tensor]:
-        """Return what is to be kept from step to step besides weights and optimizer."""
+    def extra_state_dict(self) -> dict[str, Tensor]:
+        """Return what is kept from step to step besides weights and optimizer."""
         return {}
 
-    def remember(self, tensors: dict[str, Tensor]) -> None:  # noqa: B027 (most have no memory)
-        """Take up what `memory` gave, among other tensors."""
+    def load_extra_state_dict(  # noqa: B027 (most keep nothing)
+        self, state: dict[str, Tensor]
+    ) -> None:
+        """Load what `extra_state_dict` gave; other tensors may be among it."""
 
-    def streams(self) -> tuple[str, ...]:
-        """Return which parts of the memory have a row for each stream of this process."""
+    def stream_names(self) -> tuple[str, ...]:
+        """Return which tensors of the state have a row for each stream of this process."""
         return ()
 
     @property
@@ -125,88 +127,88 @@ class Run(ABC):
         mine = batch[self.workers.share(config.batch_size)].to(images.pixels.device)
         return images.pixels[mine], images.labels[mine]
 
-    def position(self) -> Position:
+    def state_dict(self) -> RunState:
         """Return all that a resumed run must know: tensors by name, and progress."""
-        tensors = {**self.parameters, **self.optimizer.state(), **self.memory()}
+        tensors = {**self.parameters, **self.optimizer.state(), **self.extra_state_dict()}
         copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
-        return Position(copies, vars(self.progress).copy())
+        return RunState(copies, vars(self.progress).copy())
 
     @torch.no_grad()
-    def go_to(self, position: Position) -> None:
-        """Take up a position that `position` gave."""
-        self._take_weights(position)
-        self.optimizer.take_up(position.tensors)
-        self.remember(position.tensors)
-        self.progress = Progress(**position.progress)
+    def load_state_dict(self, state: RunState) -> None:
+        """Load what `state_dict` gave."""
+        self._load_weights(state)
+        self.optimizer.take_up(state.tensors)
+        self.load_extra_state_dict(state.tensors)
+        self.progress = Progress(**state.progress)
 
     def save(self) -> None:
         """Write a checkpoint; every process takes part, since each has its own streams."""
-        position = self.position()
-        for name in self.streams():
-            if name in position.tensors:
-                position.tensors[name] = self.workers.rows(position.tensors[name])
+        state = self.state_dict()
+        for name in self.stream_names():
+            if name in state.tensors:
+                state.tensors[name] = self.workers.rows(state.tensors[name])
         if self.workers.is_first:
-            self.folder.write_checkpoint(position, self.folder.checkpoint_file)
+            self.folder.write_checkpoint(state, self.folder.checkpoint_file)
 
     def restore(self) -> None:
-        """Take up the last checkpoint.
+        """Load the last checkpoint.
 
         Raises
         ------
         RunFolderError
             If there is none, or it is damaged, or not of this run.
         """
-        position, B = self._read(self.folder.checkpoint_file), self.config.batch_size
-        is_under_way = position.progress["step"] > 0
-        for name in self.streams() if is_under_way else ():
-            streams = position.tensors.get(name)
+        state, B = self._read(self.folder.checkpoint_file), self.config.batch_size
+        is_under_way = state.progress["step"] > 0
+        for name in self.stream_names() if is_under_way else ():
+            streams = state.tensors.get(name)
             if streams is None or len(streams) != B:
                 raise RunFolderError(
                     f"{self.folder.checkpoint_file}: {name} does not hold the {B} streams of "
                     "config.toml; the checkpoint is not of this run."
                 )
-            position.tensors[name] = streams[self.workers.share(B)]
-        self.go_to(position)
+            state.tensors[name] = streams[self.workers.share(B)]
+        self.load_state_dict(state)
 
     def save_best(self) -> None:
         """Write the weights as those with the best validation accuracy."""
-        position = Position(dict(self.parameters), vars(self.progress).copy())
-        self.folder.write_checkpoint(position, self.folder.best_file)
+        state = RunState(dict(self.parameters), vars(self.progress).copy())
+        self.folder.write_checkpoint(state, self.folder.best_file)
 
     def restore_best(self) -> None:
-        """Take up the weights with the best validation accuracy; progress stays.
+        """Load the weights with the best validation accuracy; progress stays.
 
         Raises
         ------
         RunFolderError
             If they are missing or damaged.
         """
-        self._take_weights(self._read(self.folder.best_file))
+        self._load_weights(self._read(self.folder.best_file))
 
     @torch.no_grad()
-    def _take_weights(self, position: Position) -> None:
+    def _load_weights(self, state: RunState) -> None:
         for name, tensor in self.parameters.items():
-            tensor.copy_(position.tensors[name])
+            tensor.copy_(state.tensors[name])
 
-    def _read(self, file: Path) -> Position:
-        """Return a position whose tensors and progress are those of this run's network."""
-        position = self.folder.read_checkpoint(file, self.config.device)
+    def _read(self, file: Path) -> RunState:
+        """Return a state whose tensors and progress are those of this run's network."""
+        state = self.folder.read_checkpoint(file, self.config.device)
         for name, tensor in self.parameters.items():
-            found = position.tensors.get(name)
+            found = state.tensors.get(name)
             if found is None or found.shape != tensor.shape or found.dtype != tensor.dtype:
                 raise RunFolderError(
                     f"{file}: {name} is missing or does not have the shape "
                     f"{tuple(tensor.shape)} and type of config.toml; the checkpoint is not of this "
                     "run."
                 )
-        wanted, progress = vars(Progress()), position.progress
+        wanted, progress = vars(Progress()), state.progress
         if wanted.keys() != progress.keys() or not all(
             value is None or isinstance(value, int | float | str) for value in progress.values()
         ):
             raise RunFolderError(f"{file}: its progress is not that of a run.")
         if not isinstance(progress["step"], int) or progress["step"] < 0:
             raise RunFolderError(f"{file}: {progress['step']!r} is no number of a step.")
-        return position
+        return state
 
 
 def prepare_torch(config: TrainingConfig) -> None:

@@ -47,7 +47,7 @@ METRICS = (
 
 
 @dataclass(frozen=True)
-class Position:
+class RunState:
     """Where a run is: tensors by name, and progress as plain data."""
 
     tensors: dict[str, Tensor]
@@ -184,15 +184,15 @@ class RunFolder:
                 f"{self.config_file}: no configuration of a run ({error})."
             ) from None
 
-    def write_checkpoint(self, position: Position, file: Path) -> None:
+    def write_checkpoint(self, state: RunState, file: Path) -> None:
         """Replace a checkpoint, at once or not at all."""
-        tensors = {name: tensor.contiguous() for name, tensor in position.tensors.items()}
-        header = {"progress": json.dumps(position.progress), "sha256": position.digest()}
+        tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
+        header = {"progress": json.dumps(state.progress), "sha256": state.digest()}
         # Not save_file, which leaves a file of its own behind when it is killed.
         content = save(tensors, header)
         write_whole(file, lambda path: path.write_bytes(content))
 
-    def read_checkpoint(self, file: Path, device: str) -> Position:
+    def read_checkpoint(self, file: Path, device: str) -> RunState:
         """Return a checkpoint; loading executes nothing.
 
         Raises
@@ -204,8 +204,8 @@ class RunFolder:
             with safe_open(file, "pt", device=device) as content:
                 header = content.metadata()
                 tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
-            position = Position(tensors, json.loads(header["progress"]))
-            is_whole = header["sha256"] == position.digest()
+            state = RunState(tensors, json.loads(header["progress"]))
+            is_whole = header["sha256"] == state.digest()
         except FileNotFoundError:
             raise RunFolderError(
                 f"{str(self.path)!r} holds no {file.name}: the run stopped before it was written; "
@@ -220,7 +220,7 @@ class RunFolder:
                 f"{file}: damaged (its content does not have the SHA-256 that was written with "
                 "it); begin anew with --overwrite."
             )
-        return position
+        return state
 
     def keep_metrics(self, steps: int) -> None:
         """Leave the rows of the first steps as they are, and drop later ones.

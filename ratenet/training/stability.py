@@ -182,14 +182,14 @@ class Stability:
             pair = rightmost_of_jacobian(tracker, network, blocks)
         return Held(pair.value.real, limit, corrections, refused)
 
-    def position(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return what a resumed run must know to find the same numbers, as tensors."""
         kept = ((name, tracker.basis) for name, tracker in self._trackers.items())
         return {name: basis for name, basis in kept if basis is not None}
 
-    def go_to(self, position: dict[str, Tensor]) -> None:
-        """Take up a position that `position` gave, among other tensors."""
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Load what `state_dict` gave; other tensors may be among it."""
         for name, tracker in self._trackers.items():
-            kept = position.get(name)
+            kept = state.get(name)
             # A product rounds by how its operands lie in memory: as freshly made ones do.
             tracker.basis = None if kept is None else kept.clone()

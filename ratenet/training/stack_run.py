@@ -150,7 +150,7 @@ class StackRun(Run):
             for core, solver in kept.items():
                 core.solver = solver
 
-    def memory(self) -> dict[str, Tensor]:
+    def extra_state_dict(self) -> dict[str, Tensor]:
         """Return the layers' preconditioners: results depend on them within the tolerance."""
         return {
             f"{MEMORY}/{layer}/{name}": tensor
@@ -158,12 +158,12 @@ class StackRun(Run):
             for name, tensor in _preconditioner(core).memory().items()
         }
 
-    def remember(self, tensors: dict[str, Tensor]) -> None:
-        """Take the layers' preconditioners up."""
+    def load_extra_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Load the layers' preconditioners."""
         self._forget()
         for layer, core in self.cores.items():
             start = f"{MEMORY}/{layer}/"
-            mine = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+            mine = {n.removeprefix(start): t for n, t in state.items() if n.startswith(start)}
             _preconditioner(core).remember(core.network.connectivity, mine)
 
     def findings(self) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def test_tampered_configuration_is_one_sentence(line, sentence, few_digits, tmp_
 def test_checkpoint_of_something_else_is_one_sentence(few_digits, tmp_path):
     rn.train(small(), out=tmp_path)
     folder = rn.training.run_folder.RunFolder(tmp_path)
-    other = rn.training.run_folder.Position({"other": torch.zeros(2)}, {})
+    other = rn.training.run_folder.RunState({"other": torch.zeros(2)}, {})
     folder.write_checkpoint(other, folder.checkpoint_file)
     with pytest.raises(RunFolderError, match="W is missing"):
         rn.evaluate(tmp_path)
@@ -362,7 +362,7 @@ def test_a_run_that_fails_stops_at_the_last_good_state(
     after = []
 
     def look(run, row):
-        after.append(run.position())
+        after.append(run.state_dict())
 
     with pytest.raises(error, match=f"(?s)stopped at step {at} of .*{reason}"):
         rn.train(small(**{"epochs": 2, **options}), out=tmp_path, callbacks=[look])

@@ -62,10 +62,10 @@ def test_eligibility_is_a_running_average():
         average = eligibility.take_in(change, 0.002)["W"]
     assert torch.allclose(average, (1 - math.exp(-1.0)) * change["W"])  # E = D (1 - e^(-t/tau))
     eligibility.decay(0.05)
-    kept = eligibility.position()["eligibility/W"]
+    kept = eligibility.state_dict()["eligibility/W"]
     assert torch.allclose(kept, math.exp(-0.5) * average)
     again = Eligibility(0.1)
-    again.go_to(eligibility.position())
+    again.load_state_dict(eligibility.state_dict())
     assert torch.equal(again.take_in(change, 0.1)["W"], eligibility.take_in(change, 0.1)["W"])
 
 
@@ -120,7 +120,7 @@ def test_the_network_itself_is_not_moved_by_the_correction():
     drive = torch.ones(2, 3, dtype=torch.float64)
     corrected, reached = slow.show(network, drive), plain.show(network, drive)
     assert not torch.equal(corrected.rates, reached.rates)
-    assert torch.equal(slow.position()["stream_state"], plain.position()["stream_state"])
+    assert torch.equal(slow.state_dict()["stream_state"], plain.state_dict()["stream_state"])
 
 
 def test_taking_off_the_lag_helps_at_fast_presentation(tmp_path):

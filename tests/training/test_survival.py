@@ -26,7 +26,7 @@ import ratenet as rn
 from ratenet.cli import main
 from ratenet.errors import RunFolderError
 from ratenet.training import network_run, step
-from ratenet.training.run_folder import Position, RunFolder
+from ratenet.training.run_folder import RunState, RunFolder
 
 PAGE = 4096  # bytes that a small disk hands out at a time
 
@@ -53,7 +53,7 @@ main()
 """
 
 
-def position_in(folder: Path) -> Position:
+def state_in(folder: Path) -> RunState:
     return RunFolder(folder).read_checkpoint(folder / "checkpoint.safetensors", "cpu")
 
 
@@ -122,7 +122,7 @@ def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(kills, epochs, seed
     for kind in islice(cycle(["training", "writing", "any", "writing"]), kills):
         kill_once(options_of(config), cut, kind, moment)
         if (cut / "config.toml").exists() and (cut / "checkpoint.safetensors").exists():
-            position_in(cut)  # whole, or it would be refused
+            state_in(cut)  # whole, or it would be refused
         else:
             with pytest.raises(RunFolderError, match="holds no (run|checkpoint)"):
                 rn.resume(cut)
@@ -189,7 +189,7 @@ def test_a_run_goes_on_after_two_interruptions_and_a_move(
         )
         with pytest.raises(KeyboardInterrupt, match=f"after step {at + 1} of"):
             rn.resume(tmp_path / "cut")
-    assert position_in(tmp_path / "cut").progress["step"] == at + 1
+    assert state_in(tmp_path / "cut").progress["step"] == at + 1
     shutil.copytree(tmp_path / "cut", tmp_path / "elsewhere" / "run")
     shutil.rmtree(tmp_path / "cut")
     rn.resume(tmp_path / "elsewhere" / "run")
@@ -224,7 +224,7 @@ def test_sigterm_saves_and_exits_with_143(tmp_path):
     assert "Interrupted after step" in said
     assert "Traceback" not in said
     assert json.loads((tmp_path / "cut/summary.json").read_text())["status"] == "interrupted"
-    done = position_in(tmp_path / "cut").progress["step"]
+    done = state_in(tmp_path / "cut").progress["step"]
     assert metrics.read_text().count("\n") == done + 1  # not one step is lost
     rn.train(rn.TrainingConfig(**in_seconds(config)), out=tmp_path / "whole")
     rn.resume(tmp_path / "cut")
@@ -275,7 +275,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(
         rn.train(config, out=out, callbacks=[fill_up])
     assert "No space left" in str(error.value)
     assert "\n" not in str(error.value)
-    assert position_in(out).progress["step"] in (40, 80)
+    assert state_in(out).progress["step"] in (40, 80)
     if pages == 0:
         with pytest.raises(RunFolderError, match=r"config.toml' cannot be written.*unharmed"):
             rn.resume(out)
@@ -374,4 +374,4 @@ def test_a_folder_of_somebody_else_is_one_sentence(mode, rest, few_digits, monke
                 assert said.startswith("Error: ")
                 assert "ermission denied" in said or "already holds a run" in said, arguments
         out.chmod(0o755)
-        assert position_in(out).progress["step"] == 4
+        assert state_in(out).progress["step"] == 4
