@@ -26,7 +26,7 @@ import ratenet as rn
 from ratenet.cli import main
 from ratenet.errors import RunFolderError
 from ratenet.training import network_run, step
-from ratenet.training.run_folder import RunState, RunFolder
+from ratenet.training.run_folder import RunFolder, RunState
 
 PAGE = 4096  # bytes that a small disk hands out at a time
 
