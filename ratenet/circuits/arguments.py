@@ -5,8 +5,8 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from brian2.units.fundamentalunits import DIMENSIONLESS, Quantity, Unit, get_dimensions
 
+from ratenet.equations.units import DIMENSIONLESS, Quantity, Unit, get_dimensions
 from ratenet.errors import InputError
 
 

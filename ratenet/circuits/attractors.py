@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from brian2.units.allunits import amp, hertz
 
 from ratenet.circuits.arguments import number, numbers, stimuli, whole
 from ratenet.circuits.base import Circuit, Coordinate
+from ratenet.equations.units import amp, hertz
 from ratenet.network import Network
 
 

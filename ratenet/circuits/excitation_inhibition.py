@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from brian2.units.allunits import hertz
 
 from ratenet.circuits.arguments import number, numbers, stimuli
 from ratenet.circuits.base import Circuit
+from ratenet.equations.units import hertz
 from ratenet.network import Network
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from brian2.units.allunits import volt
 
 from ratenet.circuits.arguments import number, numbers, stimuli, whole
 from ratenet.circuits.base import Circuit, Coordinate
+from ratenet.equations.units import volt
 from ratenet.network import Network
 
 _RUBIN = "Rubin, Van Hooser & Miller 2015, Neuron 85:402"

@@ -1,6 +1,5 @@
 """How the command line speaks."""
 
-import logging
 import os
 import sys
 import warnings
@@ -8,9 +7,6 @@ import warnings
 
 def plain_warnings() -> None:
     """Print each warning as one line, without the source line that raised it."""
-    import brian2  # noqa: F401  # importing it sends all warnings to its own log; before, then
-
-    logging.captureWarnings(False)
     warnings.showwarning = _show_warning
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from brian2.units.fundamentalunits import Quantity
 from torch import Tensor
 
 from ratenet.equations import ModelSpec
+from ratenet.equations.units import Quantity
 from ratenet.errors import RatenetError, UnsupportedError
 from ratenet.fixed_points import (
     AbstractSolver,

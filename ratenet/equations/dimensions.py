@@ -6,9 +6,8 @@ Brian2's own walk visits the arguments of a function twice, so it takes forever 
 import ast
 from collections.abc import Mapping
 
-from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit_for_display
-
 from ratenet.equations.expressions import infinite_bound, to_text
+from ratenet.equations.units import DIMENSIONLESS, Dimension, get_unit_for_display
 from ratenet.errors import ModelError, shorten
 
 

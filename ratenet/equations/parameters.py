@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from brian2.units.allunits import second
-from brian2.units.fundamentalunits import (
+
+from ratenet.equations.expressions import parse_limited
+from ratenet.equations.quantities import parse_quantity, quantity_of, with_units
+from ratenet.equations.units import (
     Dimension,
     DimensionMismatchError,
     Quantity,
     get_dimensions,
     get_unit,
+    second,
 )
-
-from ratenet.equations.expressions import parse_limited
-from ratenet.equations.quantities import parse_quantity, quantity_of, with_units
 from ratenet.errors import ModelError, shorten, show_any
 
 Plain = str | float | tuple[str | float, ...]

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Protocol
 
-from brian2.core.namespace import DEFAULT_UNITS
-from brian2.equations.equations import (
+from brian2.equations.equations import (  # noqa: TID253
     DIFFERENTIAL_EQUATION,
     EQUATIONS,
     PARAMETER,
@@ -20,14 +19,19 @@ from brian2.equations.equations import (
     EquationError,
     Equations,
 )
-from brian2.units.allunits import second
-from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit_for_display
 from pyparsing import ParseException
 
 from ratenet.equations import expressions, quantities, substitution
 from ratenet.equations.dimensions import expression_dimensions
 from ratenet.equations.parameters import Parameter, ParameterText, read_parameter
 from ratenet.equations.populations import Sizes, check_populations
+from ratenet.equations.units import (
+    DEFAULT_UNITS,
+    DIMENSIONLESS,
+    Dimension,
+    get_unit_for_display,
+    second,
+)
 from ratenet.errors import ModelError, shorten
 
 MAX_EQUATION_CHARACTERS = 20_000

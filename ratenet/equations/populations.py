@@ -8,14 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from brian2.units.fundamentalunits import (
-    Dimension,
-    Quantity,
-    get_dimensions,
-    get_unit_for_display,
-)
 
 from ratenet.equations.quantities import with_units
+from ratenet.equations.units import Dimension, Quantity, get_dimensions, get_unit_for_display
 from ratenet.errors import InputError, ModelError
 
 Sizes = tuple[tuple[str, int | float], ...]

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from brian2.core.namespace import DEFAULT_UNITS
-from brian2.units.fundamentalunits import DimensionMismatchError, Quantity, get_dimensions
 
 from ratenet.equations.expressions import ALLOWED, BINARY, check_name, check_number, parse_limited
+from ratenet.equations.units import DEFAULT_UNITS, DimensionMismatchError, Quantity, get_dimensions
 from ratenet.errors import ModelError, shorten
 
 

@@ -19,9 +19,7 @@ from types import MappingProxyType
 from typing import Any
 
 import sympy
-from brian2.equations.equations import DIFFERENTIAL_EQUATION, Equations
-from brian2.units.allunits import second
-from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit
+from brian2.equations.equations import DIFFERENTIAL_EQUATION, Equations  # noqa: TID253
 
 from ratenet.equations import expressions
 from ratenet.equations.parameters import ByPopulation, Parameter, ParameterText, as_text, show
@@ -29,6 +27,7 @@ from ratenet.equations.parser import TIME, Parts, read_model
 from ratenet.equations.populations import Sizes
 from ratenet.equations.substitution import without
 from ratenet.equations.symbolic import has_step, is_finite, left_derivative, symbol, to_sympy
+from ratenet.equations.units import DIMENSIONLESS, Dimension, get_unit, second
 from ratenet.errors import ModelError, UnsupportedError, show_any
 
 

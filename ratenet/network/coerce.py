@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from brian2.units.fundamentalunits import (
+from torch import Tensor
+
+from ratenet.equations import ModelSpec
+from ratenet.equations.quantities import with_units
+from ratenet.equations.units import (
     Dimension,
     DimensionMismatchError,
     Quantity,
@@ -14,10 +18,6 @@ from brian2.units.fundamentalunits import (
     get_unit_for_display,
     is_dimensionless,
 )
-from torch import Tensor
-
-from ratenet.equations import ModelSpec
-from ratenet.equations.quantities import with_units
 from ratenet.errors import InputError, shorten, show_any
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from brian2.units.fundamentalunits import Quantity
 from torch import Tensor
 
 from ratenet.connectivity.base import version_of
@@ -23,6 +22,7 @@ from ratenet.equations.populations import (
     place_populations,
 )
 from ratenet.equations.torch_model import translate
+from ratenet.equations.units import Quantity
 from ratenet.errors import InputError
 from ratenet.linear_algebra import solve_units
 from ratenet.network.coerce import as_tensor, check_arguments, expand_to, join_populations

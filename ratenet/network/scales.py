@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, Quantity
 
 from ratenet.equations import ModelSpec
 from ratenet.equations.parameters import Distribution
+from ratenet.equations.units import DIMENSIONLESS, Dimension, Quantity
 from ratenet.network.network import Network
 
 

@@ -4,19 +4,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from brian2.units.fundamentalunits import (
-    Dimension,
-    DimensionMismatchError,
-    Quantity,
-    get_dimensions,
-    get_unit_for_display,
-)
 from torch import Tensor
 
 from ratenet.connectivity.base import AbstractConnectivity
 from ratenet.connectivity.checks import check_square
 from ratenet.connectivity.dense import Dense
 from ratenet.equations.quantities import with_units
+from ratenet.equations.units import (
+    Dimension,
+    DimensionMismatchError,
+    Quantity,
+    get_dimensions,
+    get_unit_for_display,
+)
 from ratenet.errors import InputError
 
 

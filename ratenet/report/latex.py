@@ -1,12 +1,10 @@
 """A model's equations and functions as LaTeX, to paste into a paper."""
 
 import sympy
-from brian2.equations.equations import DIFFERENTIAL_EQUATION, PARAMETER, Equations
-from brian2.parsing.sympytools import str_to_sympy
-from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit
 
 from ratenet.equations import ModelSpec
 from ratenet.equations.parameters import show
+from ratenet.equations.units import DIMENSIONLESS, Dimension, get_unit
 
 
 def model_latex(model: ModelSpec) -> str:
@@ -28,6 +26,8 @@ def model_latex(model: ModelSpec) -> str:
     \tau &= \text{10*ms}
     \end{align*}
     """
+    from brian2.equations.equations import PARAMETER, Equations
+
     lines = [
         f"{_left(name, equation.type)} &= {_expression(str(equation.expr))} "
         f"&& ({_unit(equation.dim)})"
@@ -47,6 +47,8 @@ def model_latex(model: ModelSpec) -> str:
 
 
 def _left(name: str, kind: str) -> str:
+    from brian2.equations.equations import DIFFERENTIAL_EQUATION
+
     symbol = _expression(name)
     if kind == DIFFERENTIAL_EQUATION:
         return rf"\frac{{\mathrm{{d}}{symbol}}}{{\mathrm{{d}}t}}"
@@ -54,6 +56,8 @@ def _left(name: str, kind: str) -> str:
 
 
 def _expression(text: str) -> str:
+    from brian2.parsing.sympytools import str_to_sympy
+
     return str(sympy.latex(str_to_sympy(text)))
 
 

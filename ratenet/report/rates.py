@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from brian2.units.fundamentalunits import Dimension, get_unit_for_display
 
+from ratenet.equations.units import Dimension, get_unit_for_display
 from ratenet.report.figures import COLOURS, GREY, new_figure
 from ratenet.simulation import Trajectory
 from ratenet.simulation.drives import ConstantDrive, drive_for

@@ -13,10 +13,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from brian2.units.fundamentalunits import DimensionMismatchError, Quantity
 from torch import Tensor
 
 from ratenet.equations.quantities import with_units
+from ratenet.equations.units import DimensionMismatchError, Quantity
 from ratenet.errors import InputError
 from ratenet.network import Network
 from ratenet.simulation.time_grid import seconds

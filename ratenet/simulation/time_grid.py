@@ -11,10 +11,9 @@ from numbers import Integral
 from typing import Any
 
 import torch
-from brian2.units.allunits import second
-from brian2.units.fundamentalunits import DIMENSIONLESS, Quantity, get_dimensions
 from torch import Tensor
 
+from ratenet.equations.units import DIMENSIONLESS, Quantity, get_dimensions, second
 from ratenet.errors import InputError
 
 WHOLE = 1e-6  # of a step: nearer than that, a number of steps is whole

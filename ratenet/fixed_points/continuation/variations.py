@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from brian2.units.fundamentalunits import (
+from torch import Tensor
+
+from ratenet.equations.spec import unit_text
+from ratenet.equations.units import (
     DIMENSIONLESS,
     Dimension,
     Quantity,
     get_dimensions,
     get_unit_for_display,
 )
-from torch import Tensor
-
-from ratenet.equations.spec import unit_text
 from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import check_autonomous
 from ratenet.network import Network

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from brian2.units.fundamentalunits import Dimension
 
+from ratenet.equations.units import Dimension
 from ratenet.errors import InputError
 from ratenet.hypotheses.identification.model_comparison import FOLDS
 from ratenet.network import Network

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, Quantity
 from torch import Tensor
 
 from ratenet.connectivity import Dense
+from ratenet.equations.units import DIMENSIONLESS, Dimension, Quantity
 from ratenet.errors import InputError, SingularError, UnsettledError
 from ratenet.fixed_points import FixedPoints, find_fixed_points
 from ratenet.fixed_points.solvers.newton import preconditioner
