@@ -31,7 +31,7 @@ def _process_untouched() -> Iterator[None]:
 
     excepthook, showwarning = sys.excepthook, warnings.showwarning
     shown_by = list(logging.getLogger("py.warnings").handlers)
-    signal.signal = set_no_handler
+    signal.signal = set_no_handler  # type: ignore[assignment]
     try:
         yield
     finally:
