@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import version_of
-from ratenet.errors import InputError, RatenetWarning
+from ratenet.errors import InputError, LeftOutWarning, RatenetWarning
 from ratenet.fixed_points import AbstractSolver, Automatic, FixedPoints, MeanGain, find_fixed_points
 from ratenet.fixed_points.certificate import check_autonomous, check_tolerance
 from ratenet.layers.gradients import Passage, Rest, Settled, count_settled
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule, Euclidean
-from ratenet.plasticity.base import check_learning_rate
+from ratenet.plasticity.base import LeftOut, check_learning_rate
 
 OnUnsettled = Literal["mask", "include", "raise"]
 STALE_AFTER = 10  # changes of the weights for which the default solver keeps its preconditioner
@@ -146,7 +146,8 @@ class FixedPointCore(torch.nn.Module):
         self.solver = Automatic(kept) if solver is None else solver
         self.fixed_points: FixedPoints | None = None
         self._passage: weakref.ref[Passage] | None = None
-        self._has_warned = False
+        self._left_out = LeftOut()  # by the last backward pass
+        self._said = set[type[Warning]]()  # what has been warned of: each is said once
         self._names = tuple(network.connectivity.parameters)
         made: dict[int, torch.nn.Parameter] = {}  # a tensor in two places is one parameter
         self.recurrent = torch.nn.ParameterDict(
@@ -183,7 +184,8 @@ class FixedPointCore(torch.nn.Module):
     @property
     def last(self) -> Settled | None:
         """What became of the samples of the last call."""
-        return None if self.fixed_points is None else count_settled(self.fixed_points)
+        fp = self.fixed_points
+        return None if fp is None else count_settled(fp, self._left_out.samples)
 
     def forward(self, drive: Tensor) -> Tensor:
         """Return the rates at rest.
@@ -204,7 +206,7 @@ class FixedPointCore(torch.nn.Module):
         parameters = self._weights()
         self._constrain(parameters)
         rows = drive.reshape(-1, self.units).to(parameters[0].dtype)
-        passage = Passage(self._find, self.rule, self.step_size, self.tol)
+        passage = Passage(self._find, self.rule, self.step_size, self.tol, self._leave_out)
         self._passage = weakref.ref(passage)  # it goes with the graph that it belongs to
         rates: Tensor = Rest.apply(passage, rows, *parameters)
         return rates.reshape(drive.shape)
@@ -321,6 +323,7 @@ class FixedPointCore(torch.nn.Module):
     def _find(self, drive: Tensor, parameters: Sequence[Tensor]) -> FixedPoints:
         """Find the fixed points, and say what did not settle."""
         self.fixed_points = None  # the last ones go before new ones take up memory
+        self._left_out = LeftOut()
         fp = find_fixed_points(
             self._network_with(parameters),
             drive.detach(),
@@ -331,17 +334,29 @@ class FixedPointCore(torch.nn.Module):
             on_failure="raise" if self.on_unsettled == "raise" else "return",
         )
         self.fixed_points = fp
-        unsettled = fp.unsettled
-        if unsettled and not self._has_warned:
-            self._has_warned = True
+        if fp.unsettled:
             what = "get no gradient" if self.on_unsettled == "mask" else "are learned from"
-            warnings.warn(
-                f"FixedPointCore: {unsettled} of {len(fp)} samples did not settle and {what}; this "
-                f"is said once, `last.unsettled` counts them in each batch.\n{fp.summary()}",
+            self._warn_once(
+                f"{fp.unsettled} of {len(fp)} samples did not settle and {what}; shown once, later "
+                f"batches: `last.unsettled`.\n{fp.summary()}",
                 RatenetWarning,
-                stacklevel=2,
             )
         return fp.with_tolerance(math.inf) if self.on_unsettled == "include" else fp
+
+    def _leave_out(self, samples: LeftOut) -> None:
+        """Note which settled samples the backward pass gives no gradient."""
+        self._left_out = max(self._left_out, samples)
+        if samples.samples:
+            self._warn_once(
+                f"{samples.reason} Shown once, later batches: `last.left_out`.", LeftOutWarning,
+                samples.samples,
+            )  # fmt: skip
+
+    def _warn_once(self, message: str, kind: type[Warning], *facts: int) -> None:
+        """Warn of what has not been said of this layer yet."""
+        if kind not in self._said:
+            self._said.add(kind)
+            warnings.warn(kind(f"FixedPointCore: {message}", *facts), stacklevel=3)
 
 
 def _buffers(tensors: Mapping[str, Tensor]) -> torch.nn.Module:

@@ -7,7 +7,7 @@ What is kept for the way back is the fixed points themselves: no iteration leave
 return means over samples, and the errors of a mean loss are already divided by B, so with S
 settled samples and a step size eta
 
-    gradient = -rule.update(fp, S e, eta) / eta
+    gradient = -rule.propose(fp, S e, eta).delta / eta
 
 which for a rule that is linear in e and eta is the sum over samples of its direction, for a finite
 step what plain gradient descent at the rate eta turns into that step, and for a rule that does not
@@ -16,7 +16,6 @@ use e the mean of its direction.
 
 import dataclasses
 import itertools
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +24,11 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import scaled
-from ratenet.errors import LeftOutWarning, UnsupportedError
+from ratenet.errors import UnsupportedError
 from ratenet.fixed_points import FixedPoints, Status, solve_adjoint
 from ratenet.fixed_points.adjoint import default_adjoint_tolerance
 from ratenet.plasticity import AbstractRule, Euclidean
+from ratenet.plasticity.base import LeftOut
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,24 @@ class Settled:
     ----------
     samples : int
     unsettled : int
-        How many did not settle: their rates are handed on, and they get no gradient.
+        Number of samples that did not settle; they get no gradient unless on_unsettled="include".
     residual : float
         The largest among the settled ones (see `FixedPoints.residual`); NaN without any.
     iterations : float
         Mean number of evaluations of the recurrent input a sample.
+    left_out : int
+        Number of settled samples that the last backward pass gave no gradient, since their adjoint
+        has no solution or the rule could not use them.
     """
 
     samples: int
     unsettled: int
     residual: float
     iterations: float
+    left_out: int = 0
 
 
-def count_settled(fp: FixedPoints) -> Settled:
+def count_settled(fp: FixedPoints, left_out: int) -> Settled:
     """Return the numbers that a layer keeps of fixed points."""
     unsettled, residual = fp.unsettled, fp.residual
     settled = residual if unsettled == 0 else residual[fp.converged]
@@ -61,10 +65,12 @@ def count_settled(fp: FixedPoints) -> Settled:
         unsettled=unsettled,
         residual=float(settled.max()) if len(settled) else float("nan"),
         iterations=float(fp.iterations.double().mean()),
+        left_out=left_out,
     )
 
 
 Find = Callable[[Tensor, Sequence[Tensor]], FixedPoints]
+Report = Callable[[LeftOut], None]
 
 
 class Passage:
@@ -78,13 +84,16 @@ class Passage:
     step_size : float
         What the rule is given as its learning rate.
     tol : float, optional
-        Of the adjoint solve, where it is above the default of `solve_adjoint`.
+        Tolerance of the adjoint solve, where it is above the default of `solve_adjoint`.
+    report : callable
+        Told which settled samples the way back leaves out.
     """
 
     def __init__(
-        self, find: Find, rule: AbstractRule, step_size: float, tol: float | None = None
+        self, find: Find, rule: AbstractRule, step_size: float, tol: float | None, report: Report
     ) -> None:
         self._find, self.rule, self.step_size, self.tol = find, rule, step_size, tol
+        self._report = report
         self._found: FixedPoints | None = None
 
     def forward(self, drive: Tensor, parameters: Sequence[Tensor]) -> Tensor:
@@ -138,25 +147,22 @@ class Passage:
         return self._gradients(drive_gradient, weights, needed)
 
     def _adjoint(self, fp: FixedPoints, error: Tensor) -> Tensor:
-        """Return dL/dx; zero, with a warning, where it cannot be solved for."""
+        """Return dL/dx; zero where it cannot be solved for, which is reported."""
         tol = max(self.tol or 0.0, default_adjoint_tolerance(fp.rates.dtype))
         adjoint = solve_adjoint(fp, error, tol=tol)
         solved = adjoint.converged
         if solved.all():
             return adjoint.values
         number = int((~solved).sum())
-        warnings.warn(
-            LeftOutWarning(
-                f"{number} of {len(solved)} samples get no gradient: {adjoint.summary()}", number
-            ),
-            stacklevel=2,
-        )
+        reason = f"{number} of {len(solved)} samples get no gradient: {adjoint.summary()}"
+        self._report(LeftOut(number, reason))
         return adjoint.values.where(solved[:, None], 0.0)
 
     def _rule_gradient(self, fp: FixedPoints, error: Tensor) -> dict[str, Tensor]:
         """Return the sum over samples of the rule's direction, to be descended."""
-        change = self.rule.update(fp, len(fp) * error, self.step_size)
-        return fp.network.connectivity.named(scaled(change, -1 / self.step_size))
+        delta, left_out, reason = self.rule.propose(fp, len(fp) * error, self.step_size)
+        self._report(LeftOut(left_out, reason))
+        return fp.network.connectivity.named(scaled(delta, -1 / self.step_size))
 
     def _gradients(
         self, drive: Tensor | None, weights: dict[str, Tensor], needed: Sequence[bool]

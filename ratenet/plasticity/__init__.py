@@ -4,7 +4,11 @@ from ratenet.plasticity.approximate_adjoint import (
     FeedbackAlignment as FeedbackAlignment,
     TruncatedAdjoint as TruncatedAdjoint,
 )
-from ratenet.plasticity.base import AbstractRule as AbstractRule, Traits as Traits
+from ratenet.plasticity.base import (
+    AbstractRule as AbstractRule,
+    Proposal as Proposal,
+    Traits as Traits,
+)
 from ratenet.plasticity.equilibrium import (
     ContrastiveHebbian as ContrastiveHebbian,
     EquilibriumPropagation as EquilibriumPropagation,

@@ -9,7 +9,14 @@ from torch import Tensor
 from ratenet.connectivity import Dense
 from ratenet.connectivity.base import Change
 from ratenet.fixed_points import FixedPoints
-from ratenet.plasticity.base import AbstractRule, Traits, check_positive, check_whole, descent
+from ratenet.plasticity.base import (
+    AbstractRule,
+    Proposal,
+    Traits,
+    check_positive,
+    check_whole,
+    descent,
+)
 from ratenet.plasticity.euclidean import solved_adjoint
 from ratenet.plasticity.loss import Loss
 
@@ -111,11 +118,11 @@ class FeedbackAlignment(AbstractRule):
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
-    ) -> Change:
+    ) -> Proposal:
         """Return -eta mean(lambda y^T)."""
         W = Dense(self.feedback(fp.network.units).to(fp.rates).T.contiguous())
         through = dataclasses.replace(
             fp, network=fp.network.changed(W=W), version=W.version, mean_response=None
         )
-        adjoint, solved = solved_adjoint(through, error, "FeedbackAlignment")
-        return descent(fp, adjoint, fp.rates[solved], learning_rate)
+        adjoint, solved, left_out = solved_adjoint(through, error, "FeedbackAlignment")
+        return Proposal(descent(fp, adjoint, fp.rates[solved], learning_rate), *left_out)

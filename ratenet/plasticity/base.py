@@ -6,15 +6,17 @@ of connectivity.
 """
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import Change, scaled
-from ratenet.errors import InputError, UnsettledError
+from ratenet.errors import DivergenceError, InputError, LeftOutWarning, UnsettledError, show_any
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.adjoint import check_error_shape
 from ratenet.plasticity.loss import Loss, loss_of_kept, required
@@ -45,6 +47,31 @@ class Traits:
     is_mean: bool = True
 
 
+class Proposal(NamedTuple):
+    """What a rule proposes: a change, and the settled samples that it could not use.
+
+    Attributes
+    ----------
+    delta : Tensor or dict of str to Tensor
+        The change, shaped like the connectivity's parameters; a mean over the samples used.
+    left_out : int
+        Number of settled samples that the rule left out, such as those without an adjoint.
+    reason : str
+        Why, as a sentence; empty if none was left out.
+    """
+
+    delta: Change
+    left_out: int = 0
+    reason: str = ""
+
+
+class LeftOut(NamedTuple):
+    """The last two items of a `Proposal`: how many settled samples are left out, and why."""
+
+    samples: int = 0
+    reason: str = ""
+
+
 class AbstractRule(ABC):
     """Interface of the plasticity rules; final rules are frozen dataclasses."""
 
@@ -64,10 +91,12 @@ class AbstractRule(ABC):
     @abstractmethod
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
-    ) -> Change:
-        """Return the weight change for samples that have all converged (see `update`)."""
+    ) -> Change | Proposal:
+        """Return the weight change for samples that have all converged (see `update`).
 
-    @torch.no_grad()
+        A rule that cannot use some of them returns a `Proposal`, which says how many and why.
+        """
+
     def update(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, *, loss: Loss | None = None
     ) -> Change:
@@ -101,6 +130,42 @@ class AbstractRule(ABC):
         InputError
             If the error's shape does not fit or is not finite, the learning rate is not above 0,
             or the rule needs a loss and has none.
+        DivergenceError
+            If the change is not finite.
+
+        Warns
+        -----
+        LeftOutWarning
+            If the rule cannot use some of the settled samples; `propose` counts them instead.
+
+        Examples
+        --------
+        >>> import torch, ratenet as rn
+        >>> network = rn.Network("linear", [[0.5]])
+        >>> fp = rn.find_fixed_points(network, [1.0])  # y = 2
+        >>> error = torch.ones(1, 1, dtype=torch.float64)
+        >>> rn.plasticity.Euclidean().update(fp, error, learning_rate=0.1)
+        tensor([[-0.4000]], dtype=torch.float64)
+        """
+        delta, left_out, reason = self.propose(fp, error, learning_rate, loss=loss)
+        if left_out:
+            warnings.warn(LeftOutWarning(reason, left_out), stacklevel=2)
+        return delta
+
+    @torch.no_grad()
+    def propose(
+        self, fp: FixedPoints, error: Tensor, learning_rate: float, *, loss: Loss | None = None
+    ) -> Proposal:
+        """Return what `update` returns, with the number of samples left out in place of a warning.
+
+        Parameters
+        ----------
+        fp, error, learning_rate, loss
+            As for `update`, which also says what is raised.
+
+        Returns
+        -------
+        Proposal
         """
         fp.check_current()
         check_learning_rate(learning_rate)
@@ -118,7 +183,40 @@ class AbstractRule(ABC):
             fp, error = fp.select(settled), error[settled]
         if not torch.isfinite(error).all():
             raise InputError("error: NaN or infinite entries among the settled samples.")
-        return self.change(fp, error, learning_rate, loss)
+        proposal = as_proposal(self.change(fp, error, learning_rate, loss))
+        _check_delta(proposal.delta, fp, self)
+        return proposal
+
+
+def as_proposal(change: Change | Proposal) -> Proposal:
+    """Return what a rule's `change` returned, as a proposal."""
+    return change if isinstance(change, Proposal) else Proposal(change)
+
+
+def _check_delta(delta: Any, fp: FixedPoints, rule: AbstractRule) -> None:
+    """Refuse a change of another shape, or with infinite entries, as huge learning rates make."""
+    name = getattr(rule, "name", type(rule).__name__)
+    expected = {n: tuple(t.shape) for n, t in fp.network.connectivity.parameters.items()}
+    if isinstance(delta, Tensor) and len(expected) == 1:
+        delta = dict.fromkeys(expected, delta)
+    found = delta
+    if isinstance(delta, Tensor):
+        found = tuple(delta.shape)
+    elif isinstance(delta, dict) and all(isinstance(part, Tensor) for part in delta.values()):
+        found = {n: tuple(t.shape) for n, t in delta.items()}
+    if found != expected:
+        raise InputError(
+            f"rule {name}: expected tensors shaped like the connectivity's parameters, {expected}, "
+            f"got {show_any(found)}.",
+            argument="rule",
+            got=delta,
+            expected=str(expected),
+        )
+    if not all(torch.isfinite(part).all() for part in delta.values()):
+        raise DivergenceError(
+            f"rule {name}: the weight change has NaN or infinite entries; lower learning_rate or "
+            "the recurrent weights."
+        )
 
 
 def check_learning_rate(learning_rate: float) -> None:

@@ -12,7 +12,14 @@ from torch import Tensor
 
 from ratenet.connectivity.base import Change, scaled
 from ratenet.fixed_points import FixedPoints
-from ratenet.plasticity.base import AbstractRule, Traits, check_choice, check_positive, descent
+from ratenet.plasticity.base import (
+    AbstractRule,
+    Proposal,
+    Traits,
+    check_choice,
+    check_positive,
+    descent,
+)
 from ratenet.plasticity.loss import Loss
 from ratenet.plasticity.phases import both_settled, settled_at, settled_under
 
@@ -72,18 +79,18 @@ class EquilibriumPropagation(AbstractRule):
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
-    ) -> Change:
+    ) -> Proposal:
         """Return the change by two phases."""
         first, second = NUDGES[self.nudge]
         followed = loss if self.follows_loss else None
         a = nudged(fp, error, first * self.beta, followed)
         b = nudged(fp, error, second * self.beta, followed)
-        settled = both_settled(a, b, "EquilibriumPropagation")
+        settled, left_out = both_settled(a, b, "EquilibriumPropagation")
         rate = learning_rate / ((first - second) * self.beta)
         a, b = a.select(settled), b.select(settled)
         if self.form == "symmetric":
-            return contrast(fp, a.rates, b.rates, rate / 2)
-        return descent(fp, b.rates - a.rates, fp.rates[settled], rate)
+            return Proposal(contrast(fp, a.rates, b.rates, rate / 2), *left_out)
+        return Proposal(descent(fp, b.rates - a.rates, fp.rates[settled], rate), *left_out)
 
 
 @dataclass(frozen=True)
@@ -128,13 +135,13 @@ class ContrastiveHebbian(AbstractRule):
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
-    ) -> Change:
+    ) -> Proposal:
         """Return the change by two phases."""
         taught = nudged(fp, error, self.strength, loss if self.follows_loss else None)
         free = nudged(fp, error, 0.0, None)
-        settled = both_settled(taught, free, "ContrastiveHebbian")
+        settled, left_out = both_settled(taught, free, "ContrastiveHebbian")
         taught, free = taught.select(settled), free.select(settled)
-        return contrast(fp, taught.rates, free.rates, learning_rate)
+        return Proposal(contrast(fp, taught.rates, free.rates, learning_rate), *left_out)
 
 
 def nudged(fp: FixedPoints, error: Tensor, strength: float, loss: Loss | None) -> FixedPoints:

@@ -1,14 +1,12 @@
 """The Euclidean gradient (rule 1): gradient descent on W by the implicit function theorem."""
 
-import warnings
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from ratenet.connectivity.base import Change
-from ratenet.errors import LeftOutWarning, SingularError
+from ratenet.errors import SingularError
 from ratenet.fixed_points import FixedPoints, solve_adjoint
-from ratenet.plasticity.base import AbstractRule, Traits, descent
+from ratenet.plasticity.base import AbstractRule, LeftOut, Proposal, Traits, descent
 from ratenet.plasticity.loss import Loss
 
 
@@ -44,21 +42,23 @@ class Euclidean(AbstractRule):
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
-    ) -> Change:
+    ) -> Proposal:
         """Return -eta mean(lambda y^T)."""
-        adjoint, solved = solved_adjoint(fp, error, "Euclidean")
-        return descent(fp, adjoint, fp.rates[solved], learning_rate)
+        adjoint, solved, left_out = solved_adjoint(fp, error, "Euclidean")
+        return Proposal(descent(fp, adjoint, fp.rates[solved], learning_rate), *left_out)
 
 
-def solved_adjoint(fp: FixedPoints, error: Tensor, rule: str) -> tuple[Tensor, Tensor]:
-    """Return the adjoints of the samples that have one, and which these are.
+def solved_adjoint(fp: FixedPoints, error: Tensor, rule: str) -> tuple[Tensor, Tensor, LeftOut]:
+    """Return the adjoints of the samples that have one, which these are, and what is left out.
 
     Returns
     -------
     Tensor, shape (S, N)
         lambda = G (I - W^T G)^{-1} e.
     Tensor of bool, shape (B,)
-        S of them are True; a warning tells of the others.
+        S of them are True.
+    LeftOut
+        How many are not, and why.
 
     Raises
     ------
@@ -73,14 +73,11 @@ def solved_adjoint(fp: FixedPoints, error: Tensor, rule: str) -> tuple[Tensor, T
             "does not exist here; use a reparameterized rule or smaller weights. "
             f"{adjoint.summary()}"
         )
-    if not solved.all():
-        missing = int((~solved).sum())
-        said = (
-            f"{rule}: {missing} of {len(solved)} samples are left out, since their I - G W is "
-            f"singular to working precision: {adjoint.summary()}"
-        )
-        warnings.warn(
-            LeftOutWarning(said, missing),
-            stacklevel=5,  # change, update and its no_grad stand between
-        )
-    return adjoint.values[solved], solved
+    missing = int((~solved).sum())
+    if not missing:
+        return adjoint.values, solved, LeftOut()
+    reason = (
+        f"{rule}: {missing} of {len(solved)} samples are left out, since their I - G W is "
+        f"singular to working precision: {adjoint.summary()}"
+    )
+    return adjoint.values[solved], solved, LeftOut(missing, reason)

@@ -68,23 +68,9 @@ class FunctionRule(AbstractRule):
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Change:
-        """Return what the function returns, if it is shaped like the weights."""
+        """Return what the function returns."""
         given: dict[str, Any] = {} if self._loss is None else {"loss": loss}
-        change = self.function(fp, error, learning_rate, **given)
-        self._check_change(fp, change)
-        return change
-
-    def _check_change(self, fp: FixedPoints, change: Any) -> None:
-        expected = {n: tuple(t.shape) for n, t in fp.network.connectivity.parameters.items()}
-        if isinstance(change, Tensor) and len(expected) == 1:
-            change = dict.fromkeys(expected, change)
-        is_named = isinstance(change, dict) and all(isinstance(t, Tensor) for t in change.values())
-        found = {n: tuple(t.shape) for n, t in change.items()} if is_named else type(change)
-        if found != expected:
-            raise InputError(
-                f"rule {self.name}: it returned {found}; needed are tensors shaped like the "
-                f"connectivity's parameters, {expected}."
-            )
+        return self.function(fp, error, learning_rate, **given)
 
 
 def rule(*, metric: str) -> Callable[[RuleFunction], FunctionRule]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import AbstractConnectivity, Change, as_change
+from ratenet.connectivity.base import AbstractConnectivity, as_change
 from ratenet.errors import InputError, UnsupportedError
 from ratenet.fixed_points import FixedPoints
-from ratenet.plasticity.base import AbstractRule, Traits, check_positive
+from ratenet.plasticity.base import AbstractRule, Proposal, Traits, check_positive
 from ratenet.plasticity.euclidean import Euclidean
 from ratenet.plasticity.loss import Loss
 
@@ -133,7 +133,7 @@ class MirrorDescent(AbstractRule):
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
-    ) -> Change:
+    ) -> Proposal:
         """Return the finite step in each weight."""
         return mirrored(self, self.potential, fp, error, learning_rate)
 
@@ -168,7 +168,7 @@ class ExponentiatedGradient(AbstractRule):
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
-    ) -> Change:
+    ) -> Proposal:
         """Return W (exp(-eta sign(W) dL/dW) - 1)."""
         return mirrored(self, NegativeEntropy(), fp, error, learning_rate)
 
@@ -179,18 +179,19 @@ def mirrored(
     fp: FixedPoints,
     error: Tensor,
     learning_rate: float,
-) -> Change:
+) -> Proposal:
     """Return the change of the parameters by a step in their dual ones."""
     connectivity = fp.network.connectivity
     _check_linear(connectivity, type(rule).__name__)
-    steps = connectivity.named(Euclidean().change(fp, error, learning_rate))
+    gradient = Euclidean().change(fp, error, learning_rate)
+    steps = connectivity.named(gradient.delta)
     changes = {}
     for name, weights in connectivity.parameters.items():
         dual = potential.gradient(weights)
         # Rounding on the way there and back cancels, so that no error gives no change.
         back = potential.inverse(dual, weights)
         changes[name] = potential.inverse(dual + steps[name], weights) - back
-    return as_change(changes)
+    return gradient._replace(delta=as_change(changes))
 
 
 def _check_linear(connectivity: AbstractConnectivity, rule: str) -> None:

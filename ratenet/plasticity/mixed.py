@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ratenet.connectivity.base import Change, as_change
+from ratenet.connectivity.base import as_change
 from ratenet.errors import InputError
 from ratenet.fixed_points import FixedPoints
-from ratenet.plasticity.base import AbstractRule, Traits
+from ratenet.plasticity.base import AbstractRule, LeftOut, Proposal, Traits, as_proposal
 from ratenet.plasticity.loss import Loss
 
 
@@ -62,13 +62,15 @@ class Mixed(AbstractRule):
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
-    ) -> Change:
-        """Return the sum."""
-        named, total = fp.network.connectivity.named, dict[str, Tensor]()
+    ) -> Proposal:
+        """Return the sum, and what the rule that leaves out most samples says of them."""
+        named, total, left_out = fp.network.connectivity.named, dict[str, Tensor](), LeftOut()
         for weight, rule in self.rules:
-            for name, part in named(rule.change(fp, error, learning_rate, loss)).items():
+            proposal = as_proposal(rule.change(fp, error, learning_rate, loss))
+            left_out = max(left_out, LeftOut(proposal.left_out, proposal.reason))
+            for name, part in named(proposal.delta).items():
                 total[name] = weight * part + total.get(name, 0.0)
-        return as_change(total)
+        return Proposal(as_change(total), *left_out)
 
 
 def _check_pair(pair: Any) -> None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import Change, as_change
+from ratenet.connectivity.base import as_change
 from ratenet.errors import SingularError, UnsupportedError
 from ratenet.fixed_points import FixedPoints, solve_adjoint
-from ratenet.plasticity.base import AbstractRule, Traits, check_positive
+from ratenet.plasticity.base import AbstractRule, Proposal, Traits, check_positive
 from ratenet.plasticity.euclidean import solved_adjoint
 from ratenet.plasticity.loss import Loss
 
@@ -61,12 +61,12 @@ class NaturalGradient(AbstractRule):
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
-    ) -> Change:
+    ) -> Proposal:
         """Return the change by the Jacobian of all rates."""
         connectivity = fp.network.connectivity
         sizes = [parameter.numel() for parameter in connectivity.parameters.values()]
         _check_size(fp.rates.numel(), sum(sizes))
-        _, solved = solved_adjoint(fp, error, "NaturalGradient")
+        _, solved, left_out = solved_adjoint(fp, error, "NaturalGradient")
         fp, error = fp.select(solved), error[solved]
         J = jacobian(fp)  # (B N, P)
         kernel = J @ J.T
@@ -77,7 +77,8 @@ class NaturalGradient(AbstractRule):
         change = -learning_rate * J.T @ torch.cholesky_solve(error.reshape(-1, 1), factor)
         parts = change[:, 0].split(sizes)
         named = zip(connectivity.parameters.items(), parts, strict=True)
-        return as_change({name: part.view_as(like) for (name, like), part in named})
+        delta = as_change({name: part.view_as(like) for (name, like), part in named})
+        return Proposal(delta, *left_out)
 
 
 def jacobian(fp: FixedPoints) -> Tensor:

@@ -14,7 +14,14 @@ from torch import Tensor
 from ratenet.connectivity.base import Change, as_change, scaled
 from ratenet.fixed_points import FixedPoints
 from ratenet.network import Network
-from ratenet.plasticity.base import AbstractRule, Traits, check_positive, check_whole
+from ratenet.plasticity.base import (
+    AbstractRule,
+    LeftOut,
+    Proposal,
+    Traits,
+    check_positive,
+    check_whole,
+)
 from ratenet.plasticity.loss import Loss, required
 from ratenet.plasticity.phases import both_settled, settled_at
 
@@ -64,19 +71,21 @@ class NodePerturbation(AbstractRule):
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
-    ) -> Change:
+    ) -> Proposal:
         """Return -eta mean(left y^T)."""
         loss = required(loss, type(self).__name__)
         generator, total = noise_of(fp, self.seed), torch.zeros_like(fp.rates)
+        left_out = LeftOut()
         for _ in range(self.trials):
             xi = _normal(fp.rates, generator)
             up = settled_at(fp, fp.drive + self.sigma * xi)
             down = settled_at(fp, fp.drive - self.sigma * xi)
-            settled = both_settled(up, down, "NodePerturbation")
+            settled, missing = both_settled(up, down, "NodePerturbation")
+            left_out = max(left_out, missing)
             left = (_difference(loss, up, down) / (2 * self.sigma))[:, None] * xi
             total[settled] += left[settled] / int(settled.sum())
         sum_over_trials = fp.network.connectivity.accumulate(total, fp.rates)
-        return scaled(sum_over_trials, -learning_rate / self.trials)
+        return Proposal(scaled(sum_over_trials, -learning_rate / self.trials), *left_out)
 
 
 @dataclass(frozen=True)
@@ -123,20 +132,22 @@ class WeightPerturbation(AbstractRule):
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
-    ) -> Change:
+    ) -> Proposal:
         """Return the mean over trials."""
         loss = required(loss, type(self).__name__)
         generator, given = noise_of(fp, self.seed), fp.network.connectivity.parameters
         total = {name: torch.zeros_like(value) for name, value in given.items()}
+        left_out = LeftOut()
         for _ in range(self.trials):
             psi = {name: _normal(value, generator) for name, value in given.items()}
             step = scaled(as_change(psi), self.sigma)
             up = settled_at(fp, fp.drive, _perturbed(fp.network, step))
             down = settled_at(fp, fp.drive, _perturbed(fp.network, scaled(step, -1.0)))
-            settled = both_settled(up, down, "WeightPerturbation")
+            settled, missing = both_settled(up, down, "WeightPerturbation")
+            left_out = max(left_out, missing)
             slope = float(_difference(loss, up, down)[settled].mean()) / (2 * self.sigma)
             total = {name: value + slope * psi[name] for name, value in total.items()}
-        return scaled(as_change(total), -learning_rate / self.trials)
+        return Proposal(scaled(as_change(total), -learning_rate / self.trials), *left_out)
 
 
 def noise_of(fp: FixedPoints, seed: int) -> torch.Generator:

@@ -4,15 +4,16 @@ They are sought from the state of the first, more tightly than they are judged, 
 small differences of them.
 """
 
-import warnings
+import dataclasses
 
 import torch
 from torch import Tensor
 
-from ratenet.errors import LeftOutWarning, UnsettledError
-from ratenet.fixed_points import FixedPoints, find_fixed_points
+from ratenet.errors import UnsettledError
+from ratenet.fixed_points import FixedPoints, Status, find_fixed_points
 from ratenet.fixed_points.certificate import certify, default_tolerance
 from ratenet.network import Network
+from ratenet.plasticity.base import LeftOut
 from ratenet.plasticity.loss import Loss, slope
 
 ITERATIONS = 300
@@ -22,9 +23,20 @@ LOOKS = 100  # how often the residual is measured on the way
 
 
 def settled_at(fp: FixedPoints, drive: Tensor, network: Network | None = None) -> FixedPoints:
-    """Return the fixed points at other drives (B, N), or of another network, near those given."""
+    """Return the fixed points at other drives (B, N), or of another network, near those given.
+
+    A sample whose drive is not finite has none, and disturbs no other.
+    """
     network = fp.network if network is None else network
     judged = default_tolerance(network.dtype)
+    finite = torch.isfinite(drive).all(dim=1)
+    if not finite.all():
+        lost = torch.full_like(fp.status, int(Status.DIVERGED))
+        every = dataclasses.replace(certify(network, fp.state, fp.drive, judged), status=lost)
+        if not finite.any():
+            return every
+        found = settled_at(fp.select(finite), drive[finite], network)
+        return every.replaced(torch.nonzero(finite)[:, 0], found)
     found = find_fixed_points(
         network,
         drive,
@@ -46,7 +58,7 @@ def settled_under(fp: FixedPoints, loss: Loss, strength: float) -> FixedPoints:
     """Return where the dynamics rest with -strength dL/dy added to the drive, at present rates.
 
     The drives of the result are those that the nudge reached, so that it is a fixed point of the
-    network like any other.
+    network like any other. A sample that diverges on the way has none, and disturbs no other.
     """
     network, state = fp.network, fp.state
     dt = STEP * network.shortest_time_constant()
@@ -57,13 +69,13 @@ def settled_under(fp: FixedPoints, loss: Loss, strength: float) -> FixedPoints:
             state = state + dt * network.derivative(state, drive)
         drive = fp.drive - strength * slope(loss, network.output(state))
         found = certify(network, state, drive, default_tolerance(network.dtype))
-        if found.converged.all() or not torch.isfinite(state).all():
+        if (found.converged | (found.status == Status.DIVERGED)).all():
             break
     return found
 
 
-def both_settled(one: FixedPoints, other: FixedPoints, rule: str) -> Tensor:
-    """Return which samples settled in two phases, (B,); warn of the others.
+def both_settled(one: FixedPoints, other: FixedPoints, rule: str) -> tuple[Tensor, LeftOut]:
+    """Return which samples settled in two phases, (B,), and what is to be said of the others.
 
     Raises
     ------
@@ -77,13 +89,10 @@ def both_settled(one: FixedPoints, other: FixedPoints, rule: str) -> Tensor:
             f"{rule}: none of the {missing} samples settles again when it is perturbed; use a "
             "smaller perturbation, or smaller weights."
         )
-    if missing:
-        said = (
-            f"{rule}: {missing} of {len(settled)} samples are left out, since they do not settle "
-            "again when they are perturbed; use a smaller perturbation."
-        )
-        warnings.warn(
-            LeftOutWarning(said, missing),
-            stacklevel=5,  # change, update and its no_grad stand between
-        )
-    return settled
+    if not missing:
+        return settled, LeftOut()
+    reason = (
+        f"{rule}: {missing} of {len(settled)} samples are left out, since they do not settle "
+        "again when they are perturbed; use a smaller perturbation."
+    )
+    return settled, LeftOut(missing, reason)

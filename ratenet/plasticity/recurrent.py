@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import Change, scaled
+from ratenet.connectivity.base import scaled
 from ratenet.errors import DivergenceError
 from ratenet.fixed_points import FixedPoints
 from ratenet.network import JacobianBlocks, Network
-from ratenet.plasticity.base import AbstractRule, Traits, check_choice, descent
+from ratenet.plasticity.base import AbstractRule, LeftOut, Proposal, Traits, check_choice
 from ratenet.plasticity.loss import Loss, slope
 from ratenet.simulation.time_grid import seconds
 
@@ -73,7 +73,7 @@ class BackpropagationThroughTime(AbstractRule):
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
-    ) -> Change:
+    ) -> Proposal:
         """Return the change by a simulation and the way back through it."""
         network = fp.network
         state = fp.state if self.start == "fixed-point" else network.as_state(None, len(fp))
@@ -82,7 +82,6 @@ class BackpropagationThroughTime(AbstractRule):
         for _ in range(steps):
             states.append(states[-1] + dt * network.derivative(states[-1], fp.drive))
         final = states.pop()
-        _check_finite(final, self)
         if loss is not None:
             error = slope(loss, network.output(final))
         p = network.jacobian_blocks(final, fp.drive).rho_s * error
@@ -92,9 +91,8 @@ class BackpropagationThroughTime(AbstractRule):
             lefts.append(dt * (blocks.F_I * p).sum(dim=0))
             rights.append(network.output(state))
             p = p + dt * _transposed(network, blocks, p)
-        _check_finite(p, self)
-        total = network.connectivity.accumulate(torch.cat(lefts), torch.cat(rights))
-        return scaled(total, -learning_rate / len(fp))
+        ends = torch.cat([final, p])
+        return _mean(self, fp, ends, torch.stack(lefts), torch.stack(rights), learning_rate)
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ class RecurrentBackpropagation(AbstractRule):
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
-    ) -> Change:
+    ) -> Proposal:
         """Return -eta mean(lambda y^T)."""
         network = fp.network
         steps, dt = _steps(network, self.duration, self.dt)
@@ -145,8 +143,8 @@ class RecurrentBackpropagation(AbstractRule):
         p = torch.zeros_like(source)
         for _ in range(steps):
             p = p + dt * (_transposed(network, blocks, p) + source)
-        _check_finite(p, self)
-        return descent(fp, (blocks.F_I * p).sum(dim=0), fp.rates, learning_rate)
+        lefts = (blocks.F_I * p).sum(dim=0)
+        return _mean(self, fp, p, lefts[None], fp.rates[None], learning_rate)
 
 
 def _transposed(network: Network, blocks: JacobianBlocks, p: Tensor) -> Tensor:
@@ -172,9 +170,27 @@ def _steps(network: Network, duration: float | None, dt: float | None) -> tuple[
     return max(1, round(duration / dt)), dt
 
 
-def _check_finite(values: Tensor, rule: AbstractRule) -> None:
-    if not torch.isfinite(values).all():
+def _mean(
+    rule: AbstractRule, fp: FixedPoints, ends: Tensor, lefts: Tensor, rights: Tensor, rate: float
+) -> Proposal:
+    """Return -rate times the mean over samples of sum_t left_t right_t^T, for (T, B, N) each.
+
+    A sample that is not finite in `ends`, last states and adjoints (..., B, N), is left out.
+    """
+    finite = torch.isfinite(ends).all(dim=2).all(dim=0)
+    missing, name = int((~finite).sum()), type(rule).__name__
+    if missing == len(finite):
         raise DivergenceError(
-            f"{type(rule).__name__}: states or adjoints became NaN or infinite; use a smaller dt "
-            "or smaller weights."
+            f"{name}: states or adjoints became NaN or infinite; use a smaller dt or smaller "
+            "weights."
         )
+    left_out = LeftOut()
+    if missing:
+        lefts, rights = lefts[:, finite], rights[:, finite]
+        left_out = LeftOut(
+            missing,
+            f"{name}: {missing} of {len(finite)} samples are left out, since their states or "
+            "adjoints became NaN or infinite; use a smaller dt or smaller weights.",
+        )
+    total = fp.network.connectivity.accumulate(lefts.flatten(0, 1), rights.flatten(0, 1))
+    return Proposal(scaled(total, -rate / (len(finite) - missing)), *left_out)

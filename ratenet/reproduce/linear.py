@@ -1,13 +1,12 @@
 """Loss against iteration for three rules and five learning rates (figure 1 of the paper)."""
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ratenet.errors import STOPPED_BY_SCIENCE, RatenetWarning
+from ratenet.errors import STOPPED_BY_SCIENCE
 from ratenet.hypotheses.tasks.linear import linear_task
 from ratenet.plasticity import (
     AbstractRule,
@@ -40,9 +39,7 @@ def losses(rule: AbstractRule, rate: float, seed: int, steps: int) -> list[float
         fp = task.reached()
         found.append(task.loss(fp.rates))
         try:
-            with warnings.catch_warnings():  # of samples beside a singularity
-                warnings.simplefilter("ignore", RatenetWarning)
-                change = rule.update(fp, task.error(fp.rates), rate)
+            change = rule.propose(fp, task.error(fp.rates), rate).delta
         except STOPPED_BY_SCIENCE:
             return found + [math.nan] * (steps + 1 - len(found))
         task.network.connectivity.add_(change)

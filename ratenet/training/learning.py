@@ -5,19 +5,15 @@ read-out    -rate mean(s y^T)
 read-in     -rate mean(lambda pixels^T),    lambda = G (I - W^T G)^{-1} e
 """
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import Change
-from ratenet.errors import DivergenceError, LeftOutWarning
+from ratenet.errors import DivergenceError
 from ratenet.fixed_points import FixedPoints, solve_adjoint
 from ratenet.plasticity import AbstractRule
-from ratenet.plasticity.loss import Loss
 from ratenet.training.classifier import Classifier
 from ratenet.training.optimizers import Changes
 from ratenet.training.workers import Workers
@@ -91,14 +87,14 @@ def learn_from(
     error = surprise @ classifier.read_out
     if not torch.isfinite(error[fp.converged]).all():
         raise DivergenceError("the error of a sample is NaN or infinite; lower learning_rate.")
-    change, left_out = _rule_change(
-        rule, fp, error, rate, lambda rates: classifier.losses(rates, labels)
+    delta, left_out, _ = rule.propose(
+        fp, error, rate, loss=lambda rates: classifier.losses(rates, labels)
     )
     settled = fp.converged
     number = int(settled.sum())
     counts = dict.fromkeys(learned_parameters(classifier, learn), number - left_out)
     counts["read-out"] = number
-    changes = dict(classifier.network.connectivity.named(change))
+    changes = dict(classifier.network.connectivity.named(delta))
     if "read-out" in learn:
         changes["read-out"] = -rate * (surprise[settled].T @ fp.rates[settled] / number)
     if "read-in" in learn:
@@ -117,38 +113,3 @@ def learn_from(
     return Learned(
         {name: changes[name] for name in names}, {name: counts[name] for name in names}, left_out
     )
-
-
-def _rule_change(
-    rule: AbstractRule, fp: FixedPoints, error: Tensor, rate: float, loss: Loss
-) -> tuple[Change, int]:
-    """Return the rule's change, and how many settled samples it warned that it left out.
-
-    In a run these are counted, and reported at its end instead.
-    """
-    with counted_left_out() as left_out:
-        change = rule.update(fp, error, rate, loss=loss)
-    return change, min(left_out.samples, int(fp.converged.sum()))
-
-
-@dataclass
-class LeftOut:
-    """How many samples were left out, as warnings said."""
-
-    samples: int = 0
-
-
-@contextmanager
-def counted_left_out() -> Iterator[LeftOut]:
-    """Count the samples that warnings say are left out; other warnings are handed on at the end."""
-    counted = LeftOut()
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        yield counted
-    for warning in said:
-        if isinstance(warning.message, LeftOutWarning):
-            counted.samples += warning.message.samples
-        else:
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )

@@ -32,7 +32,6 @@ from ratenet.plasticity import AbstractRule, Frozen, Mixed
 from ratenet.stimuli import Images
 from ratenet.training.config import DTYPES, TrainingConfig
 from ratenet.training.evaluation import Answers, Evaluation, count_answers
-from ratenet.training.learning import counted_left_out
 from ratenet.training.optimizers import new_optimizer
 from ratenet.training.pictures import draw_learning_curve
 from ratenet.training.run import Run, images_of, prepare_torch
@@ -88,7 +87,7 @@ class StackRun(Run):
     def rehearse(self) -> None:
         """Let rules and networks refuse one another before anything is written."""
         few = Images(self.images.train.pixels[:8], self.images.train.labels[:8])
-        with suppress(*STOPPED_BY_SCIENCE), counted_left_out():  # the run itself will report these
+        with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
             logits = self.stack(few.pixels)
             torch.nn.functional.cross_entropy(logits, few.labels).backward()
         self.stack.zero_grad()
@@ -110,11 +109,11 @@ class StackRun(Run):
         elif self.progress.step % STALE_AFTER == 0:
             for core in self.cores.values():
                 _preconditioner(core).renew()
-        with counted_left_out() as left_out:
-            samples = self._learn_from(pixels, labels)
+        samples = self._learn_from(pixels, labels)
         at_end = index == self.steps_per_epoch - 1
         slowest = self._abscissas() if at_end else {}
-        unsolved = torch.tensor(left_out.samples, device=self.workers.device)
+        left_out = sum(core.last.left_out for core in self.cores.values() if core.last is not None)
+        unsolved = torch.tensor(left_out, device=self.workers.device)
         self.progress.adjoint_left_out += int(self.workers.total(unsolved))
         self._change_weights()
         weights = self._spectra() if at_end else {}

@@ -135,9 +135,9 @@ def test_a_function_sees_settled_samples_only() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (torch.zeros(12), r"rule other: it returned \{'W': \(12,\)\}; .* \{'W': \(12, 12\)\}"),
-        ({"V": torch.zeros(12, 12)}, r"it returned \{'V': \(12, 12\)\}"),
-        (None, "it returned <class 'NoneType'>"),
+        (torch.zeros(12), r"rule other: expected .* \{'W': \(12, 12\)\}, got \{'W': \(12,\)\}"),
+        ({"V": torch.zeros(12, 12)}, r"got \{'V': \(12, 12\)\}"),
+        (None, "got None"),
     ],
 )
 def test_what_a_function_returns_is_checked(change: object, sentence: str) -> None:

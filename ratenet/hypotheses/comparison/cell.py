@@ -4,7 +4,6 @@ A pure function from plain data to plain data: the same cell gives the same numb
 bit, whichever process runs it.
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from ratenet.errors import (
     ConvergenceError,
     DivergenceError,
     RatenetError,
-    RatenetWarning,
     SingularError,
     UnsettledError,
     UnsupportedError,
@@ -60,8 +58,7 @@ def run_cell(cell: dict[str, Any], data_root: str) -> dict[str, Any]:
         status, reason, steps_done; `rows`, one for each step that was measured; and, unless the
         rule is not defined for the task, the scores and losses at the end.
     """
-    with _one_thread(), warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore", RatenetWarning)  # of samples that a rule leaves out
+    with _one_thread(), torch.no_grad():
         try:
             task = draw_task(cell, data_root)
         except UnsettledError as error:  # of a teacher
@@ -158,7 +155,7 @@ class _Course:
         def loss(rates: Tensor) -> Tensor:
             return self.task.losses(rates, samples.aim)
 
-        return rule.update(fp, error, self.cell["learning_rate"], loss=loss)
+        return rule.propose(fp, error, self.cell["learning_rate"], loss=loss).delta
 
     def _others(self, fp: FixedPoints, error: Tensor, samples: Samples) -> dict[str, Tensor | None]:
         """Return the changes of the rules that are not followed; None where one does not exist."""
