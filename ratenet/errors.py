@@ -4,6 +4,7 @@ Every message says where, what was found, what is allowed and what to do; a prog
 from the attributes.
 """
 
+import copy
 import difflib
 from collections.abc import Iterable
 from typing import Any, Self
@@ -11,9 +12,14 @@ from typing import Any, Self
 LONGEST_SHOWN = 60  # characters of a value in a sentence
 
 
+def escape(text: str) -> str:
+    """Return a string on one line, in which control characters are written out."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+
+
 def shorten(text: str) -> str:
     """Return a string on one line, without control characters, cut off where it is long."""
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+    line = escape(text)
     return line if len(line) <= LONGEST_SHOWN else line[: LONGEST_SHOWN - 3] + "..."
 
 
@@ -23,6 +29,8 @@ def show_any(value: Any) -> str:
         return shorten(repr(value))
     except ValueError:  # Python does not print integers of thousands of digits
         return "a huge number"
+    except RecursionError:
+        return "a deeply nested value"
 
 
 class RatenetError(Exception):
@@ -63,6 +71,12 @@ class RatenetError(Exception):
         end = f"; {remedy}." if remedy else "."
         sentence = f"{argument}: expected {expected}, got {show_any(got)}{end}"
         return cls(sentence, argument=argument, got=got, expected=expected)
+
+    def within(self, where: str) -> Self:
+        """Return the same error with where it was found before the sentence, such as a file."""
+        found = copy.copy(self)
+        found.args = (f"{where}: {self}" if where else str(self), *self.args[1:])
+        return found
 
 
 class ModelError(RatenetError, ValueError):
