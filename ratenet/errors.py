@@ -26,7 +26,8 @@ def shorten(text: str) -> str:
 def show_any(value: Any) -> str:
     """Return any value as a short string of one line, for a sentence about it."""
     try:
-        return shorten(repr(value))
+        has_unit = hasattr(value, "in_best_unit")  # of Brian2: "20. ms", not "20. * msecond"
+        return shorten(str(value) if has_unit else repr(value))
     except ValueError:  # Python does not print integers of thousands of digits
         return "a huge number"
     except RecursionError:

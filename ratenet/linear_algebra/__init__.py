@@ -2,3 +2,4 @@
 
 from ratenet.linear_algebra.batched_solve import solve_units as solve_units
 from ratenet.linear_algebra.gmres import gmres as gmres
+from ratenet.linear_algebra.memory import require_memory as require_memory

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ratenet.equations.quantities import with_units
 from ratenet.equations.units import DimensionMismatchError, Quantity
-from ratenet.errors import InputError
+from ratenet.errors import InputError, show_any
 from ratenet.network import Network
 from ratenet.simulation.time_grid import seconds
 
@@ -55,6 +55,9 @@ class ConstantDrive(AbstractDrive):
 
     value: Tensor
 
+    def __repr__(self) -> str:
+        return f"ConstantDrive({_of_shape(self.value)})"
+
     def at(self, t: float) -> Tensor:
         """Return the constant value, shape (B, N)."""
         return self.value
@@ -65,7 +68,7 @@ class ConstantDrive(AbstractDrive):
 
     @property
     def rests_from(self) -> float:
-        """It never changes."""
+        """The beginning of time: it never changes."""
         return -math.inf
 
 
@@ -75,29 +78,36 @@ class FunctionDrive(AbstractDrive):
 
     function: Callable[[float], Any]
     network: Network
-    shape: tuple[int, ...]  # (B, N), at the start
+    first: Tensor  # (B, N), the value at the start: later ones are like it
     is_tracked: bool = True  # whether gradients were on where the drive was given
+
+    def __repr__(self) -> str:
+        return f"FunctionDrive({show_any(self.function)}, {_of_shape(self.first)})"
 
     def at(self, t: float) -> Tensor:
         """Return the function's value at t, shape (B, N)."""
         network = self.network
         with torch.set_grad_enabled(self.is_tracked):
             value = self.function(t)
-        if isinstance(value, Tensor) and value.requires_grad and not torch.is_grad_enabled():
+        is_new = isinstance(value, Tensor) and value.requires_grad and not self.first.requires_grad
+        if is_new and not torch.is_grad_enabled():
             raise InputError(
-                f"drive: at t = {t:g} s it needs a gradient, at the start it did not, so no graph "
-                "was kept; let the first value need one, too, or detach the later ones."
+                f"drive: the value at t = {t:g} s requires a gradient, that at the start did not, "
+                "so no graph was kept; let the first value require one too, or detach the others.",
+                argument="drive",
             )
         if not (
             isinstance(value, Tensor)
             and (value.shape, value.dtype, value.device)
-            == (self.shape, network.dtype, network.device)
+            == (self.first.shape, network.dtype, network.device)
         ):
             value = network.as_drive(value)
-        if tuple(value.shape) != self.shape:
+        if value.shape != self.first.shape:
             raise InputError(
-                f"drive: at t = {t:g} s it has the shape {tuple(value.shape)}, at the start it "
-                f"had {self.shape}; return the same shape at all times."
+                f"drive: its shape is {tuple(value.shape)} at t = {t:g} s and "
+                f"{tuple(self.first.shape)} at the start; return the same shape at all times.",
+                argument="drive",
+                got=tuple(value.shape),
             )
         return value
 
@@ -107,7 +117,7 @@ class FunctionDrive(AbstractDrive):
 
     @property
     def rests_from(self) -> float:
-        """Nobody knows."""
+        """Infinite: it may change at any time."""
         return math.inf
 
 
@@ -127,8 +137,8 @@ class SampledDrive(AbstractDrive):
     Raises
     ------
     InputError
-        If the shape, the interval or the interpolation cannot be. Whether N and the unit fit is
-        checked by `simulate`, which knows the network.
+        If the shape, the interval or the interpolation is not one of these. `simulate`, which
+        knows the network, checks N and the unit.
 
     Notes
     -----
@@ -152,10 +162,15 @@ class SampledDrive(AbstractDrive):
         object.__setattr__(self, "values", _samples(self.values))
         object.__setattr__(self, "interval", seconds(self.interval, "SampledDrive, interval"))
         if self.interpolation not in ("held", "linear"):
-            raise InputError(
-                f"SampledDrive, interpolation: {self.interpolation!r} is unknown; there are "
-                "'held' and 'linear'."
+            raise InputError.at(
+                "SampledDrive, interpolation", got=self.interpolation, expected="'held' or 'linear'"
             )
+
+    def __repr__(self) -> str:
+        return (
+            f"SampledDrive({_of_shape(self.values)}, every {self.interval:g} s, "
+            f"{self.interpolation})"
+        )
 
     def at(self, t: float) -> Any:
         """Return the drive at time t in seconds, shape (N,) or (B, N), as `values` were given."""
@@ -226,7 +241,7 @@ def drive_for(network: Network, drive: Any, start: float = 0.0) -> AbstractDrive
     if function is None:
         return ConstantDrive(network.as_drive(drive))
     first = network.as_drive(function(start))
-    return FunctionDrive(function, network, tuple(first.shape), torch.is_grad_enabled())
+    return FunctionDrive(function, network, first, torch.is_grad_enabled())
 
 
 def _from_timed_array(array: Any, units: int) -> SampledDrive:
@@ -235,6 +250,11 @@ def _from_timed_array(array: Any, units: int) -> SampledDrive:
     if values.ndim == 1:
         values = np.repeat(values[:, None], units, axis=1)
     return SampledDrive(Quantity(values, dim=array.dim), array.dt)
+
+
+def _of_shape(values: Any) -> str:
+    """Return the shape of an array (..., N) in words."""
+    return f"shape {tuple(values.shape)}"
 
 
 def _samples(values: Any) -> Any:
@@ -246,13 +266,14 @@ def _samples(values: Any) -> Any:
                 return _samples(values)
             values = torch.as_tensor(np.array(values, dtype=np.float64))
         except (TypeError, ValueError, DimensionMismatchError):
-            raise InputError(
-                "SampledDrive: the values are no array of numbers of one unit."
+            raise InputError.at(
+                "SampledDrive, values", got=values, expected="numbers that share one unit"
             ) from None
     shape = tuple(values.shape)
     if len(shape) not in (2, 3) or 0 in shape:
-        raise InputError(
-            f"SampledDrive: values of shape {shape}; needed is (T, N) or (T, B, N), at least one "
-            "sample of one unit."
+        raise InputError.at(
+            "SampledDrive, values",
+            got=shape,
+            expected="shape (T, N) or (T, B, N), with at least one sample of one unit",
         )
     return values

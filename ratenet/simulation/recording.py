@@ -4,6 +4,7 @@ It keeps the states that are asked for, adds up statistics, and ends a run that 
 settled.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,10 +14,14 @@ from torch import Tensor
 
 from ratenet.errors import DivergenceError, InputError
 from ratenet.network.residual import relative_size
+from ratenet.simulation.arguments import ADAPTIVE
 from ratenet.simulation.backends.base import Task
 from ratenet.simulation.statistics import Welford
+from ratenet.simulation.step_limit import usual_size, why_too_long
 from ratenet.simulation.time_grid import WHOLE
 from ratenet.simulation.trajectory import Trajectory
+
+EXPLODED = 1e3  # times the usual size, or 1: from here on it matters whether dt is too long
 
 
 @dataclass(eq=False)
@@ -71,15 +76,26 @@ class Recorder:
     progress: Callable[[int], object] | None
     residual: Tensor | None = field(init=False, default=None)
     _last: Tensor = field(init=False)  # of the last record
+    _largest: float = field(init=False)  # |entry| up to which nobody asks whether dt is too long
     _states: _Rows = field(init=False)
     _rates: _Rows = field(init=False)
 
     def __post_init__(self) -> None:
-        self._last = self.task.initial
+        self._last, self._largest = self.task.initial, EXPLODED
+        if self.task.method == ADAPTIVE:
+            self._largest = math.inf
         number = self.task.grid.steps // self.task.grid.record_every + 1
         self._states, self._rates = (
             _Rows(None if self.until_settled else number) for _ in range(2)
         )
+
+    def bytes(self) -> int:
+        """Return the memory that records and statistics need; 0 where the end is not known."""
+        k, B, N = self.task.initial.shape
+        U = N if self.units is None else len(self.units)
+        records = 0 if self.until_settled else self.task.grid.steps // self.task.grid.record_every
+        covariances = 3 * 8 * B * N * N if self.welford and self.welford.has_covariance else 0
+        return records * (k + 1) * B * U * self.task.initial.element_size() + covariances
 
     def __call__(self, n: int, state: Tensor) -> bool:
         """Take in the state after n steps; return whether the run may end here."""
@@ -88,7 +104,8 @@ class Recorder:
             self.welford.add(n, rates)
         if n % self.task.grid.record_every:
             return False
-        self._check_finite(state.detach(), n)
+        if state.numel():
+            self._check_size(state.detach(), n)
         self._last = state
         self._states.append(state if self.units is None else state[..., self.units])
         self._rates.append(rates if self.units is None else rates[..., self.units])
@@ -97,20 +114,57 @@ class Recorder:
         return self.until_settled is not None and self._is_settled(n, self.until_settled)
 
     @torch.no_grad()
-    def _check_finite(self, state: Tensor, n: int) -> None:
-        """Say where a state is not finite: of what the fault has spread to, the largest before."""
-        if torch.isfinite(state.sum()):  # one pass, no mask; a finite sum has finite terms
+    def _check_size(self, state: Tensor, n: int) -> None:
+        """Refuse a state that is not finite, or that grows because dt is too long."""
+        low, high = torch.stack(torch.aminmax(state)).tolist()  # one pass, one synchronisation
+        if not (math.isfinite(low) and math.isfinite(high)):
+            self._refuse_infinite(state, n)
+        size = max(-low, high)
+        if size <= self._largest:
             return
-        bad = ~torch.isfinite(state)
-        if not bad.any():  # only their sum is infinite
-            return
-        _check_drive(n, self.task)
-        before = torch.where(bad, self._last.abs(), -1.0)
-        _, stimulus, unit = np.unravel_index(int(before.argmax()), tuple(before.shape))
-        raise DivergenceError(
-            f"The simulation diverged: unit {unit} of stimulus {stimulus} is NaN or infinite at "
-            f"t = {self.task.grid.time(n):g} s. Lower dt or the recurrent weights."
+        drive = self.task.drive.at(self.task.grid.time(n))
+        usual = max(
+            usual_size(self.task.network, self.task.initial, drive), self._largest / EXPLODED
         )
+        limit = EXPLODED * usual
+        why = self._why_too_long(state, n) if size > limit else None
+        if why is not None:
+            raise DivergenceError(
+                f"The simulation diverged: {self._place(state.abs(), n)} is at {size:.2g}, "
+                f"{size / usual:.2g} times the usual size. dt = {self.task.grid.dt:g} s is too "
+                f"large: {why}."
+            )
+        self._largest = limit if size <= limit else EXPLODED * size
+
+    def _refuse_infinite(self, state: Tensor, n: int) -> None:
+        """Say where a state is not finite: of what the fault has spread to, the largest before."""
+        _check_drive(n, self.task)
+        bad = ~torch.isfinite(state)
+        place = self._place(torch.where(bad, self._last.abs(), -1.0), n)
+        why = self._why_too_long(self._last, n)
+        remedy = (
+            "Lower dt or the recurrent weights."
+            if why is None
+            else f"dt = {self.task.grid.dt:g} s is too large: {why}."
+        )
+        raise DivergenceError(f"The simulation diverged: {place} is NaN or infinite. {remedy}")
+
+    def _place(self, sizes: Tensor, n: int) -> str:
+        """Name the unit and stimulus of the largest entry of sizes (k, B, N), and the time."""
+        _, stimulus, unit = np.unravel_index(int(sizes.argmax()), tuple(sizes.shape))
+        return f"unit {unit} of stimulus {stimulus} at t = {self.task.grid.time(n):g} s"
+
+    def _why_too_long(self, state: Tensor, n: int) -> str | None:
+        """Return why dt is too long, at a state reached after n steps or at the initial one."""
+        task = self.task
+        if task.method == ADAPTIVE:
+            return None
+        for step, there in ((n, state), (0, task.initial)):
+            drive = task.drive.at(task.grid.time(step))
+            why = why_too_long(task.network, there, drive, task.grid.dt, task.method)
+            if why is not None:
+                return why
+        return None
 
     @torch.no_grad()
     def _is_settled(self, n: int, tol: float) -> bool:

@@ -20,19 +20,19 @@ from ratenet.simulation.time_grid import WHOLE, TimeGrid, seconds
 
 @dataclass(frozen=True)
 class Statistics:
-    """What to measure during a simulation, for `simulate(..., statistics=...)`.
+    """Request for statistics of the rates, for ``simulate(..., statistics=...)``.
 
     Parameters
     ----------
     after : Quantity or float
-        Steps that end after this time count; a float is in seconds. Time as in ``trajectory.t``.
+        Only steps that end after this time count; a float is in seconds, as ``trajectory.t``.
     covariance : bool
-        Whether the covariance of all pairs of units is measured, too: (B, N, N) numbers.
+        Whether to measure the covariance of all pairs of units too, (B, N, N) values.
 
     Raises
     ------
     InputError
-        If `after` is no time.
+        If `after` is not a time.
 
     Examples
     --------
@@ -55,12 +55,12 @@ class Statistics:
 
 @dataclass(frozen=True, eq=False)
 class RateStatistics:
-    """Mean, variance and covariance of the rates over time.
+    """Mean, variance and covariance of the rates over time, one row a stimulus.
 
     Attributes
     ----------
     count : int
-        Number of steps that they are taken over.
+        Number of steps that they cover.
     mean, variance : Tensor, shape (B, N)
         In the unit of the rates, and its square; sums divided by `count`.
     covariance : Tensor of shape (B, N, N), or None
@@ -71,6 +71,11 @@ class RateStatistics:
     variance: Tensor
     covariance: Tensor | None
 
+    def __repr__(self) -> str:
+        B, N = self.mean.shape
+        covariance = "" if self.covariance is None else ", with covariance"
+        return f"RateStatistics({self.count} steps, {B} stimuli, {N} units{covariance})"
+
 
 class Welford:
     """Takes one step's rates after the other.
@@ -80,6 +85,11 @@ class Welford:
     wanted : Statistics
     grid : TimeGrid
 
+    Attributes
+    ----------
+    count : int
+        Number of steps added so far.
+
     Raises
     ------
     InputError
@@ -88,13 +98,20 @@ class Welford:
 
     def __init__(self, wanted: Statistics, grid: TimeGrid) -> None:
         self._wanted, self._grid = wanted, grid
-        self._count = 0
+        self.count = 0
         self._mean = self._sums = torch.zeros((), dtype=torch.float64)
         if not self._counts(grid.steps):
             raise InputError(
-                f"statistics: no step ends after {wanted.after:g} s; the simulation ends at "
-                f"{grid.end:g} s: choose an earlier time."
+                f"statistics: no step ends after {wanted.after:g} s, since the simulation ends at "
+                f"{grid.end:g} s; choose an earlier time.",
+                argument="statistics",
+                got=wanted.after,
             )
+
+    @property
+    def has_covariance(self) -> bool:
+        """Whether it holds (B, N, N) numbers."""
+        return self._wanted.covariance
 
     def _counts(self, n: int) -> bool:
         """Return whether the state after n steps counts."""
@@ -104,10 +121,10 @@ class Welford:
         """Add the rates (B, N) after n steps, if they count."""
         if not self._counts(n):
             return
-        self._count += 1
+        self.count += 1
         values = rates.to(torch.float64)
         before = values - self._mean
-        self._mean = self._mean + before / self._count
+        self._mean = self._mean + before / self.count
         after = values - self._mean
         if self._wanted.covariance:
             self._sums = self._sums + before[:, :, None] * after[:, None, :]  # (B, N, N)
@@ -116,9 +133,9 @@ class Welford:
 
     def result(self) -> RateStatistics | None:
         """Return the statistics of what was added; None where the run ended before."""
-        if self._count == 0:
+        if self.count == 0:
             return None
-        sums = self._sums / self._count
+        sums = self._sums / self.count
         covariance = sums if self._wanted.covariance else None
         variance = sums.diagonal(dim1=1, dim2=2) if self._wanted.covariance else sums
-        return RateStatistics(self._count, self._mean, variance, covariance)
+        return RateStatistics(self.count, self._mean, variance, covariance)

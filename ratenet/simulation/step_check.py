@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ratenet.errors import UnsupportedError
 from ratenet.network import Network
-from ratenet.simulation.integrate import ADAPTIVE, simulate
+from ratenet.simulation.arguments import ADAPTIVE
+from ratenet.simulation.integrate import simulate
 from ratenet.simulation.time_grid import seconds
 
 # Changes below this many roundings of the largest rate say nothing about the method.
@@ -25,13 +26,14 @@ _ROUNDINGS = 100
 
 @dataclass(frozen=True)
 class TimeStepCheck:
-    """What halving dt changed; `str` of it is a sentence.
+    """How much halving dt changed the rates; ``print`` it for a sentence.
 
     Attributes
     ----------
     dt : float
         The time step that was checked, in seconds.
     method : str
+        Integration method.
     change : float
         Largest change of a rate from dt to dt/2, in the unit of the rates.
     scale : float
@@ -41,7 +43,7 @@ class TimeStepCheck:
     t : float
         Time of the largest change in seconds.
     stimulus, unit : int
-        Where it was.
+        Stimulus and unit of the largest change.
     """
 
     dt: float
@@ -75,7 +77,7 @@ def dt_check(
     backend: str = "torch",
     initial: Any = None,
 ) -> TimeStepCheck:
-    """Halve the time step, twice, and return what it changes.
+    """Halve the time step, twice, and return how much the rates change.
 
     Parameters
     ----------

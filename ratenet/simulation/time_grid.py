@@ -17,6 +17,7 @@ from ratenet.equations.units import DIMENSIONLESS, Quantity, get_dimensions, sec
 from ratenet.errors import InputError
 
 WHOLE = 1e-6  # of a step: nearer than that, a number of steps is whole
+MOST_STEPS = 10**9  # that many take days, whatever the network
 
 
 @dataclass(frozen=True)
@@ -63,21 +64,36 @@ def time_grid(duration: Any, dt: Any, record_every: int, start: Any = 0.0) -> Ti
     Raises
     ------
     InputError
-        If a time is none, or the duration no whole number of steps, or of records.
+        If a time is not one, if the duration is not a whole number of steps, or if record_every
+        does not divide them.
     """
     length, step = seconds(duration, "duration"), seconds(dt, "dt")
-    steps = round(length / step)
-    if steps < 1 or abs(length / step - steps) > WHOLE:
-        raise InputError(
-            f"duration: {length:g} s is not a whole number of steps of dt = {step:g} s "
-            f"({length / step:.8g} steps); choose one that divides the other."
+    ratio = length / step
+    if ratio > MOST_STEPS:
+        raise InputError.at(
+            "dt",
+            got=dt,
+            expected=f"at most {MOST_STEPS:.0e} steps in the duration of {length:g} s",
+            remedy="so many would take days; choose a larger dt or a shorter duration",
         )
-    if not isinstance(record_every, Integral) or record_every < 1 or steps % record_every:
-        raise InputError(
-            f"record_every: {record_every!r} is no whole number that divides the {steps} steps; "
-            "choose a divisor."
+    steps = round(ratio)
+    if steps < 1 or abs(ratio - steps) > WHOLE:
+        raise InputError.at(
+            "duration",
+            got=duration,
+            expected=f"a whole number of steps of dt = {step:g} s",
+            remedy=f"these are {ratio:.8g} steps",
+        )
+    is_whole = isinstance(record_every, Integral) and not isinstance(record_every, bool)
+    if not is_whole or record_every < 1 or steps % record_every:
+        raise InputError.at(
+            "record_every",
+            got=record_every,
+            expected=f"a whole number that divides the {steps} steps",
         )
     first = seconds(start, "start", or_zero=True) / step
+    if first > 2**53:
+        raise InputError.at("start", got=start, expected="fewer than 2**53 steps of dt from 0")
     whole = round(first)
     return TimeGrid(steps, step, int(record_every), whole if abs(first - whole) <= WHOLE else first)
 
@@ -88,16 +104,16 @@ def seconds(value: Any, where: str, *, or_zero: bool = False) -> float:
     Raises
     ------
     InputError
-        If it is no time, or not above 0 (with `or_zero`: below 0).
+        If it is not a time, or not above 0 (with `or_zero`: below 0).
     """
     dimensions = get_dimensions(value) if isinstance(value, Quantity) else DIMENSIONLESS
-    if dimensions not in (second.dim, DIMENSIONLESS):
-        raise InputError(f"{where}: {value!s} is no time; give a quantity such as 10*ms.")
     try:
-        time = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: {value!r} is no time; give a quantity such as 10*ms.") from None
+        time = float(value) if dimensions in (second.dim, DIMENSIONLESS) else None
+    except (TypeError, ValueError, OverflowError):
+        time = None
+    if time is None:
+        raise InputError.at(where, got=value, expected="a time, such as 10*ms")
     if not (0 < time < float("inf") or (or_zero and time == 0)):
-        allowed = "0 or above" if or_zero else "above 0"
-        raise InputError(f"{where}: {value!s} is not {allowed} and finite.")
+        allowed = "a finite time of at least 0" if or_zero else "a finite time above 0"
+        raise InputError.at(where, got=value, expected=allowed)
     return time

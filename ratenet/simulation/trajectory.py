@@ -1,5 +1,6 @@
 """Trajectory: the states and rates of a simulation over time, and how they were computed."""
 
+import html
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ratenet.equations.spec import unit_text
@@ -24,14 +26,14 @@ _TAKEN = ("t", "unit", "stimulus", "population", "rates")  # names that to_xarra
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """States and rates over time.
+    """Rates and states of a simulation over time; prints as a line, in a notebook as a table.
 
     Attributes
     ----------
     t : Tensor, shape (T,)
         Times in seconds; t[0] is that of the initial state.
     rates : Tensor, shape (T, B, U)
-        The transmitted variable y of the U recorded units.
+        Rates y of the U recorded units, in the unit of the model's output.
     states : dict of str to Tensor, each (T, B, U)
         State variables by name, in SI units.
     final : dict of str to Tensor, each (B, N)
@@ -40,12 +42,20 @@ class Trajectory:
     units : Tensor of int, shape (U,)
         Numbers of the recorded units.
     statistics : RateStatistics or None
-        Of all units, if they were asked for.
+        Statistics of all units, if `simulate` was given ``statistics=``.
     network : Network
         The network that was simulated.
     dt : float
         Time step in seconds.
     backend, method : str
+        Simulator and integration method.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> run = rn.simulate(rn.Network("linear", [[0.5]]), [1.0], duration=0.5, dt=1e-3)
+    >>> run.rates.shape, round(float(run.final["r"]), 3)
+    (torch.Size([501, 1, 1]), 2.0)
     """
 
     t: Tensor
@@ -59,8 +69,33 @@ class Trajectory:
     backend: str
     method: str
 
+    def __repr__(self) -> str:
+        T, B, U = self.rates.shape
+        low, high = _range(self.rates)
+        of = "" if self.network.units == U else f" of {self.network.units}"
+        return (
+            f"Trajectory({self.network.model.name}: {T} records from {float(self.t[0]):g} to "
+            f"{float(self.t[-1]):g} s, {B} {'stimulus' if B == 1 else 'stimuli'}, {U}{of} "
+            f"{'unit' if U == 1 else 'units'}, rates {low} to {high}; {self.backend}, "
+            f"{self.method}, dt = {self.dt:g} s)"
+        )
+
+    def _repr_html_(self) -> str:
+        model = self.network.model
+        rows = [("rates", self.rates, unit_text(model.output_dimensions))]
+        rows += [(n, v, unit_text(model.dimensions(n))) for n, v in self.states.items()]
+        cells = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{html.escape(unit)}</td>"
+            f"<td>{_range(values)[0]}</td><td>{_range(values)[1]}</td></tr>"
+            for name, values, unit in rows
+        )
+        return (
+            f"<p>{html.escape(repr(self))}</p><table><tr><th>variable</th><th>unit</th>"
+            f"<th>lowest</th><th>highest</th></tr>{cells}</table>"
+        )
+
     def population_names(self) -> list[str]:
-        """Return the population of each recorded unit; empty texts where the model has none."""
+        """Return the population of each recorded unit; empty strings where the model has none."""
         names = np.full(self.network.units, "", dtype=object)
         for name, units in self.network.populations.items():
             names[units] = name
@@ -69,8 +104,11 @@ class Trajectory:
     def to_xarray(self) -> "xarray.Dataset":
         """Return rates and states as an xarray Dataset with dimensions t, stimulus and unit.
 
-        Every variable has its unit in its attributes, every recorded unit its number and its
-        population; the data set says with which model, method, step and versions it was made.
+        Returns
+        -------
+        xarray.Dataset
+            Each variable has its physical unit in its attributes, each recorded unit its number and
+            its population; the attributes of the data set name model, method, step and versions.
         """
         import xarray  # imported where it is used: it takes half a second
 
@@ -100,8 +138,9 @@ class Trajectory:
         size = self.rates.numel() * self.rates.element_size()
         if size > _LARGEST:
             raise InputError(
-                f"A variable of {size / 2**30:.1f} GiB does not fit into a netCDF file (4 GiB); "
-                "record fewer steps (record_every) or units (record_units)."
+                f"Variables of {size / 2**30:.1f} GiB do not fit into a netCDF file (4 GiB); "
+                "record fewer steps (record_every) or units (record_units).",
+                got=size,
             )
         dataset = self.to_xarray()
         write_whole(Path(path), lambda beside: dataset.to_netcdf(beside, engine="scipy"))
@@ -114,6 +153,14 @@ class Trajectory:
             "dt": self.dt, "dt_units": "s", "python": platform.python_version(),
             **{package: version(package) for package in ("ratenet", "torch", "brian2", "numpy")},
         }  # fmt: skip
+
+
+def _range(values: Tensor) -> tuple[str, str]:
+    """Return the lowest and the highest value for a reader."""
+    if not values.numel():
+        return "none", "none"
+    low, high = torch.aminmax(values.detach())
+    return f"{float(low):.4g}", f"{float(high):.4g}"
 
 
 def _variable(values: Tensor, unit: str) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:

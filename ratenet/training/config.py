@@ -14,7 +14,7 @@ from ratenet.layers.tables import read_tables
 from ratenet.network import Network
 from ratenet.plasticity import rule_named
 from ratenet.plasticity.base import check_learning_rate
-from ratenet.simulation.integrate import seconds
+from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli.images import EMBEDDED
 from ratenet.training.optimizers import check_optimizer
 from ratenet.training.presentation import CONTINUOUS, UpdateTimes

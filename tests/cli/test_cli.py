@@ -166,7 +166,10 @@ def test_unsettled_majority_exits_with_3(tmp_path):
         (("simulate", "rate", "--units", 0), "units: 0 is not at least 1"),
         (("simulate", "rate", "--dt", -1), "dt: -0.001 is not above 0"),
         (("simulate", "rate", "--dt", 3), "not a whole number of steps"),
-        (("simulate", "rate", "--backend", "nest"), "no backend 'nest'; there are torch, brian2"),
+        (
+            ("simulate", "rate", "--backend", "nest"),
+            "Unknown backend 'nest'; available: torch, brian2",
+        ),
         (("simulate", "rate", "--method", "rk5"), "no method 'rk5'; it offers euler"),
         (("simulate", "rate", "--backend", "brian2", "--method", "rk4"), "no method 'rk4'"),
         (("train", "--model", "nope"), "There is no model 'nope'"),

@@ -116,7 +116,7 @@ def test_brian2_says_the_same(run: Command) -> None:
         (("rate", "--record-every", 7), "record_every: 7 is no whole number that divides"),
         (("rate", "--record-every", 0), "record_every: 0 is no whole number"),
         (("rate", "--until-settled", -1), "until_settled: -1.0 is no number above 0"),
-        (("rate", "--device", "runtime"), "device: 'runtime' is not offered"),
+        (("rate", "--device", "runtime"), "device: 'runtime' is not available"),
         (("rate", "--backend", "brian2", "--method", "dopri5"), "no method 'dopri5'"),
         (("wong_wang", "--until-settled", 1e-3), "have noise, so it never settles"),
         (("nope",), "There is no model or circuit 'nope'"),

@@ -108,10 +108,10 @@ def test_divergence_is_one_sentence() -> None:
 
 def test_tolerances_are_for_dopri5_alone() -> None:
     for options in ({"rtol": 1e-3}, {"atol": 1e-3}):
-        with pytest.raises(NotImplementedError, match="'euler' has steps of fixed length dt"):
+        with pytest.raises(NotImplementedError, match="'euler' takes steps of fixed length dt"):
             rn.simulate(network(), np.ones(UNITS), 10 * ms, 1 * ms, **options)
     for wrong in (0, -1e-3, float("nan"), "x"):
-        with pytest.raises(ValueError, match="rtol: .* is no number above 0"):
+        with pytest.raises(ValueError, match="rtol: expected a finite number above 0"):
             run(np.ones(UNITS), rtol=wrong)
 
 

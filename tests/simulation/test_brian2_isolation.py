@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +289,29 @@ def test_devices_are_refused_in_one_sentence() -> None:
         rn.simulate(network(), np.ones(4), 1 * ms, 0.1 * ms, device="cpp_standalone")
     with pytest.raises(NotImplementedError, match="'fpga' is .* has runtime and cpp_standalone"):
         simulate("fpga")
+
+
+@pytest.mark.parametrize("target", ["numpy", pytest.param("cython", marks=pytest.mark.slow)])
+def test_simulations_in_threads_take_turns(target: str) -> None:
+    """Threads that shared Brian2's random numbers would differ; compiled code would abort."""
+    brian2.prefs.codegen.target = target
+    alone = {seed: simulate("runtime", noisy(), seed=seed).rates for seed in (1, 2)}
+    with ThreadPoolExecutor(4) as pool:
+        seeds = [1, 2] * 4
+        found = pool.map(lambda seed: simulate("runtime", noisy(), seed=seed).rates, seeds)
+        for seed, rates in zip(seeds, found, strict=True):
+            assert torch.equal(rates, alone[seed])
+
+
+@pytest.mark.slow
+def test_standalone_programs_and_the_runtime_take_turns() -> None:
+    alone = {
+        device: simulate(device, noisy(), seed=1).rates for device in ("runtime", "cpp_standalone")
+    }
+    before = global_state()
+    with ThreadPoolExecutor(3) as pool:
+        devices = ["cpp_standalone", "runtime", "cpp_standalone"]
+        found = pool.map(lambda device: simulate(device, noisy(), seed=1).rates, devices)
+        for device, rates in zip(devices, found, strict=True):
+            assert torch.equal(rates, alone[device])
+    assert global_state() == before

@@ -142,12 +142,21 @@ def test_jumps_cost_no_order(method: str) -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: SampledDrive([1.0, 2.0], 1 * ms), r"values of shape \(2,\); needed is \(T, N\)"),
-        (lambda: SampledDrive(np.ones((0, 4)), 1 * ms), r"values of shape \(0, 4\)"),
-        (lambda: SampledDrive("bright", 1 * ms), "the values are no array of numbers"),
-        (lambda: SampledDrive([[1.0]], 0 * ms), "SampledDrive, interval: .* is not above 0"),
-        (lambda: SampledDrive([[1.0]], 1 * mV), "SampledDrive, interval: .* is no time"),
-        (lambda: SampledDrive([[1.0]], 1 * ms, "cubic"), "'cubic' is unknown; there are 'held'"),
+        (lambda: SampledDrive([1.0, 2.0], 1 * ms), r"values: expected shape \(T, N\) .*got \(2,\)"),
+        (lambda: SampledDrive(np.ones((0, 4)), 1 * ms), r"values: expected shape .* got \(0, 4\)"),
+        (
+            lambda: SampledDrive("bright", 1 * ms),
+            "expected numbers that share one unit, got 'bright'",
+        ),
+        (
+            lambda: SampledDrive([[1.0]], 0 * ms),
+            "SampledDrive, interval: expected a finite time above 0",
+        ),
+        (lambda: SampledDrive([[1.0]], 1 * mV), "SampledDrive, interval: expected a time"),
+        (
+            lambda: SampledDrive([[1.0]], 1 * ms, "cubic"),
+            "expected 'held' or 'linear', got 'cubic'",
+        ),
         (lambda: SampledDrive(np.ones((5, 3)), 1 * ms), r"drive: shape \(5, 3\) .* N = 4 units"),
         (
             lambda: SampledDrive(np.ones((5, 4)) * mV, 1 * ms),
@@ -157,7 +166,7 @@ def test_jumps_cost_no_order(method: str) -> None:
         (lambda: lambda t: np.ones(3), r"drive: shape \(1, 3\) does not fit"),
         (lambda: lambda t: np.ones(4) * mV, "drive: the unit of"),
         (lambda: lambda t: "bright", "drive: 'bright' is no array of numbers"),
-        (lambda: lambda t: np.ones((1 + (t > 2e-3), 4)), r"at t = 0.003 s it has .*\(2, 4\)"),
+        (lambda: lambda t: np.ones((1 + (t > 2e-3), 4)), r"shape is \(2, 4\) at t = 0.003 s"),
         (lambda: nan_later, "drive: it is NaN or infinite at t = 0.003 s for unit 0"),
     ],
 )
@@ -242,7 +251,7 @@ def test_until_settled_waits_for_the_last_sample() -> None:
 
 def test_until_settled_refuses_a_function() -> None:
     network = rn.Network("rate", torch.zeros(1, 1, dtype=torch.float64))
-    with pytest.raises(UnsupportedError, match="of which nobody knows when it comes to rest"):
+    with pytest.raises(UnsupportedError, match="needs a drive that is known to become constant"):
         rn.simulate(network, lambda t: [t], 0.1, 1e-3, until_settled=1e-3)
 
 
@@ -253,7 +262,7 @@ def test_a_gradient_that_only_a_later_value_needs_is_not_lost_in_silence() -> No
     def late(t: float) -> torch.Tensor:
         return theta * t if t > 0.003 else torch.zeros(1, 1, dtype=torch.float64)
 
-    with pytest.raises(InputError, match="it needs a gradient, at the start it did not"):
+    with pytest.raises(InputError, match="requires a gradient, that at the start did not"):
         rn.simulate(network, late, 0.01, 1e-3)
     with torch.no_grad():  # asked for
         assert not rn.simulate(network, late, 0.01, 1e-3).rates.requires_grad
@@ -262,7 +271,7 @@ def test_a_gradient_that_only_a_later_value_needs_is_not_lost_in_silence() -> No
 @pytest.mark.brian2
 def test_brian2_says_that_it_has_no_gradients() -> None:
     W = torch.zeros(1, 1, dtype=torch.float64, requires_grad=True)
-    with pytest.warns(RatenetWarning, match="backend 'brian2' has no gradients"):
+    with pytest.warns(RatenetWarning, match="backend 'brian2' does not compute gradients"):
         rn.simulate(rn.Network("rate", W), [1.0], 0.01, 1e-3, backend="brian2")
 
 
@@ -289,3 +298,13 @@ def test_units_of_lists_of_quantities_are_checked(make: Callable[[], object]) ->
 def test_a_list_of_quantities_is_taken() -> None:
     network = rn.Network("rate", np.zeros((2, 2)), parameters={"tau": [10 * ms, 20 * ms]})
     assert network.parameters["tau"].tolist() == pytest.approx([0.01, 0.02])
+
+
+def test_divergence_with_a_drive_that_needs_a_gradient_is_called_divergence() -> None:
+    scale = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    net = rn.Network("linear", [[0.0]])
+    with (
+        pytest.warns(rn.errors.RatenetWarning, match="too large"),
+        pytest.raises(rn.errors.DivergenceError, match="dt = 0.05 s is too large"),
+    ):
+        rn.simulate(net, lambda t: scale[None], 5.0, 0.05)

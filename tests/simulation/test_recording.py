@@ -99,7 +99,9 @@ def test_chosen_units_are_recorded_and_the_final_state_is_whole(backend: str) ->
 
 @pytest.mark.parametrize("units", [["X"], [5], [-1], [0.5], "PV"])
 def test_unknown_units_are_refused(units: Any) -> None:
-    sentence = r"record_units: .* is no unit; give numbers from 0 to 4 or .* populations E, I\."
+    sentence = (
+        r"record_units: expected numbers of units from 0 to 4 or names of populations \(E, I\), got"
+    )
     with pytest.raises(ValueError, match=sentence):
         rn.simulate(two_populations(), np.ones(5), 4 * ms, 0.1 * ms, record_units=units)
 
@@ -145,18 +147,17 @@ def test_what_never_settles_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotImplementedError, match="until_settled: .* depend on t explicitly"):
         rn.simulate(rn.Network(rn.load_model(path), [[0.0]]), [1.0], 0.1, 0.01, until_settled=1e-3)
     for wrong in (0, -1, math.nan, "x"):
-        with pytest.raises(ValueError, match="until_settled: .* is no number above 0"):
+        with pytest.raises(ValueError, match="until_settled: expected a finite number above 0"):
             rn.simulate(network(), np.ones(5), 4 * ms, 1 * ms, until_settled=wrong)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("record_every", [1, 10])
 def test_a_diverging_run_ends_at_the_first_bad_record(backend: str, record_every: int) -> None:
-    """r' = 54 |r| in each step: beyond the largest float in step 178."""
+    """r' = 54 |r| in each step: above 1,000 times its usual size, 10, in step 3."""
     net = rn.Network("linear", torch.diag(torch.tensor([0.0, -10.0], dtype=FLOAT)))
     seen: list[int] = []
-    first_bad = math.ceil(1024 * math.log(2) / math.log(54))
-    recorded = math.ceil(first_bad / record_every) * record_every
+    recorded = math.ceil(3 / record_every) * record_every
     with (
         pytest.warns(rn.errors.RatenetWarning, match="too large"),
         pytest.raises(ArithmeticError, match=f"unit 1 of stimulus 1 .* t = {recorded * 0.05:g} s"),
@@ -250,7 +251,7 @@ def test_what_cannot_be_saved_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="no/such/rates.nc' cannot be written"):
         run.save(tmp_path / "no/such/rates.nc")
     monkeypatch.setattr("ratenet.simulation.trajectory._LARGEST", 100)
-    with pytest.raises(ValueError, match="does not fit into a netCDF file .*record_every"):
+    with pytest.raises(ValueError, match="do not fit into a netCDF file .*record_every"):
         run.save(tmp_path / "rates.nc")
 
 
@@ -274,5 +275,7 @@ def test_units_by_number_or_mask(units: object, expected: list[int]) -> None:
 @pytest.mark.parametrize("units", [torch.tensor([1.7]), [True, False], [3], slice(0, 2), 1.5])
 def test_units_that_are_none(units: object) -> None:
     network = rn.Network("rate", torch.zeros(3, 3))
-    with pytest.raises(InputError, match="record_units: .* is no unit; give numbers from 0 to 2"):
+    with pytest.raises(
+        InputError, match="record_units: expected numbers of units from 0 to 2, got"
+    ):
         rn.simulate(network, [1.0, 2.0, 3.0], 0.01, 1e-3, record_units=units)

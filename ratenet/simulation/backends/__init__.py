@@ -16,6 +16,6 @@ def backend_named(name: str) -> AbstractBackend:
     UnknownNameError
         If there is none.
     """
-    if name not in BACKENDS:
-        raise UnknownNameError(f"There is no backend {name!r}; there are {', '.join(BACKENDS)}.")
+    if not isinstance(name, str) or name not in BACKENDS:
+        raise UnknownNameError.among("backend", name, BACKENDS)
     return BACKENDS[name]

@@ -58,6 +58,10 @@ class AbstractBackend(ABC):
     def no_device(self) -> str:
         """What to say when a device is asked for that it does not have."""
 
+    def bytes(self, task: Task) -> int:
+        """Return the memory in bytes that it needs beside the records, if that is much."""
+        return 0
+
     @abstractmethod
     def run(self, task: Task, observe: Observer) -> None:
         """Simulate, and show the observer the states.

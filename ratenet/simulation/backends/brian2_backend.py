@@ -14,15 +14,21 @@ from torch import Tensor
 
 from ratenet.errors import UnsupportedError
 from ratenet.simulation.backends.base import AbstractBackend, Observer, Task
-from ratenet.simulation.backends.brian2_isolation import own_device, own_random_numbers
+from ratenet.simulation.backends.brian2_isolation import (
+    ONE_AT_A_TIME,
+    own_device,
+    own_random_numbers,
+)
 from ratenet.simulation.backends.brian2_objects import (
     SCHEDULE,
     make_group,
     make_synapses,
     timed_arrays,
 )
+from ratenet.simulation.drives import ConstantDrive
 from ratenet.simulation.time_grid import seed_of_step
 
+_BYTES_PER_SYNAPSE = 70  # two indices and a weight, and the arrays that they are made from
 _COMPLAINT = re.compile("error:|not found|No such file")
 
 
@@ -30,7 +36,8 @@ class Brian2Backend(AbstractBackend):
     """Simulation with Brian2's runtime, with the code generation target that its preferences say.
 
     Brian2 computes in float64. It needs B N^2 synapses, and a drive that changes in time is held
-    for all steps at once, so it is for small networks and batches.
+    for all steps at once, so it is for small networks and batches. Simulations of several threads
+    take turns.
     """
 
     name = "brian2"
@@ -51,10 +58,17 @@ class Brian2Backend(AbstractBackend):
         """What to say when another device is asked for."""
         return f"backend 'brian2' has {' and '.join(self.devices)}."
 
+    def bytes(self, task: Task) -> int:
+        """Return the memory that synapses, while they are made, and a changing drive need."""
+        _, B, N = task.initial.shape
+        times = 0 if isinstance(task.drive, ConstantDrive) else task.grid.steps
+        return _BYTES_PER_SYNAPSE * B * N * N + 3 * 8 * times * B * N
+
     def run(self, task: Task, observe: Observer) -> None:
         """Simulate, and show the observer the states."""
         run = _run_standalone if task.device == "cpp_standalone" else _run_runtime
-        with np.errstate(all="ignore"):  # the observer says where a state is not finite
+        # The observer says where a state is not finite.
+        with ONE_AT_A_TIME, np.errstate(all="ignore"):
             run(task, observe)
 
 

@@ -1,6 +1,12 @@
-"""Brian2's global state: left as it was found, whatever happens in between."""
+"""Brian2's global state: one simulation at a time, and left as it was found.
+
+Brian2 keeps its active device, its running network, the names of its objects and its random
+numbers in globals of the process. So simulations of several threads take turns, from building the
+objects to reading the last state.
+"""
 
 import importlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +16,9 @@ import numpy as np
 # Where Brian2's compiled code keeps the random numbers that it has drawn ahead: of ratenet, not of
 # the user. A pointer of 0 makes Brian2 allocate; so it allocates once in a process.
 _OWN_BUFFERS = {"rand_buffer": 0, "randn_buffer": 0}
+
+# Reentrant: a drive that is a function of time may itself simulate.
+ONE_AT_A_TIME = threading.RLock()
 
 
 @contextmanager
