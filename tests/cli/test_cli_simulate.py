@@ -113,11 +113,17 @@ def test_brian2_says_the_same(run: Command) -> None:
     [
         (("ssn_ring", "--units", 5), "units: 'ssn_ring' is a published circuit .* leave --units"),
         (("ssn_ring", "--radius", 0.5), "radius: 'ssn_ring' is a published circuit"),
-        (("rate", "--record-every", 7), "record_every: 7 is no whole number that divides"),
-        (("rate", "--record-every", 0), "record_every: 0 is no whole number"),
-        (("rate", "--until-settled", -1), "until_settled: -1.0 is no number above 0"),
+        (
+            ("rate", "--record-every", 7),
+            "record_every: expected a whole number that divides the 1000 steps, got 7",
+        ),
+        (("rate", "--record-every", 0), "record_every: expected a whole number .* got 0"),
+        (
+            ("rate", "--until-settled", -1),
+            "until_settled: expected a finite number above 0, got -1.0",
+        ),
         (("rate", "--device", "runtime"), "device: 'runtime' is not available"),
-        (("rate", "--backend", "brian2", "--method", "dopri5"), "no method 'dopri5'"),
+        (("rate", "--backend", "brian2", "--method", "dopri5"), "does not offer 'dopri5'"),
         (("wong_wang", "--until-settled", 1e-3), "have noise, so it never settles"),
         (("nope",), "There is no model or circuit 'nope'"),
     ],

@@ -69,8 +69,8 @@ def test_each_named_stimulus_can_be_drawn(name):
     ("arguments", "sentence"),
     [
         (("nope",), "There is no stimulus 'nope'; there are hold-and-fade"),
-        (("drift", "--period", 0), "period: 0.0 is not above 0"),
-        (("drift", "--tau", -1), "tau: -0.001 is not above 0"),
+        (("drift", "--period", 0), "period: expected a finite time above 0, got 0.0"),
+        (("drift", "--tau", -1), "tau: expected a finite time above 0, got -0.001"),
         (("drift", "--seed", -1), "seed: -1 is no whole number"),
         (("drift", "--data", "cifar"), "There is no data set 'cifar'"),
         (("drift", "--preview", "x.png"), "'x.png' does not end in .gif"),

@@ -159,7 +159,7 @@ def test_a_continued_run_goes_on_in_the_default_generators_stream() -> None:
 def test_other_methods_refuse_noise_in_one_sentence(backend: str) -> None:
     methods = ["exponential_euler", *(("rk4", "dopri5") if backend == "torch" else ())]
     for method in methods:
-        with pytest.raises(NotImplementedError, match=f"noise .xi.*{method}.*method='euler'"):
+        with pytest.raises(NotImplementedError, match=f"{method}.* noise .xi.; use method='euler'"):
             rn.simulate(
                 independent_units(units=2), [0, 0], 1 * ms, DT, backend=backend, method=method
             )
@@ -167,7 +167,7 @@ def test_other_methods_refuse_noise_in_one_sentence(backend: str) -> None:
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "x", 2**63])
 def test_a_wrong_seed_is_refused(seed: Any) -> None:
-    with pytest.raises(ValueError, match="seed: .* is no whole number from 0"):
+    with pytest.raises(ValueError, match="seed: expected a whole number from 0"):
         rn.simulate(independent_units(units=2), [0, 0], 1 * ms, DT, seed=seed)
 
 

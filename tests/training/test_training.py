@@ -219,7 +219,7 @@ def test_every_rule_trains_a_linear_network(rule, few_digits, tmp_path):
         ({"device": "meta"}, "device: 'meta' is unknown or not available here"),
         ({"presentation": "fast"}, "presentation: 'fast' is not one of slow, static"),
         ({"unsettled": "maybe"}, "unsettled: 'maybe' is not one of leave-out, include"),
-        ({"tau": -0.01}, "tau: -0.01 is not above 0"),
+        ({"tau": -0.01}, "tau: expected a finite time above 0, got -0.01"),
         ({"hold": 0.0, "fade": 0.0}, "hold, fade: both are 0"),
         ({"device": "abacus"}, "device: 'abacus' is unknown or not available here"),
     ],
