@@ -115,12 +115,12 @@ def test_brian2_says_the_same(run: Command) -> None:
         (("ssn_ring", "--radius", 0.5), "radius: 'ssn_ring' is a published circuit"),
         (
             ("rate", "--record-every", 7),
-            "record_every: expected a whole number that divides the 1000 steps, got 7",
+            "expected a whole number that divides the 1000 steps, got 7",
         ),
         (("rate", "--record-every", 0), "record_every: expected a whole number .* got 0"),
         (
             ("rate", "--until-settled", -1),
-            "until_settled: expected a finite number above 0, got -1.0",
+            "until_settled: expected a finite .* got -1.0",
         ),
         (("rate", "--device", "runtime"), "device: 'runtime' is not available"),
         (("rate", "--backend", "brian2", "--method", "dopri5"), "does not offer 'dopri5'"),

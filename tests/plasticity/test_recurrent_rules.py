@@ -202,11 +202,11 @@ def test_a_model_without_time_constant_needs_times(tmp_path) -> None:
     [
         (
             lambda: RecurrentBackpropagation(duration="long"),
-            "duration: expected a time, such as .*, got 'long'",
+            "duration: expected a time",
         ),
         (
             lambda: BackpropagationThroughTime(dt=-1.0),
-            "dt: expected a finite time above 0, got -1.0",
+            "dt: expected a finite time above 0",
         ),
         (lambda: BackpropagationThroughTime(start="rest"), "'rest' is not one of zero, fixed-poi"),
         (lambda: TruncatedAdjoint(-1), "terms: -1 is not a whole number of at least 0"),
