@@ -32,9 +32,19 @@ def _no_cats(value: str) -> str:
 
 @dataclass(frozen=True)
 class Example:
-    """Every kind of field."""
+    """Every kind of field.
 
-    count: Annotated[int, Field(ge=1, description="How many.")]
+    Parameters
+    ----------
+    count : int
+        How many.
+    share, rate : float
+        How much,
+        or how fast.
+    name : str
+    """
+
+    count: Annotated[int, Field(ge=1)]
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     rate: float | None = None
     name: Annotated[str, Field(min_length=1)] = "a"
@@ -42,6 +52,7 @@ class Example:
     is_on: bool = False
     sizes: Sequence[Annotated[int, Field(ge=1, le=10)]] = ()
     times: Literal["always"] | Sequence[Annotated[float, Field(gt=0, le=1)]] = "always"
+    picks: Annotated[Sequence[Literal["a", "b"]], Field(min_length=1)] = ("a",)
     texts: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     time: Annotated[Any, Expected("a time such as '20*ms'")] = None
@@ -75,7 +86,7 @@ class Checked:
         ({"rate": float("nan")}, "rate: expected a finite number, got nan."),
         ({"rate": np.float32("inf")}, "rate: expected a finite number, got np.float32(inf)."),
         ({"rate": np.complex128(1j)}, "rate: expected a number, got np.complex128(1j)."),
-        ({"rate": 5 * ms}, "rate: expected a number, got 5. * msecond."),
+        ({"rate": 5 * ms}, "rate: expected a number, got 5. ms."),
         ({"name": ""}, "name: expected a non-empty string, got ''."),
         ({"name": 3}, "name: expected a non-empty string, got 3."),
         ({"mode": "fast"}, "mode: expected one of slow, static, got 'fast'."),
@@ -89,6 +100,11 @@ class Checked:
         ),
         ({"texts": [1]}, "texts: expected a table of strings, got [1]."),
         ({"texts": {"f": 3}}, "texts, f: expected a string, got 3."),
+        (
+            {"picks": ["b", "c"]},
+            "picks, 2: expected one of a, b, got 'c'.",
+        ),
+        ({"picks": []}, "picks: expected a non-empty list of any of a, b, got []."),
         ({"options": 3}, "options: expected a table, got 3."),
         ({"animal": "cat"}, "Unknown animal 'cat'; available: dog."),
         ({"animal": "bird"}, "animal: expected four legs, got 'bird'."),
@@ -192,5 +208,7 @@ def test_the_schema_holds_types_bounds_defaults_and_help() -> None:
     count, share, mode = (schema["properties"][name] for name in ("count", "share", "mode"))
     assert (count["type"], count["minimum"], count["description"]) == ("integer", 1, "How many.")
     assert (share["exclusiveMinimum"], share["maximum"], share["default"]) == (0, 1, 1.0)
+    assert share["description"] == "How much, or how fast."
+    assert "description" not in schema["properties"]["name"]
     assert mode["enum"] == ["slow", "static"]
     json.dumps(schema)
