@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ratenet.circuits.arguments import number, numbers, stimuli, whole
+from ratenet.circuits.arguments import number, numbers, stimuli, units_of, whole
 from ratenet.circuits.base import Circuit, Coordinate
 from ratenet.equations.units import amp, hertz
 from ratenet.network import Network
@@ -20,17 +20,24 @@ def ring_attractor(
 
     Parameters
     ----------
-    contrast : float, or one a stimulus
+    contrast : float, or one per stimulus
         c of the drive: the bump grows with it and keeps its width.
-    orientation : float, or one a stimulus
+    orientation : float, or one per stimulus
         theta_0 in degrees.
     tuning : float
         e, 0 to 0.5; at 0 the drive is the same everywhere, and a bump persists where it was.
     units : int
+        N.
+
+    Returns
+    -------
+    Circuit
+        Units with preferred orientations from -90 to 90 degrees; it starts at zero.
 
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------
@@ -49,7 +56,7 @@ def ring_attractor(
         numbers(orientation, f"{where}, orientation"),
     )
     e = number(tuning, f"{where}, tuning", least=0.0, most=0.5)
-    N = whole(units, f"{where}, units", least=4)
+    N = units_of(units, where, least=4)
     preferred = -90 + 180.0 * np.arange(N) / N
     apart = np.deg2rad(preferred[:, None] - preferred)
     W = (-7.3 + 11 * np.cos(2 * apart)) / N
@@ -77,15 +84,23 @@ def hopfield(
     Parameters
     ----------
     patterns : int
-        How many random patterns of -1 and 1 are stored; each is also a stimulus to recall.
+        Number of random patterns of -1 and 1 that are stored; each is recalled by one stimulus.
     units : int
+        N.
     flipped : float
-        Share of the entries, 0 to 0.5, with the wrong sign in the initial states.
+        Fraction of the entries, 0 to 0.5, with the wrong sign in the initial states.
     seed : int
+        Seed of the patterns and of the flipped entries.
+
+    Returns
+    -------
+    Circuit
+        Without drive; stimulus p starts at half of pattern p, with some entries flipped.
 
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------
@@ -98,7 +113,7 @@ def hopfield(
     """
     where = "hopfield"
     P = whole(patterns, f"{where}, patterns")
-    N = whole(units, f"{where}, units", least=2)
+    N = units_of(units, where, least=2)
     share = number(flipped, f"{where}, flipped", least=0.0, most=0.5)
     draws = np.random.default_rng(whole(seed, f"{where}, seed", least=0))
     stored = draws.choice([-1.0, 1.0], size=(P, N))
@@ -122,9 +137,9 @@ def wong_wang(*, coherence: Any = 0.512, rate: Any = 30.0, noise: Any = 0.02e-9)
 
     Parameters
     ----------
-    coherence : float, or one a stimulus
+    coherence : float, or one per stimulus
         -1 to 1; above 0 favours the first population.
-    rate : Quantity or float, or one a stimulus
+    rate : Quantity or float, or one per stimulus
         mu_0 in Hz, the rate of the stimulus; 0 at rest.
     noise : Quantity or float
         sigma in ampere; 0.02 nA in the paper.
@@ -137,6 +152,7 @@ def wong_wang(*, coherence: Any = 0.512, rate: Any = 30.0, noise: Any = 0.02e-9)
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Circuit: a published network with its weights, stimulus, start and a grid that suits it."""
+"""Circuit: a published network with its weights, stimulus, initial state and time steps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ratenet.network import Network
 
 
 class Coordinate(NamedTuple):
-    """What distinguishes the units: a label with its unit, and a value for each of them."""
+    """What distinguishes the units: a label with its physical unit, and one value per unit."""
 
     label: str
     values: np.ndarray  # (N,)
@@ -30,7 +30,7 @@ class Circuit:
     drive : Tensor, shape (B, N)
         The stimulus, in the SI unit of the model's drive.
     initial : mapping of str to array, or None
-        The state to begin from, by state variable; None: zero.
+        The initial state, by state variable; None: zero.
     duration, dt : float
         In seconds: long enough to see the effect, and a step that suits Euler's method.
     coordinate : Coordinate or None
@@ -56,3 +56,10 @@ class Circuit:
     duration: float
     dt: float
     coordinate: Coordinate | None = None
+
+    def __repr__(self) -> str:
+        B, N = self.drive.shape
+        return (
+            f"Circuit({self.name}: {self.title}; {N} units, {B} "
+            f"{'stimulus' if B == 1 else 'stimuli'}, {self.duration:g} s in steps of {self.dt:g} s)"
+        )

@@ -25,7 +25,7 @@ def inhibition_stabilized(
     w_EE : float
         Recurrent excitation; above 1 the excitatory population alone is unstable, and the
         response of I to its own drive is paradoxical. At most 2.75, where stability ends.
-    drive_E, drive_I : Quantity or float, or one a stimulus
+    drive_E, drive_I : Quantity or float, or one per stimulus
         Drive in Hz.
 
     Returns
@@ -36,6 +36,7 @@ def inhibition_stabilized(
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------
@@ -68,7 +69,12 @@ def inhibition_stabilized(
 def wilson_cowan_multistable() -> Circuit:
     """Return Wilson-Cowan populations with a silent and an active stable state.
 
-    Two stimuli, both without drive, begin in the two basins.
+    Two stimuli, both without drive, start in the two basins.
+
+    Returns
+    -------
+    Circuit
+        W = [[12, -4], [13, -11]].
 
     References
     ----------
@@ -96,14 +102,20 @@ def wilson_cowan_oscillating(*, drive_E: Any = 1.25, w_II: float = 4.0) -> Circu
 
     Parameters
     ----------
-    drive_E : float, or one a stimulus
+    drive_E : float, or one per stimulus
         P, the drive to the excitatory population.
     w_II : float
-        Inhibition of inhibition, c4: 34.9 Hz at 4, 25.0 Hz at 3, which public codes have.
+        Inhibition of inhibition, c4: 34.9 Hz at 4, 25.0 Hz at 3, as in public code.
+
+    Returns
+    -------
+    Circuit
+        W = [[16, -12], [15, -w_II]].
 
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------
@@ -147,11 +159,12 @@ def balanced_amplification(*, w: float = 4 + 2 / 7, inhibition: float = 1.1) -> 
     Returns
     -------
     Circuit
-        Without drive; it begins with a difference of length 1.
+        Without drive; it starts with a difference of length 1.
 
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------

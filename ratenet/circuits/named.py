@@ -50,16 +50,20 @@ def load(name: str) -> Circuit:
     name : str
         One of `names`.
 
+    Returns
+    -------
+    Circuit
+
     Raises
     ------
     UnknownNameError
-        If there is none.
+        If there is none of that name.
 
     Examples
     --------
     >>> load("ssn_ring").drive.shape
     torch.Size([1, 360])
     """
-    if name not in _CIRCUITS:
-        raise UnknownNameError(f"There is no circuit {name!r}; there are {', '.join(names())}.")
+    if not isinstance(name, str) or name not in _CIRCUITS:
+        raise UnknownNameError.among("circuit", name, names())
     return _CIRCUITS[name]()

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ratenet.circuits.arguments import number, whole
+from ratenet.circuits.arguments import number, units_of, whole
 from ratenet.circuits.base import Circuit
 from ratenet.network import Network
 
@@ -16,12 +16,19 @@ def chaotic(*, gain: float = 1.5, units: int = 400, seed: int = 0) -> Circuit:
     gain : float
         g; weights are normal with variance g^2 / N.
     units : int
+        N.
     seed : int
-        Of the weights and of the initial state.
+        Seed of the weights and of the initial state.
+
+    Returns
+    -------
+    Circuit
+        Without drive; the initial state is standard normal.
 
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------
@@ -34,7 +41,7 @@ def chaotic(*, gain: float = 1.5, units: int = 400, seed: int = 0) -> Circuit:
     """
     where = "chaotic"
     g = number(gain, f"{where}, gain", least=0.0)
-    N = whole(units, f"{where}, units")
+    N = units_of(units, where)
     draws = np.random.default_rng(whole(seed, f"{where}, seed", least=0))
     W = g / N**0.5 * draws.standard_normal((N, N))
     return Circuit(
@@ -61,17 +68,19 @@ def low_rank(
     gain : float
         g of the random part, whose entries chi are normal with variance 1 / N.
     units : int
+        N.
     seed : int
-        Of chi and m.
+        Seed of chi and m.
 
     Returns
     -------
     Circuit
-        It begins at v = m, on the side of the positive state. kappa = n^T y / N.
+        It starts at v = m, on the side of the positive state. kappa = n^T y / N.
 
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------
@@ -86,7 +95,7 @@ def low_rank(
     where = "low_rank"
     rho = number(overlap, f"{where}, overlap")
     g = number(gain, f"{where}, gain", least=0.0)
-    N = whole(units, f"{where}, units")
+    N = units_of(units, where)
     draws = np.random.default_rng(whole(seed, f"{where}, seed", least=0))
     chi = draws.standard_normal((N, N)) / N**0.5
     m = draws.standard_normal(N)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ratenet.circuits.arguments import number, numbers, stimuli, whole
+from ratenet.circuits.arguments import number, numbers, stimuli, units_of
 from ratenet.circuits.base import Circuit, Coordinate
 from ratenet.equations.units import volt
 from ratenet.network import Network
@@ -23,10 +23,10 @@ def ssn_ring(
 
     Parameters
     ----------
-    contrast : float, or one a stimulus
+    contrast : float, or one per stimulus
         Strength c of the grating, 0 to 50 in the paper.
-    orientation : float, or one a stimulus
-        Of the grating, in degrees. Drives of several gratings add.
+    orientation : float, or one per stimulus
+        Orientation of the grating in degrees. Drives of several gratings add.
     units : int
         Orientations, each with an excitatory and an inhibitory unit.
     gain : float
@@ -41,6 +41,7 @@ def ssn_ring(
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------
@@ -58,7 +59,7 @@ def ssn_ring(
         numbers(contrast, f"{where}, contrast", least=0.0),
         numbers(orientation, f"{where}, orientation"),
     )
-    units = whole(units, f"{where}, units", least=4)
+    units = units_of(units, where, least=4, populations=2)
     gain = number(gain, f"{where}, gain", least=0.0)
     preferred = np.arange(units) * 180.0 / units
     kernel = _gaussian(_circular(preferred[:, None] - preferred), 32.0)
@@ -84,9 +85,9 @@ def ssn_line(
 
     Parameters
     ----------
-    contrast : float, or one a stimulus
+    contrast : float, or one per stimulus
         Strength of the stimulus.
-    size : float, or one a stimulus
+    size : float, or one per stimulus
         Length of the stimulus in degrees of visual angle; it is centred.
     units : int
         Positions, 1/3 degree apart, each with an excitatory and an inhibitory unit.
@@ -102,6 +103,7 @@ def ssn_line(
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------
@@ -118,7 +120,7 @@ def ssn_line(
         numbers(contrast, f"{where}, contrast", least=0.0),
         numbers(size, f"{where}, size", least=0.0),
     )
-    units = whole(units, f"{where}, units", least=4)
+    units = units_of(units, where, least=4, populations=2)
     exponent = number(exponent, f"{where}, exponent", least=1.0)
     spacing = 1 / 3
     position = spacing * (np.arange(units) - (units - 1) / 2)
@@ -150,12 +152,18 @@ def ssn_four_types(*, drive: Any = 15.0) -> Circuit:
 
     Parameters
     ----------
-    drive : float, or one a stimulus
+    drive : float, or one per stimulus
         Input h, the same to all four.
+
+    Returns
+    -------
+    Circuit
+        W[post, pre] in seconds, as in the paper.
 
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------
@@ -190,18 +198,19 @@ def ssn_stochastic(*, drive: Any = 0.002) -> Circuit:
 
     Parameters
     ----------
-    drive : Quantity or float, or one a stimulus
+    drive : Quantity or float, or one per stimulus
         Input h in volts, the same to both; the paper shows 0, 2 and 15 mV.
 
     Returns
     -------
     Circuit
-        W = [[1.25, -0.65], [1.2, -0.5]] mV s; Ornstein-Uhlenbeck noise, 50 ms. It begins at
+        W = [[1.25, -0.65], [1.2, -0.5]] mV s; Ornstein-Uhlenbeck noise, 50 ms. It starts at
         the resting potential.
 
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------

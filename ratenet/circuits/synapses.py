@@ -23,10 +23,10 @@ def short_term_plasticity(
     ----------
     weight : float
         J of the recurrent drive J u x r.
-    background : Quantity or float, or one a stimulus
+    background : Quantity or float, or one per stimulus
         Drive in Hz.
     facilitation : float
-        u at the beginning, 0 to 1; U = 0.2 is rest, more is what a cue leaves behind.
+        Initial u, 0 to 1; U = 0.2 is rest, more is what a cue leaves behind.
 
     Returns
     -------
@@ -36,6 +36,7 @@ def short_term_plasticity(
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------
@@ -69,9 +70,9 @@ def synaptic_currents(*, nmda: float = 0.5, drive_E: Any = 30.0, drive_I: Any = 
     Parameters
     ----------
     nmda : float
-        Share of the slow, second-order part of recurrent excitation, 0 to 1; below about 0.3
+        Fraction of the slow, second-order part of recurrent excitation, 0 to 1; below about 0.3
         the fixed point is unstable and the populations oscillate.
-    drive_E, drive_I : Quantity or float, or one a stimulus
+    drive_E, drive_I : Quantity or float, or one per stimulus
         Drive in Hz.
 
     Returns
@@ -82,6 +83,7 @@ def synaptic_currents(*, nmda: float = 0.5, drive_E: Any = 30.0, drive_I: Any = 
     Raises
     ------
     InputError
+        If an argument is out of range or has the wrong unit.
 
     References
     ----------

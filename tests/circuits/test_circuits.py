@@ -43,8 +43,15 @@ def test_circuit_stays_finite_and_bounded(name):
 
 
 def test_unknown_circuit():
-    with pytest.raises(UnknownNameError, match=r"no circuit 'ssn'; there are balanced_.*wong_wang"):
+    with pytest.raises(UnknownNameError, match=r"Unknown circuit 'ssn'.*balanced_.*wong_wang"):
         circuits.load("ssn")
+
+
+def test_a_circuit_prints_as_a_line():
+    assert repr(circuits.wilson_cowan_multistable()) == (
+        "Circuit(wilson_cowan_multistable: Wilson-Cowan populations, multistable; 2 units, "
+        "2 stimuli, 0.3 s in steps of 0.0001 s)"
+    )
 
 
 def test_every_constructor_is_listed():
@@ -56,25 +63,43 @@ def test_every_constructor_is_listed():
 @pytest.mark.parametrize(
     ("constructor", "arguments", "message"),
     [
-        ("ssn_ring", {"contrast": -3.0}, r"ssn_ring, contrast: -3.0 is out of range; .*at least 0"),
-        ("ssn_ring", {"contrast": "high"}, r"ssn_ring, contrast: 'high' is no number"),
-        ("ssn_ring", {"contrast": []}, r"ssn_ring, contrast: give one finite number, or a list"),
-        ("ssn_ring", {"contrast": float("nan")}, r"ssn_ring, contrast: give one finite number"),
-        ("ssn_ring", {"contrast": 3 * mV}, r"ssn_ring, contrast: the unit of 3. mV does not fit"),
+        (
+            "ssn_ring",
+            {"contrast": -3.0},
+            r"ssn_ring, contrast: expected values of at least 0, got -3.0",
+        ),
+        ("ssn_ring", {"contrast": "high"}, r"contrast: expected a number or a list .* got 'high'"),
+        (
+            "ssn_ring",
+            {"contrast": []},
+            r"ssn_ring, contrast: expected one finite number, or a list",
+        ),
+        ("ssn_ring", {"contrast": float("nan")}, r"ssn_ring, contrast: expected one finite number"),
+        ("ssn_ring", {"contrast": 3 * mV}, r"contrast: expected values with no unit, got 3. mV"),
         ("ssn_ring", {"contrast": [1, 2], "orientation": [0, 1, 2]}, r"ssn_ring: lists of 2, 3"),
-        ("ssn_ring", {"units": 2.5}, r"ssn_ring, units: 2.5 is no whole number of at least 4"),
-        ("ssn_ring", {"gain": [1, 2]}, r"ssn_ring, gain: one number is needed, got 2"),
-        ("ssn_stochastic", {"drive": 2 * nA}, r"drive: the unit of 2. nA does not fit; .*volt|V"),
+        ("ssn_ring", {"units": 2.5}, r"units: expected a whole number of at least 4, got 2.5"),
+        ("ssn_ring", {"gain": [1, 2]}, r"ssn_ring, gain: expected one number, got"),
+        ("ssn_stochastic", {"drive": 2 * nA}, r"drive: expected values with the unit V, got 2. nA"),
         (
             "wong_wang",
             {"coherence": 51.2},
-            r"wong_wang, coherence: 51.2 is out of range; .*-1 to 1",
+            r"wong_wang, coherence: expected values of -1 to 1, got 51.2",
         ),
-        ("wong_wang", {"noise": -1e-9}, r"wong_wang, noise: -1e-09 is out of range"),
-        ("inhibition_stabilized", {"w_EE": 3}, r"w_EE: 3 is out of range; give 0 to 2.75"),
-        ("inhibition_stabilized", {"drive_E": 3 * ms}, r"drive_E: the unit of 3. ms does not fit"),
-        ("hopfield", {"patterns": 0}, r"hopfield, patterns: 0 is no whole number of at least 1"),
-        ("chaotic", {"seed": -1}, r"chaotic, seed: -1 is no whole number of at least 0"),
+        (
+            "wong_wang",
+            {"noise": -1e-9},
+            r"wong_wang, noise: expected values of at least 0, got -1e-09",
+        ),
+        ("inhibition_stabilized", {"w_EE": 3}, r"w_EE: expected values of 0 to 2.75, got 3"),
+        (
+            "inhibition_stabilized",
+            {"drive_E": 3 * ms},
+            r"drive_E: expected values with the unit Hz, got 3. ms",
+        ),
+        ("hopfield", {"patterns": 0}, r"patterns: expected a whole number of at least 1, got 0"),
+        ("chaotic", {"seed": -1}, r"seed: expected a whole number of at least 0, got -1"),
+        ("chaotic", {"units": 10**9}, r"units: the weights of 1,000,000,000 units need .* memory"),
+        ("ssn_ring", {"units": 10**9}, r"units: the weights of 2,000,000,000 units need"),
     ],
 )
 def test_a_wrong_argument_is_one_sentence(constructor, arguments, message):
