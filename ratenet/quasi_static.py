@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.computation import computation
 from ratenet.errors import InputError
 from ratenet.fixed_points import FixedPoints, Status, find_fixed_points, fixed_points_at
 from ratenet.fixed_points.certificate import unit_step
@@ -142,6 +143,7 @@ def _percent(values: Tensor) -> str:
     return f"{100 * float(values.median()):.3g} %" if len(values) else "unknown"
 
 
+@computation()
 @torch.no_grad()
 def predict_lag(fp: FixedPoints, drive_velocity: Tensor) -> Lag:
     """Predict by how much the state trails the fixed point while the drive moves.
@@ -195,6 +197,7 @@ def predict_lag(fp: FixedPoints, drive_velocity: Tensor) -> Lag:
     )
 
 
+@computation()
 def correct_lag(fp: FixedPoints, drive_velocity: Tensor, tol: float = 1e-3) -> FixedPoints:
     """Return states of a moving network with the predicted lag taken off, measured anew.
 
@@ -223,6 +226,7 @@ def correct_lag(fp: FixedPoints, drive_velocity: Tensor, tol: float = 1e-3) -> F
     return _without(fp.network, fp.drive, fp.state, lag.state, tol)
 
 
+@computation()
 @torch.no_grad()
 def measure_lag(
     trajectory: Trajectory,

@@ -20,16 +20,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.changes import Changes
 from ratenet.errors import UnsupportedError
 
 Change = Tensor | dict[str, Tensor]
 
 LARGEST_DENSE = 10_000  # units up to which a matrix is built of what has none: 0.8 GB in float64
-
-
-def version_of(tensor: Tensor) -> int:
-    """Return torch's counter of changes in place; 0 for one of inference mode, which has none."""
-    return 0 if tensor.is_inference() else tensor._version
 
 
 def scaled(change: Change, factor: float) -> Change:
@@ -120,10 +116,37 @@ class AbstractConnectivity(ABC):
         """Device of the parameters."""
         return next(iter(self.parameters.values())).device
 
+    def touch_(self) -> None:
+        """Say that the weights were changed: what was computed with them is stale from now on.
+
+        `add_` and `constrain_` do so. Values that others change are noticed, too, by the next
+        `version`; what a connectivity of your own holds besides its parameters is not.
+        """
+        self._changes.touch(len(self.parameters))
+
+    @property
+    def changes(self) -> int:
+        """How many changes of a parameter are known of, also those that only its values tell."""
+        self._changes.look(self._watched())
+        return self._changes.told + self._changes.noticed
+
     @property
     def version(self) -> tuple[int, ...]:
-        """Changes with every in-place change of a parameter (torch's own version counter)."""
-        return tuple(version_of(parameter) for parameter in self.parameters.values())
+        """How often `touch_` was called, and a fingerprint of each parameter's values.
+
+        Another one after every change, whoever made it; the same in a copy, and in another process.
+        """
+        return self._changes.look(self._watched())
+
+    def _watched(self) -> list[Tensor]:
+        """Return the tensors whose values are looked at, one for each parameter."""
+        return list(self.parameters.values())
+
+    @property
+    def _changes(self) -> Changes:
+        """The record; made when it is first asked for, since subclasses have their own __init__."""
+        found: Changes = self.__dict__.setdefault("_changes_record", Changes())
+        return found
 
 
 def dense_by_products(connectivity: AbstractConnectivity) -> Tensor:

@@ -94,6 +94,7 @@ class Sum(AbstractConnectivity):
     def add_(self, delta: Change) -> None:
         """Let each part make its change, in place."""
         _add(self.parts, self.named(delta))
+        self.touch_()
 
     def constrain_(self) -> None:
         """Let each part keep its own constraint."""
@@ -228,6 +229,7 @@ class Block(AbstractConnectivity):
     def add_(self, delta: Change) -> None:
         """Let each block make its change, in place."""
         _add(self._parts, self.named(delta))
+        self.touch_()
 
     def constrain_(self) -> None:
         """Let each block keep its own constraint."""

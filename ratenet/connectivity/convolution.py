@@ -110,6 +110,7 @@ class Convolution(AbstractConnectivity):
     def add_(self, delta: Change) -> None:
         """Add a change of the kernel in place."""
         self.kernel.add_(self.named(delta)["kernel"])
+        self.touch_()
 
     def constrain_(self) -> None:
         """Leave the kernel as it is: every one is allowed."""

@@ -88,6 +88,7 @@ class Dense(AbstractMatrix):
     def add_(self, delta: Change) -> None:
         """Add a change of shape (post, pre) to W in place."""
         self.W.add_(self.named(delta)["W"])
+        self.touch_()
 
     def constrain_(self) -> None:
         """Leave W as it is: every matrix is allowed."""

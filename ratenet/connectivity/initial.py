@@ -10,10 +10,12 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.computation import computation
 from ratenet.connectivity.spectrum import kernel_eigenvalues
 from ratenet.errors import InputError, SingularError
 
 
+@computation()
 def random_weights(
     units: int, *, radius: float, seed: int, exact: bool = True, dtype: torch.dtype = torch.float32
 ) -> Tensor:
@@ -51,6 +53,7 @@ def random_weights(
     return (with_radius(W, radius) if exact else W).to(dtype)
 
 
+@computation()
 def balanced_weights(
     excitatory: int,
     inhibitory: int,
@@ -109,6 +112,7 @@ def balanced_weights(
     return W.to(dtype), signs.to(dtype)
 
 
+@computation()
 def random_mask(post: int, pre: int, *, density: float, seed: int) -> Tensor:
     """Return a pattern (post, pre) of bool, each synapse there with probability `density`.
 
@@ -136,6 +140,7 @@ def random_mask(post: int, pre: int, *, density: float, seed: int) -> Tensor:
     return torch.rand(post, pre, generator=_generator(seed), dtype=torch.float64) < density
 
 
+@computation()
 def random_kernel(
     channels: int,
     size: int,
@@ -184,6 +189,7 @@ def random_kernel(
     return (radius / found * kernel).to(dtype)
 
 
+@computation()
 def with_radius(W: Tensor, radius: float) -> Tensor:
     """Return W (N, N) scaled so that its largest absolute eigenvalue is `radius`.
 

@@ -94,6 +94,7 @@ class LowRank(AbstractConnectivity):
         """Add changes of m and n in place."""
         for name, change in self.named(delta).items():
             self.parameters[name].add_(change)
+        self.touch_()
 
     def constrain_(self) -> None:
         """Leave m and n as they are: the rank is kept by construction."""

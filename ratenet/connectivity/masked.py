@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import Change, version_of
+from ratenet.connectivity.base import Change
 from ratenet.connectivity.checks import check_weights
+from ratenet.connectivity.computation import current_computation
 from ratenet.connectivity.dense import AbstractMatrix
 from ratenet.connectivity.matmul import AbstractProduct, Product
 from ratenet.errors import InputError
@@ -95,34 +96,58 @@ class Masked(AbstractMatrix):
     def add_(self, delta: Change) -> None:
         """Add a change of shape (post, pre) on the pattern, in place."""
         self.W.add_(self.named(delta)["W"] * self.mask)
+        self.touch_()
 
     @torch.no_grad()
     def constrain_(self) -> None:
         """Set every entry off the pattern to 0, if one is not."""
         if ((self.W != 0) & ~self.mask).any():
             self.W.masked_fill_(~self.mask, 0.0)
+            self.touch_()
+
+    def touch_(self) -> None:
+        """Say that the weights were changed; the compressed rows are made anew."""
+        super().touch_()
+        for product in (self._forward, self._backward):
+            if isinstance(product, SparseProduct):
+                product.forget()
+
+    def _watched(self) -> list[Tensor]:
+        """Return W; its synapses alone where they are few."""
+        product = self._forward
+        return [product.entries() if isinstance(product, SparseProduct) else self.W]
 
 
 class SparseProduct(AbstractProduct):
     """values -> values @ W.T, or values @ W, by the compressed sparse rows of a pattern.
 
-    Where a gradient is needed, or rows are of another dtype, the full matrix multiplies.
+    Where a gradient is needed, or rows are of another dtype, the full matrix multiplies. The
+    entries of W are compared with those in the compressed rows before each product, amid a
+    computation of ours before the first.
     """
 
     def __init__(self, W: Tensor, mask: Tensor, dense: Product, *, transposed: bool) -> None:
         self._W, self._dense = W, dense
         rows, columns = torch.nonzero(mask.T if transposed else mask, as_tuple=True)
-        self._entries = (columns, rows) if transposed else (rows, columns)  # of W
+        self._places = (columns, rows) if transposed else (rows, columns)  # of W
         self._shape = (mask.shape[1], mask.shape[0]) if transposed else tuple(mask.shape)
         self._columns = columns
         counts = torch.bincount(rows, minlength=self._shape[0])
         self._starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         self._converted: Tensor | None = None
-        self._version = -1
+        self._looked_in: object | None = None  # the computation in which entries were compared
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is made anew when it is needed: torch copies no compressed rows."""
-        return {**self.__dict__, "_converted": None}
+        return {**self.__dict__, "_converted": None, "_looked_in": None}
+
+    def entries(self) -> Tensor:
+        """Return the weights of all synapses as they are now, shape (synapses,)."""
+        return self._W.detach()[self._places]
+
+    def forget(self) -> None:
+        """Compare the entries at the next product, in whatever computation."""
+        self._looked_in = None
 
     @property
     def cost(self) -> int:
@@ -134,14 +159,16 @@ class SparseProduct(AbstractProduct):
         needs_gradient = torch.is_grad_enabled() and (values.requires_grad or self._W.requires_grad)
         if needs_gradient or values.dtype != self._W.dtype:
             return self._dense(values)
-        version = version_of(self._W)
-        if self._converted is None or self._version != version:
-            self._converted, self._version = self._compressed(), version
-        return (self._converted @ values.detach().T).T.contiguous()
+        return (self._compressed() @ values.detach().T).T.contiguous()
 
     def _compressed(self) -> Tensor:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse (CSR tensor support|invariant checks)")
-            return torch.sparse_csr_tensor(
-                self._starts, self._columns, self._W.detach()[self._entries], self._shape
-            )
+        here, kept = current_computation(), self._converted
+        if kept is not None and here is not None and here is self._looked_in:
+            return kept
+        entries = self.entries()
+        if kept is None or not torch.equal(kept.values(), entries):
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sparse (CSR tensor support|invariant checks)")
+                kept = torch.sparse_csr_tensor(self._starts, self._columns, entries, self._shape)
+        self._converted, self._looked_in = kept, here
+        return kept

@@ -106,9 +106,10 @@ class Signed(AbstractMatrix):
         change = self.named(delta)["W"]
         if self.update == "exponentiated":
             self.W.mul_(torch.exp(self.signs * change))
-            return
-        self.W.add_(change)
-        self.constrain_()
+        else:
+            self.W.add_(change)
+            self.constrain_()
+        self.touch_()
 
     @torch.no_grad()
     def constrain_(self) -> None:
@@ -116,3 +117,4 @@ class Signed(AbstractMatrix):
         wrong = self.W * self.signs < 0
         if wrong.any():
             self.W.masked_fill_(wrong, 0.0)
+            self.touch_()

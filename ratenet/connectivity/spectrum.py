@@ -12,12 +12,14 @@ from torch import Tensor
 
 from ratenet.connectivity.base import AbstractConnectivity
 from ratenet.connectivity.checks import check_square
+from ratenet.connectivity.computation import computation
 from ratenet.connectivity.convolution import Convolution
 
 DENSE = 1000  # units up to which the matrix is built
 TOLERANCE = 1e-4  # relative, of what iterations find
 
 
+@computation()
 @torch.no_grad()
 def eigenvalues(connectivity: AbstractConnectivity) -> Tensor:
     """Return all eigenvalues of W, complex, shape (N,).
@@ -64,6 +66,7 @@ def kernel_eigenvalues(kernel: Tensor, height: int, width: int) -> Tensor:
     return torch.linalg.eigvals(transformed.flatten(0, 1)).flatten()
 
 
+@computation()
 @torch.no_grad()
 def abscissa(connectivity: AbstractConnectivity) -> float:
     """Return the largest real part of W's eigenvalues.
@@ -104,6 +107,7 @@ def abscissa(connectivity: AbstractConnectivity) -> float:
     return float(found.real.max())
 
 
+@computation()
 @torch.no_grad()
 def norm(connectivity: AbstractConnectivity) -> float:
     """Return the spectral norm of W, its largest singular value.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.computation import computation
 from ratenet.errors import InputError
 from ratenet.fixed_points.results import FixedPoints
 from ratenet.fixed_points.solvers.newton import preconditioner
@@ -66,6 +67,7 @@ class Adjoint:
         )
 
 
+@computation()
 @torch.no_grad()
 def solve_adjoint(
     fp: FixedPoints, error: Tensor, *, tol: float | None = None, max_iterations: int = 200

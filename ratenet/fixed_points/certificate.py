@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.computation import computation
 from ratenet.errors import InputError, UnsupportedError
 from ratenet.fixed_points.results import FixedPoints, judge
 from ratenet.network import Network
@@ -110,12 +111,13 @@ def certify(network: Network, state: Tensor, drive: Tensor, tol: float) -> Fixed
         iterations=none,
         status=judge(found.residual, tol, singular),
         tol=tol,
-        version=network.connectivity.version,
+        version=network.version,
         examined=none.bool(),
         solver=none - 1,
     )
 
 
+@computation()
 @torch.no_grad()
 def fixed_points_at(network: Network, drive: Any, state: Any, tol: float = 1e-3) -> FixedPoints:
     """Return the certificate of a state that a simulation reached: measured, not solved.

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.computation import computation
 from ratenet.errors import ConvergenceError, InputError
 from ratenet.fixed_points.certificate import (
     certify,
@@ -25,6 +26,7 @@ from ratenet.network import Network
 GOAL = 0.95  # of the tolerance: the certificate's own product may round differently
 
 
+@computation()
 @torch.no_grad()
 def find_fixed_points(
     network: Network,

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.computation import computation
 from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import certify, check_tolerance, default_tolerance
 from ratenet.fixed_points.continuation.variations import one_drive, seeded
@@ -115,6 +116,7 @@ class FixedPointSet:
         return pd.concat([table, rates.add_prefix("rate_")], axis=1)
 
 
+@computation()
 @torch.no_grad()
 def find_all_fixed_points(
     network: Network,

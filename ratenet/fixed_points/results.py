@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.computation import computation
 from ratenet.errors import ConvergenceError, InputError, StaleError
 from ratenet.network import JacobianBlocks, Network
 from ratenet.simulation import Trajectory as Trajectory
@@ -99,7 +100,7 @@ class FixedPoints:
     tol : float
         The tolerance that the residual was judged by.
     version : tuple of int
-        The weights' version at that time.
+        The network's version at that time (`Network.version`).
     examined : Tensor of bool, shape (B,)
         Whether it is known that the state is stable (settled) or not (unstable).
     solver : Tensor of int, shape (B,)
@@ -142,16 +143,16 @@ class FixedPoints:
         return len(self.residual)
 
     def check_current(self) -> None:
-        """Refuse to be used with weights that changed after these fixed points were found.
+        """Refuse to be used with a network that changed after these fixed points were found.
 
         Raises
         ------
         StaleError
         """
-        if self.version != self.network.connectivity.version:
+        if self.version != self.network.version:
             raise StaleError(
-                "These fixed points are older than the network's weights, which have changed "
-                "since; find the fixed points again."
+                "These fixed points are older than the network's weights or parameters, which have "
+                "changed since; find the fixed points again."
             )
 
     def select(self, samples: Tensor) -> "FixedPoints":
@@ -197,6 +198,7 @@ class FixedPoints:
             lines.append(f"Solved: {', '.join(by)}.")
         return "\n".join([*lines, *self.notes])
 
+    @computation()
     def abscissa(self, samples: Sequence[int] | None = None) -> Tensor:
         """Return the largest real part of the Jacobian's eigenvalues, in 1/s.
 
@@ -229,6 +231,7 @@ class FixedPoints:
             )
         return result
 
+    @computation()
     def jacobian(self, sample: int) -> Tensor:
         """Return J = blockdiag(F_s) + F_I W rho_s of one sample, shape (k N, k N), in 1/s."""
         blocks = self._blocks(sample)

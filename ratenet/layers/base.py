@@ -45,4 +45,4 @@ def check_counts(**counts: int) -> None:
 
 def new_seed() -> int:
     """Return a seed from torch's global generator."""
-    return int(torch.randint(2**31, ()))
+    return int(torch.randint(2**31, (), device="cpu"))

@@ -108,8 +108,8 @@ class ConvFixedPointLayer(AbstractFixedPointLayer):
             kernel = random_kernel(
                 channels, kernel_size, height=height, width=width, radius=RADIUS, seed=seed,
                 dtype=dtype,
-            )  # fmt: skip
-            connectivity = Convolution(kernel.to(device), height, width, border)
+            ).to(device or torch.get_default_device())  # fmt: skip
+            connectivity = Convolution(kernel, height, width, border)
         check_units(connectivity, channels * height * width)
         network = Network(
             model, connectivity, parameters, populations=populations, seed=seed,

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import version_of
+from ratenet.connectivity.changes import fingerprint
 from ratenet.errors import InputError, LeftOutWarning, RatenetWarning
 from ratenet.fixed_points import AbstractSolver, Automatic, FixedPoints, MeanGain, find_fixed_points
 from ratenet.fixed_points.certificate import check_autonomous, check_tolerance
@@ -28,18 +28,6 @@ class _Held(NamedTuple):
     tensor: Tensor
     address: int
     dtype: torch.dtype
-
-
-class _Mark(NamedTuple):
-    """What a change of a parameter changes.
-
-    Sums as well as the version, which torch's fused optimizers and edits of `.data` leave as it is;
-    as texts, in which NaN equals NaN.
-    """
-
-    version: int
-    total: str
-    squares: str
 
 
 class FixedPointCore(torch.nn.Module):
@@ -162,7 +150,7 @@ class FixedPointCore(torch.nn.Module):
         self._network = network
         self._taken_up = self._fixed()
         self._held: tuple[_Held, ...] = ()
-        self._constrained: tuple[_Mark, ...] = ()
+        self._constrained: tuple[int, ...] = ()  # fingerprints
         self._network_with(self._weights())
 
     def __getstate__(self) -> dict[str, Any]:
@@ -252,9 +240,9 @@ class FixedPointCore(torch.nn.Module):
         return [self.recurrent[name.replace(".", "/")] for name in self._names]
 
     def _fixed(self) -> tuple[tuple[Tensor, int], ...]:
-        """Return the buffers, and how often they were changed in place."""
+        """Return the buffers, and fingerprints of their values."""
         every = (*self.pattern.buffers(), *self.per_unit.buffers())
-        return tuple((tensor, version_of(tensor)) for tensor in every)
+        return tuple((tensor, fingerprint(tensor)) for tensor in every)
 
     def _take_up(self, parameters: Sequence[Tensor]) -> None:
         """Make the network anew if the buffers are others, as of a loaded state_dict."""
@@ -300,13 +288,8 @@ class FixedPointCore(torch.nn.Module):
         if not all(isinstance(p, torch.nn.Parameter) for p in parameters):
             return  # others stand in their place, as in torch.func.functional_call
         holds = self._holds(parameters)
-        marks = tuple(map(_mark, parameters))
-        if holds and self._constrained == marks:
+        if holds and self._constrained == tuple(map(fingerprint, parameters)):
             return
-        for p, now, before in zip(parameters, marks, self._constrained, strict=False):
-            is_hidden = now.version == before.version and now != before
-            if holds and is_hidden and not p.is_inference():
-                torch.autograd.graph.increment_version(p)
         if holds:
             self._network.connectivity.constrain_()
         else:  # a copy, or on its way to another dtype: zeros are allowed, and take the values up
@@ -318,7 +301,7 @@ class FixedPointCore(torch.nn.Module):
             for p, value in zip(parameters, connectivity.parameters.values(), strict=True):
                 if not torch.equal(p, value):  # others may share it, and have used it
                     p.copy_(value)
-        self._constrained = tuple(map(_mark, parameters))
+        self._constrained = tuple(map(fingerprint, parameters))
 
     def _find(self, drive: Tensor, parameters: Sequence[Tensor]) -> FixedPoints:
         """Find the fixed points, and say what did not settle."""
@@ -374,11 +357,6 @@ def _named(buffers: torch.nn.Module) -> dict[str, Tensor]:
 def _are_equal(one: Tensor, other: Tensor) -> bool:
     is_alike = one.dtype == other.dtype and one.device == other.device and one.shape == other.shape
     return is_alike and torch.equal(one, other)
-
-
-def _mark(parameter: Tensor) -> _Mark:
-    values = parameter.detach().flatten()
-    return _Mark(version_of(parameter), str(float(values.sum())), str(float(values.dot(values))))
 
 
 def _checked_step_size(rule: AbstractRule, step_size: float | None) -> float:

@@ -102,7 +102,7 @@ class FixedPointLayer(AbstractFixedPointLayer):
         if connectivity is None:
             dtype = torch.get_default_dtype() if dtype is None else dtype
             W = random_weights(units, radius=RADIUS, seed=seed, exact=False, dtype=dtype)
-            connectivity = Dense(W.to(device))
+            connectivity = Dense(W.to(device or torch.get_default_device()))
         check_units(connectivity, units)
         network = Network(
             model, connectivity, parameters, populations=populations, seed=seed,

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import scaled
+from ratenet.connectivity.computation import computation
 from ratenet.errors import UnsupportedError
 from ratenet.fixed_points import FixedPoints, Status, solve_adjoint
 from ratenet.fixed_points.adjoint import default_adjoint_tolerance
@@ -188,7 +189,7 @@ class Rest(torch.autograd.Function):
     @staticmethod
     def forward(passage: Passage, drive: Tensor, *parameters: Tensor) -> Tensor:
         """Find the fixed points."""
-        with torch.autocast(drive.device.type, enabled=False):
+        with computation():
             return passage.forward(drive, parameters)
 
     @staticmethod
@@ -223,7 +224,7 @@ class Back(torch.autograd.Function):
         passage: Passage, needed: Sequence[bool], error: Tensor, *inputs: Tensor
     ) -> tuple[Tensor, ...]:
         """Solve for the adjoint, and ask the rule."""
-        with torch.autocast(error.device.type, enabled=False):
+        with computation():
             return passage.backward(error, needed)
 
     @staticmethod

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import version_of
+from ratenet.connectivity.changes import fingerprint
+from ratenet.connectivity.computation import computation, current_computation
 from ratenet.equations import ModelSpec, load_model
 from ratenet.equations.parameters import check_time_constant, read_parameter
 from ratenet.equations.populations import (
@@ -90,6 +91,7 @@ class Network:
     (2, 0.02)
     """
 
+    @computation()
     def __init__(
         self,
         model: ModelSpec | str,
@@ -123,15 +125,12 @@ class Network:
             name: self._parameter(name, given[name]) if name in given else self._drawn(name)
             for name in self.model.defaults
         }
-        self._numbers = {
-            name: (value, version_of(value), float(value.detach()))
-            for name, value in self.parameters.items()
-            if value.ndim == 0
-        }
+        self._numbers: tuple[object, dict[str, float]] | None = None  # of one computation
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the functions, which are made of the model."""
-        return {name: value for name, value in self.__dict__.items() if name != "_functions"}
+        kept = {name: value for name, value in self.__dict__.items() if name != "_functions"}
+        return {**kept, "_numbers": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make them again."""
@@ -162,6 +161,13 @@ class Network:
     def device(self) -> torch.device:
         """Device of weights, parameters and states."""
         return self.connectivity.device
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Another one after any change of the connectivity, its weights or a parameter's values."""
+        numbers = [value.detach().flatten() for value in self.parameters.values()]
+        own = (fingerprint(torch.cat(numbers)),) if numbers else ()
+        return (*self.connectivity.version, *own)
 
     def time_constants(self) -> dict[str, Tensor]:
         """Return the parameters that have the unit of time, in seconds, shape () or (N,)."""
@@ -376,13 +382,19 @@ class Network:
         return as_tensor(value, dimensions, where, self.dtype, self.device, finite=finite)
 
     def _constants(self) -> dict[str, Any]:
-        """Return the parameters; plain numbers, unless changed since or in need of a gradient."""
-        found: dict[str, Any] = {}
-        for name, value in self.parameters.items():
-            kept, version, number = self._numbers.get(name, (None, 0, 0.0))
-            is_kept = kept is value and version == version_of(value) and not value.requires_grad
-            found[name] = number if is_kept else value
-        return found
+        """Return the parameters; plain numbers where units share one that needs no gradient."""
+        return {**self.parameters, **self._shared_numbers()}
+
+    def _shared_numbers(self) -> dict[str, float]:
+        """Return them as they are now; amid a computation as they were when it first asked."""
+        here, kept = current_computation(), self._numbers
+        if kept is not None and here is not None and kept[0] is here:
+            return kept[1]
+        shared = {n: v for n, v in self.parameters.items() if v.ndim == 0 and not v.requires_grad}
+        values = torch.stack(list(shared.values())).tolist() if shared else []
+        numbers = dict(zip(shared, values, strict=True))
+        self._numbers = None if here is None else (here, numbers)
+        return numbers
 
     def _values(self, state: Tensor, drive: Tensor, t: float) -> dict[str, Any]:
         named = self._named(state)

@@ -121,8 +121,9 @@ class FeedbackAlignment(AbstractRule):
     ) -> Proposal:
         """Return -eta mean(lambda y^T)."""
         W = Dense(self.feedback(fp.network.units).to(fp.rates).T.contiguous())
+        network = fp.network.changed(W=W)
         through = dataclasses.replace(
-            fp, network=fp.network.changed(W=W), version=W.version, mean_response=None
+            fp, network=network, version=network.version, mean_response=None
         )
         adjoint, solved, left_out = solved_adjoint(through, error, "FeedbackAlignment")
         return Proposal(descent(fp, adjoint, fp.rates[solved], learning_rate), *left_out)

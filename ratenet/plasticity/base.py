@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import Change, scaled
+from ratenet.connectivity.computation import computation
 from ratenet.errors import DivergenceError, InputError, LeftOutWarning, UnsettledError, show_any
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.adjoint import check_error_shape
@@ -152,6 +153,7 @@ class AbstractRule(ABC):
             warnings.warn(LeftOutWarning(reason, left_out), stacklevel=2)
         return delta
 
+    @computation()
     @torch.no_grad()
     def propose(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, *, loss: Loss | None = None

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.computation import computation
 from ratenet.errors import InputError, RatenetWarning, UnsupportedError, show_any
 from ratenet.linear_algebra import require_memory
 from ratenet.network import Network
@@ -27,6 +28,7 @@ from ratenet.simulation.time_grid import time_grid
 from ratenet.simulation.trajectory import Trajectory
 
 
+@computation()
 def simulate(
     network: Network,
     drive: Any,
@@ -157,7 +159,7 @@ def simulate(
             f"backend {backend!r} does not compute gradients, which weights, parameters, initial "
             "state or drive require: the result is detached. backend='torch' keeps the graph.",
             RatenetWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     with torch.set_grad_enabled(needs_gradient):
         simulator.run(task, recorder)
@@ -166,7 +168,7 @@ def simulate(
             "statistics: the network settled before the first step that counts, so there are none; "
             "choose an earlier `after`.",
             RatenetWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     if recorder.residual is not None and until_settled is not None:
         _warn_of_unsettled(recorder.residual, until_settled, grid.end)
@@ -239,7 +241,7 @@ def _warn_of_unsettled(residual: Tensor, tol: float, end: float) -> None:
             f"residual is {float(residual.max()):.2g}, the tolerance {tol:g}. Simulate longer; if "
             "the rates oscillate, they never settle.",
             RatenetWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
@@ -249,5 +251,5 @@ def _warn_of_long_step(task: Task, first: Tensor) -> None:
         warnings.warn(
             f"dt = {task.grid.dt:g} s is too large: at the initial state {why}.",
             RatenetWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.computation import computation
 from ratenet.errors import UnsupportedError
 from ratenet.network import Network
 from ratenet.simulation.arguments import ADAPTIVE
@@ -66,6 +67,7 @@ class TimeStepCheck:
         )
 
 
+@computation()
 @torch.no_grad()
 def dt_check(
     network: Network,

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.computation import computation
 from ratenet.errors import InputError, RatenetWarning
 from ratenet.fixed_points.certificate import check_tolerance, default_tolerance
 from ratenet.fixed_points.continuation.arclength import Curve, Point, StepError
@@ -46,6 +47,7 @@ class _Special:
     length: float  # from the point before, along its tangent
 
 
+@computation()
 @torch.no_grad()
 def continue_fixed_points(
     network: Network,

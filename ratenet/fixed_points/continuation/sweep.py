@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.computation import computation
 from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import check_tolerance, default_tolerance
 from ratenet.fixed_points.continuation.variations import (
@@ -116,6 +117,7 @@ class Sweep:
         return pd.concat(tables, ignore_index=True)
 
 
+@computation()
 @torch.no_grad()
 def sweep_fixed_points(
     network: Network,

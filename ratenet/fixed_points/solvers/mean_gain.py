@@ -96,7 +96,7 @@ class MeanGain:
         if note := self._why_not(network):
             return Preconditioner(None, note)
         if kept is not None:
-            is_fresh = 0 <= sum(connectivity.version) - kept.version <= self.stale_after
+            is_fresh = 0 <= connectivity.changes - kept.version <= self.stale_after
             if is_fresh and (self.stale_after > 0 or _is_near(kept.mean, mean)):
                 return Preconditioner(kept.Q, is_kept=True)
             if self.stale_after > 0:
@@ -152,7 +152,7 @@ class MeanGain:
         """Make Q, and keep it if that succeeds."""
         found = _make(connectivity, mean)
         if found.matrix is not None:
-            version = sum(connectivity.version)
+            version = connectivity.changes
             self._kept = _Kept(weakref.ref(connectivity), version, mean, found.matrix)
         return found
 
@@ -165,7 +165,7 @@ class MeanGain:
         self._kept = None
         if tensors:
             own = {name: tensor.clone() for name, tensor in tensors.items()}  # aligned as if made
-            self._kept = _Kept(weakref.ref(connectivity), sum(connectivity.version) - 1, **own)
+            self._kept = _Kept(weakref.ref(connectivity), connectivity.changes - 1, **own)
 
 
 def _is_near(one: Tensor, other: Tensor) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.computation import computation
 from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import UnitStep, unit_step
 from ratenet.fixed_points.results import FixedPoints
@@ -62,6 +63,7 @@ def preconditioner(gain: Tensor, Q: Tensor | None) -> Operator | None:
     return lambda samples, values: (values @ Q.T).mul_(gain[samples]).add_(values)
 
 
+@computation()
 @torch.no_grad()
 def estimate_distances(fp: FixedPoints) -> Tensor:
     """Estimate how far each state is from the fixed point near it.
@@ -103,6 +105,7 @@ def estimate_distances(fp: FixedPoints) -> Tensor:
     return distance.where((newton.residual <= SOLVED) & torch.isfinite(distance), torch.nan)
 
 
+@computation()
 @torch.no_grad()
 def predict_state(fp: FixedPoints, drive: Any) -> Tensor:
     """Predict the state at which the network will rest for another drive: a warm start.
