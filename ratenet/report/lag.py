@@ -15,17 +15,21 @@ WAYS = {"moving": "o-", "moving, corrected": "s--", "held": "^:"}
 
 
 def slowness_figure(lags: pd.DataFrame, accuracies: pd.DataFrame) -> "Figure":
-    """Return four panels against tau / T.
+    """Plot lag, errors, angles and accuracies against the speed tau / T, in four panels.
 
     Parameters
     ----------
     lags : pandas.DataFrame
-        A row for each radius (of W), presentation ("moving" or "held") and speed (tau / T), with
-        lag, predicted, corrected (each over the size of the rates), vector_error, and "angle, RULE"
-        and "angle, RULE, corrected" in degrees.
+        One row for each spectral radius of W, presentation ("moving" or "held") and speed tau / T,
+        with lag, predicted, corrected (each over the size of the rates), vector_error, and
+        "angle, RULE" and "angle, RULE, corrected" in degrees.
     accuracies : pandas.DataFrame
-        A row for each rule, way ("moving", "moving, corrected", "held", or "fixed points" for the
+        One row for each rule, way ("moving", "moving, corrected", "held", or "fixed points" for the
         reference), speed and seed, with test_accuracy.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     figure, axes = new_figure(figsize=(10, 7.6), nrows=2, ncols=2)
     (lag, error), (angle, accuracy) = axes
@@ -79,14 +83,14 @@ def _draw_lags(axis: Any, lags: pd.DataFrame) -> None:
 def _draw_errors(axis: Any, lags: pd.DataFrame) -> None:
     for colour, label, rows in _cases(lags):
         shown = {"color": colour, "ms": 4}
-        axis.plot(rows["speed"], 100 * rows["lag"], "o-", label=f"{label}, as they are", **shown)
+        axis.plot(rows["speed"], 100 * rows["lag"], "o-", label=f"{label}, uncorrected", **shown)
         axis.plot(
             rows["speed"], 100 * rows["corrected"], "s--", label=f"{label}, corrected", **shown
         )
     axis.set_yscale("log")
     axis.set_ylim(1e-3, 300)
     axis.set_ylabel("fixed-point error (% of |y*|)")
-    axis.set_title("Error of the rates, and what the predicted lag takes off", fontsize="medium")
+    axis.set_title("Error of the rates, before and after correction", fontsize="medium")
 
 
 def _draw_angles(axis: Any, lags: pd.DataFrame) -> None:
@@ -115,5 +119,5 @@ def _draw_accuracies(axis: Any, accuracies: pd.DataFrame) -> None:
             axis.axhline(value, color=colour, lw=0.8, alpha=0.6, label=f"{rule}, fixed points")
     axis.set_ylim(-0.35, 1)  # room for the legend below
     axis.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
-    axis.set_ylabel("test accuracy (share of right answers)")
+    axis.set_ylabel("test accuracy")
     axis.set_title("After training, tested at fixed points", fontsize="medium")

@@ -1,4 +1,4 @@
-"""The picture of a simulation: rates over time by population, and the drive where it varies.
+"""The figure of a simulation: rates over time by population, and the drive where it varies.
 
 Each population has a colour and a line style of its own; thin lines are single units, the thick
 one is the population's mean. Without populations every line is a unit.
@@ -36,15 +36,25 @@ class _Line:
 
 
 def rates_by_population(trajectory: Trajectory, *, title: str, drive: Any = None) -> "Figure":
-    """Return the rates over time, one column a stimulus.
+    """Plot the rates over time, one column per stimulus.
 
     Parameters
     ----------
     trajectory : Trajectory
-        At most SHOWN_STIMULI of its stimuli are shown, evenly chosen.
+        At most 3 of its stimuli are shown, evenly chosen.
     title : str
+        Title of the figure.
     drive : as for `simulate`, optional
         Drawn above the rates if it changes in time.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        If the drive does not fit the network.
     """
     shown = evenly(trajectory.rates.shape[1], SHOWN_STIMULI)
     inputs = _drive_in_time(trajectory, drive)  # (T, B, U) or None
@@ -96,7 +106,7 @@ def _lines(trajectory: Trajectory) -> Iterator[_Line]:
     peaks = trajectory.rates.detach().abs().amax(dim=(0, 1)).cpu().numpy()  # (U,)
     members = [np.flatnonzero(names == name) for name in populations]
     for columns, colour in zip(members, colours, strict=True):
-        if len(columns) > 1:  # from the most quiet to the most active one
+        if len(columns) > 1:  # from the quietest to the most active
             ranked = columns[np.argsort(peaks[columns], kind="stable")].tolist()
             for rank in evenly(len(ranked), SHOWN_UNITS):
                 yield _Line("_single unit", [ranked[rank]], colour, "-", 0.5)

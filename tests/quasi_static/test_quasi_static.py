@@ -261,16 +261,34 @@ def test_mistakes_are_one_sentence():
     part = rn.simulate(network, drives(), 0.01, 1e-3, record_units=[0, 1])
     with pytest.raises(InputError, match="2 of 12 units were recorded"):
         measure_lag(part, drives())
-    with pytest.raises(InputError, match="there is no record 3; there are 3"):
+    with pytest.raises(
+        InputError, match="records: expected numbers of records from -3 to 2, got 3"
+    ):
         measure_lag(run, drives(), records=[3])
-    with pytest.raises(InputError, match="records: none is given"):
+    with pytest.raises(InputError, match="records: expected .* got 1.5"):
+        measure_lag(run, drives(), records=[1.5])
+    with pytest.raises(InputError, match="drive: expected 5 stimuli, as were simulated, got 2"):
+        measure_lag(run, drives()[:2])
+    with pytest.raises(InputError, match=r"drive_velocity: shape \(3, 12\) does not fit"):
+        measure_lag(run, drives(), drive_velocity=lambda t: drives()[:3])
+    with pytest.raises(InputError, match="records: expected the number of at least one record"):
         measure_lag(run, drives(), records=[])
     fp = rn.find_fixed_points(network, drives())
-    with pytest.raises(InputError, match="drive_velocity: 3 rows do not fit 5"):
+    with pytest.raises(InputError, match="drive_velocity: expected 1 or 5 rows, .* got 3"):
         predict_lag(fp, drives()[:3])
     network.connectivity.add_(0.01 * torch.ones(N, N, dtype=torch.float64))
     with pytest.raises(StaleError):
         predict_lag(fp, drives())
+
+
+def test_a_lag_prints_as_a_line():
+    network = NETWORKS["rate"]()
+    run = rn.simulate(network, drives(), 0.1, 1e-3, record_every=50)
+    lag = predict_lag(rn.find_fixed_points(network, drives()), drives())
+    assert repr(lag).startswith("Lag(5 stimuli, 12 units, largest |y - y*| ")
+    assert repr(measure_lag(run, drives())).startswith(
+        "QuasiStatic(3 times, 5 stimuli, 12 units; lag:"
+    )
 
 
 def test_equations_that_name_t_have_no_fixed_points():
