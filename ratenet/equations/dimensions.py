@@ -7,8 +7,8 @@ import ast
 from collections.abc import Mapping
 
 from ratenet.equations.expressions import infinite_bound, to_text
-from ratenet.equations.units import DIMENSIONLESS, Dimension, get_unit_for_display
-from ratenet.errors import ModelError, shorten
+from ratenet.equations.units import DIMENSIONLESS, Dimension, show_unit
+from ratenet.errors import ModelError, show_any
 
 
 def expression_dimensions(
@@ -56,7 +56,7 @@ class _Dimensions:
             return found
         if not isinstance(exponent, ast.Constant):
             raise ModelError(
-                f"{self.where}: {_show(base)} has the unit {get_unit_for_display(found)}, so its "
+                f"{self.where}: {_show(base)} has the unit {show_unit(found)}, so its "
                 f"exponent must be a number, not {_show(exponent)}."
             )
         return found**exponent.value
@@ -83,8 +83,8 @@ class _Dimensions:
             other = self.of(node)
             if found != other:
                 raise ModelError(
-                    f"{self.where}: {_show(first)} has the unit {get_unit_for_display(found)} and "
-                    f"{_show(node)} the unit {get_unit_for_display(other)}; {user} needs the same "
+                    f"{self.where}: {_show(first)} has the unit {show_unit(found)} and "
+                    f"{_show(node)} the unit {show_unit(other)}; {user} needs the same "
                     "unit on both sides."
                 )
         return found
@@ -93,10 +93,10 @@ class _Dimensions:
         found = self.of(node)
         if found is not DIMENSIONLESS:
             raise ModelError(
-                f"{self.where}: {_show(node)} has the unit {get_unit_for_display(found)}; {user} "
+                f"{self.where}: {_show(node)} has the unit {show_unit(found)}; {user} "
                 "needs a number without a unit."
             )
 
 
 def _show(node: ast.expr) -> str:
-    return repr(shorten(to_text(node)))
+    return show_any(to_text(node))

@@ -13,38 +13,12 @@ import operator
 import re
 from collections.abc import Callable, Collection
 
-from ratenet.errors import ModelError, shorten
+from ratenet.equations.functions import FUNCTIONS, number_of_arguments
+from ratenet.equations.names import check_name, has_control_characters, unknown_name
+from ratenet.errors import ModelError, show_any
 
 MAX_CHARACTERS = 2_000
 MAX_DEPTH = 50
-
-CONSTANTS = {"pi": math.pi, "e": math.e}
-
-
-def _sigmoid(value: float) -> float:
-    small = math.exp(-abs(value))  # cannot overflow
-    return (1.0 if value >= 0 else small) / (1.0 + small)
-
-
-# Brian2's names, and what rate models need besides; each with what folds a call of constants.
-FUNCTIONS: dict[str, Callable[..., float]] = {
-    "sin": math.sin, "cos": math.cos, "tan": math.tan,
-    "sinh": math.sinh, "cosh": math.cosh, "tanh": math.tanh,
-    "arcsin": math.asin, "arccos": math.acos, "arctan": math.atan,
-    "exp": math.exp, "expm1": math.expm1,
-    "exprel": lambda value: math.expm1(value) / value if value else 1.0,
-    "log": math.log, "log10": math.log10, "log1p": math.log1p,
-    "sqrt": math.sqrt, "abs": abs,
-    "sign": lambda value: float((value > 0) - (value < 0)),
-    "clip": lambda value, low, high: min(max(value, low), high),
-    "int": int,
-    "relu": lambda value: max(value, 0.0),
-    "sigmoid": _sigmoid,
-    "softplus": lambda value: max(value, 0.0) + math.log1p(math.exp(-abs(value))),
-    "erf": math.erf,
-}  # fmt: skip
-BEYOND_BRIAN2 = ("relu", "sigmoid", "softplus", "erf")
-_NUMBER_OF_ARGUMENTS = {name: 3 if name == "clip" else 1 for name in FUNCTIONS}
 
 BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -59,24 +33,41 @@ _GRAMMAR = (
     + ", ".join(sorted(FUNCTIONS))
     + ", the operators + - * / ** and, inside int(...), the comparisons < <= > >="
 )
-
+ARITHMETIC, QUANTITY, UNIT = "an arithmetic expression", "a quantity", "a unit"
 ALLOWED = {
-    "an arithmetic expression": f"allowed are {_GRAMMAR}",
-    "a quantity": (
-        "write a number times a unit that Brian2 knows, such as 10*ms, 2*nA or 0.5, or draw one a "
-        "unit by normal(mean, sd), uniform(low, high) or lognormal(mean, sd)"
+    ARITHMETIC: f"allowed are {_GRAMMAR}",
+    QUANTITY: (
+        "write a number times a unit that Brian2 knows, such as 10*ms, 2*nA or 0.5, or draw one "
+        "per unit by normal(mean, sd), uniform(low, high) or lognormal(mean, sd)"
     ),
-    "a unit": "write a base unit such as 1, volt, amp/metre**2 or 1/second",
+    UNIT: "write a base unit such as 1, volt, amp/metre**2 or 1/second",
 }
+_MISSING_SIGN = re.compile(
+    r"(?<![\w.])[\d.]+\s*(?![eE][-+]?\d)[A-Za-z]|\w\s+[\w(]|\)\s*[\w(]"  # 10ms, a b, (a)b
+)
+_LOOKALIKES = {"\u2212": "-", "\u2013": "-", "\u00d7": "*", "\u00b7": "*", "\u00f7": "/"}
 
 
-def check_name(name: str, where: str) -> None:
-    """Refuse a name that is no plain identifier (letters, digits, underscores; a letter first)."""
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        raise ModelError(
-            f"{where}: {shorten(name)!r} is not a name; a name begins with a letter and goes on "
-            "with letters, digits and underscores."
-        )
+def refusal(text: str, where: str, kind: str, remedy: str = "") -> ModelError:
+    """Return the error for a text that is not of a kind, with the likely mistake."""
+    remedy = likely_mistake(text) or remedy or ALLOWED[kind]
+    return ModelError.at(where, got=text, expected=kind, remedy=remedy)
+
+
+def likely_mistake(text: str) -> str:
+    """Return what to mend in a text outside the language, "" where that cannot be told."""
+    foreign = next((c for c in text if c.isprintable() and not c.isascii()), None)
+    missing = text.count("(") - text.count(")")
+    if foreign is not None:
+        instead = f"; write {_LOOKALIKES[foreign]}" if foreign in _LOOKALIKES else ""
+        return f"the character {show_any(foreign)} is not allowed{instead}"
+    if "^" in text:
+        return "write ** for a power"
+    if missing:
+        return "a '(' is not closed" if missing > 0 else "a ')' has no '(' before it"
+    if re.search(r"(?<![\w.])\d+, ?\d", text):
+        return "write a decimal point, not a comma"
+    return ""
 
 
 def parse_expression(text: str, where: str) -> ast.expr:
@@ -99,8 +90,10 @@ def parse_expression(text: str, where: str) -> ast.expr:
     return node
 
 
-def parse_limited(text: str, where: str, kind: str = "an arithmetic expression") -> ast.expr:
-    """Return the syntax tree of a text of limited length and depth, whatever is in it."""
+def parse_limited(text: str, where: str, kind: str = ARITHMETIC) -> ast.expr:
+    """Return the syntax tree of a string of limited length and depth, whatever is in it."""
+    if has_control_characters(text):
+        raise refusal(text, where, kind, "remove the control characters")
     if len(text) > MAX_CHARACTERS:
         raise ModelError(
             f"{where}: the expression has {len(text)} characters; at most {MAX_CHARACTERS} are "
@@ -109,9 +102,19 @@ def parse_limited(text: str, where: str, kind: str = "an arithmetic expression")
     try:
         node = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise ModelError(f"{where}: {shorten(text)!r} is not {kind}; {ALLOWED[kind]}.") from None
+        product = "write * between the factors of a product" if _MISSING_SIGN.search(text) else ""
+        raise refusal(text, where, kind, product) from None
     check_depth(node, where, MAX_DEPTH)
     return node
+
+
+def is_complete(text: str) -> bool:
+    """Return whether a string is an expression, of whatever kind, by itself."""
+    try:
+        ast.parse(text[:MAX_CHARACTERS].strip(), mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def check_depth(root: ast.AST, where: str, allowed: int) -> None:
@@ -145,9 +148,7 @@ def _check_arithmetic(node: ast.expr, where: str, in_int: bool) -> None:
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             _check_call(name, arguments, where)
         case _:
-            raise ModelError(
-                f"{where}: {shorten(ast.unparse(node))!r} is no arithmetic; allowed are {_GRAMMAR}."
-            )
+            raise refusal(ast.unparse(node), where, ARITHMETIC)
 
 
 def check_number(value: float, where: str) -> None:
@@ -220,13 +221,12 @@ def check_functions_known(node: ast.expr, where: str, user_functions: Collection
             continue
         name, got = call.func.id, len(call.args)
         if name not in FUNCTIONS and name not in user_functions:
-            allowed = ", ".join([*sorted(user_functions), *sorted(FUNCTIONS)])
-            raise ModelError(
-                f"{where}: the function {name!r} does not exist; known are {allowed}; "
-                "define it under [functions]."
-            )
-        expected = _NUMBER_OF_ARGUMENTS.get(name, 1)
+            known = [*sorted(user_functions), *sorted(FUNCTIONS)]
+            raise unknown_name("function", name, known, where, "define others under [functions]")
+        expected = number_of_arguments(name)
         if got != expected:
+            hint = "" if name == "clip" else likely_mistake(ast.unparse(call))
             raise ModelError(
-                f"{where}: {name} takes {expected} argument{'s' * (expected > 1)}, got {got}."
+                f"{where}: {name} takes {expected} argument{'s' * (expected > 1)}, got {got}"
+                f"{hint and '; '}{hint}."
             )

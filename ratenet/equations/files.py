@@ -3,19 +3,16 @@
 A model file is data: loading one executes nothing.
 """
 
-import tomllib
+import difflib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ratenet.equations.expressions import check_name
-from ratenet.equations.parameters import as_text
 from ratenet.equations.spec import ModelSpec
-from ratenet.errors import ModelError, UnknownNameError, shorten, show_any
-
-_TEXTS = ("name", "title", "source", "equations", "output", "recurrent", "drive")
-_TABLES = ("functions", "parameters", "populations")
-MAX_FILE_BYTES = 1_000_000
+from ratenet.equations.table import ModelTable
+from ratenet.errors import ModelError, RatenetWarning, UnknownNameError, escape
+from ratenet.validation import read_toml, validated
 
 
 def models_folder() -> Path:
@@ -50,6 +47,11 @@ def load_model(name_or_path: str | Path) -> ModelSpec:
     ModelError
         If the file cannot be used; the message names the file, the key and the remedy.
 
+    Warns
+    -----
+    RatenetWarning
+        If the file gives a parameter that nothing uses, which may be a typo.
+
     Examples
     --------
     >>> print(load_model("linear").equations.strip())
@@ -59,77 +61,37 @@ def load_model(name_or_path: str | Path) -> ModelSpec:
     if path.suffix != ".toml":
         path = models_folder() / f"{name_or_path}.toml"
         if str(name_or_path) not in model_names():
-            raise UnknownNameError(
-                f"There is no model {str(name_or_path)!r}; there are {', '.join(model_names())}, "
-                "or give the path of a .toml file."
-            )
+            raise _unknown("model", name_or_path)
+    elif not path.exists():  # False for a name with a NUL, too
+        raise _unknown("model file", name_or_path)
+    table = read_toml(path, error=ModelError)
     try:
-        return parse_model(_read_table(path))
+        model = parse_model(table)
     except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
+        raise error.within(escape(str(path))) from None
+    for name in model.unused_parameters:
+        warnings.warn(_unused(name, model, path), RatenetWarning, stacklevel=2)
+    return model
 
 
-def _read_table(path: Path) -> dict[str, Any]:
-    text = _read_text(path)
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ModelError(f"the file is no valid TOML: {error}.") from None
-    except (ValueError, RecursionError):  # integers of thousands of digits, brackets likewise
-        raise ModelError(
-            "the file is no model: a number in it is too long, or it is nested too deeply."
-        ) from None
+def _unknown(kind: str, name_or_path: str | Path) -> UnknownNameError:
+    remedy = "or give the path of a .toml file"
+    return UnknownNameError.among(kind, str(name_or_path), model_names(), remedy)
 
 
-def _read_text(path: Path) -> str:
-    if not path.exists():  # False for a name with a NUL, too
-        raise UnknownNameError(
-            f"There is no model file {str(path)!r}; there are the models "
-            f"{', '.join(model_names())}, or give the path of another file."
-        )
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ModelError(f"the file is larger than {MAX_FILE_BYTES} bytes; no model is.")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ModelError(f"the file cannot be read ({error.strerror}).") from None
-    except UnicodeDecodeError:
-        raise ModelError("the file is no UTF-8 text; save it as UTF-8.") from None
+def _unused(name: str, model: ModelSpec, path: Path) -> str:
+    known = [*(n for n in model.defaults if n != name), *model.states, model.recurrent, model.drive]
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    return f"{escape(str(path))}: parameters, {name}: never used; {meant}Use it or delete it."
 
 
 def parse_model(table: Mapping[str, Any]) -> ModelSpec:
-    """Return the ModelSpec of a table in the layout of a model file (see `load_model`)."""
-    unknown = sorted(set(table) - {*_TEXTS, *_TABLES})
-    if unknown:
-        raise ModelError(
-            f"the key {shorten(unknown[0])!r} is unknown; allowed are "
-            f"{', '.join([*_TEXTS, *_TABLES])}."
-        )
-    for key in _TEXTS:
-        if key not in table:
-            raise ModelError(f'the key {key!r} is missing; add {key} = "...".')
-        if not isinstance(table[key], str) or not table[key].strip():
-            raise ModelError(f"{key}: a text is needed, got {show_any(table[key])}.")
-    tables = {key: _subtable(table, key) for key in _TABLES}
-    for key, names in tables.items():
-        for name in names:
-            check_name(name, key)
-    functions, parameters, populations = tables.values()
-    for name, body in functions.items():
-        if not isinstance(body, str):
-            raise ModelError(f"functions, {name}: a text is needed, got {show_any(body)}.")
-    return ModelSpec(
-        **{key: table[key] for key in _TEXTS},
-        functions=tuple(functions.items()),
-        parameters=tuple(
-            (name, as_text(value, f"parameters, {name}")) for name, value in parameters.items()
-        ),
-        populations=tuple(populations.items()),
-    )
+    """Return the ModelSpec of a table in the layout of a model file (see `load_model`).
 
-
-def _subtable(table: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = table.get(key, {})
-    if not isinstance(value, dict):
-        raise ModelError(f"{key}: a table [{key}] is needed, got {show_any(value)}.")
-    return value
+    Raises
+    ------
+    ModelError
+        If a key is unknown or missing, or a value is not what it must be.
+    """
+    return ModelSpec(**vars(validated(ModelTable, table, error=ModelError)))

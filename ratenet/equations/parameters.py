@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ratenet.equations.expressions import parse_limited
+from ratenet.equations import expressions
 from ratenet.equations.quantities import parse_quantity, quantity_of, with_units
 from ratenet.equations.units import (
     Dimension,
@@ -23,7 +23,7 @@ from ratenet.equations.units import (
     get_unit,
     second,
 )
-from ratenet.errors import ModelError, shorten, show_any
+from ratenet.errors import ModelError, show_any
 
 Plain = str | float | tuple[str | float, ...]
 
@@ -107,7 +107,7 @@ class Parameter:
         units : int
             N.
         seed : int
-            Of the draws; each parameter has a stream of its own, whatever others there are.
+            Seed of the draws; each parameter has a stream of its own, whatever others there are.
 
         Raises
         ------
@@ -136,22 +136,23 @@ def _numbers(
     values = np.asarray(entry, dtype=np.float64)
     if values.ndim and len(values) != size:
         raise ModelError(
-            f"{where}: shape {values.shape} does not fit; needed is one value, or one for each of "
-            f"the N = {size} units."
+            f"{where}: expected one value, or one for each of the N = {size} units, got the shape "
+            f"{values.shape}."
         )
     return values
 
 
 def read_parameter(name: str, value: ParameterText, populations: tuple[str, ...]) -> Parameter:
-    """Return a parameter from its texts; a ModelError says what does not fit."""
+    """Return a parameter from its strings; a ModelError says what does not fit."""
     where = f"parameters, {name}"
     if not isinstance(value, ByPopulation):
         return Parameter(name, {None: _checked(_entry(value, where), where)})
     given = [population for population, _ in value.values]
     if not given or set(given) != set(populations):
         raise ModelError(
-            f"{where}: values for {', '.join(given) or 'no population'} do not fit; give one for "
-            f"each of the populations {', '.join(populations) or '(the model has none)'}."
+            f"{where}: expected a value for each population "
+            f"({', '.join(populations) or 'the model has none'}), got values for "
+            f"{', '.join(map(show_any, given)) or 'none'}."
         )
     entries: dict[str | None, Quantity | Distribution] = {
         population: _checked(_entry(text, f"{where}, {population}"), where)
@@ -170,18 +171,21 @@ def _entry(value: Plain, where: str) -> Quantity | Distribution:
     else:
         entry = Quantity(_as_float(value))
     if isinstance(entry, Quantity) and not np.isfinite(float(entry)):
-        raise ModelError(f"{where}: the value is not a finite float; a parameter must be.")
+        raise ModelError.at(where, got=value, expected="a finite value")
     return entry
 
 
 def _list(values: tuple[str | float, ...], where: str) -> Quantity:
     if not values:
-        raise ModelError(f"{where}: the list is empty; give one value, or one a unit.")
+        raise ModelError(f"{where}: expected one value, or one per unit, got an empty list.")
     entries = []
     for value in values:
         entry = _entry(value, where)
         if isinstance(entry, Distribution):
-            raise ModelError(f"{where}: a list holds quantities; write {value!s} without a list.")
+            raise ModelError(
+                f"{where}: a list contains quantities; write the distribution {show_any(value)} "
+                "without a list."
+            )
         entries.append(entry)
     dimensions = {get_dimensions(entry) for entry in entries}
     if len(dimensions) > 1:
@@ -190,8 +194,8 @@ def _list(values: tuple[str | float, ...], where: str) -> Quantity:
 
 
 def _distribution(text: str, where: str) -> Distribution | None:
-    """Return the distribution that a text stands for; None where it is no call of one."""
-    node = parse_limited(text, where, "a quantity")
+    """Return the distribution that a string stands for; None where it is not a call of one."""
+    node = expressions.parse_limited(text, where, expressions.QUANTITY)
     match node:
         case ast.Call(func=ast.Name(id=kind), args=arguments, keywords=[]) if kind in _DRAW:
             pass
@@ -200,10 +204,14 @@ def _distribution(text: str, where: str) -> Distribution | None:
     sentence, is_allowed = _NEEDED[kind]
     numbers = [quantity_of(argument, where, text) for argument in arguments]
     if len(numbers) != 2 or get_dimensions(numbers[0]) != get_dimensions(numbers[1]):
-        raise ModelError(f"{where}: {kind} takes two quantities of the same unit, {sentence}.")
+        hint = expressions.likely_mistake(text)
+        raise ModelError(
+            f"{where}: {kind} takes two quantities of the same unit, {sentence}, got "
+            f"{show_any(text)}{hint and '; '}{hint}."
+        )
     first, last = map(float, numbers)
     if not is_allowed(first, last):
-        raise ModelError(f"{where}: {shorten(text)!r} is no distribution; needed is {sentence}.")
+        raise ModelError.at(where, got=text, expected=f"{kind}{sentence}")
     return Distribution(kind, first, last, get_dimensions(numbers[0]))
 
 
@@ -216,7 +224,7 @@ def _checked(entry: Quantity | Distribution, where: str) -> Quantity | Distribut
 def check_time_constant(value: Quantity, where: str) -> None:
     """Refuse a parameter in seconds that is not above zero: time constants divide."""
     if get_dimensions(value) == second.dim and not np.all(np.asarray(value) > 0):
-        raise ModelError(f"{where}: a time constant must be above 0, got {_lowest(value)}.")
+        raise ModelError(f"{where}: expected a time constant above 0, got {_lowest(value)}.")
 
 
 def _lowest(value: Quantity) -> str:
@@ -270,17 +278,20 @@ def _plain(value: Any, where: str) -> Plain:
         unit = _unit_factor(get_dimensions(value)) if isinstance(value, Quantity) else ""
         numbers = np.asarray(value, dtype=np.float64)
         if numbers.ndim > 1:
-            raise ModelError(f"{where}: shape {numbers.shape} does not fit; give (N,) or a number.")
+            raise ModelError(
+                f"{where}: expected a number or an array (N,), got the shape {numbers.shape}."
+            )
         if numbers.ndim:
             return tuple(f"{number!r}{unit}" for number in numbers.tolist())
         return f"{float(numbers)!r}{unit}"
     entries = list(value) if isinstance(value, list | tuple) else [value]
     for entry in entries:
         if isinstance(entry, bool) or not isinstance(entry, str | int | float):
-            raise ModelError(
-                f'{where}: write a number, a quantity such as "10*ms", a distribution, a list of '
-                f"numbers or quantities, or a table of these by population, got {show_any(entry)}."
+            expected = (
+                'a number, a quantity such as "10*ms", a distribution, a list of numbers or '
+                "quantities, or a table of these by population"
             )
+            raise ModelError.at(where, got=entry, expected=expected)
     return tuple(value) if isinstance(value, list | tuple) else value
 
 

@@ -10,27 +10,21 @@ from typing import Any
 import numpy as np
 
 from ratenet.equations.quantities import with_units
-from ratenet.equations.units import Dimension, Quantity, get_dimensions, get_unit_for_display
-from ratenet.errors import InputError, ModelError
+from ratenet.equations.units import Dimension, Quantity, get_dimensions, show_unit
+from ratenet.errors import InputError, ModelError, UnknownNameError, escape, show_any
 
 Sizes = tuple[tuple[str, int | float], ...]
 
 
 def check_populations(populations: Sizes) -> None:
-    """Refuse sizes that are neither all integers of at least 1 nor fractions that sum to 1."""
-    for name, size in populations:
-        if isinstance(size, bool) or not isinstance(size, int | float) or not 0 < size < 2**31:
-            raise ModelError(
-                f"populations, {name}: {str(size)[:40]!r} is neither a size (an integer of at "
-                "least 1) nor a fraction (a number above 0 and at most 1)."
-            )
+    """Refuse sizes that are neither all whole numbers nor fractions that sum to 1."""
     sizes = [size for _, size in populations]
     if all(isinstance(size, int) for size in sizes):
         return
     if any(isinstance(size, int) for size in sizes):
-        raise ModelError("populations: sizes and fractions do not mix; write one kind for all.")
+        raise ModelError("populations: expected sizes or fractions for all, got some of each.")
     if abs(sum(sizes) - 1) > 1e-9:
-        raise ModelError(f"populations: the fractions sum to {sum(sizes):g}; they must sum to 1.")
+        raise ModelError(f"populations: expected fractions that sum to 1, got {sum(sizes):g}.")
 
 
 def place_populations(populations: Sizes, units: int) -> dict[str, slice]:
@@ -45,22 +39,22 @@ def place_populations(populations: Sizes, units: int) -> dict[str, slice]:
     Raises
     ------
     InputError
-        If the sizes do not sum to N, or a fraction of N is no unit at all.
+        If the sizes do not sum to N, or a fraction of N leaves a population empty.
     """
     sizes = [size for _, size in populations]
     shown = ", ".join(f"{name} {size}" for name, size in populations)
     if all(isinstance(size, int) for size in sizes):
         if populations and sum(sizes) != units:
             raise InputError(
-                f"populations: the sizes {shown} sum to {sum(sizes)}, and W has {units} units; "
+                f"populations: expected sizes that sum to the {units} units of W, got {shown}; "
                 "give Network(populations={...}) the sizes of this network."
             )
         return _slices({name: int(size) for name, size in populations})
     counts = _largest_remainders([float(size) for size in sizes], units)
     if 0 in counts:
         raise InputError(
-            f"populations: of {units} units, the fractions {shown} leave one population without "
-            "any; use more units, or give Network(populations={...}) sizes."
+            f"populations: the fractions {shown} of {units} units leave one population empty; use "
+            "more units, or give Network(populations={...}) sizes."
         )
     return _slices(dict(zip((name for name, _ in populations), counts, strict=True)))
 
@@ -86,15 +80,13 @@ def given_sizes(given: Mapping[str, Any], populations: Sizes) -> Sizes:
     names = [name for name, _ in populations]
     if set(given) != set(names):
         raise InputError(
-            f"populations: {', '.join(map(str, given)) or 'none'} do not fit; the model has "
-            f"{', '.join(names) or 'no populations'}."
+            f"populations: expected {', '.join(names) or 'none (the model has none)'}, got "
+            f"{', '.join(map(show_any, given)) or 'none'}."
         )
     for name, size in given.items():
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise InputError(
-                f"populations, {name}: {size!r} is no number of units; give an integer of at "
-                "least 1."
-            )
+            where = f"populations, {name}"
+            raise InputError.at(where, got=size, expected="a whole number of at least 1")
     return tuple((name, int(given[name])) for name in names)
 
 
@@ -125,21 +117,22 @@ def blocks_to_matrix(blocks: Mapping[str, Any], populations: Sizes, dimensions: 
     W = np.zeros((units, units))
     for post, row in blocks.items():
         if not isinstance(row, Mapping):
-            raise InputError(f"W, {post}: give a mapping from presynaptic populations to weights.")
+            expected = "a mapping from presynaptic populations to weights"
+            raise InputError.at(f"W, {escape(str(post))}", got=row, expected=expected)
         for pre, block in row.items():
             _check_known(post, pre, places)
             target = W[places[post], places[pre]]
             block = with_units(block)
             if isinstance(block, Quantity) and get_dimensions(block) != dimensions:
                 raise InputError(
-                    f"W, {post} from {pre}: the unit does not fit; needed is "
-                    f"{get_unit_for_display(dimensions)} (recurrent input over output)."
+                    f"W, {post} from {pre}: expected weights in {show_unit(dimensions)} (recurrent "
+                    f"input over output), got {show_unit(get_dimensions(block))}."
                 )
             values = np.asarray(block, dtype=np.float64)
             if values.shape not in ((), target.shape):
                 raise InputError(
-                    f"W, {post} from {pre}: shape {values.shape} does not fit; needed is one "
-                    f"number, or {target.shape}."
+                    f"W, {post} from {pre}: expected one number or the shape {target.shape}, got "
+                    f"the shape {values.shape}."
                 )
             target[...] = values
     return W
@@ -148,13 +141,14 @@ def blocks_to_matrix(blocks: Mapping[str, Any], populations: Sizes, dimensions: 
 def _check_known(post: str, pre: str, places: Mapping[str, slice]) -> None:
     for name in (post, pre):
         if name not in places:
-            raise InputError(f"W: there is no population {name!r}; there are {', '.join(places)}.")
+            raise InputError(f"W: {UnknownNameError.among('population', name, places)}")
 
 
 def check_complete(values: Mapping[str, Any], populations: Mapping[str, slice], where: str) -> None:
     """Refuse values by population whose names are not those of the network."""
     if set(values) != set(populations):
         raise InputError(
-            f"{where}: values for {', '.join(map(str, values)) or 'none'} do not fit; give one for "
-            f"each of the populations {', '.join(populations) or '(the network has none)'}."
+            f"{where}: expected a value for each population "
+            f"({', '.join(populations) or 'the network has none'}), got values for "
+            f"{', '.join(map(show_any, values)) or 'none'}."
         )

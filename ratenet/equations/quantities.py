@@ -1,18 +1,36 @@
-"""The gate through which text becomes a quantity ("10*ms") or passes as a unit ("amp/metre**2").
+"""The gate through which text becomes a quantity ("10*ms") or a unit ("amp/metre**2").
 
 Nothing is evaluated: a syntax tree of numbers, Brian2's units and ``+ - * / **`` is walked.
 """
 
 import ast
+import difflib
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ratenet.equations.expressions import ALLOWED, BINARY, check_name, check_number, parse_limited
-from ratenet.equations.units import DEFAULT_UNITS, DimensionMismatchError, Quantity, get_dimensions
-from ratenet.errors import ModelError, shorten
+from ratenet.equations.expressions import (
+    ALLOWED,
+    BINARY,
+    QUANTITY,
+    UNIT,
+    check_number,
+    parse_limited,
+    refusal,
+)
+from ratenet.equations.names import check_name
+from ratenet.equations.units import (
+    DEFAULT_UNITS,
+    DIMENSIONLESS,
+    Dimension,
+    DimensionMismatchError,
+    Quantity,
+    get_dimensions,
+    get_unit,
+)
+from ratenet.errors import ModelError, show_any
 
 
 def with_units(value: Any) -> Any:
@@ -43,7 +61,7 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def parse_quantity(text: str, where: str) -> Quantity:
-    """Return the Brian2 quantity that a text such as ``"10*ms"`` stands for.
+    """Return the Brian2 quantity that a string such as ``"10*ms"`` stands for.
 
     Allowed are numbers, Brian2's unit names, ``+ - * /`` and ``**`` with a literal integer
     exponent between -9 and 9.
@@ -51,9 +69,9 @@ def parse_quantity(text: str, where: str) -> Quantity:
     Raises
     ------
     ModelError
-        If the text is anything else, or its units do not fit together.
+        If the string is anything else, or its units do not fit together.
     """
-    return quantity_of(parse_limited(text, where, "a quantity"), where, text)
+    return quantity_of(parse_limited(text, where, QUANTITY), where, text)
 
 
 def quantity_of(node: ast.expr, where: str, text: str) -> Quantity:
@@ -62,13 +80,11 @@ def quantity_of(node: ast.expr, where: str, text: str) -> Quantity:
         with np.errstate(all="ignore"):
             quantity = Quantity(_quantity(node, where))
     except DimensionMismatchError:
-        raise ModelError(
-            f"{where}: {shorten(text)!r} adds quantities of different units."
-        ) from None
+        raise ModelError(f"{where}: {show_any(text)} adds quantities of different units.") from None
     except ArithmeticError:
         quantity = Quantity(math.nan)
     if not math.isfinite(float(quantity)):
-        raise ModelError(f"{where}: {shorten(text)!r} has no finite value.")
+        raise ModelError(f"{where}: {show_any(text)} has no finite value.")
     return quantity
 
 
@@ -85,9 +101,9 @@ def _quantity(node: ast.expr, where: str) -> Quantity | float:
             return _quantity(left, where) ** _literal_exponent(right, where)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in BINARY:
             return BINARY[type(op)](_quantity(left, where), _quantity(right, where))
-    raise ModelError(
-        f"{where}: {shorten(ast.unparse(node))!r} is not a quantity; {ALLOWED['a quantity']}."
-    )
+        case ast.Name(id=name):
+            raise _unknown_unit(name, where, ALLOWED[QUANTITY])
+    raise refusal(ast.unparse(node), where, QUANTITY)
 
 
 def _literal_exponent(node: ast.expr, where: str) -> int:
@@ -99,31 +115,54 @@ def _literal_exponent(node: ast.expr, where: str) -> int:
     raise ModelError(f"{where}: in a unit or quantity an exponent is an integer between -9 and 9.")
 
 
-def check_unit_text(text: str, where: str) -> None:
-    """Refuse a unit specification that is not made of names, 1, ``*``, ``/`` and small powers.
+def parse_unit(text: str, where: str) -> Dimension:
+    """Return the dimensions of a unit as equations declare it: "1", "volt", "amp/metre**2".
 
-    Brian2 evaluates unit texts as Python, so only this shape may reach it; which names are units
-    it then checks itself.
+    Allowed are 1, Brian2's base units, ``*``, ``/`` and small powers.
+
+    Raises
+    ------
+    ModelError
+        If the text is anything else; a scaled unit, too, which would be taken for its base unit.
     """
 
-    def check(node: ast.expr) -> None:
+    def dimensions(node: ast.expr) -> Dimension:
         match node:
-            case ast.Name(id="bool" | "boolean" | "integer" as name):
-                raise ModelError(
-                    f"{where}: variables of the type {name} are not used by rate models; "
-                    f"{ALLOWED['a unit']}."
-                )
-            case ast.Name():
-                check_name(node.id, where)
+            case ast.Name(id=name):
+                return _base_unit(name, where)
             case ast.Constant(value=value) if type(value) is int and value == 1:
-                return
-            case ast.BinOp(left=left, op=ast.Mult() | ast.Div(), right=right):
-                check(left)
-                check(right)
+                return DIMENSIONLESS
+            case ast.BinOp(left=left, op=ast.Mult(), right=right):
+                return dimensions(left) * dimensions(right)
+            case ast.BinOp(left=left, op=ast.Div(), right=right):
+                return dimensions(left) / dimensions(right)
             case ast.BinOp(left=left, op=ast.Pow(), right=right):
-                check(left)
-                _literal_exponent(right, where)
-            case _:
-                raise ModelError(f"{where}: {shorten(text)!r} is not a unit; {ALLOWED['a unit']}.")
+                return dimensions(left) ** _literal_exponent(right, where)
+        raise refusal(text, where, UNIT)
 
-    check(parse_limited(text, where, "a unit"))
+    return dimensions(parse_limited(text, where, UNIT))
+
+
+def _base_unit(name: str, where: str) -> Dimension:
+    if name in ("bool", "boolean", "integer"):
+        raise ModelError(
+            f"{where}: variables of the type {name} are not used by rate models; write a unit, "
+            "1 for a number without one."
+        )
+    check_name(name, where)
+    unit = DEFAULT_UNITS.get(name)
+    if unit is None:
+        raise _unknown_unit(name, where, ALLOWED[UNIT])
+    base = get_unit(unit.dim)
+    if float(unit) != 1.0 or name[-1].isdigit():
+        raise ModelError(
+            f"{where}: {name!r} is a scaled unit; equations are written in base units: use "
+            f"{base!r}, and scaled units in the values of parameters."
+        )
+    return unit.dim
+
+
+def _unknown_unit(name: str, where: str, remedy: str) -> ModelError:
+    close = difflib.get_close_matches(name, list(DEFAULT_UNITS), n=1, cutoff=0.7)
+    meant = f"did you mean {close[0]!r}? Otherwise " if close else ""
+    return ModelError(f"{where}: unknown unit {show_any(name)}; {meant}{remedy}.")

@@ -5,7 +5,7 @@ I_rec = W y and a drive I_ext:
 
     ds/dt = F(s, I_rec, I_ext)
 
-The spec knows no backend. Brian2's parser and unit system check it, SymPy differentiates it;
+The spec knows no backend. Brian2's unit system checks it, SymPy differentiates it;
 `ratenet.equations.torch_model` makes torch functions of it, and
 `ratenet.simulation.backends.brian2_backend` hands it to Brian2.
 """
@@ -19,16 +19,21 @@ from types import MappingProxyType
 from typing import Any
 
 import sympy
-from brian2.equations.equations import DIFFERENTIAL_EQUATION, Equations  # noqa: TID253
 
 from ratenet.equations import expressions
+from ratenet.equations.names import check_name
 from ratenet.equations.parameters import ByPopulation, Parameter, ParameterText, as_text, show
 from ratenet.equations.parser import TIME, Parts, read_model
 from ratenet.equations.populations import Sizes
+from ratenet.equations.statements import Statement
 from ratenet.equations.substitution import without
 from ratenet.equations.symbolic import has_step, is_finite, left_derivative, symbol, to_sympy
+from ratenet.equations.table import ModelTable
 from ratenet.equations.units import DIMENSIONLESS, Dimension, get_unit, second
-from ratenet.errors import ModelError, UnsupportedError, show_any
+from ratenet.errors import ModelError, UnsupportedError
+from ratenet.validation import validated
+
+TABLES = ("functions", "parameters", "populations")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +43,8 @@ class ModelSpec:
     Parameters
     ----------
     name, title, source : str
-        Short name, one line of description, and where the model comes from.
+        Short name, one line of description (by default the name), and where the model was
+        published.
     equations : str or brian2.Equations
         Brian2 equations: one ``dx/dt = ... : unit`` for each state variable, subexpressions
         ``x = ... : unit``, and declarations ``x : unit`` of roles or parameters. ``xi``, ``xi_1``
@@ -69,8 +75,8 @@ class ModelSpec:
     """
 
     name: str = "model"
-    title: str = "A user's model"
-    source: str = "unpublished"
+    title: str = ""
+    source: str = ""
     equations: str
     output: str
     recurrent: str
@@ -81,13 +87,19 @@ class ModelSpec:
     _parts: Parts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.equations, Equations):
-            object.__setattr__(self, "equations", _equations_text(self.equations))
-        self._check_types()
-        for key in ("functions", "parameters", "populations"):
-            object.__setattr__(self, key, tuple(dict(getattr(self, key)).items()))
-        parameters = tuple((n, as_text(v, f"parameters, {n}")) for n, v in self.parameters)
-        object.__setattr__(self, "parameters", parameters)
+        given = {each.name: getattr(self, each.name) for each in dataclasses.fields(ModelTable)}
+        given["equations"] = _equations_text(given["equations"])
+        given |= {key: _as_mapping(given[key]) for key in TABLES}
+        table = vars(validated(ModelTable, given, error=ModelError))
+        for key in TABLES:
+            for name in table[key]:
+                check_name(name, key)
+        values = table["parameters"].items()
+        table["parameters"] = {n: as_text(v, f"parameters, {n}") for n, v in values}
+        table |= {key: tuple(table[key].items()) for key in TABLES}
+        table["title"] = table["title"] or table["name"]
+        for key, value in table.items():
+            object.__setattr__(self, key, value)
         object.__setattr__(self, "_parts", read_model(self))
         self._check_finite()
         self._check_noise_linear()
@@ -100,23 +112,6 @@ class ModelSpec:
     def __deepcopy__(self, memo: dict[int, Any]) -> "ModelSpec":
         """Return itself: nothing can change it."""
         return self
-
-    def _check_types(self) -> None:
-        """Refuse what is no text or table; model files are checked before, Python's values here."""
-        for key in ("name", "title", "source", "equations", "output", "recurrent", "drive"):
-            value = getattr(self, key)
-            if not isinstance(value, str):
-                raise ModelError(f"{key}: a text is needed, got {show_any(value)}.")
-        for key in ("functions", "parameters", "populations"):
-            try:
-                dict(getattr(self, key))
-            except (TypeError, ValueError):
-                raise ModelError(
-                    f"{key}: a mapping from names is needed, got {show_any(getattr(self, key))}."
-                ) from None
-        for name, body in dict(self.functions).items():
-            if not isinstance(body, str):
-                raise ModelError(f"functions, {name}: a text is needed, got {show_any(body)}.")
 
     def _check_noise_linear(self) -> None:
         for index, state in enumerate(self.states):
@@ -149,12 +144,29 @@ class ModelSpec:
         lines += [f"{name} = {show(value)}" for name, value in self.parameters]
         lines += [f"population {name}: {size}" for name, size in self.populations]
         lines.append(f"output {self.output}, recurrent input {self.recurrent}, drive {self.drive}")
-        return "\n".join([f"{self.name}: {self.title} ({self.source})", *lines])
+        return "\n".join([self.heading, *lines])
+
+    @property
+    def heading(self) -> str:
+        """Name, title and source in one line."""
+        title = "" if self.title == self.name else f": {self.title}"
+        source = f" ({self.source})" if self.source else ""
+        return " ".join(f"{self.name}{title}{source}".split())
 
     @property
     def states(self) -> tuple[str, ...]:
         """Names of the k state variables, in the order of the equations."""
         return tuple(self._parts.right_hand_sides)
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """The equations one by one, as they are written, before anything is substituted."""
+        return self._parts.statements
+
+    @property
+    def unused_parameters(self) -> tuple[str, ...]:
+        """Names of parameters that neither the equations nor the functions nor the output use."""
+        return self._parts.unused
 
     @property
     def defaults(self) -> Mapping[str, Parameter]:
@@ -286,11 +298,10 @@ class ModelSpec:
 
     def to_table(self) -> dict[str, Any]:
         """Return the model in the layout of a model file, for a run's record."""
-        texts = ("name", "title", "source", "equations", "output", "recurrent", "drive")
-        table: dict[str, Any] = {key: getattr(self, key) for key in texts}
-        table["functions"] = dict(self.functions)
+        keys = [each.name for each in dataclasses.fields(ModelTable)]
+        table = {key: getattr(self, key) for key in keys}
+        table |= {key: dict(table[key]) for key in TABLES}
         table["parameters"] = {name: _for_table(value) for name, value in self.parameters}
-        table["populations"] = dict(self.populations)
         return table
 
 
@@ -299,8 +310,12 @@ def unit_text(dimensions: Dimension) -> str:
     return "1" if dimensions is DIMENSIONLESS else repr(get_unit(dimensions))
 
 
-def _equations_text(equations: Equations) -> str:
+def _equations_text(equations: Any) -> Any:
     """Return Brian2's equations as text with base units (str() of them writes s for second)."""
+    from brian2.equations.equations import DIFFERENTIAL_EQUATION, Equations
+
+    if not isinstance(equations, Equations):
+        return equations
     lines = []
     for name, equation in equations.items():
         left = f"d{name}/dt" if equation.type == DIFFERENTIAL_EQUATION else name
@@ -308,6 +323,12 @@ def _equations_text(equations: Equations) -> str:
         flags = f" ({', '.join(equation.flags)})" if equation.flags else ""
         lines.append(f"{left}{right} : {unit_text(equation.dim)}{flags}")
     return "\n".join(lines)
+
+
+def _as_mapping(given: Any) -> Any:
+    """Return pairs as a mapping; anything else as it is, to be refused by its type."""
+    is_pairs = isinstance(given, tuple) and all(isinstance(p, tuple) and len(p) == 2 for p in given)
+    return dict(given) if is_pairs else given
 
 
 def _for_table(value: ParameterText) -> Any:

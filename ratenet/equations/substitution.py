@@ -5,19 +5,14 @@ constants are folded in floats, without which ``9**9**9**9`` hangs.
 """
 
 import ast
+import copy
 import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ratenet.equations.expressions import (
-    BINARY,
-    CONSTANTS,
-    FUNCTIONS,
-    check_depth,
-    infinite_bound,
-    names_in,
-)
-from ratenet.errors import ModelError, shorten
+from ratenet.equations.expressions import BINARY, check_depth, infinite_bound, names_in
+from ratenet.equations.functions import CONSTANTS, FUNCTIONS
+from ratenet.errors import ModelError, show_any
 
 MAX_DEPTH_WRITTEN_OUT = 80
 MAX_NODES = 1_000
@@ -49,7 +44,8 @@ def write_out(
     """
     result = _WriteOut(where, functions, names).visit(node)
     check_depth(result, where, MAX_DEPTH_WRITTEN_OUT)
-    return _checked_power(_Fold(where).visit(result), where)
+    _check_powers(result, where)
+    return _Fold(where).visit(result)
 
 
 class _WriteOut(ast.NodeTransformer):
@@ -142,8 +138,8 @@ class _Fold(ast.NodeTransformer):
         left, right = node.left, node.comparators[0]
         if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
             raise ModelError(
-                f"{self.where}: {ast.unparse(node)!r} compares two constants: "
-                "write the result in its place."
+                f"{self.where}: {show_any(ast.unparse(node))} is a comparison of two constants; "
+                "replace it by 0 or 1."
             )
         return node
 
@@ -156,8 +152,8 @@ class _Fold(ast.NodeTransformer):
             value = math.nan
         if not (isinstance(value, int | float) and math.isfinite(value)):
             raise ModelError(
-                f"{self.where}: the constant {shorten(ast.unparse(node))!r} has no finite "
-                "real value."
+                f"{self.where}: the constant {show_any(ast.unparse(node))} has no finite real "
+                "value."
             )
         return ast.Constant(value)
 
@@ -188,18 +184,18 @@ def _without(node: ast.expr, names: Collection[str]) -> ast.expr | None:
     return None  # the name itself
 
 
-def _checked_power(node: ast.expr, where: str) -> ast.expr:
+def _check_powers(node: ast.expr, where: str) -> None:
     """Refuse nested powers whose product SymPy would multiply out into a huge integer."""
 
     def power(node: ast.AST) -> float:
-        inner = max((power(child) for child in ast.iter_child_nodes(node)), default=1.0)
         match node:
-            case ast.BinOp(op=ast.Pow(), right=ast.Constant(value=int() | float() as exponent)):
-                return inner * max(1.0, abs(exponent))
-        return inner
+            case ast.BinOp(left=base, op=ast.Pow(), right=right):
+                match _Fold(where).visit(copy.deepcopy(right)):
+                    case ast.Constant(value=int() | float() as exponent):
+                        return max(power(base) * max(1.0, abs(exponent)), power(right))
+        return max((power(child) for child in ast.iter_child_nodes(node)), default=1.0)
 
     if power(node) > MAX_POWER:
         raise ModelError(
             f"{where}: an exponent (nested ones multiply) is above {MAX_POWER}: use a smaller one."
         )
-    return node

@@ -13,7 +13,7 @@ from typing import Any
 
 import sympy
 
-from ratenet.equations import expressions
+from ratenet.equations import expressions, functions
 
 # What marks a constant that is not a finite real number.
 _NOT_FINITE = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.I)
@@ -60,7 +60,7 @@ def _define(
 
 
 def _function(name: str, slope: Callable[..., Any]) -> Any:
-    return _define(name, expressions.FUNCTIONS[name], slope)
+    return _define(name, functions.FUNCTIONS[name], slope)
 
 
 def _indicator(name: str, value: Callable[..., float]) -> Any:
@@ -134,7 +134,7 @@ _SLOPES: dict[str, Callable[..., Any]] = {
     "erf": lambda u: 2 / sympy.sqrt(sympy.pi).evalf(17) * FUNCTIONS["exp"](-(u**2)),
     "exprel": lambda u: exprel_slope(u),
 }
-# By their names in a model: all of `expressions.FUNCTIONS` but clip, which is two of the above.
+# By their names in a model: all of `functions.FUNCTIONS` but clip, which is two of the above.
 FUNCTIONS: dict[str, Any] = {name: _function(name, slope) for name, slope in _SLOPES.items()}
 
 _STEPS = (FUNCTIONS["sign"], FUNCTIONS["int"], *COMPARISONS.values())

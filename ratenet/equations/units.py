@@ -7,6 +7,7 @@ keeps it. Elsewhere Brian2 is imported inside functions only (a lint rule holds 
 module has been imported.
 """
 
+import itertools
 import logging
 import signal
 import sys
@@ -42,11 +43,22 @@ def _process_untouched() -> Iterator[None]:
 
 
 with _process_untouched():
-    from brian2.core.namespace import DEFAULT_UNITS as DEFAULT_UNITS
+    from brian2.core.namespace import (
+        DEFAULT_CONSTANTS as DEFAULT_CONSTANTS,
+        DEFAULT_FUNCTIONS as DEFAULT_FUNCTIONS,
+        DEFAULT_UNITS as DEFAULT_UNITS,
+    )
     from brian2.units.allunits import (
         amp as amp,
+        coulomb,
+        farad,
         hertz as hertz,
+        kelvin,
+        metre,
+        mole,
+        ohm,
         second as second,
+        siemens,
         volt as volt,
     )
     from brian2.units.fundamentalunits import (
@@ -57,6 +69,41 @@ with _process_untouched():
         Unit as Unit,
         get_dimensions as get_dimensions,
         get_unit as get_unit,
-        get_unit_for_display as get_unit_for_display,
+        get_unit_for_display,
         is_dimensionless as is_dimensionless,
     )
+
+_NAMED = {
+    unit.dim: symbol
+    for unit, symbol in (
+        (second, "s"), (hertz, "Hz"), (volt, "V"), (amp, "A"), (siemens, "S"), (ohm, "ohm"),
+        (farad, "F"), (coulomb, "C"), (metre, "m"), (mole, "mol"), (kelvin, "K"),
+    )
+}  # fmt: skip
+
+
+def show_unit(dimensions: Dimension) -> str:
+    """Return the unit of dimensions as one says it, such as 1, V/s or A/V**2.
+
+    Examples
+    --------
+    >>> show_unit(volt.dim / second.dim), show_unit(second.dim**-0.5), show_unit(hertz.dim)
+    ('V/s', 's**-0.5', 'Hz')
+    """
+    if dimensions is DIMENSIONLESS:
+        return "1"
+    if dimensions in _NAMED:
+        return _NAMED[dimensions]
+    for exponent in (1, 2, 3, -1, -0.5, 0.5, -2, -3):
+        power = "" if exponent == 1 else f"**{exponent}"
+        for base, symbol in _NAMED.items():
+            if base**exponent == dimensions:
+                return f"{symbol}{power}"
+    for sign, exponent in itertools.product("/*", (1, 2, 0.5, 3)):
+        power = "" if exponent == 1 else f"**{exponent}"
+        for last, symbol in _NAMED.items():
+            by = last**exponent
+            first = _NAMED.get(dimensions * by if sign == "/" else dimensions / by)
+            if first is not None:
+                return f"{first}{sign}{symbol}{power}"
+    return str(get_unit_for_display(dimensions))

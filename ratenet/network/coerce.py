@@ -15,8 +15,8 @@ from ratenet.equations.units import (
     DimensionMismatchError,
     Quantity,
     get_dimensions,
-    get_unit_for_display,
     is_dimensionless,
+    show_unit,
 )
 from ratenet.errors import InputError, shorten, show_any
 
@@ -74,7 +74,7 @@ def as_tensor(
     if has_unit and get_dimensions(value) != dimensions:
         raise InputError(
             f"{where}: the unit of {shorten(str(value))} does not fit; needed is "
-            f"{get_unit_for_display(dimensions)}."
+            f"{show_unit(dimensions)}."
         )
     if not isinstance(value, Tensor):
         try:

@@ -15,7 +15,7 @@ from ratenet.equations.units import (
     DimensionMismatchError,
     Quantity,
     get_dimensions,
-    get_unit_for_display,
+    show_unit,
 )
 from ratenet.errors import InputError
 
@@ -60,7 +60,7 @@ def as_connectivity(
         raise InputError("W is no matrix of numbers of one unit; give (N, N).") from None
     if isinstance(W, Quantity) and get_dimensions(W) != dimensions:
         raise InputError(
-            f"W: the unit does not fit; needed is {get_unit_for_display(dimensions)} "
+            f"W: the unit does not fit; needed is {show_unit(dimensions)} "
             "(recurrent input over output)."
         )
     if isinstance(W, Tensor) and W.layout != torch.strided:

@@ -1,9 +1,12 @@
 """A model's equations and functions as LaTeX, to paste into a paper."""
 
+import ast
+
 import sympy
 
 from ratenet.equations import ModelSpec
 from ratenet.equations.parameters import show
+from ratenet.equations.statements import Statement
 from ratenet.equations.units import DIMENSIONLESS, Dimension, get_unit
 
 
@@ -13,7 +16,7 @@ def model_latex(model: ModelSpec) -> str:
     Parameters
     ----------
     model : ModelSpec
-        Its texts have passed the whitelist, so nothing in them is executed here.
+        Its strings have passed the whitelist, so nothing in them is executed here.
 
     Examples
     --------
@@ -26,13 +29,11 @@ def model_latex(model: ModelSpec) -> str:
     \tau &= \text{10*ms}
     \end{align*}
     """
-    from brian2.equations.equations import PARAMETER, Equations
-
     lines = [
-        f"{_left(name, equation.type)} &= {_expression(str(equation.expr))} "
-        f"&& ({_unit(equation.dim)})"
-        for name, equation in Equations(model.equations).items()
-        if equation.type != PARAMETER
+        f"{_left(statement)} &= {_expression(ast.unparse(statement.expression))} "
+        f"&& ({_unit(statement.dimensions)})"
+        for statement in model.statements
+        if statement.expression is not None
     ]
     lines += [
         f"y &= {_expression(model.output)} && ({_unit(model.output_dimensions)})",
@@ -46,11 +47,9 @@ def model_latex(model: ModelSpec) -> str:
     return "\n".join([r"\begin{align*}", " \\\\\n".join(lines), r"\end{align*}"])
 
 
-def _left(name: str, kind: str) -> str:
-    from brian2.equations.equations import DIFFERENTIAL_EQUATION
-
-    symbol = _expression(name)
-    if kind == DIFFERENTIAL_EQUATION:
+def _left(statement: Statement) -> str:
+    symbol = _expression(statement.name)
+    if statement.is_differential:
         return rf"\frac{{\mathrm{{d}}{symbol}}}{{\mathrm{{d}}t}}"
     return symbol
 

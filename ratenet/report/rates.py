@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ratenet.equations.units import Dimension, get_unit_for_display
+from ratenet.equations.units import Dimension, show_unit
 from ratenet.report.figures import COLOURS, GREY, new_figure
 from ratenet.simulation import Trajectory
 from ratenet.simulation.drives import ConstantDrive, drive_for
@@ -141,4 +141,4 @@ def unit_name(dimensions: Dimension) -> str:
     """Return the name of a physical unit for an axis or a table: "Hz", "dimensionless"."""
     if dimensions.is_dimensionless:
         return "dimensionless"
-    return str(get_unit_for_display(dimensions))
+    return show_unit(dimensions)

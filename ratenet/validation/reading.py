@@ -1,13 +1,14 @@
 """What TOML and JSON say, read from regular files and within limits."""
 
 import json
+import re
 import stat
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ratenet.errors import InputError, RatenetError, escape
+from ratenet.errors import InputError, RatenetError, escape, shorten
 
 LARGEST_FILE = 1_000_000  # bytes of TOML
 DEEPEST = 50  # tables or lists inside one another
@@ -75,12 +76,21 @@ def _parsed(
     except RecursionError:
         reason = "nested too deeply"
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as caught:
-        reason = f"not valid {language} ({escape(str(caught))})"
+        reason = f"not valid {language} ({escape(str(caught))}){_unquoted(content, str(caught))}"
     except ValueError:  # Python reads no integers of thousands of digits
         reason = "a number has too many digits"
     if reason:
         raise error(f"{where}: {reason}.", argument=where)
     return found
+
+
+def _unquoted(content: bytes | str, complaint: str) -> str:
+    """Return what to write where TOML stumbles over a quantity such as 10*ms, else ""."""
+    text = content if isinstance(content, str) else content.decode("utf-8-sig")
+    number = re.search(r"at line (\d+)", complaint)
+    line = text.splitlines()[int(number[1]) - 1] if number else ""
+    found = re.fullmatch(r"\s*([\w.-]+)\s*=\s*([-\d.][^\"'#=]*[A-Za-z][^\"'#=]*?)\s*(?:#.*)?", line)
+    return f'; put the value in quotes: {found[1]} = "{shorten(found[2])}"' if found else ""
 
 
 def _beyond_limits(found: Any) -> str:

@@ -55,20 +55,20 @@ def test_nothing_in_a_bad_model_is_executed(
 
 @pytest.mark.parametrize("path", ["missing.toml", "a/b/c.toml", "nul\0byte.toml"])
 def test_a_missing_file_lists_the_models(path: str) -> None:
-    with pytest.raises(UnknownNameError, match="there are the models adaptation, "):
+    with pytest.raises(UnknownNameError, match="Unknown model file .*; available: adaptation, "):
         load_model(path)
 
 
-def test_a_folder_is_no_model(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "model.toml"
     folder.mkdir()
-    assert "cannot be read" in refusal(folder)
+    assert "not a regular file" in refusal(folder)
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.toml"
     path.write_bytes(b"\xff\xfe\x00")
-    assert "no UTF-8 text; save it as UTF-8" in refusal(path)
+    assert "not UTF-8; save it as UTF-8" in refusal(path)
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from scipy import special
 
 from ratenet import ModelSpec, load_model, model_names
-from ratenet.equations.expressions import FUNCTIONS
 from ratenet.equations.files import models_folder, parse_model
+from ratenet.equations.functions import FUNCTIONS
 from ratenet.equations.torch_model import translate
 from ratenet.errors import ModelError
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import tomli_w
-from helpers.specs import table
+from helpers.specs import EQUATIONS, table
 
 from ratenet import load_model, model_names
 from ratenet.equations.files import models_folder, parse_model
-from ratenet.errors import ModelError, UnknownNameError
+from ratenet.equations.table import model_schema
+from ratenet.errors import ModelError, RatenetWarning, UnknownNameError
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -43,10 +44,14 @@ def test_a_model_by_path_is_the_model_by_name(name: str) -> None:
 def test_an_unknown_name_lists_the_models(name: str) -> None:
     with pytest.raises(UnknownNameError) as caught:
         load_model(name)
-    assert str(caught.value) == (
-        f"There is no model {name!r}; there are {', '.join(model_names())}, or give the path of "
-        "a .toml file."
-    )
+    sentence, listed = str(caught.value), ", ".join(model_names())
+    assert sentence.startswith(f"Unknown model {name!r}; ")
+    assert sentence.endswith(f"vailable: {listed}; or give the path of a .toml file.")
+
+
+def test_a_misspelt_name_is_understood() -> None:
+    with pytest.raises(UnknownNameError, match="'adaption'; did you mean 'adaptation'"):
+        load_model("adaption")
 
 
 @pytest.mark.parametrize("name", model_names())
@@ -56,7 +61,12 @@ def test_a_table_gives_the_model_again(name: str) -> None:
 
 
 def test_a_table_can_be_written_and_read_as_toml(tmp_path: Path) -> None:
-    model = parse_model(table(parameters={"tau": ["10*ms", "20*ms"], "b": 0.5, "n": [1, 2]}))
+    model = parse_model(
+        table(
+            functions={"f": "b*tanh(n*u)"},
+            parameters={"tau": ["10*ms", "20*ms"], "b": 0.5, "n": [1, 2]},
+        )
+    )
     path = tmp_path / "model.toml"
     path.write_text(tomli_w.dumps(model.to_table()), encoding="utf-8")
     assert load_model(path) == model
@@ -70,16 +80,66 @@ def test_functions_and_parameters_may_be_left_out() -> None:
     small["parameters"] = {"hertz_1": "1*Hz"}
     assert parse_model(small).states == ("r",)
     del small["parameters"]
-    with pytest.raises(ModelError, match="the name 'hertz_1' is not defined"):
+    with pytest.raises(ModelError, match="unknown name 'hertz_1'"):
         parse_model(small)
 
 
-@pytest.mark.parametrize("key", ["name", "title", "source", "equations", "output", "recurrent"])
+@pytest.mark.parametrize("key", ["equations", "output", "recurrent", "drive"])
 def test_each_text_is_needed(key: str) -> None:
     without = table()
     del without[key]
-    with pytest.raises(ModelError, match=f"the key '{key}' is missing"):
+    with pytest.raises(ModelError, match=f"{key}: missing; expected a non-empty string"):
         parse_model(without)
+
+
+def test_name_title_and_source_may_be_left_out() -> None:
+    without = table()
+    del without["title"], without["source"]
+    model = parse_model(without)
+    assert (model.title, model.source, model.heading) == ("test", "", "test")
+    del without["name"]
+    assert parse_model(without).name == "model"
+
+
+def test_a_file_that_begins_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "model.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + (models_folder() / "rate.toml").read_bytes())
+    assert load_model(path) == load_model("rate")
+
+
+@pytest.mark.parametrize(("name", "hint"), [("taus", "did you mean 'tau'? "), ("gain_of_all", "")])
+def test_a_parameter_that_nothing_uses_is_warned_of(tmp_path: Path, name: str, hint: str) -> None:
+    path = tmp_path / "model.toml"
+    path.write_text(tomli_w.dumps(table(parameters={"tau": "10*ms", name: "20*ms"})))
+    with pytest.warns(RatenetWarning) as caught:
+        load_model(path)
+    (warning,) = caught
+    assert str(warning.message) == (
+        f"{path}: parameters, {name}: never used; {hint}Use it or delete it."
+    )
+
+
+def test_parameters_are_used_in_functions_output_and_subexpressions() -> None:
+    model = parse_model(
+        table(
+            equations=EQUATIONS + "\nunseen = c : 1",
+            output="d*r",
+            functions={"f": "a*u", "g": "b*u"},
+            parameters={"tau": "10*ms", "a": 1.0, "b": 1.0, "c": 1.0, "d": 1.0, "e_": 1.0},
+        )
+    )
+    assert model.unused_parameters == ("e_",)
+
+
+def test_the_schema_of_model_files_agrees_with_what_is_loaded() -> None:
+    schema = model_schema()
+    keys = set(load_model("wilson_cowan").to_table())
+    assert set(schema["properties"]) == keys
+    assert set(schema["required"]) == {"equations", "output", "recurrent", "drive"}
+    assert schema["additionalProperties"] is False
+    assert all(schema["properties"][key]["description"] for key in keys)
+    sizes = schema["properties"]["populations"]["additionalProperties"]["anyOf"]
+    assert [size["type"] for size in sizes] == ["integer", "number"]
 
 
 CODE = "__import__('pathlib').Path('executed').touch()"

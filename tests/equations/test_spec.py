@@ -1,6 +1,7 @@
 """ModelSpec: a value that can be compared and read, names and units, derivatives."""
 
 import dataclasses
+import keyword
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS
 from helpers.specs import EQUATIONS, gain_expressions, spec, value_and_slope
 
 from ratenet import ModelSpec, load_model
+from ratenet.equations.names import check_identifier
 from ratenet.equations.torch_expressions import TorchExpressions
 from ratenet.equations.torch_model import translate
 from ratenet.errors import ModelError, UnsupportedError
@@ -338,7 +340,7 @@ def test_a_model_may_have_twenty_state_variables_and_no_more() -> None:
         return "\n".join(f"dr{i}/dt = (-r{i} + I_rec + I_ext) / tau : 1" for i in range(k))
 
     assert len(spec(equations=equations(20), output="r0", functions={}).states) == 20
-    with pytest.raises(ModelError, match="there are 21 state variables; at most 20"):
+    with pytest.raises(ModelError, match="at most 20 state variables per unit, got 21"):
         spec(equations=equations(21), output="r0", functions={})
 
 
@@ -348,12 +350,15 @@ def test_a_model_may_have_twenty_state_variables_and_no_more() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"equations": None}, "equations: a text is needed, got None"),
-        ({"output": 3}, "output: a text is needed, got 3"),
-        ({"functions": {"f": np.tanh}}, "functions, f: a text is needed, got <ufunc 'tanh'>"),
-        ({"parameters": 3}, "parameters: a mapping from names is needed, got 3"),
-        ({"populations": ["E", "I"]}, r"populations: a mapping .* got \['E', 'I'\]"),
-        ({"parameters": {"tau": np.ones((2, 2)) * second}}, r"parameters, tau: shape \(2, 2\)"),
+        ({"equations": None}, "equations: expected a non-empty string, got None"),
+        ({"output": 3}, "output: expected a non-empty string, got 3"),
+        ({"functions": {"f": np.tanh}}, "functions, f: expected a string, got <ufunc 'tanh'>"),
+        ({"parameters": 3}, "parameters: expected a table of values, got 3"),
+        ({"populations": ["E", "I"]}, r"populations: expected a table .* got \['E', 'I'\]"),
+        (
+            {"parameters": {"tau": np.ones((2, 2)) * second}},
+            r"parameters, tau: expected a number or an array .* got the shape \(2, 2\)",
+        ),
         ({"parameters": {"tau": [1 * second, 2 * volt]}}, "the values have different units"),
     ],
 )
@@ -372,3 +377,33 @@ def test_a_list_of_quantities() -> None:
         parameters={"tau": [1 * second, 2 * second]},
     )
     assert model.defaults["tau"].values({}, 2, seed=0).tolist() == [1.0, 2.0]
+
+
+def test_names_that_brian2_refuses_are_refused() -> None:
+    from brian2.core.namespace import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, DEFAULT_UNITS
+    from brian2.equations.equations import Equations
+
+    known = {*DEFAULT_CONSTANTS, *DEFAULT_FUNCTIONS, *DEFAULT_UNITS, *keyword.kwlist}
+    special = {
+        "t",
+        "dt",
+        "t_in_timesteps",
+        "xi",
+        "xi_1",
+        "i",
+        "N",
+        "not_refractory",
+        "refractory",
+        "refractory_until",
+    }
+    for name in sorted(known | special | {"tau", "r", "I", "self", "double", "taux_"}):
+        try:
+            Equations.check_identifier(name)
+            accepted = True
+        except (SyntaxError, ValueError):
+            accepted = False
+        if accepted:
+            check_identifier(name, "here")
+        else:
+            with pytest.raises(ModelError, match="here: "):
+                check_identifier(name, "here")

@@ -12,7 +12,7 @@ from scipy import special
 from torch import Tensor
 
 from ratenet import Network, load_model
-from ratenet.equations import expressions
+from ratenet.equations import functions
 from ratenet.equations.symbolic import above, symbol
 from ratenet.equations.torch_expressions import TorchExpressions
 from ratenet.equations.torch_model import translate
@@ -48,7 +48,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[float, 
 
 
 def test_every_function_of_the_language_is_tested() -> None:
-    assert {*FUNCTIONS, "clip"} == set(expressions.FUNCTIONS)
+    assert {*FUNCTIONS, "clip"} == set(functions.FUNCTIONS)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(FLOAT, 1e-13), (torch.float32, 2e-5)])

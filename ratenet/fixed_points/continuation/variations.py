@@ -19,7 +19,7 @@ from ratenet.equations.units import (
     Dimension,
     Quantity,
     get_dimensions,
-    get_unit_for_display,
+    show_unit,
 )
 from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import check_autonomous
@@ -203,8 +203,7 @@ def as_values(values: Any, where: str, dimensions: Dimension) -> np.ndarray:
     """
     if isinstance(values, Quantity) and get_dimensions(values) != dimensions:
         raise InputError(
-            f"{where}: the unit of {values!s} does not fit; needed is "
-            f"{get_unit_for_display(dimensions)}."
+            f"{where}: the unit of {values!s} does not fit; needed is {show_unit(dimensions)}."
         )
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()

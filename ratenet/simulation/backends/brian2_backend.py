@@ -23,6 +23,7 @@ from ratenet.simulation.backends.brian2_objects import (
     SCHEDULE,
     make_group,
     make_synapses,
+    own_name,
     timed_arrays,
 )
 from ratenet.simulation.drives import ConstantDrive
@@ -127,7 +128,7 @@ def _run_standalone(task: Task, observe: Observer) -> None:
     import brian2
     from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
-    every, names = task.observe_every, task.network.model.states
+    every, names = task.observe_every, _names(task)
     device = CPPStandaloneDevice()  # a fresh one: the user's may hold an unfinished program
     with own_device(device), tempfile.TemporaryDirectory(prefix="ratenet_") as folder:
         device.activate(build_on_run=False)
@@ -141,7 +142,7 @@ def _run_standalone(task: Task, observe: Observer) -> None:
         simulation = _network(*objects, monitor)
         simulation.run(task.grid.steps * task.grid.dt * brian2.second, namespace={})
         _build(device, folder)
-        recorded = np.stack([np.asarray(getattr(monitor, f"{s}_")) for s in names])  # (k, BN, T-1)
+        recorded = _columns(monitor, names)  # (k, BN, T-1)
         final = _state(group, task)
     for row, n in enumerate(range(0, task.grid.steps, every)):
         if observe(n, _as_state(recorded[:, :, row], task)):
@@ -196,8 +197,15 @@ def _seed(task: Task) -> int:
 
 def _state(group: Any, task: Task) -> Tensor:
     """Return the state that a group has now, shape (k, B, N)."""
-    names = task.network.model.states
-    return _as_state(np.stack([np.asarray(getattr(group, f"{name}_")) for name in names]), task)
+    return _as_state(_columns(group, _names(task)), task)
+
+
+def _columns(owner: Any, names: list[str]) -> np.ndarray:
+    return np.stack([np.asarray(getattr(owner, f"{name}_")) for name in names])
+
+
+def _names(task: Task) -> list[str]:
+    return [own_name(state) for state in task.network.model.states]
 
 
 def _as_state(values: np.ndarray, task: Task) -> Tensor:

@@ -51,41 +51,56 @@ def make_group(task: Task, clock: Any, arrays: dict[str, Any]) -> Any:
     values |= {state: task.initial[k].flatten() for k, state in enumerate(model.states)}
     if isinstance(task.drive, ConstantDrive):
         values[model.drive] = task.drive.value.flatten()
-    group.set_states({name: numbers(value) for name, value in values.items()}, units=False)
+    group.set_states({own_name(name): numbers(each) for name, each in values.items()}, units=False)
     return group
+
+
+def own_name(name: str) -> str:
+    """Return what a name of the model is called in Brian2: generated code uses no such names.
+
+    Under its own name a variable could hide one of NumPy, C++ or Brian2 (self, owner, double ...).
+    """
+    return f"model_{name}"
 
 
 def _equations(task: Task) -> str:
     model = task.network.model
-    unit = {name: unit_text(model.dimensions(name)) for name in (model.recurrent, model.drive)}
-    lines = [
-        f"d{state}/dt = {_with_own_time(model.brian2_expression(state), task.grid)} : "
-        f"{unit_text(model.dimensions(state))}"
-        for state in model.states
-    ]
-    lines.append(f"{_OUTPUT} = {model.brian2_output} : {unit_text(model.output_dimensions)}")
-    lines.append(f"{model.recurrent} : {unit[model.recurrent]}")
+    known = {*model.states, model.recurrent, model.drive, *task.network.parameters}
+    named = {name: (own_name(name), unit_text(model.dimensions(name))) for name in known}
+    (recurrent, recurrent_unit), (drive, drive_unit) = named[model.recurrent], named[model.drive]
+    rewrite = _Rewrite({name: own for name, (own, _) in named.items()}, task.grid)
+    lines = []
+    for state in model.states:
+        name, unit = named[state]
+        lines.append(f"d{name}/dt = {rewrite.text(model.brian2_expression(state))} : {unit}")
+    output = rewrite.text(model.brian2_output)
+    lines.append(f"{_OUTPUT} = {output} : {unit_text(model.output_dimensions)}")
+    lines.append(f"{recurrent} : {recurrent_unit}")
     if isinstance(task.drive, ConstantDrive):
-        lines.append(f"{model.drive} : {unit[model.drive]} (constant)")
+        lines.append(f"{drive} : {drive_unit} (constant)")
     else:
-        lines.append(f"{model.drive} = {_DRIVE}(t, i) : {unit[model.drive]}")
-    for name in task.network.parameters:
-        lines.append(f"{name} : {unit_text(model.dimensions(name))} (constant)")
+        lines.append(f"{drive} = {_DRIVE}(t, i) : {drive_unit}")
+    for name, unit in (named[parameter] for parameter in task.network.parameters):
+        lines.append(f"{name} : {unit} (constant)")
     return "\n".join(lines)
 
 
-def _with_own_time(expression: str, grid: TimeGrid) -> str:
-    """Return an expression whose t is the simulation's: Brian2's clock begins at 0."""
-    if grid.first == 0:
-        return expression
-    tree = ast.parse(expression, mode="eval")
-    time = ast.parse(f"{_TIME}(t)", mode="eval").body
+class _Rewrite(ast.NodeTransformer):
+    """Puts Brian2's names for the model's, and the simulation's time for Brian2's."""
 
-    class OwnTime(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:
-            return time if node.id == "t" else node
+    def __init__(self, names: dict[str, str], grid: TimeGrid) -> None:
+        self.names = names
+        # Brian2's clock begins at 0.
+        self.time = ast.Name("t") if grid.first == 0 else ast.parse(f"{_TIME}(t)", mode="eval").body
 
-    return ast.unparse(OwnTime().visit(tree))
+    def text(self, expression: str) -> str:
+        return ast.unparse(self.visit(ast.parse(expression, mode="eval")))
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        return ast.Call(node.func, [self.visit(argument) for argument in node.args], [])
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self.time if node.id == "t" else ast.Name(self.names.get(node.id, node.id))
 
 
 def timed_arrays(task: Task) -> dict[str, Any]:
@@ -117,7 +132,7 @@ def make_synapses(network: Network, group: Any, stimuli: int, clock: Any) -> Any
         group,
         group,
         f"""{_WEIGHT} : {unit_text(model.weight_dimensions)} (constant)
-        {model.recurrent}_post = {_WEIGHT} * {_OUTPUT}_pre : {recurrent} (summed)""",
+        {own_name(model.recurrent)}_post = {_WEIGHT} * {_OUTPUT}_pre : {recurrent} (summed)""",
         clock=clock,
         dtype=np.float64,
         namespace=functions(),
