@@ -116,9 +116,9 @@ def _starts(
 
 
 def _write(scene: "Scene", found: "FixedPointSet", options: dict[str, Any], out: Path) -> None:
-    from ratenet.files import write_whole
+    from ratenet.files import make_folder, write_whole
     from ratenet.fixed_points import estimate_distances
-    from ratenet.report.record import make_folder, write_config
+    from ratenet.report.record import write_config
 
     make_folder(out)
     for name in ("phase_plane.png", "eigenvalues.png"):  # of an earlier command

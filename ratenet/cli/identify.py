@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from ratenet.files import ResultsFolder
     from ratenet.hypotheses import Identification
 
 USUAL = "euclidean,linearized-reparameterized,gain-free-reparameterized,feedback-alignment,hebb"
+FILES = ("identification.csv", "summary.json", "alignment.png")
 
 
 def identify(
@@ -45,28 +47,30 @@ def identify(
     Example: `ratenet identify data --rules euclidean,hebb --noise 0.001`
     """
     from ratenet.cli.output import plain_warnings
-    from ratenet.cli.scene import check_folder
+    from ratenet.cli.scene import check_seed
+    from ratenet.files import new_results
     from ratenet.hypotheses import identify as run
     from ratenet.hypotheses.identification.data_files import load_measurements
     from ratenet.network import Network
 
     plain_warnings()
-    check_folder(out, seed, overwrite)
-    measured = load_measurements(data)
-    which = measured.kind(kind)
-    network = Network(model, measured.weights())
-    found = run(
-        network,
-        measured.array("drive"),
-        measured.observed(network, noise, which),
-        split_rules(rules),
-        level=level,
-        seed=seed,
-        **measured.taught(),
-    )
-    options = {"data": str(data), "rules": list(found.table.index[:-1]), "kind": which,
-               "noise": noise, "level": level, "seed": seed}  # fmt: skip
-    _write(found, {"identify": options, "model": network.model.to_table()}, out)
+    check_seed(seed)
+    with new_results(out, FILES, overwrite=overwrite) as results:
+        measured = load_measurements(data)
+        which = measured.kind(kind)
+        network = Network(model, measured.weights())
+        found = run(
+            network,
+            measured.array("drive"),
+            measured.observed(network, noise, which),
+            split_rules(rules),
+            level=level,
+            seed=seed,
+            **measured.taught(),
+        )
+        options = {"data": str(data), "rules": list(found.table.index[:-1]), "kind": which,
+                   "noise": noise, "level": level, "seed": seed}  # fmt: skip
+        _write(found, {"identify": options, "model": network.model.to_table()}, results)
     _print_table(found)
     print(f"{found.summary()}\ntable   {out / 'identification.csv'}")
     print(f"figure  {out / 'alignment.png'}")
@@ -77,20 +81,20 @@ def split_rules(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _write(found: "Identification", record: dict[str, Any], out: Path) -> None:
-    from ratenet.files import write_whole
-    from ratenet.report.figures import save
+def _write(found: "Identification", record: dict[str, Any], results: "ResultsFolder") -> None:
+    from ratenet.report.figures import as_png
     from ratenet.report.identification import alignment_figure
-    from ratenet.report.record import make_folder, write_config, write_json
+    from ratenet.report.record import write_config, write_json
 
-    make_folder(out)
-    write_config(out / "config.toml", record)
-    write_whole(out / "identification.csv", lambda beside: found.table.to_csv(beside))
+    results.write("config.toml", lambda path: write_config(path, record))
+    results.write("identification.csv", found.table.to_csv)
     keys = ("rule", "best", "confidence", "kind", "measured", "unsettled", "noise", "residual",
             "size", "level", "ceiling", "misfit")  # fmt: skip
-    write_json(out / "summary.json", {key: getattr(found, key) for key in keys})
+    summary = {key: getattr(found, key) for key in keys}
+    results.write("summary.json", lambda path: write_json(path, summary))
     title = f"Named: {found.rule}" if found.rule else "No rule is named"
-    save(alignment_figure(found.table, ceiling=found.ceiling, title=title), out / "alignment.png")
+    figure = alignment_figure(found.table, ceiling=found.ceiling, title=title)
+    results.write("alignment.png", as_png(figure))
 
 
 def _print_table(found: "Identification") -> None:

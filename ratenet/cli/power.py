@@ -8,7 +8,10 @@ import typer
 from ratenet.cli.identify import USUAL, split_rules
 
 if TYPE_CHECKING:
+    from ratenet.files import ResultsFolder
     from ratenet.hypotheses import Power
+
+FILES = ("power.csv", "accuracy.csv", "power.png", "confusion.png")
 
 
 def power(
@@ -42,12 +45,13 @@ def power(
     """
     from ratenet.cli.output import plain_warnings
     from ratenet.cli.progress import StepBar
-    from ratenet.cli.scene import check_folder
+    from ratenet.cli.scene import check_seed
+    from ratenet.files import new_results
     from ratenet.hypotheses import power as run
     from ratenet.hypotheses.identification.power_analysis import number_of_steps
 
     plain_warnings()
-    check_folder(out, seed, overwrite)
+    check_seed(seed)
     options: dict[str, Any] = {
         "units": _numbers(units, "units", int),
         "stimuli": _numbers(stimuli, "stimuli", int),
@@ -57,10 +61,11 @@ def power(
         "level": level, "seed": seed,
     }  # fmt: skip
     steps = number_of_steps(options["units"], options["stimuli"], experiments)
-    with StepBar(steps, "simulating experiments") as bar:
-        found = run(split_rules(rules), progress=bar.show, **options)
-    shown = {**options, "observed": ["all" if n is None else n for n in options["observed"]]}
-    _write(found, {"rules": list(found.rules), **shown}, out)
+    with new_results(out, FILES, overwrite=overwrite) as results:
+        with StepBar(steps, "simulating experiments") as bar:
+            found = run(split_rules(rules), progress=bar.show, **options)
+        shown = {**options, "observed": ["all" if n is None else n for n in options["observed"]]}
+        _write(found, {"rules": list(found.rules), **shown}, results)
     print(found.summary())
     print(f"tables  {out / 'power.csv'}, {out / 'accuracy.csv'}")
     print(f"figures {out / 'power.png'}, {out / 'confusion.png'}")
@@ -80,19 +85,17 @@ def _numbers(text: str, where: str, kind: type) -> list[Any]:
         raise InputError(f"{where}: {text!r} are no {wanted}, separated by commas.") from None
 
 
-def _write(found: "Power", options: dict[str, Any], out: Path) -> None:
-    from ratenet.files import write_whole
-    from ratenet.report.figures import save
+def _write(found: "Power", options: dict[str, Any], results: "ResultsFolder") -> None:
+    from ratenet.report.figures import as_png
     from ratenet.report.identification import confusion_figure, power_figure
-    from ratenet.report.record import make_folder, write_config
+    from ratenet.report.record import write_config
 
-    make_folder(out)
-    write_config(out / "config.toml", {"power": options})
-    table, accuracy = found.table, found.accuracy
-    write_whole(out / "power.csv", lambda beside: table.to_csv(beside, index=False))
-    write_whole(out / "accuracy.csv", lambda beside: accuracy.to_csv(beside, index=False))
+    results.write("config.toml", lambda path: write_config(path, {"power": options}))
+    accuracy = found.accuracy
+    results.write("power.csv", lambda path: found.table.to_csv(path, index=False))
+    results.write("accuracy.csv", lambda path: accuracy.to_csv(path, index=False))
     title = f"Telling {len(found.rules)} rules apart by changes of {found.kind}"
-    save(power_figure(accuracy, level=found.level, title=title), out / "power.png")
+    results.write("power.png", as_png(power_figure(accuracy, level=found.level, title=title)))
     design = found.designs()[0]
     title = ", ".join(f"{name} {value:g}" for name, value in design.items())
-    save(confusion_figure(found.confusion(), title=title), out / "confusion.png")
+    results.write("confusion.png", as_png(confusion_figure(found.confusion(), title=title)))

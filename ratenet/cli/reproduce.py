@@ -37,25 +37,26 @@ def reproduce(
     from rich.progress import Progress
 
     from ratenet.cli.output import plain_warnings
-    from ratenet.cli.scene import check_folder
-    from ratenet.files import write_whole
-    from ratenet.report.figures import save
-    from ratenet.report.record import make_folder, write_config
+    from ratenet.cli.scene import check_seed
+    from ratenet.files import new_results
+    from ratenet.report.figures import as_png
+    from ratenet.report.record import write_config
     from ratenet.reproduce import figure_named
 
     plain_warnings()
     folder = out or Path("reproduce") / figure
     root = None if data_root is None else str(data_root)
     make = figure_named(figure, folder, data, root)
-    check_folder(folder, seed, overwrite)
-    make_folder(folder)
-    with Progress(transient=True) as bar:
-        task = bar.add_task(figure, total=None)
-        table, picture = make(
-            seed, lambda done, total: bar.update(task, completed=done, total=total)
-        )
-    said = {"figure": figure, "seed": seed, "data": data, "data_root": root}
-    write_config(folder / "config.toml", {"reproduce": said})
-    write_whole(folder / f"{figure}.csv", lambda beside: table.to_csv(beside, index=False))
-    save(picture, folder / f"{figure}.png")
+    check_seed(seed)
+    names = (f"{figure}.csv", f"{figure}.png")
+    with new_results(folder, names, overwrite=overwrite) as results:
+        with Progress(transient=True) as bar:
+            task = bar.add_task(figure, total=None)
+            table, picture = make(
+                seed, lambda done, total: bar.update(task, completed=done, total=total)
+            )
+        said = {"figure": figure, "seed": seed, "data": data, "data_root": root}
+        results.write("config.toml", lambda path: write_config(path, {"reproduce": said}))
+        results.write(f"{figure}.csv", lambda path: table.to_csv(path, index=False))
+        results.write(f"{figure}.png", as_png(picture))
     print(f"table   {folder / f'{figure}.csv'}\nfigure  {folder / f'{figure}.png'}")

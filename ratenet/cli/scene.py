@@ -27,10 +27,15 @@ class Scene:
     dt: float = 1e-4  # s
 
 
+def check_seed(seed: int) -> None:
+    """Refuse a seed that torch or numpy does not take."""
+    if not 0 <= seed < 2**63:
+        raise InputError.at("seed", got=seed, expected="a whole number from 0 to 2**63 - 1")
+
+
 def check_folder(out: Path, seed: int, overwrite: bool) -> None:
     """Refuse a seed that cannot be one, and a folder that holds something else."""
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed: {seed} is not from 0 to 2**63 - 1.")
+    check_seed(seed)
     if (out / "checkpoint.safetensors").exists():
         raise RunFolderError(f"out: {str(out)!r} holds a training run; choose another folder.")
     if (out / "config.toml").exists() and not overwrite:

@@ -107,8 +107,8 @@ def _write(scene: "Scene", trajectory: "Trajectory", options: dict[str, Any], ou
     """Write config.toml, rates.csv with one row a time and stimulus, and rates.nc."""
     import pandas as pd
 
-    from ratenet.files import write_whole
-    from ratenet.report.record import make_folder, write_config
+    from ratenet.files import make_folder, write_whole
+    from ratenet.report.record import write_config
 
     make_folder(out)
     (out / "rates.png").unlink(missing_ok=True)  # an older one, where no new one is drawn

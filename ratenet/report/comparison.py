@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ratenet.files import write_whole
+from ratenet.files import write_text
 from ratenet.report.comparison_figures import course_figure, rate_figure, score_figure
 from ratenet.report.record import versions
 
@@ -73,7 +73,7 @@ def write_report(
     }
     page = Environment(loader=PackageLoader("ratenet.report"), autoescape=True)
     text = page.get_template("comparison.html").render(shown)
-    write_whole(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+    write_text(path, text)
 
 
 def _figures(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ratenet.errors import RunFolderError
-from ratenet.files import write_whole
+from ratenet.files import Write, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +33,11 @@ def new_figure(**options: Any) -> tuple["Figure", Any]:
     return figure, axes
 
 
+def as_png(figure: "Figure") -> Write:
+    """Return what writes a figure as PNG, for a `ResultsFolder`."""
+    return lambda path: figure.savefig(path, format="png")
+
+
 def save(figure: "Figure", path: Path) -> None:
     """Write a figure as PNG.
 
@@ -45,7 +50,7 @@ def save(figure: "Figure", path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"{str(path)!r} cannot be written ({error.strerror}).") from None
-    write_whole(path, lambda beside: figure.savefig(beside, format="png"))
+    write_whole(path, as_png(figure))
 
 
 def learning_curve(

@@ -11,8 +11,7 @@ import tomli_w
 import torch
 
 from ratenet.connectivity import choose_route
-from ratenet.errors import RunFolderError
-from ratenet.files import write_whole
+from ratenet.files import write_text
 
 _PACKAGES = ("ratenet", "torch", "torchvision", "numpy", "scipy", "brian2", "sympy")
 
@@ -22,7 +21,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
 
 
-def write_config(path: Path, table: Mapping[str, Any]) -> None:
+def write_config(path: Path, table: Mapping[str, Any], device: str = "cpu") -> None:
     """Write a configuration as TOML, with versions and machine; keys without a value are left out.
 
     A section is a table or a list of tables.
@@ -33,9 +32,10 @@ def write_config(path: Path, table: Mapping[str, Any]) -> None:
         section: _present(content) if isinstance(content, Mapping) else [*map(_present, content)]
         for section, content in table.items()
     }
-    machine = {"threads": torch.get_num_threads(), "matrix_product": choose_route()}
-    text = tomli_w.dumps({**present, "versions": versions(), "machine": machine})
-    write_whole(path, lambda beside: beside.write_text(text))
+    machine = {
+        "device": device, "threads": torch.get_num_threads(), "matrix_product": choose_route()
+    }  # fmt: skip
+    write_text(path, tomli_w.dumps({**present, "versions": versions(), "machine": machine}))
 
 
 def _present(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,23 +50,4 @@ def _plain(value: Any) -> Any:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write plain data as JSON; NaN becomes null, which JSON knows."""
-    text = json.dumps(_plain(content), indent=2) + "\n"
-    write_whole(path, lambda beside: beside.write_text(text))
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder, and make sure that it can be written to.
-
-    Raises
-    ------
-    RunFolderError
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise RunFolderError(
-            f"out: {str(path)!r} cannot be made or written to ({error.strerror})."
-        ) from None
+    write_text(path, json.dumps(_plain(content), indent=2) + "\n")

@@ -10,8 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ratenet.errors import STOPPED_BY_SCIENCE
-from ratenet.files import write_whole
-from ratenet.report.record import make_folder
+from ratenet.files import make_folder, write_text
 from ratenet.training import TrainingConfig, resume, train
 from ratenet.training.run_folder import RunFolder
 
@@ -50,7 +49,7 @@ def carried_out(planned: Planned, folder: Path) -> tuple[dict[str, Any], pd.Data
     """
     place, text = RunFolder(folder / planned.name), repr(planned.config)
     plan = place.path / "plan.txt"
-    is_same = plan.exists() and plan.read_text() == text
+    is_same = plan.exists() and plan.read_text(encoding="utf-8") == text
     summary = _summary(place) if is_same else {}
     if summary.get("status") not in ("done", "stopped"):
         try:
@@ -58,7 +57,7 @@ def carried_out(planned: Planned, folder: Path) -> tuple[dict[str, Any], pd.Data
                 resume(place.path)
             else:
                 make_folder(place.path)
-                write_whole(plan, lambda beside: beside.write_text(text))
+                write_text(plan, text)
                 train(planned.config, out=place.path, overwrite=True)
         except STOPPED_BY_SCIENCE:
             pass  # the summary says so

@@ -117,18 +117,18 @@ def train(
     """
     config = config or TrainingConfig()
     folder = RunFolder(Path(out) if out else Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}")
-    with joined_workers(config.device) as (workers, device):
+    with joined_workers(config.device) as (workers, device), ExitStack() as stack:
         if workers.is_first:
+            stack.enter_context(folder.opened())
             folder.refuse_existing(overwrite=overwrite)
         mine = dataclasses.replace(config, device=device)
         run = _new_run(mine, None if config.layers else config.model, folder, workers)
         run.rehearse()
         if workers.is_first:
-            folder.prepare()
-            recorded = dataclasses.replace(run.config, device=config.device)
-            folder.write_config(recorded, run.tables())
             run.progress.control_accuracy = run.test().accuracy
-        run.save()
+            recorded = dataclasses.replace(run.config, device=config.device)
+            folder.begin(recorded, run.tables(), run.state_dict())
+        workers.wait()
         return _carry_out(run, callbacks, show_progress)
 
 
@@ -164,7 +164,9 @@ def resume(
         If another option differs.
     """
     recorded, _ = RunFolder(Path(out)).read_config()
-    with joined_workers(recorded.device) as (workers, device):
+    with joined_workers(recorded.device) as (workers, device), ExitStack() as stack:
+        if workers.is_first:
+            stack.enter_context(RunFolder(Path(out)).opened())
         run = _saved_run(out, wanted or {}, device, workers)
         if workers.is_first:
             config = dataclasses.replace(run.config, device=recorded.device)

@@ -87,7 +87,7 @@ class _Events:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore[import-untyped]
         from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)  # not a link, as `RunFolder.opened` saw to
         # TensorBoard reads files in the order of their names.
         path = folder / f"events.out.tfevents.{time.time_ns()}"
         self._file = stack.enter_context(path.open("xb"))

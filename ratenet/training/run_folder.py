@@ -16,7 +16,8 @@ import dataclasses
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ from torch import Tensor
 from ratenet.equations import ModelSpec
 from ratenet.equations.files import parse_model
 from ratenet.errors import InputError, RatenetError, RunFolderError
-from ratenet.files import write_whole
-from ratenet.report.record import make_folder, write_config, write_json
+from ratenet.files import ResultsFolder, open_folder, refuse_link, write_text, write_whole
+from ratenet.report.record import write_config, write_json
 from ratenet.training.config import OF_ONE_NETWORK, TrainingConfig
 
 FIGURES = ("learning_curve.png", "digits.png")
@@ -104,62 +105,75 @@ class RunFolder:
         """Pictures."""
         return self.path / "figures"
 
-    def _files_of_a_run(self) -> list[Path]:
-        """Return what a run wrote, as far as it is there; the configuration last."""
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Make the folder where need be, and keep other processes from writing to it.
+
+        Raises
+        ------
+        RunFolderError
+            If it cannot be made or written to, or another process trains in it.
+        """
+        with open_folder(self.path):
+            for folder in (self.figures_folder, self.tensorboard_folder):
+                refuse_link(folder)
+            yield
+
+    def _results(self) -> ResultsFolder:
+        """Return what a run writes, and the events that are there, as a results folder."""
+        events = self.tensorboard_folder.glob("events.out.tfevents*")
         files = [
-            *self.tensorboard_folder.glob("events.out.tfevents*"),
-            *(self.figures_folder / name for name in FIGURES),
-            self.path / "evaluation.json",
+            self.checkpoint_file,
             self.metrics_file,
             self.summary_file,
             self.best_file,
-            self.checkpoint_file,
-            self.config_file,
+            self.path / "evaluation.json",
+            *(self.figures_folder / name for name in FIGURES),
+            *events,
         ]
-        return [file for file in files if file.exists()]
+        names = [str(file.relative_to(self.path)) for file in files]
+        return ResultsFolder(
+            self.path, names, kind="a training run", remedy="continue it with --resume, "
+        )
 
     def refuse_existing(self, *, overwrite: bool) -> None:
-        """Refuse a folder that holds a run, unless it is to be overwritten.
+        """Refuse a folder that holds a run, or a file that a run would replace.
 
         Raises
         ------
         RunFolderError
+            Unless it is to be overwritten.
         """
+        self._results().refuse_existing(overwrite=overwrite)
+
+    def begin(self, config: TrainingConfig, tables: Mapping[str, Any], state: RunState) -> None:
+        """Write configuration and first checkpoint in place of the run that may be there.
+
+        Raises
+        ------
+        RunFolderError
+            If they cannot be written; the folder is then as it was.
+        """
+        results = self._results()
         try:
-            files = self._files_of_a_run()
-        except OSError as error:
-            raise RunFolderError(
-                f"out: {str(self.path)!r} cannot be looked into ({error.strerror}); choose another "
-                "folder."
-            ) from None
-        if files and not overwrite:
-            raise RunFolderError(
-                f"out: {str(self.path)!r} already holds a run ({files[-1].name}); choose another "
-                "folder, or go on with --resume, or replace it with --overwrite."
+            results.write(
+                self.checkpoint_file.name, lambda part: part.write_bytes(_checkpoint(state))
             )
-
-    def prepare(self) -> None:
-        """Make the folder, and remove the run that it may hold, and nothing else.
-
-        Raises
-        ------
-        RunFolderError
-            If it cannot be made or written to.
-        """
-        make_folder(self.figures_folder)
-        try:
-            for file in self._files_of_a_run():
-                file.unlink()
-        except OSError as error:
-            raise RunFolderError(
-                f"out: {str(self.path)!r}: the old run cannot be removed ({error.strerror})."
-            ) from None
+            results.write(
+                self.config_file.name, lambda part: self._write_config(part, config, tables)
+            )
+            results.commit()
+        finally:
+            results.discard()
 
     def write_config(self, config: TrainingConfig, tables: Mapping[str, Any]) -> None:
         """Record what was resolved: the options, and tables of what learns, by section."""
+        self._write_config(self.config_file, config, tables)
+
+    def _write_config(self, path: Path, config: TrainingConfig, tables: Mapping[str, Any]) -> None:
         in_layers = ("layers", *OF_ONE_NETWORK) if config.layers else ("layers",)
         options = {name: value for name, value in asdict(config).items() if name not in in_layers}
-        write_config(self.config_file, {"training": options, **tables})
+        write_config(path, {"training": options, **tables})
 
     def read_config(self) -> tuple[TrainingConfig, ModelSpec | None]:
         """Return the recorded configuration, and the model unless layers have their own.
@@ -170,7 +184,7 @@ class RunFolder:
             If there is no run, or its configuration cannot be read.
         """
         try:
-            table = tomllib.loads(self.config_file.read_text())
+            table = tomllib.loads(self.config_file.read_text(encoding="utf-8"))
             config = TrainingConfig(**table["training"], layers=table.get("layers", ()))
             return config, None if config.layers else parse_model(table["model"])
         except (FileNotFoundError, NotADirectoryError):
@@ -186,11 +200,8 @@ class RunFolder:
 
     def write_checkpoint(self, state: RunState, file: Path) -> None:
         """Replace a checkpoint, at once or not at all."""
-        tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
-        header = {"progress": json.dumps(state.progress), "sha256": state.digest()}
-        # Not save_file, which leaves a file of its own behind when it is killed.
-        content = save(tensors, header)
-        write_whole(file, lambda path: path.write_bytes(content))
+        content = _checkpoint(state)
+        write_whole(file, lambda part: part.write_bytes(content))
 
     def read_checkpoint(self, file: Path, device: str) -> RunState:
         """Return a checkpoint; loading executes nothing.
@@ -233,14 +244,13 @@ class RunFolder:
         lines = [",".join(METRICS)]
         if steps:
             self.read_metrics()  # refuses a damaged table
-            lines += self.metrics_file.read_text().splitlines()[1 : steps + 1]
+            lines += self.metrics_file.read_text(encoding="utf-8").splitlines()[1 : steps + 1]
         if len(lines) != steps + 1:
             raise RunFolderError(
                 f"{self.metrics_file}: {len(lines) - 1} of the {steps} steps of the checkpoint; "
                 "take another copy of it, or begin anew with --overwrite."
             )
-        text = "\n".join(lines) + "\n"
-        write_whole(self.metrics_file, lambda path: path.write_text(text))
+        write_text(self.metrics_file, "\n".join(lines) + "\n")
 
     def read_metrics(self) -> pd.DataFrame:
         """Return the metrics, one row a step.
@@ -259,6 +269,13 @@ class RunFolder:
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write the outcome."""
         write_json(self.summary_file, summary)
+
+
+def _checkpoint(state: RunState) -> bytes:
+    tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
+    header = {"progress": json.dumps(state.progress), "sha256": state.digest()}
+    # Not save_file, which leaves a file of its own behind when it is killed.
+    return save(tensors, header)
 
 
 def resumed_config(recorded: TrainingConfig, wanted: dict[str, Any]) -> TrainingConfig:

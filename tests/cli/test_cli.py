@@ -108,7 +108,7 @@ def test_train_evaluate_resume(tmp_path):
     assert said.returncode == 0, said.stderr
     accuracy = json.loads((out / "evaluation.json").read_text())["test_accuracy"]
     assert accuracy == json.loads((out / "summary.json").read_text())["test_accuracy"]
-    assert "already holds a run" in error_of(ratenet("train", *options, "--out", out))
+    assert "already holds a training run" in error_of(ratenet("train", *options, "--out", out))
     said = ratenet("train", "--out", out, "--resume", "--epochs", 2)
     assert said.returncode == 0, said.stderr
     assert json.loads((out / "summary.json").read_text())["epochs"] == 2

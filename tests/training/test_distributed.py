@@ -121,7 +121,7 @@ def test_a_mistake_is_no_traceback_in_any_process(tmp_path):
     out.mkdir()
     (out / "config.toml").write_text("")
     printed = ratenet("train", *SHORT, "--out", str(out), together=True, rc=2)
-    assert printed.count("already holds a run") == 1
+    assert printed.count("already holds a training run") == 1
     assert "ratenet/training" not in printed  # a traceback; torchrun has one of its own
 
 

@@ -105,7 +105,7 @@ def test_a_run_is_not_overwritten_unasked(few_digits, tmp_path):
     rn.train(small(), out=tmp_path)
     before = (tmp_path / "metrics.csv").read_bytes()
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(RunFolderError, match="already holds a run.*--resume.*--overwrite"):
+    with pytest.raises(RunFolderError, match="already holds a training run.*--resume.*--overwrite"):
         rn.train(small(seed=1), out=tmp_path)
     assert (tmp_path / "metrics.csv").read_bytes() == before
     rn.train(small(seed=1), out=tmp_path, overwrite=True)
@@ -143,7 +143,7 @@ def test_other_files_in_the_folder_are_left_alone(few_digits, tmp_path):
 @pytest.mark.parametrize("name", ["metrics.csv", "summary.json", "checkpoint.safetensors"])
 def test_what_looks_like_a_run_is_not_overwritten(name, few_digits, tmp_path):
     (tmp_path / name).write_text("precious")
-    with pytest.raises(RunFolderError, match=f"already holds a run \\({name}"):
+    with pytest.raises(RunFolderError, match=f"already holds a training run \\({name}"):
         rn.train(small(), out=tmp_path)
     assert (tmp_path / name).read_text() == "precious"
 

@@ -129,9 +129,9 @@ def compare(
     where.check()
     cells = list(config.cells())
     _try_tasks(cells, str(data_root))
-    folder.prepare(config, overwrite=overwrite)
-    _finish(cells, folder, where, str(data_root), progress or (lambda done, total: None))
-    return _collected(config, cells, folder)
+    with folder.opened(config, overwrite=overwrite):
+        _finish(cells, folder, where, str(data_root), progress or (lambda done, total: None))
+        return _collected(config, cells, folder)
 
 
 def _try_tasks(cells: list[Cell], data_root: str) -> None:

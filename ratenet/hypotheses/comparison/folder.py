@@ -1,4 +1,4 @@
-"""ComparisonFolder: what a comparison writes, and what it goes on from.
+"""ComparisonFolder: what a comparison writes, and what it continues from.
 
 config.toml     all that was resolved: options, model, versions
 cells/ID.json   one finished cell each, with a SHA-256
@@ -12,6 +12,8 @@ import hashlib
 import json
 import tomllib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,12 +21,20 @@ from typing import Any
 
 import pandas as pd
 
-from ratenet.errors import RatenetWarning, RunFolderError
-from ratenet.files import write_whole
+from ratenet.errors import RatenetWarning, RunFolderError, shorten
+from ratenet.files import (
+    ResultsFolder,
+    make_folder,
+    open_folder,
+    read_regular,
+    write_text,
+    write_whole,
+)
 from ratenet.hypotheses.comparison.config import Cell, ComparisonConfig, cell_id
-from ratenet.report.record import make_folder, write_config
+from ratenet.report.record import write_config
 
 TABLES = ("cells", "steps", "best", "differences")
+LARGEST = 2**28  # bytes of a configuration or cell
 
 
 @dataclass(frozen=True)
@@ -48,57 +58,57 @@ class ComparisonFolder:
         """All of it to look at."""
         return self.path / "report.html"
 
-    def prepare(self, config: ComparisonConfig, *, overwrite: bool) -> None:
-        """Make the folder, or take up the one that holds this very comparison.
+    @contextmanager
+    def opened(self, config: ComparisonConfig, *, overwrite: bool) -> Iterator[None]:
+        """Make the folder, or open the one that holds this very comparison; keep others out.
 
         Raises
         ------
         RunFolderError
-            If it holds something else, or cannot be made or written to.
+            If it holds something else, cannot be made or written to, or is written to by another
+            process.
         """
-        if overwrite and self._recorded() is not None:
-            self._remove()
-        recorded = self._recorded()
-        make_folder(self.cells_folder)
-        if recorded is None:
-            write_config(self.config_file, config.table())
-        else:
-            self._refuse_others(recorded, config.table())
+        with open_folder(self.path):
+            recorded = self._recorded()
+            if recorded is None or overwrite:
+                self._begin(config, is_empty=recorded is None, overwrite=overwrite)
+            else:
+                self._refuse_others(recorded, config.table())
+            make_folder(self.cells_folder)
+            yield
 
     def _recorded(self) -> dict[str, Any] | None:
         """Return the configuration of the comparison that is there; None in an empty place."""
-        if (self.path / "checkpoint.safetensors").exists():
-            raise RunFolderError(
-                f"out: {str(self.path)!r} holds a training run; choose another folder."
-            )
         try:
-            found = tomllib.loads(self.config_file.read_text())
+            found = tomllib.loads(read_regular(self.config_file, LARGEST).decode())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunFolderError(
-                f"{self.config_file}: no configuration of a comparison ({error}); choose another "
-                "folder."
+                f"{self.config_file}: not the configuration of a comparison ({shorten(str(error))}"
+                "); choose another folder."
             ) from None
-        if "compare" not in found:
+        if not isinstance(found.get("compare"), dict):
             raise RunFolderError(
                 f"out: {str(self.path)!r} already holds other results; choose another folder."
             )
         return found
 
-    def _remove(self) -> None:
-        files = [self.report_file, *self.cells_folder.glob("*.json*"), self.config_file]
-        files += [self.path / f"{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")]
+    def _begin(self, config: ComparisonConfig, *, is_empty: bool, overwrite: bool) -> None:
+        """Write the configuration, in place of the comparison that may be there."""
+        names = [f"{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")]
+        cells = [str(file.relative_to(self.path)) for file in self.cells_folder.glob("*.json")]
+        kind = "results" if is_empty else "a comparison"
+        results = ResultsFolder(self.path, [self.report_file.name, *names, *cells], kind=kind)
+        results.refuse_existing(overwrite=overwrite)
         try:
-            for file in files:
-                file.unlink(missing_ok=True)
-        except OSError as error:
-            raise RunFolderError(
-                f"out: {str(self.path)!r}: the old comparison cannot be removed ({error.strerror})."
-            ) from None
+            results.write(self.config_file.name, lambda part: write_config(part, config.table()))
+            results.commit()
+        finally:
+            results.discard()
 
     def _refuse_others(self, recorded: dict[str, Any], wanted: dict[str, Any]) -> None:
-        """Refuse to go on with another configuration than that which is recorded."""
+        """Refuse a configuration that differs from the recorded one."""
         begun, asked = recorded["compare"], wanted["compare"]
         for name, value in asked.items():
             if begun.get(name) != value:
@@ -115,22 +125,22 @@ class ComparisonFolder:
     def keep(self, cell: Cell, found: dict[str, Any]) -> None:
         """Write down what a finished cell found, at once or not at all."""
         text = json.dumps(found)
-        whole = json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "found": text})
-        write_whole(self._file(cell), lambda beside: beside.write_text(whole))
+        write_text(self._file(cell), json.dumps({"sha256": _digest(cell, text), "found": text}))
 
     def kept(self, cell: Cell) -> dict[str, Any] | None:
         """Return what a cell found; None where it is not finished. A damaged file is not."""
         try:
-            whole = json.loads(self._file(cell).read_text())
-            if hashlib.sha256(whole["found"].encode()).hexdigest() == whole["sha256"]:
+            whole = json.loads(read_regular(self._file(cell), LARGEST))
+            if _digest(cell, whole["found"]) == whole["sha256"]:
                 found: dict[str, Any] = json.loads(whole["found"])
                 return found
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
         warnings.warn(
-            RatenetWarning(f"{self._file(cell)} is damaged; the cell is run again."), stacklevel=2
+            RatenetWarning(f"{self._file(cell)} is damaged; the cell is run again."),
+            stacklevel=2,
         )
         return None
 
@@ -144,6 +154,11 @@ class ComparisonFolder:
             _write(table.to_csv, self.path / f"{name}.csv")
             if has_parquet:
                 _write(table.to_parquet, self.path / f"{name}.parquet")
+
+
+def _digest(cell: Cell, found: str) -> str:
+    """Return a SHA-256 of which cell it is and of what it found."""
+    return hashlib.sha256(json.dumps([cell, found], sort_keys=True).encode()).hexdigest()
 
 
 def _write(write: Any, path: Path) -> None:
