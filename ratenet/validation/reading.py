@@ -31,10 +31,10 @@ def read_toml(path: Path, *, error: type[RatenetError] = InputError) -> dict[str
             reason = f"larger than {LARGEST_FILE} bytes"
         else:
             return parse_toml(path.read_bytes(), where=where, error=error)
+    except RatenetError:  # some are OSErrors, too
+        raise
     except OSError as caught:
         reason = f"cannot be read ({(caught.strerror or str(caught)).lower()})"
-    except RatenetError:
-        raise
     except ValueError:  # a NUL in the name
         reason = "not the name of a file"
     raise error(f"{where}: {reason}.", argument=where)

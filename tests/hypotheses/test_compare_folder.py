@@ -125,12 +125,17 @@ def test_folders_with_something_else_are_refused(tmp_path):
     (tmp_path / "other" / "config.toml").write_text("[power]\n")
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.toml").write_text("[compare\n")
+    for name, text in (("number", "compare = 5"), ("deep", "a = " + "[" * 100_000)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.toml").write_text(text)
     (tmp_path / "file").touch()
     for name, sentence in (
         ("run", "holds a training run"),
         ("other", "already holds other results"),
-        ("damaged", "no configuration of a comparison"),
-        ("file", "config.toml: no configuration of a comparison"),
+        ("number", "already holds other results"),
+        ("deep", "config.toml: nested too deeply"),
+        ("damaged", "config.toml: not valid TOML"),
+        ("file", "cannot be made or written to"),
     ):
         with pytest.raises(RunFolderError, match=sentence):
             run(tmp_path / name, overwrite=True)
@@ -352,3 +357,22 @@ def test_a_cell_whose_workers_die_again_and_again_is_told(tmp_path):
     counting = Counting()
     run(tmp_path, counting, steps=60)
     assert 0 < len(counting.ran) <= 6
+
+
+def test_a_cell_in_the_place_of_another_is_run_again(tmp_path):
+    found = run(tmp_path)
+    first, second = sorted((tmp_path / "cells").glob("*.json"))[:2]
+    kept = first.read_text()
+    for spoilt in (second.read_text(), "[" * 100_000):
+        first.write_text(spoilt)
+        with pytest.warns(RatenetWarning, match=f"{first.name} is damaged"):
+            assert run(tmp_path).cells.equals(found.cells)
+        assert first.read_text() == kept
+
+
+def test_files_of_one_s_own_are_not_replaced_by_tables(tmp_path):
+    (tmp_path / "best.csv").write_text("precious")
+    with pytest.raises(RunFolderError, match=r"already holds results \(best.csv\)"):
+        run(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["best.csv"]
+    assert (tmp_path / "best.csv").read_text() == "precious"

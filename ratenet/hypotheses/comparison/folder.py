@@ -10,7 +10,7 @@ report.html     all of it to look at, in one file
 
 import hashlib
 import json
-import tomllib
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from typing import Any
 
 import pandas as pd
 
-from ratenet.errors import RatenetWarning, RunFolderError, shorten
+from ratenet.errors import RatenetWarning, RunFolderError
 from ratenet.files import (
     ResultsFolder,
     make_folder,
@@ -32,9 +32,10 @@ from ratenet.files import (
 )
 from ratenet.hypotheses.comparison.config import Cell, ComparisonConfig, cell_id
 from ratenet.report.record import write_config
+from ratenet.validation import parse_json, read_toml
 
 TABLES = ("cells", "steps", "best", "differences")
-LARGEST = 2**28  # bytes of a configuration or cell
+LARGEST = 2**28  # bytes of a cell
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,9 @@ class ComparisonFolder:
 
     def _recorded(self) -> dict[str, Any] | None:
         """Return the configuration of the comparison that is there; None in an empty place."""
-        try:
-            found = tomllib.loads(read_regular(self.config_file, LARGEST).decode())
-        except FileNotFoundError:
+        if not os.path.lexists(self.config_file):
             return None
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunFolderError(
-                f"{self.config_file}: not the configuration of a comparison ({shorten(str(error))}"
-                "); choose another folder."
-            ) from None
+        found = read_toml(self.config_file, error=RunFolderError)
         if not isinstance(found.get("compare"), dict):
             raise RunFolderError(
                 f"out: {str(self.path)!r} already holds other results; choose another folder."
@@ -130,13 +125,13 @@ class ComparisonFolder:
     def kept(self, cell: Cell) -> dict[str, Any] | None:
         """Return what a cell found; None where it is not finished. A damaged file is not."""
         try:
-            whole = json.loads(read_regular(self._file(cell), LARGEST))
+            whole = parse_json(read_regular(self._file(cell), LARGEST), where="cell")
             if _digest(cell, whole["found"]) == whole["sha256"]:
-                found: dict[str, Any] = json.loads(whole["found"])
+                found: dict[str, Any] = parse_json(whole["found"], where="cell")
                 return found
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass
         warnings.warn(
             RatenetWarning(f"{self._file(cell)} is damaged; the cell is run again."),
