@@ -3,10 +3,6 @@
 Of more than DENSE units the rightmost one and the norm are found by products with W alone.
 """
 
-import math
-from typing import Any
-
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +10,7 @@ from ratenet.connectivity.base import AbstractConnectivity
 from ratenet.connectivity.checks import check_square
 from ratenet.connectivity.computation import computation
 from ratenet.connectivity.convolution import Convolution
+from ratenet.linear_algebra import largest_singular_value, rightmost_eigenvalue
 
 DENSE = 1000  # units up to which the matrix is built
 TOLERANCE = 1e-4  # relative, of what iterations find
@@ -95,16 +92,8 @@ def abscissa(connectivity: AbstractConnectivity) -> float:
     check_square(connectivity.shape)
     if connectivity.shape[0] <= DENSE:
         return float(torch.linalg.eigvals(connectivity.dense().double().cpu()).real.max())
-    from scipy.sparse.linalg import ArpackError, eigs  # here: takes a while
-
-    try:
-        found = eigs(
-            _operator(connectivity), k=2, which="LR", v0=_start(connectivity.shape[1]), ncv=60,
-            tol=TOLERANCE, return_eigenvectors=False,
-        )  # fmt: skip
-    except ArpackError:
-        return math.nan
-    return float(found.real.max())
+    like = next(iter(connectivity.parameters.values()))
+    return rightmost_eigenvalue(connectivity.apply, connectivity.shape[1], like, TOLERANCE)
 
 
 @computation()
@@ -129,35 +118,7 @@ def norm(connectivity: AbstractConnectivity) -> float:
     """
     if max(connectivity.shape) <= DENSE:
         return float(torch.linalg.matrix_norm(connectivity.dense().double(), 2))
-    from scipy.sparse.linalg import ArpackError, svds
-
-    smaller = min(connectivity.shape)
-    try:
-        found = svds(
-            _operator(connectivity), k=1, v0=_start(smaller), tol=TOLERANCE,
-            return_singular_vectors=False,
-        )  # fmt: skip
-    except ArpackError:
-        return math.nan
-    return float(found.max())
-
-
-def _operator(connectivity: AbstractConnectivity) -> Any:
-    """Return W as SciPy takes it."""
-    from scipy.sparse.linalg import LinearOperator
-
     like = next(iter(connectivity.parameters.values()))
-
-    def rows(vector: np.ndarray) -> Tensor:
-        return torch.as_tensor(vector, dtype=like.dtype, device=like.device).reshape(1, -1)
-
-    return LinearOperator(
-        connectivity.shape,
-        matvec=lambda vector: connectivity.apply(rows(vector))[0].double().cpu().numpy(),
-        rmatvec=lambda vector: connectivity.apply_transpose(rows(vector))[0].double().cpu().numpy(),
-        dtype=np.float64,
+    return largest_singular_value(
+        connectivity.apply, connectivity.apply_transpose, connectivity.shape, like, TOLERANCE
     )
-
-
-def _start(n: int) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal(n)  # the same at each call

@@ -150,10 +150,13 @@ def _dense(fp: FixedPoints, sample: int, right: Tensor) -> tuple[Tensor, float, 
     if not (torch.isfinite(gain).all() and torch.isfinite(b).all()):
         return torch.full_like(right, torch.nan), float("nan"), float("nan")
     LU, pivots, info = lapack.dgetrf(matrix.cpu().numpy())
-    if info != 0:
-        return torch.full_like(right, torch.nan), float("nan"), float("inf")
-    reciprocal, _ = lapack.dgecon(LU, float(matrix.abs().sum(dim=0).max()))
+    reciprocal = 0.0
+    if info == 0:
+        reciprocal, _ = lapack.dgecon(LU, float(matrix.abs().sum(dim=0).max()))
+    condition = 1 / reciprocal if reciprocal > 0 else float("inf")
+    # The weights are known to their own rounding, which decides whether a pivot is exactly 0.
+    if not reciprocal > torch.finfo(right.dtype).eps:
+        return torch.full_like(right, torch.nan), float("nan"), condition
     solution = torch.as_tensor(lapack.dgetrs(LU, pivots, b.cpu().numpy())[0]).to(b)
     residual = float((b - matrix @ solution).norm() / b.norm())
-    condition = 1 / reciprocal if reciprocal > 0 else float("inf")
     return solution.to(right.dtype), residual, condition

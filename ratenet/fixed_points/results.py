@@ -2,15 +2,16 @@
 
 import dataclasses
 import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
 from ratenet.errors import ConvergenceError, InputError, StaleError
+from ratenet.linear_algebra import rightmost_eigenvalue
 from ratenet.network import JacobianBlocks, Network
 from ratenet.simulation import Trajectory as Trajectory
 
@@ -28,6 +29,7 @@ class Status(enum.IntEnum):
     OSCILLATING = 5
     UNSTABLE = 6
     OUT_OF_ITERATIONS = 7
+    NEUTRAL = 8
 
     @property
     def sentence(self) -> str:
@@ -67,7 +69,19 @@ _SENTENCES = {
         "The solver stopped at max_iterations with the residual above the tolerance; raise "
         "max_iterations, or use the default solver, which falls back on the dynamics."
     ),
+    Status.NEUTRAL: (
+        "The state is at rest, but in some direction the dynamics neither return to it nor leave "
+        "it (an eigenvalue of the Jacobian has a real part of 0 to working precision), as in a "
+        "perfect integrator or on a line attractor: which state is reached depends on the start, "
+        "and I - G W may be singular, so that exact gradients do not exist; accept it, or weaken "
+        "the recurrent weights slightly."
+    ),
 }
+
+
+def at_rest(status: Tensor) -> Tensor:
+    """Return where status codes say that a sample rests and is not repelled: settled or neutral."""
+    return (status == Status.SETTLED) | (status == Status.NEUTRAL)
 
 
 # What FixedPoints holds of each sample, besides the state.
@@ -131,8 +145,8 @@ class FixedPoints:
 
     @property
     def converged(self) -> Tensor:
-        """Whether each sample is settled, shape (B,)."""
-        return self.status == Status.SETTLED
+        """Whether each sample is settled or neutral, shape (B,)."""
+        return at_rest(self.status)
 
     @property
     def unsettled(self) -> int:
@@ -172,13 +186,12 @@ class FixedPoints:
     def with_tolerance(self, tol: float) -> "FixedPoints":
         """Return the same states judged by another tolerance (``math.inf``: all finite ones).
 
-        A state that is known to be unstable stays so.
+        A state that is known to be unstable or neutral stays so.
         """
         status = judge(self.residual, tol, self.status == Status.SINGULAR)
-        unstable = (self.status == Status.UNSTABLE) & (status == Status.SETTLED)
-        return dataclasses.replace(
-            self, tol=tol, status=status.masked_fill(unstable, Status.UNSTABLE)
-        )
+        kept = (self.status == Status.UNSTABLE) | (self.status == Status.NEUTRAL)
+        kept &= status == Status.SETTLED
+        return dataclasses.replace(self, tol=tol, status=torch.where(kept, self.status, status))
 
     def summary(self) -> str:
         """Return what became of the samples, by which solver, and what should be known of it.
@@ -261,30 +274,22 @@ class FixedPoints:
 
     def _arnoldi(self, sample: int) -> float:
         """Return one sample's abscissa, matrix-free."""
-        from scipy.sparse.linalg import ArpackError, LinearOperator, eigs  # here: takes a while
-
         blocks, like = self._blocks(sample), self.state[:, [sample]]
 
-        def product(vector: np.ndarray) -> np.ndarray:
-            rows = torch.as_tensor(vector, dtype=like.dtype, device=like.device).view_as(like)
-            return jacobian_product(self.network, blocks, rows).double().cpu().numpy().ravel()
+        def product(row: Tensor) -> Tensor:
+            return jacobian_product(self.network, blocks, row.view_as(like)).reshape(1, -1)
 
-        n = like.numel()
-        operator = LinearOperator((n, n), matvec=product, dtype=np.float64)
-        start = np.random.default_rng(0).standard_normal(n)  # the same at each call
-        tol = 1e-4 if like.dtype == torch.float32 else 1e-7
-        for basis in (60, 240):
-            try:
-                found = eigs(operator, k=2, which="LR", v0=start, ncv=min(basis, n), tol=tol,
-                             return_eigenvectors=False)  # fmt: skip
-                return float(found.real.max())
-            except ArpackError:
-                continue
-        raise ConvergenceError(
-            f"abscissa: the Arnoldi iteration found no eigenvalue of sample {sample}'s Jacobian; "
-            "look at the eigenvalues of `jacobian(sample)`.",
-            self,
-        )
+        # The eigenvalue may be 0: errors are relative to the units' own rates.
+        rate = float(blocks.F_s.diagonal(dim1=0, dim2=1).abs().mean())
+        tol = 2e-5 if like.dtype == torch.float32 else 1e-8
+        found = rightmost_eigenvalue(product, like.numel(), like, tol, shift=rate)
+        if math.isnan(found):
+            raise ConvergenceError(
+                f"abscissa: the Arnoldi iteration found no eigenvalue of sample {sample}'s "
+                "Jacobian; look at the eigenvalues of `jacobian(sample)`.",
+                self,
+            )
+        return found
 
 
 def jacobian_product(network: Network, blocks: JacobianBlocks, vectors: Tensor) -> Tensor:

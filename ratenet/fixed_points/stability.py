@@ -9,54 +9,108 @@ so that J is stable whatever the time constants are; with gains of both signs th
 stands in place of m. One Lanczos iteration serves the whole batch. What that leaves open is
 decided sample by sample: by all eigenvalues where that is cheap, else by restarted Arnoldi
 iteration with batched products, and what is then still close to the border by
-`FixedPoints.abscissa`.
+`FixedPoints.abscissa`. An abscissa within rounding of 0, relative to the slowest unit's own rate,
+is neither stable nor unstable: neutral, as along a line attractor.
 """
 
 import dataclasses
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from ratenet.errors import ConvergenceError
 from ratenet.fixed_points.results import FixedPoints, Status, jacobian_product
+from ratenet.linear_algebra import lanczos, random_start, rightmost_ritz
+from ratenet.linear_algebra.krylov import STEPS, Product
 from ratenet.network import JacobianBlocks, Network
 
-BASIS = 20  # vectors of an Arnoldi cycle
 CYCLES = 4
 CHUNK = 4_000_000  # numbers in the basis, or in the matrices, that are held at a time
 DENSE = 64  # k N up to which all eigenvalues are computed
 BORDER = 0.1  # of the slowest own rate: closer to 0 an estimate does not decide
 SAFETY = 1.05  # of the Lanczos estimate, which is from below
+NEUTRAL = 1e-6  # of the slowest own rate: an abscissa that close to 0 is taken for 0
+ROUNDING = 1024  # times eps: at least so close, 1e-4 in float32
+UNDECIDED = -1  # no code of a `Status`
 
 
 def examined(found: FixedPoints) -> FixedPoints:
-    """Return the same with every settled sample's stability known; unstable ones say so."""
+    """Return the same with every settled sample's stability known, and told by its status."""
     settled = torch.nonzero(found.converged)[:, 0]
     if len(settled) == 0:
         return found
-    unstable = settled[unstable_samples(found.select(settled))]
-    status, known = found.status.clone(), found.examined.clone()
-    status[unstable], known[settled] = int(Status.UNSTABLE), True
-    return dataclasses.replace(found, status=status, examined=known)
+    verdict = verdicts(found.select(settled))
+    is_known = verdict != UNDECIDED
+    status, known, notes = found.status.clone(), found.examined.clone(), found.notes
+    status[settled] = torch.where(is_known, verdict, int(Status.SETTLED))
+    known[settled] = is_known
+    if not is_known.all():
+        notes += (
+            f"Stability is unknown for {int((~is_known).sum())} settled samples: the Arnoldi "
+            "iteration found no eigenvalue; look at the eigenvalues of `jacobian(sample)`.",
+        )
+    return dataclasses.replace(found, status=status, examined=known, notes=notes)
 
 
-def unstable_samples(found: FixedPoints) -> Tensor:
-    """Return which of these states, all finite, repel the dynamics, as a mask (B,)."""
+def verdicts(found: FixedPoints) -> Tensor:
+    """Return for each of these states, all finite, whether it is SETTLED, NEUTRAL or UNSTABLE.
+
+    Codes of `Status`, (B,), of a state that is stable, neither, or repels the dynamics; UNDECIDED
+    where no eigenvalue is found.
+    """
     network = found.network
-    unstable = torch.zeros(len(found), dtype=torch.bool, device=found.rates.device)
+    codes = torch.full_like(found.status, int(Status.SETTLED))
     blocks = network.jacobian_blocks(found.state, found.drive)
     doubtful = torch.nonzero(~_surely_stable(network, blocks, found.gain))[:, 0]
+    if len(doubtful) > 1 and _is_shared(blocks):  # as in a linear network
+        codes[doubtful] = _examine(found, blocks, doubtful[:1])
+        return codes
     n = found.state[:, 0].numel()
-    size = max(1, CHUNK // (n * n if n <= DENSE else n * BASIS))
+    size = max(1, CHUNK // (n * n if n <= DENSE else n * STEPS))
     for chunk in doubtful.split(size) if len(doubtful) else ():
-        part = JacobianBlocks(blocks.F_s[:, :, chunk], blocks.F_I[:, chunk], blocks.rho_s[:, chunk])
-        if n <= DENSE:
-            unstable[chunk] = _abscissa_dense(network, part) >= 0
-        else:
-            unstable[chunk], open_ones = _arnoldi(network, part)
-            for sample in chunk[open_ones].tolist():
-                unstable[sample] = float(found.abscissa([sample])[0]) >= 0
-    return unstable
+        codes[chunk] = _examine(found, blocks, chunk)
+    return codes
+
+
+def _examine(found: FixedPoints, blocks: JacobianBlocks, samples: Tensor) -> Tensor:
+    """Return the verdicts on some samples, (b,), by their eigenvalues."""
+    part = _select(blocks, samples)
+    rate = slowest_rate(part)
+    if found.state[:, 0].numel() <= DENSE:
+        return _verdict(_abscissa_dense(found.network, part), rate)
+    abscissa, is_open = _arnoldi(found.network, part, rate)
+    for row in torch.nonzero(is_open)[:, 0].tolist():
+        try:
+            abscissa[row] = found.abscissa([int(samples[row])])[0]
+        except ConvergenceError:
+            abscissa[row] = torch.nan
+    return _verdict(abscissa, rate)
+
+
+def _verdict(abscissa: Tensor, rate: Tensor) -> Tensor:
+    """Return what abscissas (b,) say, relative to rates (b,); both in 1/s."""
+    margin = max(NEUTRAL, ROUNDING * torch.finfo(abscissa.dtype).eps) * rate
+    codes = torch.full_like(abscissa, int(Status.SETTLED), dtype=torch.int64)
+    codes[abscissa >= -margin] = int(Status.NEUTRAL)
+    codes[abscissa > margin] = int(Status.UNSTABLE)
+    return codes.masked_fill(torch.isnan(abscissa), UNDECIDED)
+
+
+def slowest_rate(blocks: JacobianBlocks) -> Tensor:
+    """Return the smallest |eigenvalue| of the units' own dynamics in each sample, (b,), in 1/s."""
+    if len(blocks.F_I) == 1:
+        return blocks.F_s[0, 0].abs().amin(dim=1)
+    own = torch.linalg.eigvals(blocks.F_s.permute(2, 3, 0, 1))  # (b, N, k)
+    return own.abs().amin(dim=(1, 2))
+
+
+def _select(blocks: JacobianBlocks, samples: Tensor) -> JacobianBlocks:
+    return JacobianBlocks(*(block[..., samples, :] for block in blocks))
+
+
+def _is_shared(blocks: JacobianBlocks) -> bool:
+    """Return whether all samples have one Jacobian."""
+    return all(bool((block == block[..., :1, :]).all()) for block in blocks)
 
 
 def _surely_stable(network: Network, blocks: JacobianBlocks, gain: Tensor) -> Tensor:
@@ -74,19 +128,18 @@ def _surely_stable(network: Network, blocks: JacobianBlocks, gain: Tensor) -> Te
 def _largest_of_symmetric_part(network: Network) -> float:
     """Estimate the largest eigenvalue of (W + W^T) / 2 by Lanczos iteration."""
     W = network.connectivity
-    return _lanczos(network, lambda v: 0.5 * (W.apply(v) + W.apply_transpose(v)))
+    return _largest(network, lambda v: 0.5 * (W.apply(v) + W.apply_transpose(v)))
 
 
 def _norm(network: Network) -> float:
     """Estimate the largest singular value of W by Lanczos iteration on W^T W."""
     W = network.connectivity
-    return _lanczos(network, lambda v: W.apply_transpose(W.apply(v))) ** 0.5
+    return max(0.0, _largest(network, lambda v: W.apply_transpose(W.apply(v)))) ** 0.5
 
 
-def _lanczos(network: Network, product: Callable[[Tensor], Tensor]) -> float:
-    start = _random_rows((1, network.units), network.dtype, network.device)
-    _, H = _krylov(product, start)
-    return float(torch.linalg.eigvals(H[0, :-1].cpu()).real.max())
+def _largest(network: Network, product: Product) -> float:
+    like = torch.empty(0, dtype=network.dtype, device=network.device)
+    return float(lanczos(product, random_start(network.units, like))[0])
 
 
 def _abscissa_dense(network: Network, blocks: JacobianBlocks) -> Tensor:
@@ -97,65 +150,28 @@ def _abscissa_dense(network: Network, blocks: JacobianBlocks) -> Tensor:
     for column in identity.view(k * N, k, 1, N).expand(-1, -1, b, -1):
         columns.append(jacobian_product(network, blocks, column).transpose(0, 1).flatten(1))
     jacobians = torch.stack(columns, dim=2)  # (b, kN, kN)
-    return torch.linalg.eigvals(jacobians).real.amax(dim=1)
+    # In float64 the iteration adds no rounding to that of the entries.
+    return torch.linalg.eigvals(jacobians.double()).real.amax(dim=1).to(network.dtype)
 
 
-def _arnoldi(network: Network, blocks: JacobianBlocks) -> tuple[Tensor, Tensor]:
-    """Return which samples are unstable, and which stay undecided, both (b,)."""
+def _arnoldi(network: Network, blocks: JacobianBlocks, rate: Tensor) -> tuple[Tensor, Tensor]:
+    """Return estimates of the abscissas, and where they do not decide, both (b,)."""
     k, b, N = blocks.F_I.shape
-    slowest = blocks.F_s.diagonal(dim1=0, dim2=1).abs().amin(dim=(1, 2))  # (b,), 1/s
-    unstable = torch.zeros(b, dtype=torch.bool, device=network.device)
+    abscissa, is_open = torch.zeros_like(rate), torch.zeros_like(rate, dtype=torch.bool)
     left = torch.arange(b, device=network.device)
-    start = _random_rows((1, k * N), network.dtype, network.device).repeat(b, 1)
+    start = random_start(k * N, rate).repeat(b, 1)
     for _ in range(CYCLES):
-        part = JacobianBlocks(blocks.F_s[:, :, left], blocks.F_I[:, left], blocks.rho_s[:, left])
+        part = _select(blocks, left)
 
         def product(rows: Tensor, part: JacobianBlocks = part) -> Tensor:
             vectors = rows.unflatten(1, (k, N)).transpose(0, 1)
             return jacobian_product(network, part, vectors).transpose(0, 1).flatten(1)
 
-        largest, error, start = _rightmost(product, start)
-        margin = torch.maximum(error, BORDER * slowest[left])
-        unstable[left] = largest > margin
-        undecided = ~(largest.abs() > margin)
-        left, start = left[undecided], start[undecided]
+        ritz = rightmost_ritz(product, start)
+        abscissa[left] = ritz.real
+        undecided = ~(ritz.real.abs() > torch.maximum(ritz.error, BORDER * rate[left]))
+        left, start = left[undecided], ritz.vector[undecided]
         if len(left) == 0:
             break
-    open_ones = torch.zeros_like(unstable)
-    open_ones[left] = True
-    return unstable, open_ones
-
-
-def _rightmost(product: Callable[[Tensor], Tensor], start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the largest real part of the Ritz values, its residual, and its vector's real part."""
-    basis, H = _krylov(product, start)
-    H, m = H.double().cpu(), len(basis) - 1  # small matrices, slow on a GPU
-    values, vectors = torch.linalg.eig(H[:, :m])
-    rightmost = values.real.argmax(dim=1)  # (b,)
-    each = torch.arange(len(H))
-    weights = vectors[each, :, rightmost]  # (b, m)
-    error = H[:, m, m - 1] * weights[:, -1].abs()
-    following, shares = torch.zeros_like(start), weights.real.to(start)
-    for i in range(m):
-        following.addcmul_(shares[:, i, None], basis[i])
-    return values.real[each, rightmost].to(start), error.to(start), following
-
-
-def _krylov(product: Callable[[Tensor], Tensor], start: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Return an orthonormal basis (m + 1 times (b, n)) and H, (b, m + 1, m), with A V = V H."""
-    m = min(BASIS, start.shape[1])
-    basis = [start / start.norm(dim=1, keepdim=True)]
-    H = start.new_zeros(len(start), m + 1, m)
-    for j in range(m):
-        vector = product(basis[j])
-        for i, earlier in enumerate(basis):
-            H[:, i, j] = (earlier * vector).sum(dim=1)
-            vector = torch.addcmul(vector, H[:, i, j, None], earlier, value=-1)
-        H[:, j + 1, j] = vector.norm(dim=1)
-        basis.append(torch.where(H[:, j + 1, j, None] > 0, vector / H[:, j + 1, j, None], 0.0))
-    return basis, H
-
-
-def _random_rows(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    generator = torch.Generator().manual_seed(0)  # the same at each call, on every device
-    return torch.randn(shape, generator=generator, dtype=torch.float64).to(device, dtype)
+    is_open[left] = True
+    return abscissa, is_open

@@ -1,5 +1,19 @@
 """Linear algebra for batches: Krylov methods, and small systems of each unit."""
 
+from ratenet.linear_algebra.arpack import (
+    largest_singular_value as largest_singular_value,
+    rightmost_eigenvalue as rightmost_eigenvalue,
+)
 from ratenet.linear_algebra.batched_solve import solve_units as solve_units
 from ratenet.linear_algebra.gmres import gmres as gmres
+from ratenet.linear_algebra.krylov import (
+    arnoldi as arnoldi,
+    lanczos as lanczos,
+    random_start as random_start,
+    rightmost_ritz as rightmost_ritz,
+)
 from ratenet.linear_algebra.memory import require_memory as require_memory
+from ratenet.linear_algebra.tracking import (
+    Eigenpair as Eigenpair,
+    RightmostTracker as RightmostTracker,
+)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ratenet.linear_algebra.krylov import extend, unit
+
 Samples = Any  # what takes their rows out of a tensor: indices (b,), or slice(None) for all
 Operator = Callable[[Samples, Tensor], Tensor]  # vectors (b, n) -> (b, n), a new tensor
 
@@ -223,23 +225,16 @@ class _Space:
 
 def _start(right: Tensor) -> _Space:
     length = right.norm(dim=1)
-    return _Space(length, [_unit(right, length)], [], [], [], [length])
+    return _Space(length, [unit(right, length)], [], [], [], [length])
 
 
 def _extend(space: _Space, operator: Operator, undo: Operator, samples: Samples) -> None:
-    """Take one more product, and make it orthogonal to the basis.
+    """Take one more product into the space.
 
-    One pass of Gram and Schmidt: the residual does not rely on it, so what is lost of
+    One pass of Gram and Schmidt will do: the residual does not rely on it, so what is lost of
     orthogonality costs at most a cycle more.
     """
-    vector = operator(samples, undo(samples, space.basis[-1]))
-    column = []
-    for earlier in space.basis:
-        overlap = torch.linalg.vecdot(earlier, vector)
-        vector.addcmul_(overlap[:, None], earlier, value=-1)
-        column.append(overlap)
-    column.append(vector.norm(dim=1))
-    space.basis.append(_unit(vector, column[-1]))
+    column = extend(space.basis, operator(samples, undo(samples, space.basis[-1])))
     space.columns.append(column)
     space.upper.append(_rotated(list(column), space.rotations, space.left_over))
 
@@ -260,11 +255,6 @@ def _combined(weights: list[Tensor], vectors: list[Tensor], rows: Samples) -> Te
     for weight, vector in zip(weights[1:], vectors[1:], strict=False):
         total.addcmul_(weight[rows, None], vector[rows])
     return total
-
-
-def _unit(vectors: Tensor, lengths: Tensor) -> Tensor:
-    """Return the vectors over their lengths; zero where there is nothing left."""
-    return vectors * torch.where(lengths > 0, 1 / lengths, 0.0)[:, None]
 
 
 def _rotated(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ratenet.fixed_points import FixedPoints, Status
+from ratenet.fixed_points import FixedPoints
+from ratenet.fixed_points.results import at_rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ class QuasiStatic:
 
     def summary(self) -> str:
         """Return the lag, its prediction and the fixed points not found, one line each."""
-        found = self.status == Status.SETTLED
+        found = at_rest(self.status)
         lines = [
             f"lag: median {_percent(self.relative_lag[found])} of the rates, predicted "
             f"{_percent(self.relative_predicted[found])}, remaining after correction "

@@ -22,13 +22,13 @@ from ratenet.errors import UnsupportedError
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.mode_tracking import (
     BatchJacobians,
-    RightmostTracker,
     abscissa_gradient,
     batch_jacobians,
     left_eigenpair,
     own_decay,
     rightmost_of_jacobian,
 )
+from ratenet.linear_algebra import RightmostTracker
 from ratenet.network import JacobianBlocks, Network
 from ratenet.training.workers import Workers
 

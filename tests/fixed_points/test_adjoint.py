@@ -168,3 +168,18 @@ def test_samples_do_not_depend_on_their_batch() -> None:
     together = rn.solve_adjoint(fp, error)
     alone = rn.solve_adjoint(fp.select(torch.tensor([1])), error[1:2])
     torch.testing.assert_close(alone.values[0], together.values[1], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [FLOAT, torch.float32], ids=str)
+@pytest.mark.parametrize("seed", range(6))
+def test_a_perfect_integrator_has_no_adjoint_whatever_rounding_says(seed: int, dtype) -> None:
+    """I - u u^T is singular; rounded, LAPACK meets no pivot of exactly 0."""
+    u = random(7, seed=seed)
+    u /= u.norm()
+    fp = rn.fixed_points_at(rn.Network("linear", torch.outer(u, u).to(dtype)), 0 * u, 0.3 * u)
+    adjoint = rn.solve_adjoint(fp, random(1, 7, seed=100 + seed).to(dtype))
+    assert not adjoint.converged.any()
+    assert adjoint.condition.item() > 0.1 / torch.finfo(dtype).eps
+    assert "singular to working precision" in adjoint.summary()
+    allowed = rn.plasticity.LinearizedReparameterized().update(fp, torch.ones_like(fp.rates), 0.1)
+    assert torch.isfinite(allowed).all()

@@ -37,9 +37,9 @@ def test_every_route_agrees_with_all_eigenvalues(
     W = random_weights(70, seed=112, scale=scale) - inhibition / 70
     fp = points(W, samples=12, parameters=parameters)
     expected = truth(fp)
-    assert torch.equal(stability.unstable_samples(fp), expected)
+    assert torch.equal(stability.verdicts(fp) == rn.Status.UNSTABLE, expected)
     monkeypatch.setattr(stability, "DENSE", 100)
-    assert torch.equal(stability.unstable_samples(fp), expected)
+    assert torch.equal(stability.verdicts(fp) == rn.Status.UNSTABLE, expected)
 
 
 def test_the_scales_above_hold_both_kinds() -> None:
@@ -58,7 +58,7 @@ def test_weak_feedback_is_proved_stable_by_a_bound_alone(monkeypatch) -> None:
 
     monkeypatch.setattr(stability, "_arnoldi", refuse)
     monkeypatch.setattr(stability, "_abscissa_dense", refuse)
-    assert not stability.unstable_samples(fp).any()
+    assert not (stability.verdicts(fp) == rn.Status.UNSTABLE).any()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -83,7 +83,7 @@ def test_gains_of_both_signs_are_bounded_by_the_norm(tmp_path) -> None:
     network = rn.Network(rn.load_model(path), -2.0 * torch.eye(3, dtype=FLOAT))
     fp = rn.fixed_points_at(network, [0.0] * 3, [0.0] * 3)
     assert (fp.gain == -1).all()
-    assert stability.unstable_samples(fp).all()
+    assert (stability.verdicts(fp) == rn.Status.UNSTABLE).all()
     assert fp.abscissa().item() == pytest.approx(100.0)  # (-1 + 2) / tau
 
 
@@ -91,7 +91,7 @@ def test_gains_of_both_signs_are_bounded_by_the_norm(tmp_path) -> None:
 def test_settled_problems_are_examined_and_stable(name: str) -> None:
     fp = rn.find_fixed_points(PROBLEMS[name].network(), PROBLEMS[name].drive)
     assert fp.examined.all()
-    assert not stability.unstable_samples(fp).any()
+    assert not (stability.verdicts(fp) == rn.Status.UNSTABLE).any()
 
 
 def test_two_state_variables_with_oscillations_through_adaptation() -> None:
@@ -103,7 +103,7 @@ def test_two_state_variables_with_oscillations_through_adaptation() -> None:
         W = torch.eye(80, dtype=FLOAT) * w  # 160 entries of the state: Arnoldi
         network = rn.Network("adaptation", W, parameters={"tau": 0.01, "tau_a": 0.1, "b": 1.0})
         fp = rn.fixed_points_at(network, [0.0] * 80, torch.zeros(2, 1, 80))
-        assert stability.unstable_samples(fp).tolist() == [unstable]
+        assert (stability.verdicts(fp) == rn.Status.UNSTABLE).tolist() == [unstable]
 
 
 def test_abscissa_above_the_dense_limit_is_that_of_all_eigenvalues() -> None:
@@ -120,4 +120,4 @@ def test_a_leading_pair_above_the_dense_limit() -> None:
     network = rn.Network("linear", W, parameters={"tau": 0.01})
     fp = rn.fixed_points_at(network, [0.0] * 520, [0.0] * 520)
     assert fp.abscissa().item() == pytest.approx(20.0, abs=1.0)  # W's rest moves it a little
-    assert stability.unstable_samples(fp).all()
+    assert (stability.verdicts(fp) == rn.Status.UNSTABLE).all()

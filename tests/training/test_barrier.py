@@ -10,13 +10,13 @@ from helpers.small_runs import small, weights
 import ratenet as rn
 from ratenet.errors import UnsupportedError
 from ratenet.fixed_points.mode_tracking import (
-    RightmostTracker,
     abscissa_gradient,
     batch_jacobians,
     left_eigenpair,
     own_decay,
     rightmost_of_jacobian,
 )
+from ratenet.linear_algebra import RightmostTracker
 from ratenet.network import JacobianBlocks
 from ratenet.training import step as step_module
 from ratenet.training.stability import Stability

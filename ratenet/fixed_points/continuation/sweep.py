@@ -24,7 +24,7 @@ from ratenet.fixed_points.continuation.variations import (
     seeded,
 )
 from ratenet.fixed_points.find import find_fixed_points
-from ratenet.fixed_points.results import FixedPoints, Status
+from ratenet.fixed_points.results import FixedPoints, at_rest
 from ratenet.fixed_points.solvers.base import AbstractSolver
 from ratenet.fixed_points.solvers.relaxation import Relaxation
 from ratenet.network import Network
@@ -58,7 +58,7 @@ class SweepDirection:
     @property
     def converged(self) -> Tensor:
         """Whether the dynamics came to rest, shape (P,)."""
-        return self.status == Status.SETTLED
+        return at_rest(self.status)
 
     @property
     def stable(self) -> Tensor:

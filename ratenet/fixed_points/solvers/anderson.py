@@ -15,8 +15,38 @@ FAST = 0.3  # preconditioned: a residual that falls below this share needs no ac
 ASTRAY = 20  # a residual above this multiple of the least one is given up
 
 
+@dataclass
+class Differences(Memory):
+    """The last differences, in slots, and what the next ones are taken from."""
+
+    gram: Tensor  # (b, m, m): D D^T
+    state: Tensor  # (b, n): the last one
+    step: Tensor  # (b, n): there
+    residual: Tensor  # (b,): there; infinite: no difference to it
+    beta: Tensor  # (b, 1)
+    S: list[Tensor | None]  # m times (b, n)
+    D: list[Tensor | None]
+    oldest: int = 0  # the slot that the next differences take
+
+    def pairs(self) -> list[tuple[int, Tensor, Tensor]]:
+        """Return the slots in use, each with its differences of states and of steps."""
+        held = enumerate(zip(self.S, self.D, strict=True))
+        return [(slot, S, D) for slot, (S, D) in held if S is not None and D is not None]
+
+    def put(self, moved: Tensor, newest: Tensor) -> int:
+        """Put differences of states and of steps where the oldest stood; return the slot."""
+        slot = self.oldest
+        self.S[slot], self.D[slot] = moved, newest
+        self.oldest = (slot + 1) % len(self.S)
+        return slot
+
+    def drop_oldest(self) -> None:
+        """Free the memory of the differences that the next ones replace."""
+        self.S[self.oldest] = self.D[self.oldest] = None
+
+
 @dataclass(frozen=True)
-class Anderson(AbstractIteration):
+class Anderson(AbstractIteration[Differences]):
     """Anderson acceleration, with or without the mean-gain preconditioner.
 
     The last m differences of states, S, and of steps, D, are combined so that the step left over
@@ -60,77 +90,68 @@ class Anderson(AbstractIteration):
         """What the solver is called in a summary."""
         return "Anderson" + (" with the mean-gain preconditioner" if self.preconditioner else "")
 
-    def start(self, batch: Batch) -> Memory:
+    def start(self, batch: Batch) -> Differences:
         """Begin without differences."""
         batch.precondition(self.preconditioner)
         like, B = batch.drive, len(batch.drive)
-        return {
-            "gram": like.new_zeros(B, self.memory, self.memory),  # D D^T
-            "slot": torch.zeros(B, dtype=torch.int64, device=like.device),  # of the oldest
-            "state": _rows(batch.state),  # the last one
-            "step": _rows(batch.found.step),
-            "residual": like.new_full((B,), torch.inf),  # there; infinite: no difference to it
-            "beta": like.new_full((B, 1), self.mixing),
-        }
+        return Differences(
+            gram=like.new_zeros(B, self.memory, self.memory),
+            state=_rows(batch.state),
+            step=_rows(batch.found.step),
+            residual=like.new_full((B,), torch.inf),
+            beta=like.new_full((B, 1), self.mixing),
+            S=[None] * self.memory,
+            D=[None] * self.memory,
+        )
 
-    def advance(self, batch: Batch, memory: Memory, allowed: int) -> Tensor:
+    def advance(self, batch: Batch, memory: Differences, allowed: int) -> Tensor:
         """Take the accelerated step; a sample gone astray goes back to its best state."""
         found, k = batch.found, len(batch.state)
         batch.precondition(self.preconditioner)
         states, steps = _rows(batch.state), _rows(found.step)  # (b, n)
         share = FAST if batch.preconditioner.matrix is not None else 0.0
-        slow = found.residual > share * memory["residual"]  # inf * 0 is NaN: not slow
+        slow = found.residual > share * memory.residual  # inf * 0 is NaN: not slow
         astray = ~(found.residual <= ASTRAY * batch.best_residual)  # NaN is astray
         base, left_over = states, steps
-        gamma = self._combination(memory, states, steps) if slow.any() else None
-        memory["state"], memory["step"], memory["residual"] = states, steps, found.residual
+        gamma = _combination(memory, states, steps) if slow.any() else None
+        memory.state, memory.step, memory.residual = states, steps, found.residual
         if gamma is not None:
             gamma = gamma.masked_fill(~slow[:, None, None], 0.0)
             base, left_over = states.clone(), steps.clone()
-            for slot in self._filled(memory):
-                base.addcmul_(gamma[:, slot], memory[f"S{slot}"], value=-1)
-                left_over.addcmul_(gamma[:, slot], memory[f"D{slot}"], value=-1)
-            self._drop_oldest(memory)
+            for slot, S, D in memory.pairs():
+                base.addcmul_(gamma[:, slot], S, value=-1)
+                left_over.addcmul_(gamma[:, slot], D, value=-1)
+                del S, D  # so that the oldest can go
+            memory.drop_oldest()
         step = corrected_step(found, batch.preconditioner.matrix, _states(left_over, k))
         following = _states(base, k)
         if gamma is None:  # the memory keeps these states
-            following = torch.addcmul(following, memory["beta"], step)
+            following = torch.addcmul(following, memory.beta, step)
         else:
-            following.addcmul_(memory["beta"], step)
+            following.addcmul_(memory.beta, step)
         if astray.any():
-            for slot in self._filled(memory):
-                memory[f"D{slot}"][astray], memory[f"S{slot}"][astray] = 0.0, 0.0
-            memory["gram"][astray] = 0.0
-            memory["residual"] = found.residual.masked_fill(astray, torch.inf)
-            memory["beta"][astray] *= 0.5
+            for _, S, D in memory.pairs():
+                D[astray], S[astray] = 0.0, 0.0
+            memory.gram[astray] = 0.0
+            memory.residual = found.residual.masked_fill(astray, torch.inf)
+            memory.beta[astray] *= 0.5
             following = torch.where(astray[:, None], batch.best_state, following)
         return following
 
-    def _combination(self, memory: Memory, states: Tensor, steps: Tensor) -> Tensor:
-        """Put the newest differences where the oldest stand; return gamma, shape (b, m, 1)."""
-        newest, moved = steps - memory["step"], states - memory["state"]
-        begins = torch.isinf(memory["residual"])
-        if begins.any():
-            newest[begins], moved[begins] = 0.0, 0.0
-        oldest = int(memory["slot"][0])
-        memory["slot"] = (memory["slot"] + 1) % self.memory
-        memory[f"D{oldest}"], memory[f"S{oldest}"] = newest, moved
-        gram, right = memory["gram"], newest.new_zeros(len(newest), self.memory)
-        for slot in self._filled(memory):
-            D = memory[f"D{slot}"]
-            product = torch.linalg.vecdot(D, newest)
-            gram[:, oldest, slot], gram[:, slot, oldest] = product, product
-            right[:, slot] = torch.linalg.vecdot(D, steps)
-        return _least_squares(gram, right)
 
-    def _drop_oldest(self, memory: Memory) -> None:
-        """Free the memory of the differences that the next ones replace."""
-        oldest = int(memory["slot"][0])
-        for name in (f"D{oldest}", f"S{oldest}"):
-            memory.pop(name, None)
-
-    def _filled(self, memory: Memory) -> list[int]:
-        return [slot for slot in range(self.memory) if f"D{slot}" in memory]
+def _combination(memory: Differences, states: Tensor, steps: Tensor) -> Tensor:
+    """Put the newest differences where the oldest stand; return gamma, shape (b, m, 1)."""
+    newest, moved = steps - memory.step, states - memory.state
+    begins = torch.isinf(memory.residual)
+    if begins.any():
+        newest[begins], moved[begins] = 0.0, 0.0
+    slot = memory.put(moved, newest)
+    gram, right = memory.gram, newest.new_zeros(len(newest), len(memory.S))
+    for other, _, D in memory.pairs():
+        product = torch.linalg.vecdot(D, newest)
+        gram[:, slot, other], gram[:, other, slot] = product, product
+        right[:, other] = torch.linalg.vecdot(D, steps)
+    return _least_squares(gram, right)
 
 
 def _rows(values: Tensor) -> Tensor:

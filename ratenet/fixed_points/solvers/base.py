@@ -8,8 +8,8 @@ although the dynamics converge.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, fields
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,8 +19,29 @@ from ratenet.fixed_points.certificate import UnitStep, unit_step
 from ratenet.fixed_points.solvers.mean_gain import NO_PRECONDITIONER, MeanGain, Preconditioner
 from ratenet.network import Network
 
-Memory = dict[str, Tensor]  # what a solver remembers of each sample, the batch first
 LONG = 8  # products of a solve that is worth another look at a preconditioner of the one before
+
+
+@dataclass
+class Memory:
+    """What a solver remembers of each sample: tensors and lists of tensors, the batch first.
+
+    Fields of other types belong to all samples.
+    """
+
+    def keep(self, samples: Tensor) -> None:
+        """Keep some samples alone, given by indices; one tensor after the other, for the memory."""
+        for field in fields(self):
+            held = getattr(self, field.name)
+            if isinstance(held, Tensor):
+                setattr(self, field.name, held[samples])
+            elif isinstance(held, list):
+                for i, tensor in enumerate(held):
+                    held[i] = None if tensor is None else tensor[samples]
+            del held  # the old one goes before the next new one comes
+
+
+Remembered = TypeVar("Remembered", bound=Memory)
 
 
 class Reached(NamedTuple):
@@ -149,36 +170,43 @@ class AbstractSolver(ABC):
         """
 
 
-class AbstractIteration(AbstractSolver):
+class AbstractIteration(AbstractSolver, Generic[Remembered]):
     """A solver that goes from state to state; a subclass says how to go on."""
 
     @abstractmethod
-    def start(self, batch: Batch) -> Memory:
+    def start(self, batch: Batch) -> Remembered:
         """Return an empty memory; may give the batch a preconditioner."""
 
     @abstractmethod
-    def advance(self, batch: Batch, memory: Memory, allowed: int) -> Tensor:
+    def advance(self, batch: Batch, memory: Remembered, allowed: int) -> Tensor:
         """Return the next states (k, b, N); may change `memory`.
 
         Products with W that this takes are added to `batch.products`; `allowed` is their limit.
         """
 
+    def gives_up(self, batch: Batch, memory: Remembered) -> Tensor | None:
+        """Return which samples (b,) will not converge any more; None if that is not looked at."""
+        return None
+
     def solve(
         self, network: Network, state: Tensor, drive: Tensor, tol: float, max_iterations: int
     ) -> Reached:
-        """Iterate; samples leave the batch once they have converged."""
+        """Iterate; samples leave the batch once they have converged, or are given up."""
         B, device = len(drive), drive.device
         solver = torch.full((B,), -1, device=device)
-        iterations = torch.full((B,), max_iterations, device=device)
+        iterations = torch.full((B,), -1, device=device)
         batch, reached = new_batch(network, state, drive, tol), None
         memory, settled = self.start(batch), 0
         while True:
             batch.keep_best(tol)
-            done = batch.best_residual <= tol
+            converged = batch.best_residual <= tol
+            given_up = self.gives_up(batch, memory)
+            done = converged if given_up is None else converged | given_up
             number = int(done.sum())
             if number > settled:
-                newly = batch.held[done & (solver[batch.held] < 0)]
-                iterations[newly], solver[newly] = batch.products, 0
+                newly = done & (iterations[batch.held] < 0)
+                iterations[batch.held[newly]] = batch.products
+                solver[batch.held[newly & converged]] = 0
                 settled = number
             if number == len(done) or batch.products >= max_iterations:
                 break
@@ -186,14 +214,14 @@ class AbstractIteration(AbstractSolver):
                 reached = torch.empty_like(batch.state) if reached is None else reached
                 reached[:, batch.held[done]] = batch.best_state[:, done]
                 others, settled = torch.nonzero(~done)[:, 0], 0
-                for name in memory:  # one tensor after the other needs the least memory
-                    memory[name] = memory[name][others]
+                memory.keep(others)
                 batch.keep(others)
             batch.go_to(self.advance(batch, memory, max_iterations - batch.products - 1))
         if reached is None:  # the caller keeps where it began
             reached = batch.best_state.clone() if batch.best_state is state else batch.best_state
         else:
             reached[:, batch.held] = batch.best_state
+        iterations[iterations < 0] = max_iterations
         return Reached(reached, iterations, solver, (self.name,), batch.preconditioner)
 
 

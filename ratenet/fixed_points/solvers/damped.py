@@ -9,8 +9,19 @@ from ratenet.errors import InputError
 from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory
 
 
+@dataclass
+class Damping(Memory):
+    """How each sample is damped, and how that went."""
+
+    alpha: Tensor  # (b,)
+    most: Tensor  # (b,): the largest alpha that is tried again
+    gains: Tensor  # (b,): in a row
+    idle: Tensor  # (b,): steps since the last gain
+    best_step: Tensor  # (b, k, N): at the best state
+
+
 @dataclass(frozen=True)
-class DampedIteration(AbstractIteration):
+class DampedIteration(AbstractIteration[Damping]):
     """s <- s + alpha d: converges where equally fast units would, for small enough alpha.
 
     Parameters
@@ -34,46 +45,47 @@ class DampedIteration(AbstractIteration):
         """What the solver is called in a summary."""
         return "damped iteration"
 
-    def start(self, batch: Batch) -> Memory:
+    def start(self, batch: Batch) -> Damping:
         """Begin undamped, or with the given damping."""
         B, like = len(batch.drive), batch.drive
         alpha = like.new_full((B,), self.damping or 1.0)
         none = torch.zeros(B, dtype=torch.int64, device=like.device)
-        best_step = batch.found.step.transpose(0, 1)  # (b, k, N): at the best state
-        return {
-            "alpha": alpha, "most": alpha.clone(), "gains": none, "idle": none.clone(),
-            "best_step": best_step,
-        }  # fmt: skip
+        return Damping(
+            alpha=alpha,
+            most=alpha.clone(),
+            gains=none,
+            idle=none.clone(),
+            best_step=batch.found.step.transpose(0, 1),
+        )
 
-    def advance(self, batch: Batch, memory: Memory, allowed: int) -> Tensor:
+    def advance(self, batch: Batch, memory: Damping, allowed: int) -> Tensor:
         """Go on from the present state, or from the best one where the step was too long."""
-        alpha = memory["alpha"]
         if self.damping is not None:
-            return batch.state + alpha[:, None] * batch.found.step
+            return batch.state + memory.alpha[:, None] * batch.found.step
         worse = self._judge_steps(batch, memory)
         origin = torch.where(worse[:, None], batch.best_state, batch.state)
-        step = torch.where(worse[:, None], memory["best_step"].transpose(0, 1), batch.found.step)
-        return origin + alpha[:, None] * step
+        step = torch.where(worse[:, None], memory.best_step.transpose(0, 1), batch.found.step)
+        return origin + memory.alpha[:, None] * step
 
-    def _judge_steps(self, batch: Batch, memory: Memory) -> Tensor:
+    def _judge_steps(self, batch: Batch, memory: Damping) -> Tensor:
         """Choose alpha for each sample; return where it was too long, (b,).
 
         On a spiral the residual grows and shrinks in turn, however small alpha is, and where f
         saturates it cannot grow: so the residual has 3 + 1 / alpha steps to become less than ever.
         """
-        alpha, residual = memory["alpha"], batch.found.residual
+        alpha, residual = memory.alpha, batch.found.residual
         gained = residual <= batch.best_residual  # NaN is not
         steps = batch.found.step.transpose(0, 1)
-        memory["best_step"] = torch.where(gained[:, None, None], steps, memory["best_step"])
-        memory["gains"] = torch.where(gained, memory["gains"] + 1, 0)
-        memory["idle"] = torch.where(gained, 0, memory["idle"] + 1)
-        leapt = (memory["idle"] == 1) & (residual > 1.5 * batch.best_residual)
+        memory.best_step = torch.where(gained[:, None, None], steps, memory.best_step)
+        memory.gains = torch.where(gained, memory.gains + 1, 0)
+        memory.idle = torch.where(gained, 0, memory.idle + 1)
+        leapt = (memory.idle == 1) & (residual > 1.5 * batch.best_residual)
         lost = ~(residual <= 20 * batch.best_residual)
-        worse = leapt | lost | (memory["idle"] >= 3 + 1 / alpha)
-        longer = memory["gains"] >= 5
-        memory["most"] = torch.where(worse, 0.75 * alpha, memory["most"])  # too long stays so
-        alpha = torch.where(longer, torch.minimum(1.5 * alpha, memory["most"]), alpha)
-        memory["alpha"].copy_(torch.where(worse, 0.5 * alpha, alpha))
-        memory["gains"] = torch.where(longer, 0, memory["gains"])
-        memory["idle"] = torch.where(worse, 0, memory["idle"])
+        worse = leapt | lost | (memory.idle >= 3 + 1 / alpha)
+        longer = memory.gains >= 5
+        memory.most = torch.where(worse, 0.75 * alpha, memory.most)  # too long stays so
+        alpha = torch.where(longer, torch.minimum(1.5 * alpha, memory.most), alpha)
+        memory.alpha = torch.where(worse, 0.5 * alpha, alpha)
+        memory.gains = torch.where(longer, 0, memory.gains)
+        memory.idle = torch.where(worse, 0, memory.idle)
         return worse

@@ -11,8 +11,16 @@ from ratenet.fixed_points.solvers.mean_gain import MeanGain
 from ratenet.fixed_points.solvers.newton import newton_step
 
 
+@dataclass
+class Steps(Memory):
+    """The step from each sample's best state, and how much of it is taken."""
+
+    length: Tensor  # (b,): share of the step
+    step: Tensor  # (b, k, N)
+
+
 @dataclass(frozen=True)
-class NewtonKrylov(AbstractIteration):
+class NewtonKrylov(AbstractIteration[Steps]):
     """Inexact Newton iteration.
 
     (I - g W) delta y = rho_s d is solved by GMRES to a tenth, and the state moved by the step
@@ -48,23 +56,23 @@ class NewtonKrylov(AbstractIteration):
         """What the solver is called in a summary."""
         return "Newton-Krylov"
 
-    def start(self, batch: Batch) -> Memory:
+    def start(self, batch: Batch) -> Steps:
         """Begin with whole steps."""
         batch.precondition(self.preconditioner)
         length = batch.drive.new_ones(len(batch.drive))
-        return {"length": length, "step": torch.zeros_like(batch.state).transpose(0, 1)}
+        return Steps(length, torch.zeros_like(batch.state).transpose(0, 1))
 
-    def advance(self, batch: Batch, memory: Memory, allowed: int) -> Tensor:
+    def advance(self, batch: Batch, memory: Steps, allowed: int) -> Tensor:
         """Step from the present state, or a shorter way from the best one."""
         batch.precondition(self.preconditioner)
         worse = ~(batch.found.residual <= batch.best_residual)  # NaN is worse
-        length = memory["length"]
-        memory["length"] = torch.where(worse, 0.5 * length, (2 * length).clamp(max=1.0))
-        step = memory["step"].transpose(0, 1)  # of the best state
+        length = memory.length
+        memory.length = torch.where(worse, 0.5 * length, (2 * length).clamp(max=1.0))
+        step = memory.step.transpose(0, 1)  # of the best state
         if not worse.all() and allowed > 0:
             Q = batch.preconditioner.matrix
             newton = newton_step(batch.network, batch.found, self.forcing, allowed, Q)
             batch.products += newton.products
             step = torch.where(worse[:, None], step, newton.step)
-        memory["step"] = step.transpose(0, 1)
-        return batch.best_state + memory["length"][:, None] * step
+        memory.step = step.transpose(0, 1)
+        return batch.best_state + memory.length[:, None] * step
