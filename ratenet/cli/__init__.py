@@ -15,7 +15,7 @@ from ratenet.cli.evaluate import evaluate
 from ratenet.cli.fixed_points import fixed_points
 from ratenet.cli.identify import identify
 from ratenet.cli.models import models
-from ratenet.cli.output import is_first_process
+from ratenet.cli.output import is_first_process, is_out_of_memory
 from ratenet.cli.power import power
 from ratenet.cli.reproduce import reproduce
 from ratenet.cli.simulate import simulate
@@ -47,6 +47,14 @@ def main() -> None:
         elif not isinstance(error, OtherProcessError):  # the first one may know nothing of it
             print(f"Process {os.environ['RANK']}: {error}", file=sys.stderr)
         sys.exit(3 if isinstance(error, STOPPED_BY_SCIENCE) else 2)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(
+            "Error: there is not enough memory; use fewer units, stimuli or records.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)

@@ -1,4 +1,4 @@
-"""``ratenet fixed-points``: where the dynamics of one drive come to rest, a table and a picture."""
+"""``ratenet fixed-points``: all fixed points found for one drive, as a table and a figure."""
 
 import math
 from pathlib import Path
@@ -6,84 +6,89 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ratenet.cli.options import (
+    ModelOrCircuit,
+    Overwrite,
+    Radius,
+    Units,
+    path,
+    seed as seed_option,
+    whole,
+)
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ratenet.cli.scene import Scene
+    from ratenet.files import ResultsFolder
     from ratenet.fixed_points import FixedPointSet
 
+FILES = ("fixed_points.csv", "phase_plane.png", "eigenvalues.png")
 SHOWN_UNITS = 2
 SHOWN_POINTS = 20
+_COPIES = 20  # of a batch of states, which a solver holds at least
 
 
 def fixed_points(
-    model: Annotated[
-        str, typer.Argument(help="A circuit's or a model's name, or the path of a .toml file.")
-    ],
-    units: Annotated[
-        int | None, typer.Option(help="N, recurrent units of a model; default 100.")
-    ] = None,
-    radius: Annotated[
-        float | None, typer.Option(help="Spectral radius of random weights; default 0.5.")
-    ] = None,
-    stimulus: Annotated[int, typer.Option(help="Which of a circuit's stimuli, from 0.")] = 0,
-    starts: Annotated[int, typer.Option(help="Random states to begin from.")] = 50,
+    model: ModelOrCircuit,
+    units: Units = None,
+    radius: Radius = None,
+    stimulus: Annotated[int, whole("Number of one of the circuit's stimuli.", least=0)] = 0,
+    starts: Annotated[int, whole("Number of random initial states.")] = 50,
     span: Annotated[
         tuple[float, float] | None,
         typer.Option(
-            help="Lowest and highest of these, in the state's SI unit; default: up to twice what "
-            "the network reaches from its start."
+            help="Lowest and highest initial value, in the state's SI unit; default: up to twice "
+            "what the network reaches from its own initial state."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of random weights, drive and starts.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("fixed-points"),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the files in --out.")
-    ] = False,
+    seed: Annotated[int, seed_option("Seed of random weights, drive and initial states.")] = 0,
+    out: Annotated[Path, path("Folder for the results.")] = Path("fixed-points"),
+    overwrite: Overwrite = False,
 ) -> None:
     """Find the fixed points of a circuit, or of a model with random weights and drive.
 
-    Written are config.toml, fixed_points.csv with every fixed point's certificate, and a picture:
-    the phase plane of two units, else the eigenvalues of the Jacobian in the complex plane. Noise
-    is left out.
+    Writes config.toml, fixed_points.csv with residual and stability of each fixed point, and a
+    figure: the phase plane of two units, else the eigenvalues of the Jacobian. Noise is left out.
 
     Example: `ratenet fixed-points wilson_cowan_multistable`
 
     Example: `ratenet fixed-points rate --units 2 --radius 3`
     """
     from ratenet.cli.output import plain_warnings
-    from ratenet.cli.scene import check_folder, load_scene
+    from ratenet.cli.scene import load_scene
     from ratenet.errors import InputError
+    from ratenet.files import new_results
     from ratenet.fixed_points import find_all_fixed_points
 
     plain_warnings()
-    check_folder(out, seed, overwrite)
-    scene = load_scene(model, units, radius, seed)
-    if not 0 <= stimulus < len(scene.drive):
-        raise InputError(
-            f"stimulus: there is no stimulus {stimulus}; there are {len(scene.drive)}, from 0."
-        )
-    drive = scene.drive[stimulus]
-    reached = _from_start(scene, drive)
-    found = find_all_fixed_points(
-        scene.network, drive, starts=_starts(scene, reached, starts, span, seed), seed=seed
-    )
-    options = {"stimulus": stimulus, "starts": starts, "span": span, "seed": seed}
-    _write(scene, found, options, out)
+    with new_results(out, FILES, overwrite=overwrite) as results:
+        scene = load_scene(model, units, radius, seed)
+        if not stimulus < len(scene.drive):
+            last = len(scene.drive) - 1
+            raise InputError.at(
+                "stimulus",
+                got=stimulus,
+                expected=f"a whole number from 0 to {last}" if last else "0, the only stimulus",
+            )
+        drive = scene.drive[stimulus]
+        states = _starts(scene, _from_start(scene, drive, stimulus), starts, span, seed)
+        found = find_all_fixed_points(scene.network, drive, starts=states, seed=seed)
+        options = {"stimulus": stimulus, "starts": starts, "span": span, "seed": seed}
+        figure = _write(scene, found, options, results)
     _print_table(scene, found)
-    picture = _draw(scene, found, out)
-    print(f"table   {out / 'fixed_points.csv'}\n{picture}")
+    print(f"table   {out / 'fixed_points.csv'}\n{figure}")
 
 
-def _from_start(scene: "Scene", drive: "Tensor") -> "Tensor":
-    """Return the state (k, N) that is reached from the scene's start, and say what it is."""
+def _from_start(scene: "Scene", drive: "Tensor", stimulus: int) -> "Tensor":
+    """Return the state (k, N) that is reached from the scene's initial one, and say what it is."""
     from ratenet.fixed_points import find_fixed_points
 
     initial = scene.initial
     if initial is not None:
-        initial = scene.network.as_state(initial, len(scene.drive))[:, :1]
+        initial = scene.network.as_state(initial, len(scene.drive))[:, stimulus : stimulus + 1]
     fp = find_fixed_points(scene.network, drive, initial=initial, on_failure="return")
-    print(f"{scene.title}\nFrom its start: {fp.summary()}")
+    print(f"{scene.title}\nFrom its initial state: {fp.summary()}")
     return fp.state[:, 0]
 
 
@@ -97,11 +102,15 @@ def _starts(
     import torch
 
     from ratenet.errors import InputError
+    from ratenet.linear_algebra import require_memory
 
-    if number < 1:
-        raise InputError(f"starts: {number} is not at least 1.")
     if span is not None and not -math.inf < span[0] < span[1] < math.inf:
-        raise InputError(f"span: {span[0]:g} {span[1]:g} is no finite range, lowest then highest.")
+        raise InputError.at("span", got=span, expected="two finite numbers, the lower one first")
+    require_memory(
+        8 * _COPIES * number * reached.numel(),
+        f"starts: {number:,} initial states of {reached.shape[1]:,} units",
+        "choose fewer",
+    )
     generator = torch.Generator().manual_seed(seed)
     shares = torch.rand(len(reached), number, reached.shape[1], generator=generator)
     shares = shares.to(reached)
@@ -115,21 +124,21 @@ def _starts(
     return (low + (size - low) * shares.permute(1, 2, 0)).permute(2, 0, 1)
 
 
-def _write(scene: "Scene", found: "FixedPointSet", options: dict[str, Any], out: Path) -> None:
-    from ratenet.files import make_folder, write_whole
+def _write(
+    scene: "Scene", found: "FixedPointSet", options: dict[str, Any], results: "ResultsFolder"
+) -> str:
+    """Write the record, the table and the figure; return where that is, or why there is none."""
     from ratenet.fixed_points import estimate_distances
     from ratenet.report.record import write_config
 
-    make_folder(out)
-    for name in ("phase_plane.png", "eigenvalues.png"):  # of an earlier command
-        (out / name).unlink(missing_ok=True)
     done = {**scene.origin, **options}
-    model = scene.network.model.to_table()
-    write_config(out / "config.toml", {"fixed_points": done, "model": model})
+    record = {"fixed_points": done, "model": scene.network.model.to_table()}
+    results.write("config.toml", lambda beside: write_config(beside, record))
     table = found.to_pandas()
     if len(found):
         table.insert(3, "distance", estimate_distances(found.points).cpu().numpy())
-    write_whole(out / "fixed_points.csv", lambda beside: table.to_csv(beside, index=False))
+    results.write("fixed_points.csv", lambda beside: table.to_csv(beside, index=False))
+    return _draw(scene, found, results)
 
 
 def _print_table(scene: "Scene", found: "FixedPointSet") -> None:
@@ -162,21 +171,21 @@ def _print_table(scene: "Scene", found: "FixedPointSet") -> None:
         print(f"{len(found) - SHOWN_POINTS} more are in the file.")
 
 
-def _draw(scene: "Scene", found: "FixedPointSet", out: Path) -> str:
-    """Draw the picture that fits; return where it is, or why there is none."""
+def _draw(scene: "Scene", found: "FixedPointSet", results: "ResultsFolder") -> str:
+    """Draw the figure that fits; return where it is, or why there is none."""
     from ratenet.errors import UnsupportedError
-    from ratenet.report.figures import save
+    from ratenet.report.figures import as_png
     from ratenet.report.phase_plane import eigenvalue_plane, phase_plane
 
     network = scene.network
     try:
         if network.units == 2 and len(network.model.states) == 1 and network.time_constants():
-            path, figure = out / "phase_plane.png", phase_plane(found, title=scene.title)
+            name, figure = "phase_plane.png", phase_plane(found, title=scene.title)
         elif len(found):
-            path, figure = out / "eigenvalues.png", eigenvalue_plane(found, title=scene.title)
+            name, figure = "eigenvalues.png", eigenvalue_plane(found, title=scene.title)
         else:
-            return "No picture: there is no fixed point to draw the eigenvalues of."
+            return "No figure: there is no fixed point whose eigenvalues could be drawn."
     except UnsupportedError as error:
-        return f"No picture: {error}"
-    save(figure, path)
-    return f"figure  {path}"
+        return f"No figure: {error}"
+    results.write(name, as_png(figure))
+    return f"figure  {results.path / name}"

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ratenet.cli.options import Overwrite, path, seed as seed_option
+
 if TYPE_CHECKING:
     from ratenet.files import ResultsFolder
     from ratenet.hypotheses import Identification
@@ -31,11 +33,11 @@ def identify(
     level: Annotated[
         float, typer.Option(help="Largest probability of naming a rule where there was none.")
     ] = 0.05,
-    seed: Annotated[int, typer.Option(help="Of folds, resamples and changes by chance.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("identified"),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the files in --out.")
-    ] = False,
+    seed: Annotated[
+        int, seed_option("Seed of the folds, the resamples and the random changes.")
+    ] = 0,
+    out: Annotated[Path, path("Folder for the results.")] = Path("identified"),
+    overwrite: Overwrite = False,
 ) -> None:
     """Say which plasticity rule made changes of weights, or of rates, and how surely.
 
@@ -47,14 +49,12 @@ def identify(
     Example: `ratenet identify data --rules euclidean,hebb --noise 0.001`
     """
     from ratenet.cli.output import plain_warnings
-    from ratenet.cli.scene import check_seed
     from ratenet.files import new_results
     from ratenet.hypotheses import identify as run
     from ratenet.hypotheses.identification.data_files import load_measurements
     from ratenet.network import Network
 
     plain_warnings()
-    check_seed(seed)
     with new_results(out, FILES, overwrite=overwrite) as results:
         measured = load_measurements(data)
         which = measured.kind(kind)

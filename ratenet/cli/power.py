@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ratenet.cli.identify import USUAL, split_rules
+from ratenet.cli.options import Overwrite, path, seed as seed_option
 
 if TYPE_CHECKING:
     from ratenet.files import ResultsFolder
@@ -29,11 +30,9 @@ def power(
     radius: Annotated[float, typer.Option(help="Spectral radius of random weights.")] = 0.5,
     experiments: Annotated[int, typer.Option(help="For each design and each truth.")] = 20,
     level: Annotated[float, typer.Option(help="As for ratenet identify.")] = 0.05,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("power"),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the files in --out.")
-    ] = False,
+    seed: Annotated[int, seed_option("Seed of everything that is drawn.")] = 0,
+    out: Annotated[Path, path("Folder for the results.")] = Path("power"),
+    overwrite: Overwrite = False,
 ) -> None:
     """Simulate experiments under each rule, and count which rule is named.
 
@@ -45,13 +44,11 @@ def power(
     """
     from ratenet.cli.output import plain_warnings
     from ratenet.cli.progress import StepBar
-    from ratenet.cli.scene import check_seed
     from ratenet.files import new_results
     from ratenet.hypotheses import power as run
     from ratenet.hypotheses.identification.power_analysis import number_of_steps
 
     plain_warnings()
-    check_seed(seed)
     options: dict[str, Any] = {
         "units": _numbers(units, "units", int),
         "stimuli": _numbers(stimuli, "stimuli", int),

@@ -5,27 +5,23 @@ from typing import Annotated
 
 import typer
 
+from ratenet.cli.options import Overwrite, path, seed as seed_option
+
 
 def reproduce(
     figure: Annotated[
         str, typer.Argument(help="linear, angles, singularities, mnist, slow or conv.")
     ],
-    seed: Annotated[int, typer.Option(help="Of weights, stimuli and directions.")] = 0,
+    seed: Annotated[int, seed_option("Seed of weights, stimuli and directions.")] = 0,
     data: Annotated[
         str | None,
         typer.Option(
             help="Images: mnist-5k, mnist or fashion-mnist. [mnist; slow, conv: mnist-5k]"
         ),
     ] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(help="Where torchvision keeps its files. [data]")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for what is written. [reproduce/FIGURE]")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the files in --out.")
-    ] = False,
+    data_root: Annotated[Path | None, path("Folder with torchvision's data sets. [data]")] = None,
+    out: Annotated[Path | None, path("Folder for the results. [reproduce/FIGURE]")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Repeat a figure of Zhu and Rosenbaum (2023): numbers as CSV, and a picture.
 
@@ -37,7 +33,6 @@ def reproduce(
     from rich.progress import Progress
 
     from ratenet.cli.output import plain_warnings
-    from ratenet.cli.scene import check_seed
     from ratenet.files import new_results
     from ratenet.report.figures import as_png
     from ratenet.report.record import write_config
@@ -47,7 +42,6 @@ def reproduce(
     folder = out or Path("reproduce") / figure
     root = None if data_root is None else str(data_root)
     make = figure_named(figure, folder, data, root)
-    check_seed(seed)
     names = (f"{figure}.csv", f"{figure}.png")
     with new_results(folder, names, overwrite=overwrite) as results:
         with Progress(transient=True) as bar:

@@ -1,14 +1,29 @@
-"""``ratenet simulate``: rates over time, tables and a picture."""
+"""``ratenet simulate``: rates over time, as tables and a figure."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ratenet.cli.options import (
+    ModelOrCircuit,
+    Overwrite,
+    Radius,
+    Units,
+    above_zero,
+    milliseconds,
+    path,
+    seed as seed_option,
+    whole,
+)
+
 if TYPE_CHECKING:
     from ratenet.cli.scene import Scene
+    from ratenet.files import ResultsFolder
     from ratenet.simulation import Trajectory
 
+FILES = ("rates.csv", "rates.nc", "rates.png")
 SHOWN_UNITS = 7
 RECORDS = 2_000  # at most, unless --record-every says otherwise
 PATIENCE = 100  # times the usual duration, where --until-settled ends it
@@ -16,24 +31,18 @@ SETTLED = 1e-3  # residual of a state that is called settled, unless --until-set
 
 
 def simulate(
-    model: Annotated[
-        str, typer.Argument(help="A circuit's or a model's name, or the path of a .toml file.")
-    ],
-    units: Annotated[
-        int | None, typer.Option(help="N, recurrent units of a model; default 100.")
-    ] = None,
-    radius: Annotated[
-        float | None, typer.Option(help="Spectral radius of random weights; default 0.5.")
-    ] = None,
+    model: ModelOrCircuit,
+    units: Units = None,
+    radius: Radius = None,
     duration: Annotated[
-        float | None, typer.Option(help="In ms; default the circuit's own, or 100.")
+        float | None, milliseconds("Duration in ms; default the circuit's own, or 100.")
     ] = None,
     dt: Annotated[
-        float | None, typer.Option(help="Time step in ms; default the circuit's own, or 0.1.")
+        float | None, milliseconds("Time step in ms; default the circuit's own, or 0.1.")
     ] = None,
     until_settled: Annotated[
         float | None,
-        typer.Option(help="Stop when every residual is at most this; --duration is the longest."),
+        above_zero("Stop when every residual is at most this; --duration is then the longest."),
     ] = None,
     backend: Annotated[str, typer.Option(help="torch or brian2.")] = "torch",
     method: Annotated[
@@ -43,20 +52,20 @@ def simulate(
         str | None, typer.Option(help="runtime or cpp_standalone (brian2 only).")
     ] = None,
     record_every: Annotated[
-        int | None, typer.Option(help=f"In steps; default: up to {RECORDS} records.")
+        int | None, whole(f"Steps from one record to the next; default: up to {RECORDS} records.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of random weights, drive and noise.")] = 0,
+    seed: Annotated[
+        int | None, seed_option("Seed of random weights, drive and noise; default 0.")
+    ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Draw rates.png.")] = False,
-    out: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("simulation"),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the files in --out.")
-    ] = False,
+    out: Annotated[Path, path("Folder for the results.")] = Path("simulation"),
+    overwrite: Overwrite = False,
 ) -> None:
     """Simulate a published circuit, or a model with random weights and drive.
 
-    A circuit comes with its weights, stimulus, start and times. A model starts from rest, with
-    normal weights of a standard deviation of radius/sqrt(N) and a standard normal, constant drive.
-    Written are config.toml, rates.csv, rates.nc and, with --plot, rates.png.
+    A circuit has its own weights, stimulus, initial state and times. A model starts at zero, with
+    normal weights of standard deviation radius/sqrt(N) and a standard normal, constant drive.
+    Writes config.toml, rates.csv, rates.nc and, with --plot, rates.png.
 
     Example: `ratenet simulate ssn_ring --plot`
 
@@ -64,65 +73,80 @@ def simulate(
     """
     from ratenet.cli.output import plain_warnings
     from ratenet.cli.progress import StepBar
-    from ratenet.cli.scene import check_folder, load_scene
+    from ratenet.cli.scene import load_scene
+    from ratenet.errors import InputError
+    from ratenet.files import new_results
     from ratenet.simulation import simulate as run
     from ratenet.simulation.time_grid import time_grid
 
     plain_warnings()
-    check_folder(out, seed, overwrite)
-    scene = load_scene(model, units, radius, seed)
-    longest = 1 if until_settled is None else PATIENCE
-    length = scene.duration * longest if duration is None else duration / 1000
-    step = scene.dt if dt is None else dt / 1000
-    steps = time_grid(length, step, 1).steps
-    options: dict[str, Any] = {
-        "backend": backend, "method": method, "device": device, "until_settled": until_settled,
-        "record_every": _record_every(steps) if record_every is None else record_every,
-        "seed": seed,
-    }  # fmt: skip
-    with StepBar(steps) as bar:
-        trajectory = run(
-            scene.network, scene.drive, length, step, initial=scene.initial,
-            progress=bar.show, **options,
-        )  # fmt: skip
-    times = {"duration_ms": 1e3 * length, "dt_ms": 1e3 * step}
-    _write(scene, trajectory, {**times, **options}, out)
+    with new_results(out, FILES, overwrite=overwrite) as results:
+        scene = load_scene(model, units, radius, seed or 0)
+        if seed is not None and not scene.is_random:
+            raise InputError(
+                f"seed: {model!r} has neither random weights nor noise; omit --seed.",
+                argument="seed",
+                got=seed,
+            )
+        longest = 1 if until_settled is None else PATIENCE
+        length = scene.duration * longest if duration is None else duration / 1000
+        step = scene.dt if dt is None else dt / 1000
+        steps = time_grid(length, step, 1).steps
+        options: dict[str, Any] = {
+            "backend": backend, "method": method, "device": device, "until_settled": until_settled,
+            "record_every": _record_every(steps) if record_every is None else record_every,
+            "seed": seed or 0,
+        }  # fmt: skip
+        with StepBar(steps) as bar:
+            trajectory = run(
+                scene.network, scene.drive, length, step, initial=scene.initial,
+                progress=bar.show, **options,
+            )  # fmt: skip
+        times = {"duration_ms": 1e3 * length, "dt_ms": 1e3 * step}
+        _write(scene, trajectory, {**times, **options}, results, plot=plot)
     _print_table(scene, trajectory, until_settled or SETTLED)
+    print(f"tables  {out / 'rates.csv'}, {out / 'rates.nc'}")
     if plot:
-        _draw(scene, trajectory, out / "rates.png")
-    for kind, name in (("tables", "rates.csv"), ("", "rates.nc"), ("figure", "rates.png")):
-        if (out / name).exists():
-            print(f"{kind:7} {out / name}")
+        print(f"figure  {out / 'rates.png'}")
 
 
 def _record_every(steps: int) -> int:
     """Return the smallest divisor that leaves at most RECORDS records, and not very few."""
-    return next(
-        (n for n in range(1, steps + 1) if steps % n == 0 and RECORDS / 10 <= steps / n <= RECORDS),
-        1,
-    )
+    below = (n for n in range(1, math.isqrt(steps) + 1) if steps % n == 0)
+    divisors = sorted({divisor for n in below for divisor in (n, steps // n)})
+    return next((n for n in divisors if RECORDS / 10 <= steps / n <= RECORDS), 1)
 
 
-def _write(scene: "Scene", trajectory: "Trajectory", options: dict[str, Any], out: Path) -> None:
-    """Write config.toml, rates.csv with one row a time and stimulus, and rates.nc."""
+def _write(
+    scene: "Scene",
+    trajectory: "Trajectory",
+    options: dict[str, Any],
+    results: "ResultsFolder",
+    *,
+    plot: bool,
+) -> None:
+    """Write config.toml, rates.csv with one row a time and stimulus, rates.nc and rates.png."""
     import pandas as pd
 
-    from ratenet.files import make_folder, write_whole
+    from ratenet.report.figures import as_png
+    from ratenet.report.rates import rates_by_population
     from ratenet.report.record import write_config
 
-    make_folder(out)
-    (out / "rates.png").unlink(missing_ok=True)  # an older one, where no new one is drawn
     end = {"end_ms": 1e3 * float(trajectory.t[-1])}
     done = {**scene.origin, **options, **end}
-    write_config(out / "config.toml", {"simulate": done, "model": scene.network.model.to_table()})
+    record = {"simulate": done, "model": scene.network.model.to_table()}
+    results.write("config.toml", lambda beside: write_config(beside, record))
     T, B, U = trajectory.rates.shape
     rates = trajectory.rates.numpy().reshape(T * B, U)
     table = pd.DataFrame(rates, columns=[f"unit_{unit}" for unit in trajectory.units.tolist()])
     table.insert(0, "t_s", trajectory.t.numpy().repeat(B))
     if B > 1:
         table.insert(1, "stimulus", list(range(B)) * T)
-    write_whole(out / "rates.csv", lambda beside: table.to_csv(beside, index=False))
-    trajectory.save(out / "rates.nc")
+    results.write("rates.csv", lambda beside: table.to_csv(beside, index=False))
+    results.write("rates.nc", trajectory.save)
+    if plot:
+        figure = rates_by_population(trajectory, title=scene.title, drive=scene.drive)
+        results.write("rates.png", as_png(figure))
 
 
 def _print_table(scene: "Scene", trajectory: "Trajectory", tol: float) -> None:
@@ -150,11 +174,4 @@ def _print_table(scene: "Scene", trajectory: "Trajectory", tol: float) -> None:
     settled = "settled" if bool(fp.converged.all()) else "not settled"
     if len(fp) > 1:
         settled = f"{int(fp.converged.sum())} of {len(fp)} stimuli settled"
-    print(f"{settled}: the largest residual is {float(fp.residual.max()):.2g}, allowed {tol:g}")
-
-
-def _draw(scene: "Scene", trajectory: "Trajectory", path: Path) -> None:
-    from ratenet.report.figures import save
-    from ratenet.report.rates import rates_by_population
-
-    save(rates_by_population(trajectory, title=scene.title, drive=scene.drive), path)
+    print(f"{settled}: largest residual {float(fp.residual.max()):.2g}, tolerance {tol:g}")

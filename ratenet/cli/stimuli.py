@@ -5,22 +5,28 @@ from typing import Annotated
 
 import typer
 
+from ratenet.cli.options import Overwrite, given, milliseconds, path, seed as seed_option
+
 STREAMS = 4
 PERIODS_SHOWN = 3
 
 
 def stimuli(
-    name: Annotated[str | None, typer.Argument(help="A stimulus; without it: list them.")] = None,
-    preview: Annotated[
-        Path | None, typer.Option(help="Draw four streams over three periods as a .gif.")
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of a stimulus; without it, list them all.")
     ] = None,
-    period: Annotated[float, typer.Option(help="In ms; what it is, the list says.")] = 500.0,
-    tau: Annotated[float, typer.Option(help="The network's time constant in ms.")] = 10.0,
+    preview: Annotated[
+        Path | None, path("Draw four streams over three periods to this .gif file.")
+    ] = None,
+    period: Annotated[
+        float, milliseconds("Period in ms; the list says of each stimulus what it is.")
+    ] = 500.0,
+    tau: Annotated[float, milliseconds("Time constant of the network in ms.")] = 10.0,
     data: Annotated[str, typer.Option(help="mnist-5k, mnist or fashion-mnist.")] = "mnist-5k",
-    data_root: Annotated[Path, typer.Option(help="Where torchvision keeps its files.")] = Path(
-        "data"
-    ),
-    seed: Annotated[int, typer.Option(help="Same seed, same images.")] = 0,
+    data_root: Annotated[Path, path("Folder with torchvision's data sets.")] = Path("data"),
+    seed: Annotated[int, seed_option("Seed of the choice of images and of their course.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """List the slowly changing stimuli, or show one and its speed tau / T.
 
@@ -28,23 +34,28 @@ def stimuli(
     """
     from ratenet.cli.output import plain_warnings
     from ratenet.errors import InputError
+    from ratenet.report.preview import check_place, preview as draw
     from ratenet.stimuli import load_images, stimulus_named, stimulus_names
 
     plain_warnings()
     names = stimulus_names()
     if name is None:
-        if preview is not None:
-            raise InputError("preview: say of which stimulus; `ratenet stimuli` lists them.")
+        for option in given(context):
+            raise InputError(
+                f"{option}: name the stimulus too; `ratenet stimuli` lists them.", argument=option
+            )
         width = max(map(len, names))
         print("\n".join(f"{each:<{width}}  {line}" for each, line in names.items()))
         return
+    if overwrite and preview is None:
+        raise InputError("overwrite: without --preview no file is written.", argument="overwrite")
+    if preview is not None:
+        check_place(preview, overwrite=overwrite)
     images = load_images(data, root=data_root).train
     shown = stimulus_named(name, images, STREAMS, period / 1000, seed)
     print(f"{name}: {names[name]}")
     print(f"T        {1e3 * shown.time_scale:.4g} ms")
     print(f"tau / T  {shown.speed(tau / 1000):.3g} for tau = {tau:g} ms")
     if preview is not None:
-        from ratenet.report.preview import preview as draw
-
         draw(shown, preview, PERIODS_SHOWN * period / 1000)
         print(f"preview  {preview}")

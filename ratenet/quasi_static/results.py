@@ -33,7 +33,7 @@ class Lag:
     def __repr__(self) -> str:
         B, N = self.rates.shape
         largest = float(self.rates.norm(dim=1).max()) if B else 0.0
-        return f"Lag({B} stimuli, {N} units, largest |y - y*| {largest:.3g})"
+        return f"Lag(stimuli={B}, units={N}, largest |y - y*| {largest:.3g})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class QuasiStatic:
 
     def __repr__(self) -> str:
         T, B, N = self.rates.shape
-        return f"QuasiStatic({T} times, {B} stimuli, {N} units; {self.summary().splitlines()[0]})"
+        return f"QuasiStatic(times={T}, stimuli={B}, units={N}; {self.summary().splitlines()[0]})"
 
     @property
     def _size(self) -> Tensor:

@@ -1,11 +1,12 @@
 """Previews: a stimulus as an animated GIF, its streams side by side, each frame with its time."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ratenet.errors import InputError
+from ratenet.errors import InputError, RunFolderError
 from ratenet.files import write_whole
 from ratenet.stimuli import AbstractStimulus
 
@@ -37,8 +38,7 @@ def preview(stimulus: AbstractStimulus, path: Path, duration: float) -> None:
     RunFolderError
         If the file cannot be written.
     """
-    if path.suffix.lower() != ".gif":
-        raise InputError(f"preview: {path.name!r} does not end in .gif; that is what is drawn.")
+    _check_name(path)
     times = np.linspace(0.0, duration, FRAMES, endpoint=False)
     first, *others = (draw_frame(stimulus, float(t)) for t in times)
     write_whole(
@@ -47,6 +47,38 @@ def preview(stimulus: AbstractStimulus, path: Path, duration: float) -> None:
             beside, "GIF", save_all=True, append_images=others, duration=FRAME_TIME, loop=0
         ),
     )
+
+
+def check_place(path: Path, *, overwrite: bool) -> None:
+    """Refuse a place where no preview can be written, before anything is drawn.
+
+    Raises
+    ------
+    InputError
+        If the name does not end in .gif.
+    RunFolderError
+        If there is a file already, unless it may be replaced, or no folder that can be written to.
+    """
+    _check_name(path)
+    if os.path.lexists(path) and not (overwrite and path.is_file()):
+        remedy = "" if path.is_dir() else ", or replace it with --overwrite"
+        raise RunFolderError(
+            f"preview: {str(path)!r} exists already; choose another name{remedy}.",
+            argument="preview",
+            got=path,
+        )
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise RunFolderError(
+            f"preview: {str(path)!r} cannot be written, since there is no folder "
+            f"{str(path.parent)!r} that can be written to.",
+            argument="preview",
+            got=path,
+        )
+
+
+def _check_name(path: Path) -> None:
+    if path.suffix.lower() != ".gif":
+        raise InputError.at("preview", got=path.name, expected="a name that ends in .gif")
 
 
 def draw_frame(stimulus: AbstractStimulus, t: float) -> "Image.Image":

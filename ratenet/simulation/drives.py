@@ -102,6 +102,9 @@ class FunctionDrive(AbstractDrive):
             == (self.first.shape, network.dtype, network.device)
         ):
             value = network.as_drive(value)
+        # An infinite drive may leave no trace: tanh of it is 1. On a GPU the test would wait.
+        if value.device.type == "cpu" and not torch.isfinite(value.detach().sum()):
+            check_finite(value.detach(), t)
         if value.shape != self.first.shape:
             raise InputError(
                 f"drive: its shape is {tuple(value.shape)} at t = {t:g} s and "
@@ -238,6 +241,8 @@ def drive_for(network: Network, drive: Any, start: float = 0.0) -> AbstractDrive
         return drive.on(network)
     method = getattr(drive, "at", None)  # not every `at` is a function: data frames have one, too
     function = method if callable(method) else drive if callable(drive) else None
+    if isinstance(drive, type):
+        raise InputError.at("drive", got=drive, expected="an instance, not a class")
     if function is None:
         return ConstantDrive(network.as_drive(drive))
     first = network.as_drive(function(start))
@@ -250,6 +255,18 @@ def _from_timed_array(array: Any, units: int) -> SampledDrive:
     if values.ndim == 1:
         values = np.repeat(values[:, None], units, axis=1)
     return SampledDrive(Quantity(values, dim=array.dim), array.dt)
+
+
+def check_finite(value: Tensor, t: float) -> None:
+    """Refuse a drive (B, N) that is NaN or infinite somewhere."""
+    bad = torch.nonzero(~torch.isfinite(value))
+    if len(bad):  # else only their sum is infinite
+        stimulus, unit = bad[0].tolist()
+        raise InputError(
+            f"drive: it is NaN or infinite at t = {t:g} s for unit {unit} of stimulus {stimulus}; "
+            "all values must be finite.",
+            argument="drive",
+        )
 
 
 def _of_shape(values: Any) -> str:

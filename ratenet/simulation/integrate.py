@@ -20,11 +20,11 @@ from ratenet.simulation.arguments import (
 )
 from ratenet.simulation.backends import AbstractBackend, backend_named
 from ratenet.simulation.backends.base import Task
-from ratenet.simulation.drives import drive_for
+from ratenet.simulation.drives import AbstractDrive, SampledDrive, drive_for
 from ratenet.simulation.recording import Recorder
 from ratenet.simulation.statistics import Statistics, Welford
 from ratenet.simulation.step_limit import why_too_long
-from ratenet.simulation.time_grid import time_grid
+from ratenet.simulation.time_grid import WHOLE, time_grid
 from ratenet.simulation.trajectory import Trajectory
 
 
@@ -115,7 +115,8 @@ def simulate(
     -----
     RatenetWarning
         If dt is too large for the fastest mode of the network at its initial state, if stimuli
-        have not settled at the end, or if a simulation settled before its statistics began.
+        have not settled at the end, if a simulation settled before its statistics began, or if
+        the samples of a drive are closer together than dt.
 
     Examples
     --------
@@ -143,6 +144,10 @@ def simulate(
         tolerances=checked_tolerances(network, method, rtol, atol),
         device=device,
     )
+    if statistics is not None and not isinstance(statistics, Statistics):
+        raise InputError.at("statistics", got=statistics, expected="rn.simulation.Statistics(...)")
+    if progress is not None and not callable(progress):
+        raise InputError.at("progress", got=progress, expected="a function of the number of steps")
     recorder = Recorder(
         task=task,
         units=units,
@@ -150,9 +155,10 @@ def simulate(
         until_settled=checked_residual(network, bound, until_settled),
         progress=progress,
     )
-    _check_memory(simulator, task, recorder)
+    _check_size(simulator, task, recorder)
     if method != ADAPTIVE:
         _warn_of_long_step(task, first)
+        _warn_of_skipped_samples(bound, grid.dt)
     needs_gradient = torch.is_grad_enabled() and _needs_gradient(task, first)
     if needs_gradient and not simulator.has_gradients:
         warnings.warn(
@@ -204,10 +210,14 @@ def _check_offered(
         )
 
 
-def _check_memory(simulator: AbstractBackend, task: Task, recorder: Recorder) -> None:
-    """Refuse what cannot fit into memory, before the work."""
+def _check_size(simulator: AbstractBackend, task: Task, recorder: Recorder) -> None:
+    """Refuse what cannot fit into memory, and a batch of no stimuli where none is taken."""
     network, grid = task.network, task.grid
     B = task.initial.shape[1]
+    if not B and not simulator.takes_empty_batches:
+        raise InputError.at(
+            "drive", got=(0, network.units), expected=f"a stimulus for backend {simulator.name!r}"
+        )
     require_memory(
         recorder.bytes(),
         f"simulate: {grid.steps // grid.record_every + 1:,} records of {B:,} stimuli",
@@ -250,6 +260,16 @@ def _warn_of_long_step(task: Task, first: Tensor) -> None:
     if why is not None:
         warnings.warn(
             f"dt = {task.grid.dt:g} s is too large: at the initial state {why}.",
+            RatenetWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_skipped_samples(drive: AbstractDrive, dt: float) -> None:
+    if isinstance(drive, SampledDrive) and drive.interval < (1 - WHOLE) * dt:
+        warnings.warn(
+            f"drive: its samples are {drive.interval:g} s apart, less than dt = {dt:g} s, so that "
+            "samples between two steps are skipped; lower dt, or average the samples.",
             RatenetWarning,
             stacklevel=4,
         )

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ratenet.errors import DivergenceError, InputError
+from ratenet.errors import DivergenceError
 from ratenet.network.residual import relative_size
 from ratenet.simulation.arguments import ADAPTIVE
 from ratenet.simulation.backends.base import Task
+from ratenet.simulation.drives import check_finite
 from ratenet.simulation.statistics import Welford
 from ratenet.simulation.step_limit import usual_size, why_too_long
 from ratenet.simulation.time_grid import WHOLE
@@ -198,10 +199,4 @@ def _check_drive(n: int, task: Task) -> None:
     """Refuse a drive that was not finite in the steps since the last record."""
     for step in range(max(0, n - task.grid.record_every), n):
         t = task.grid.time(step)
-        bad = torch.nonzero(~torch.isfinite(task.drive.at(t)))
-        if len(bad):
-            stimulus, unit = bad[0].tolist()
-            raise InputError(
-                f"drive: it is NaN or infinite at t = {t:g} s for unit {unit} of stimulus "
-                f"{stimulus}; all values must be finite."
-            )
+        check_finite(task.drive.at(t), t)

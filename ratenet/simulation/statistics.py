@@ -74,7 +74,7 @@ class RateStatistics:
     def __repr__(self) -> str:
         B, N = self.mean.shape
         covariance = "" if self.covariance is None else ", with covariance"
-        return f"RateStatistics({self.count} steps, {B} stimuli, {N} units{covariance})"
+        return f"RateStatistics(steps={self.count}, stimuli={B}, units={N}{covariance})"
 
 
 class Welford:

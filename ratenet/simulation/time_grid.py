@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -107,13 +108,26 @@ def seconds(value: Any, where: str, *, or_zero: bool = False) -> float:
         If it is not a time, or not above 0 (with `or_zero`: below 0).
     """
     dimensions = get_dimensions(value) if isinstance(value, Quantity) else DIMENSIONLESS
-    try:
-        time = float(value) if dimensions in (second.dim, DIMENSIONLESS) else None
-    except (TypeError, ValueError, OverflowError):
-        time = None
+    time = _as_float(value) if dimensions in (second.dim, DIMENSIONLESS) else None
     if time is None:
         raise InputError.at(where, got=value, expected="a time, such as 10*ms")
     if not (0 < time < float("inf") or (or_zero and time == 0)):
         allowed = "a finite time of at least 0" if or_zero else "a finite time above 0"
         raise InputError.at(where, got=value, expected=allowed)
     return time
+
+
+def _as_float(value: Any) -> float | None:
+    """Return a number, or an array of one, as a float; None for anything else.
+
+    A float32 is what it is written as: 0.1, not 0.10000000149, which is no whole number of steps.
+    """
+    if isinstance(value, bool | str | bytes):
+        return None
+    try:
+        number = np.asarray(value)[()]
+        if number.dtype.kind not in "iuf":
+            return None
+        return float(str(number)) if number.dtype in (np.float32, np.float16) else float(number)
+    except (AttributeError, TypeError, ValueError, OverflowError, RuntimeError):
+        return None

@@ -6,11 +6,14 @@ import tomllib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from matplotlib.image import imread
 
 import ratenet as rn
 from ratenet import circuits
 from ratenet.cli import main
+from ratenet.cli.fixed_points import _from_start
+from ratenet.cli.scene import load_scene
 from ratenet.report.phase_plane import eigenvalue_plane, phase_plane
 
 
@@ -61,6 +64,26 @@ def test_more_units_get_eigenvalues_and_a_record(command, tmp_path) -> None:
     assert "--overwrite" in error
 
 
+def test_each_stimulus_starts_from_its_own_initial_state(command) -> None:
+    """Without drive, stimulus 0 starts in the silent basin, stimulus 1 in the active one."""
+    circuit = circuits.load("wilson_cowan_multistable")
+    fp = rn.find_fixed_points(circuit.network, circuit.drive, initial=circuit.initial)
+    assert float(fp.rates[1, 0]) > 0.1 > float(fp.rates[0, 0])
+    seen = []
+    scene = load_scene("wilson_cowan_multistable", None, None, 0)
+    for stimulus in (0, 1):
+        seen.append(_from_start(scene, circuit.drive[stimulus], stimulus))
+    torch.testing.assert_close(torch.stack(seen, dim=1), fp.state)
+
+
+def test_files_that_would_be_replaced_are_refused(command, tmp_path) -> None:
+    (tmp_path / "phase_plane.png").write_text("precious")
+    code, _, error = command("rate", "--units", 2, "--out", ".")
+    assert code == 2
+    assert "already holds results (phase_plane.png)" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["phase_plane.png"]
+
+
 def test_a_limit_cycle_is_told_and_drawn(command, tmp_path) -> None:
     code, out, _ = command("wilson_cowan_oscillating", "--starts", 4, "--out", "here")
     assert code == 0
@@ -73,12 +96,27 @@ def test_a_limit_cycle_is_told_and_drawn(command, tmp_path) -> None:
     ("arguments", "sentence"),
     [
         (["nothing"], "nothing"),
-        (["ssn_ring", "--units", 5], "weights of its own"),
-        (["ssn_ring", "--stimulus", 7], "no stimulus 7; there are 1"),
-        (["rate", "--starts", 0], "starts: 0 is not at least 1"),
-        (["rate", "--span", 1, -1], "span: 1 -1 is no finite range"),
-        (["rate", "--units", 0], "units: 0 is not at least 1"),
-        (["rate", "--seed", -1], "seed: -1"),
+        (["ssn_ring", "--units", 5], "its own weights"),
+        (["ssn_ring", "--stimulus", 7], "stimulus: expected 0, the only stimulus, got 7"),
+        (["rate", "--starts", 0], "starts: expected a whole number of at least 1, got 0"),
+        (
+            ["rate", "--span", 1, -1],
+            "span: expected two finite numbers, the lower one first, got (1.0, -1.0)",
+        ),
+        (["rate", "--units", 0], "units: expected a whole number of at least 1, got 0"),
+        (["rate", "--seed", -1], "seed: expected a whole number from 0 to"),
+        (
+            ["rate", "--starts", 10**12],
+            "starts: 1,000,000,000,000 initial states of 100 units need",
+        ),
+        (["rate", "--units", 10**7], "units: the weights of 10,000,000 units need"),
+        (["rate", "--stimulus", -1], "stimulus: expected a whole number of at least 0, got -1"),
+        (
+            ["wilson_cowan_multistable", "--stimulus", 2],
+            "stimulus: expected a whole number from 0 to 1",
+        ),
+        (["rate", "--radius", "inf"], "radius: expected a finite number of at least 0, got inf"),
+        (["rate", "--span", "nan", 1], "span: expected two finite numbers"),
     ],
 )
 def test_mistakes_are_one_sentence(command, arguments, sentence) -> None:

@@ -45,7 +45,7 @@ def run(
 
 def test_a_model_writes_tables_picture_and_everything_resolved(run: Command) -> None:
     said = run("rate", "--units", 5, "--duration", 20, "--record-every", 10, "--plot")
-    assert "settled: the largest residual is" in said
+    assert "settled: largest residual" in said
     assert "simulation/rates.nc" in said
     rates = pd.read_csv("simulation/rates.csv")
     assert rates.shape == (21, 6)
@@ -111,7 +111,7 @@ def test_brian2_says_the_same(run: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("ssn_ring", "--units", 5), "units: 'ssn_ring' is a published circuit .* leave --units"),
+        (("ssn_ring", "--units", 5), "units: 'ssn_ring' is a published circuit .* omit --units"),
         (("ssn_ring", "--radius", 0.5), "radius: 'ssn_ring' is a published circuit"),
         (
             ("rate", "--record-every", 7),
@@ -125,7 +125,23 @@ def test_brian2_says_the_same(run: Command) -> None:
         (("rate", "--device", "runtime"), "device: 'runtime' is not available"),
         (("rate", "--backend", "brian2", "--method", "dopri5"), "does not offer 'dopri5'"),
         (("wong_wang", "--until-settled", 1e-3), "have noise, so it never settles"),
-        (("nope",), "There is no model or circuit 'nope'"),
+        (("ssn_ring", "--seed", 1), "seed: 'ssn_ring' has neither random weights nor noise"),
+        (("rate", "--units", 10**6), "units: the weights of 1,000,000 units need 2.4e.04 GB"),
+        (("rate", "--units", 10**20), "units: the weights of .* units need .* GB of memory"),
+        (("rate", "--units", -3), "units: expected a whole number of at least 1, got -3"),
+        (("rate", "--dt", 1e-320), "dt: expected a time from 1e-06 to 1e.12 ms, got 1e-320"),
+        (("rate", "--dt", "nan"), "dt: expected a time .* got nan"),
+        (("rate", "--duration", "inf"), "duration: expected a time .* got inf"),
+        (("rate", "--dt", 1e-6, "--duration", 1e6), "dt: expected at most 1e.09 steps"),
+        (("rate", "--radius", "nan"), "radius: expected a finite number of at least 0, got nan"),
+        (
+            ("rate", "--radius", 1.7e308, "--units", 1),
+            "radius: expected .* keeps the weights finite",
+        ),
+        (("rate", "--seed", 2**63), "seed: expected a whole number from 0 to"),
+        (("rate", "--out", ""), "out: expected the path of a file or folder, got ''"),
+        (("rate", "--record-every", 1, "--dt", 1e-3, "--duration", 1e5), "100,000,001 records"),
+        (("nope",), "Unknown model or circuit 'nope'"),
     ],
 )
 def test_mistakes_are_one_sentence(
@@ -138,8 +154,58 @@ def test_mistakes_are_one_sentence(
     assert not Path("simulation").exists()
 
 
+@pytest.mark.parametrize("name", ["rates.csv", "rates.nc", "rates.png", "config.toml"])
+def test_files_that_would_be_replaced_are_refused(run: Command, name: str) -> None:
+    Path("mine").mkdir()
+    Path("mine", name).write_text("precious")
+    said = run("rate", "--units", 3, "--duration", 5, "--out", "mine", code=2)
+    assert f"out: 'mine' already holds results ({name})" in said
+    assert [path.name for path in Path("mine").iterdir()] == [name]
+    assert Path("mine", name).read_text() == "precious"
+    run("rate", "--units", 3, "--duration", 5, "--out", "mine", "--overwrite")
+    assert {path.name for path in Path("mine").iterdir()} == {
+        "config.toml",
+        "rates.csv",
+        "rates.nc",
+    }
+
+
+def test_a_folder_that_cannot_be_is_refused_before_the_work(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ratenet.cli.scene.load_scene", None)  # calling it would be a TypeError
+    Path("file").write_text("")
+    assert "out: 'file' cannot be made or written to" in run("rate", "--out", "file", code=2)
+
+
+def test_a_command_that_could_not_write_can_be_repeated(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(rn.Trajectory, "save", full)
+        assert "No space left" in run("rate", "--units", 3, "--duration", 5, code=2)
+        assert not Path("simulation").exists()
+    run("rate", "--units", 3, "--duration", 5)
+    assert Path("simulation/config.toml").exists()
+
+
+@pytest.mark.parametrize("refused", [MemoryError(), RuntimeError("can't allocate memory: 5 bytes")])
+def test_memory_that_ends_during_the_work_is_one_sentence(
+    run: Command, monkeypatch: pytest.MonkeyPatch, refused: Exception
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise refused
+
+    monkeypatch.setattr("ratenet.simulation.simulate", full)
+    assert "there is not enough memory; use fewer units" in run("rate", "--units", 3, code=2)
+
+
 @pytest.mark.parametrize(
-    ("steps", "every"), [(200, 1), (2000, 1), (2001, 3), (4000, 2), (30000, 15), (7919, 1)]
+    ("steps", "every"),
+    [(200, 1), (2000, 1), (2001, 3), (4000, 2), (30000, 15), (7919, 1), (10**9, 500_000)],
 )
 def test_long_runs_are_recorded_less_often_where_that_divides(steps: int, every: int) -> None:
     assert _record_every(steps) == every  # 7919 is prime: every step, or two records

@@ -69,12 +69,18 @@ def test_each_named_stimulus_can_be_drawn(name):
     ("arguments", "sentence"),
     [
         (("nope",), "There is no stimulus 'nope'; there are hold-and-fade"),
-        (("drift", "--period", 0), "period: expected a finite time above 0, got 0.0"),
-        (("drift", "--tau", -1), "tau: expected a finite time above 0, got -0.001"),
-        (("drift", "--seed", -1), "seed: -1 is no whole number"),
+        (("drift", "--period", 0), "period: expected a time from 1e-06 to 1e+12 ms, got 0.0"),
+        (("drift", "--tau", -1), "tau: expected a time from 1e-06 to 1e+12 ms, got -1.0"),
+        (("drift", "--seed", -1), "seed: expected a whole number from 0 to"),
         (("drift", "--data", "cifar"), "There is no data set 'cifar'"),
-        (("drift", "--preview", "x.png"), "'x.png' does not end in .gif"),
-        (("--preview", "x.gif"), "preview: say of which stimulus"),
+        (("drift", "--preview", "x.png"), "expected a name that ends in .gif, got 'x.png'"),
+        (("--preview", "x.gif"), "preview: name the stimulus too"),
+        (("--period", 3), "period: name the stimulus too"),
+        (("drift", "--overwrite"), "overwrite: without --preview no file is written"),
+        (("drift", "--period", 1e-320), "period: expected a time from 1e-06"),
+        (("drift", "--period", "nan"), "period: expected a time from 1e-06"),
+        (("drift", "--preview", ""), "preview: expected the path of a file or folder, got ''"),
+        (("drift", "--preview", "no/x.gif"), "preview: 'no/x.gif' cannot be written"),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, sentence, ratenet, tmp_path, monkeypatch):
@@ -86,7 +92,13 @@ def test_mistakes_are_one_sentence(arguments, sentence, ratenet, tmp_path, monke
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_cannot_be_written_is_one_sentence(ratenet, tmp_path):
-    code, _, error = ratenet("stimuli", "drift", "--preview", tmp_path / "no" / "x.gif")
+def test_a_preview_replaces_nothing_unless_told(ratenet, tmp_path, monkeypatch):
+    place = tmp_path / "x.gif"
+    place.write_text("precious")
+    code, _, error = ratenet("stimuli", "drift", "--preview", place)
     assert code == 2
-    assert "cannot be written" in error
+    assert "exists already; choose another name, or replace it with --overwrite" in error
+    assert place.read_text() == "precious"
+    monkeypatch.setattr("ratenet.report.preview.FRAMES", 2)
+    assert ratenet("stimuli", "drift", "--preview", place, "--overwrite")[0] == 0
+    assert place.read_bytes().startswith(b"GIF")

@@ -285,9 +285,9 @@ def test_a_lag_prints_as_a_line():
     network = NETWORKS["rate"]()
     run = rn.simulate(network, drives(), 0.1, 1e-3, record_every=50)
     lag = predict_lag(rn.find_fixed_points(network, drives()), drives())
-    assert repr(lag).startswith("Lag(5 stimuli, 12 units, largest |y - y*| ")
+    assert repr(lag).startswith("Lag(stimuli=5, units=12, largest |y - y*| ")
     assert repr(measure_lag(run, drives())).startswith(
-        "QuasiStatic(3 times, 5 stimuli, 12 units; lag:"
+        "QuasiStatic(times=3, stimuli=5, units=12; lag:"
     )
 
 

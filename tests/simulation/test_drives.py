@@ -1,6 +1,7 @@
 """Drives that change in time: sampled, functions, TimedArray; the same in both backends."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -308,3 +309,44 @@ def test_divergence_with_a_drive_that_needs_a_gradient_is_called_divergence() ->
         pytest.raises(rn.errors.DivergenceError, match="dt = 0.05 s is too large"),
     ):
         rn.simulate(net, lambda t: scale[None], 5.0, 0.05)
+
+
+def test_an_infinite_drive_that_leaves_no_trace_in_the_rates_is_refused() -> None:
+    """The tanh of it is 1: the rates stay finite."""
+    fine = torch.ones(1, 1, dtype=torch.float64)
+
+    def drive(t: float) -> Tensor:
+        return fine * math.inf if abs(t - 3e-3) < 1e-9 else fine
+
+    with pytest.raises(InputError, match="NaN or infinite at t = 0.003 s for unit 0 of stimulus 0"):
+        rn.simulate(rn.Network("rate", [[0.0]]), drive, 10 * ms, 1 * ms, record_every=10)
+
+
+def test_large_finite_values_whose_sum_overflows_are_taken() -> None:
+    big = torch.full((1, 3), 1e308, dtype=torch.float64)
+    net = rn.Network("rate", torch.zeros(3, 3, dtype=FLOAT))
+    run = rn.simulate(net, lambda t: big, 10 * ms, 1 * ms)
+    assert float(run.rates[-1].max()) == pytest.approx(1 - 0.9**10)
+
+
+@pytest.mark.parametrize("interval", [0.5 * ms, 1 * ms])
+def test_samples_between_steps_are_not_skipped_in_silence(interval: Any) -> None:
+    drive = SampledDrive(np.ones((40, 4)), interval)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always", RatenetWarning)
+        rn.simulate(network(), drive, 10 * ms, 1 * ms)
+    said = [str(each.message) for each in seen if issubclass(each.category, RatenetWarning)]
+    assert bool(said) == (interval < 1 * ms)
+    assert all("samples are 0.0005 s apart, less than dt = 0.001 s" in each for each in said)
+
+
+def test_a_class_and_no_stimulus_are_refused_in_a_sentence() -> None:
+    class Ramp:
+        def at(self, t: float) -> list[float]:
+            return [t, 0.0, 0.0, 0.0]
+
+    with pytest.raises(InputError, match="drive: expected an instance, not a class"):
+        rn.simulate(network(), Ramp, 10 * ms, 1 * ms)
+    with pytest.raises(InputError, match="drive: expected a stimulus for backend 'brian2'"):
+        rn.simulate(network(), np.ones((0, 4)), 10 * ms, 1 * ms, backend="brian2")
+    assert rn.simulate(network(), np.ones((0, 4)), 10 * ms, 1 * ms).rates.shape == (11, 0, 4)

@@ -24,7 +24,7 @@ def test_a_trajectory_prints_as_a_line() -> None:
         "Trajectory(adaptation: 51 records from 0 to 0.05 s, 2 stimuli, 2 of 5 units, rates 0 to "
         f"{float(run.rates.max()):.4g}; torch, euler, dt = 0.001 s)"
     )
-    assert repr(run.statistics) == "RateStatistics(50 steps, 2 stimuli, 5 units, with covariance)"
+    assert repr(run.statistics) == "RateStatistics(steps=50, stimuli=2, units=5, with covariance)"
 
 
 def test_a_notebook_shows_a_table_with_a_row_for_each_variable() -> None:

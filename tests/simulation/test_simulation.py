@@ -225,3 +225,32 @@ def test_to_xarray_of_a_run_with_gradients() -> None:
     W = random_weights(UNITS, seed=31).requires_grad_()
     run = rn.simulate(rn.Network("rate", W), drive(), 2 * ms, 1 * ms)
     assert run.to_xarray()["rates"].shape == (3, STIMULI, UNITS)
+
+
+@pytest.mark.parametrize(
+    ("duration", "dt"),
+    [
+        (np.float32(0.1), np.float32(1e-4)),
+        (torch.tensor(0.1), torch.tensor(1e-4)),
+        (np.array(0.1), 1e-4),
+        (100 * ms, np.float32(1e-4)),
+    ],
+)
+def test_times_in_single_precision_are_the_times_that_they_are_written_as(
+    duration: Any, dt: Any
+) -> None:
+    run = rn.simulate(network(), drive(), duration, dt)
+    assert len(run.t) == 1001
+    assert float(run.t[-1]) == 0.1
+
+
+@pytest.mark.parametrize("wrong", [True, "0.01", "10*ms", b"1", 0.01 + 0j, None, [], 10**400])
+def test_what_is_not_a_number_is_not_a_time(wrong: Any) -> None:
+    with pytest.raises(rn.errors.InputError, match="duration: expected a time, such as"):
+        rn.simulate(network(), drive(), wrong, 1e-3)
+
+
+@pytest.mark.parametrize("name", ["statistics", "progress"])
+def test_options_of_another_kind_are_refused(name: str) -> None:
+    with pytest.raises(rn.errors.InputError, match=f"{name}: expected .* got True"):
+        rn.simulate(network(), drive(), 10 * ms, 1 * ms, **{name: True})

@@ -42,6 +42,7 @@ class AbstractBackend(ABC):
 
     name: str
     has_gradients: bool  # whether what it returns may be differentiated
+    takes_empty_batches: bool  # whether B may be 0
 
     @property
     @abstractmethod

@@ -43,6 +43,7 @@ class Brian2Backend(AbstractBackend):
 
     name = "brian2"
     has_gradients = False
+    takes_empty_batches = False
 
     @property
     def methods(self) -> Collection[str]:

@@ -18,6 +18,7 @@ class TorchBackend(AbstractBackend):
 
     name = "torch"
     has_gradients = True
+    takes_empty_batches = True
 
     @property
     def methods(self) -> Collection[str]:
