@@ -32,7 +32,7 @@ from ratenet.quasi_static import correct_lag, measure_lag
 from ratenet.report.figures import save
 from ratenet.report.lag import slowness_figure
 from ratenet.report.record import versions
-from ratenet.stimuli import HoldAndFade, Images, batches_of_epoch
+from ratenet.stimuli import HeldImages, Images, batches_of_epoch
 
 ROOT = Path(__file__).parent.parent
 TAU = 0.01  # s
@@ -80,7 +80,13 @@ def random_reader(radius: float, seed: int, dtype: torch.dtype) -> Reader:
     return Reader(network, normal(UNITS, 784), normal(10, UNITS))
 
 
-def show(network: rn.Network, drive: HoldAndFade, T: float, state: Tensor | None) -> rn.Trajectory:
+def crossfade(before: Tensor, now: Tensor, fade: float, T: float) -> HeldImages:
+    """Return drives (B, N) that give way to others, which are held until T."""
+    drives = Images(now, torch.zeros(len(now), dtype=torch.int64), is_drive=True)
+    return HeldImages(drives, len(now), T - fade, fade, shuffle=False, before=before)
+
+
+def show(network: rn.Network, drive: HeldImages, T: float, state: Tensor | None) -> rn.Trajectory:
     """Show one presentation; Euler steps of a tenth of tau at most, and 20 of them at least."""
     steps = max(20, math.ceil(10 * T / TAU))
     return rn.simulate(network, drive, T, T / steps, initial=state, record_every=steps)
@@ -96,7 +102,7 @@ def lag_row(radius: float, presentation: str, speed: float, images: Images) -> d
     digits = (images.pixels[: 5 * 64].double() @ reader.read_in.T).view(5, 64, UNITS)
     state = rn.find_fixed_points(reader.network, digits[0]).state
     for before, now in itertools.pairwise(digits):
-        drive = HoldAndFade(before, now, FADE[presentation] * T)
+        drive = crossfade(before, now, FADE[presentation] * T, T)
         run = show(reader.network, drive, T, state)
         state = state_of(run)
     found = measure_lag(run, drive, records=[-1])
@@ -162,7 +168,7 @@ def learn(reader: Reader, rule: tuple, way: str, T: float, seed: int, images: Im
             )
         else:
             fade = FADE[way.split(",")[0]] * T
-            state = state_of(show(network, HoldAndFade(before, drive, fade), T, state))
+            state = state_of(show(network, crossfade(before, drive, fade, T), T, state))
             fp = rn.fixed_points_at(network, drive, state, tol=math.inf)
             if way == "moving, corrected":
                 fp = correct_lag(fp, (drive - before) / T, tol=math.inf)
@@ -198,7 +204,7 @@ def main() -> None:
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     data = rn.stimuli.load_images("mnist", root=options.data_root, download=False)
-    few = Images(data.train.pixels[:DIGITS], data.train.labels[:DIGITS])
+    few = data.train[:DIGITS]
     data = rn.stimuli.ImageSet("mnist", few, data.test, data.shape, data.classes)
     lag_keys = [
         {"radius": radius, "presentation": presentation, "speed": round(float(speed), 6)}

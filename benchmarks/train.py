@@ -30,7 +30,7 @@ import torch
 import ratenet as rn
 from ratenet.connectivity import Dense, choose_route
 from ratenet.report.record import versions
-from ratenet.stimuli import HoldAndFade
+from ratenet.stimuli import HeldImages
 from ratenet.training import step as step_module
 from ratenet.training.metrics import MetricsLog
 from ratenet.training.network_run import NetworkRun, new_network_run
@@ -92,9 +92,10 @@ def slow(threads: int, units: int, rounds: int) -> list[str]:
     run = new(threads, units=units)
     network, slow_steps = run.classifier.network, Slow(run.config.hold, run.config.fade)
     steps, dt = slow_steps.steps(network), slow_steps.time_step(network)
-    batch = run.images.train.pixels[: run.config.batch_size]
-    drive = run.classifier.drive(batch)
-    fading = HoldAndFade(torch.zeros_like(drive), drive, run.config.fade)
+    batch = run.images.train[: run.config.batch_size]
+    drive = run.classifier.drive(batch.pixels)
+    read = batch.read_in(run.classifier.read_in)
+    fading = HeldImages(read, len(batch), run.config.hold, run.config.fade, shuffle=False)
 
     @torch.no_grad()
     def products() -> None:

@@ -23,7 +23,7 @@ from brian2 import ms
 import ratenet as rn
 from ratenet.quasi_static import correct_lag, measure_lag
 from ratenet.report.figures import COLOURS, new_figure, save
-from ratenet.stimuli import HeldImages, Images, load_images
+from ratenet.stimuli import HeldImages, load_images
 
 # --- Parameters -------------------------------------------------------------------------------
 N, B = 200, 16  # units, streams of digits
@@ -37,7 +37,7 @@ W = radius * torch.randn(N, N, generator=generator, dtype=torch.float64) / N**0.
 read_in = torch.randn(N, 784, generator=generator, dtype=torch.float64) / 28
 network = rn.Network("rate", W, parameters={"tau": tau})
 digits = load_images("mnist-5k").train
-drives = Images(digits.pixels.double() @ read_in.T, digits.labels)
+drives = digits.read_in(read_in)
 
 # --- The rates in the middle of the fourth fade -----------------------------------------------
 lag, predicted, corrected = [], [], []

@@ -22,4 +22,3 @@ from ratenet.stimuli.movement import (
 from ratenet.stimuli.moving_mnist import MovingMNIST as MovingMNIST
 from ratenet.stimuli.named import stimulus_named as stimulus_named, stimulus_names as stimulus_names
 from ratenet.stimuli.ornstein_uhlenbeck import Contrast as Contrast, Walk as Walk
-from ratenet.stimuli.slow import HoldAndFade as HoldAndFade

@@ -133,9 +133,9 @@ class ReadIn:
 
     Notes
     -----
-    A product with W_in is taken at each time that is asked for. Where images are only held and
-    faded, which is linear, they can be read in once instead, before they are shown:
-    ``HeldImages(Images(images.pixels @ W_in.T, images.labels), ...)`` is a drive itself.
+    Each call of `at` takes a product with W_in. Where images are only held and faded, which is
+    linear, they can be read in once instead: ``HeldImages(images.read_in(W_in), ...)`` is a drive
+    itself.
 
     Examples
     --------
@@ -183,7 +183,9 @@ def check_images(images: Any, where: str) -> None:
 
 
 def frame_of(images: Images) -> tuple[int, int]:
-    """Return height and width of square images."""
+    """Return height and width of images; those of a square unless they say otherwise."""
+    if images.frame is not None:
+        return images.frame
     pixels = images.pixels.shape[1]
     side = math.isqrt(pixels)
     if side * side != pixels:

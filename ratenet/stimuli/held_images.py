@@ -12,9 +12,9 @@ from ratenet.errors import InputError
 from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli.base import AbstractStimulus, check_images, frame_of
 from ratenet.stimuli.batches import batches_of_epoch
+from ratenet.stimuli.fades import profile_named
 from ratenet.stimuli.images import Images
 from ratenet.stimuli.random_blocks import LENGTH, Blocks, check_seed, generator_for
-from ratenet.stimuli.slow import profile_named
 
 ON_TIME = 1e-6  # of a mean period: nearer than that, an image has begun
 
@@ -48,31 +48,32 @@ class GammaDwell:
 
 
 class _Showing(NamedTuple):
-    """What each stream shows, for as long as no stream goes on to its next image."""
+    """What each stream shows, for as long as no stream moves on to its next image."""
 
     since: float  # s
     until: float
-    begin: Tensor  # (B,), s: when the image began to fade in
-    end: Tensor  # (B,), s: when the next one will
+    begin: Tensor  # (B,) or, the same for all, (1,), s: when the image began to fade in
+    end: Tensor  # likewise: when the next one will
     before: Tensor  # (B, M): what it faded in from
     current: Tensor  # (B, M)
     labels: Tensor  # (B,)
+    common: float | None  # begin, where it is the same for all streams
 
 
 @dataclass(frozen=True, eq=False)
 class HeldImages(AbstractStimulus):
-    """B streams of images in a random order: each fades in, dwells, and gives way to the next.
+    """B streams of images: each image fades in, is held, and gives way to the next.
 
     Without a gap an image fades into the next one. With a gap it fades out, the frame is blank for
-    a while, and the next one fades in. The first images fade in from a blank frame at t = 0.
+    a while, and the next one fades in. The first images fade in at t = 0.
 
     T is the mean time from the beginning of one image to that of the next.
 
     Parameters
     ----------
     images : Images
-        In a new order each epoch, in which each is shown at most once. Images that have been read
-        in already, (number, N) in place of (number, M), make the stimulus a drive.
+        Each is shown at most once an epoch. Images that have been read in (`Images.read_in`) make
+        the stimulus a drive.
     streams : int
         B.
     dwell : Quantity, float or GammaDwell
@@ -83,14 +84,19 @@ class HeldImages(AbstractStimulus):
     gap : Quantity or float
         How long the frame is blank between two images.
     profile : {"linear", "raised-cosine"}
-        The course of the fades.
+        The course of the fades. A raised cosine, (1 - cos(pi t / fade)) / 2, has no kinks.
     seed : int
-        Of the order and the dwell times.
+        Seed of the order and the dwell times.
+    shuffle : bool
+        Whether the order is random, a new one each epoch. False: stream b shows the images b,
+        b + B, b + 2 B and so on, again and again.
+    before : Tensor, shape (B, M), optional
+        What the first images fade in from; default a blank frame.
 
     Raises
     ------
     InputError, UnknownNameError
-        If an argument cannot be.
+        If an argument has a wrong value, unit or shape.
 
     Examples
     --------
@@ -107,6 +113,8 @@ class HeldImages(AbstractStimulus):
     gap: Any = 0.0
     profile: str = "linear"
     seed: int = 0
+    shuffle: bool = True
+    before: Tensor | None = None
     _begins: Blocks = field(init=False, repr=False)
     _latest: list[_Showing] = field(init=False, repr=False, default_factory=list)  # one, at most
 
@@ -126,8 +134,14 @@ class HeldImages(AbstractStimulus):
             value = seconds(getattr(self, name), f"HeldImages, {name}", or_zero=True)
             object.__setattr__(self, name, value)
         if self.time_scale == 0:
-            raise InputError("HeldImages: dwell, fade and gap are 0; one of them must not be.")
-        begins = Blocks("dwell", self.seed, np.zeros(self.streams), self._next_begins)
+            raise InputError("HeldImages: dwell, fade and gap cannot all be 0.")
+        wanted = (self.streams, self.images.pixels.shape[1])
+        if self.before is not None and tuple(self.before.shape) != wanted:
+            raise InputError.at(
+                "HeldImages, before", got=tuple(self.before.shape), expected=f"the shape {wanted}"
+            )
+        clocks = self.streams if isinstance(self.dwell, GammaDwell) else 1
+        begins = Blocks("dwell", self.seed, np.zeros(clocks), self._next_begins)
         object.__setattr__(self, "_begins", begins)
 
     @property
@@ -149,6 +163,11 @@ class HeldImages(AbstractStimulus):
     def at(self, t: float) -> Tensor:
         """Return the images at time t in seconds, shape (B, M)."""
         t, now = max(0.0, t), self._showing(t)
+        if now.common is not None and not self.gap:
+            if t - now.common >= self.fade:
+                return now.current
+            # A number as weight: rounded in double precision.
+            return torch.lerp(now.before, now.current, float(self._weight(t - now.begin)))
         weight = self._weight(t - now.begin)
         if self.gap:
             weight = weight * self._weight(now.end - t - self.gap) * ~self._blank(now, t)
@@ -174,17 +193,23 @@ class HeldImages(AbstractStimulus):
     def _showing(self, t: float) -> _Showing:
         """Return what is shown at a time; before t = 0 as at t = 0."""
         now = max(0.0, t) + ON_TIME * self.time_scale
-        if not self._latest or not self._latest[0].since <= now < self._latest[0].until:
-            self._latest[:] = [self._look_up(now)]
-        return self._latest[0]
+        for latest in self._latest:  # another thread may replace it meanwhile
+            if latest.since <= now < latest.until:
+                return latest
+        showing = self._look_up(now)
+        self._latest[:] = [showing]
+        return showing
 
     def _look_up(self, now: float) -> _Showing:
         number, begin, end = self._places(now)
         pixels, indices = self.images.pixels, self._indices(number)
         before = torch.zeros_like(pixels[indices])
-        if not self.gap:
-            others = (number > 0).to(pixels.device)
-            before[others] = pixels[self._indices((number - 1).clamp(min=0))][others]
+        if self.before is not None:
+            before = self.before.to(pixels).clone()
+        others = (number > 0).to(pixels.device)
+        before[others] = (
+            0.0 if self.gap else pixels[self._indices((number - 1).clamp(min=0))][others]
+        )
         return _Showing(
             since=float(begin.max()),
             until=float(end.min()),
@@ -193,16 +218,17 @@ class HeldImages(AbstractStimulus):
             before=before,
             current=pixels[indices],
             labels=self.images.labels[indices],
+            common=float(begin) if len(begin) == 1 else None,
         )
 
     def _places(self, now: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Return how many images each stream has had, and when this one begins and ends, (B,)."""
+        """Return how many images each stream has had, (B,), and when this one begins and ends."""
         while self._begins.starts[-1].min() <= now:
             self._begins.block(len(self._begins.starts) - 1)
         begun = np.stack(self._begins.starts) <= now  # (blocks, B)
         block = torch.as_tensor(begun.sum(axis=0) - 1)
-        number = torch.empty(self.streams, dtype=torch.int64)
-        begin, end = torch.empty(2, self.streams, dtype=torch.float64)
+        number = torch.empty(len(block), dtype=torch.int64)
+        begin, end = torch.empty(2, len(block), dtype=torch.float64)
         for each in block.unique().tolist():
             members = torch.nonzero(block == each)[:, 0]
             begins = self._begins.block(each)[:, members]  # (LENGTH + 1, b)
@@ -210,10 +236,10 @@ class HeldImages(AbstractStimulus):
             number[members] = each * LENGTH + within
             begin[members] = begins.gather(0, within[None])[0]
             end[members] = begins.gather(0, within[None] + 1)[0]
-        return number, begin, end
+        return number.expand(self.streams), begin, end
 
     def _next_begins(self, begin: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        shape = (LENGTH, self.streams)
+        shape = (LENGTH, len(begin))
         dwell = self.dwell
         times = (
             dwell.draw(generator, shape) if isinstance(dwell, GammaDwell) else np.full(shape, dwell)
@@ -222,6 +248,9 @@ class HeldImages(AbstractStimulus):
 
     def _indices(self, number: Tensor) -> Tensor:
         """Return which images are the streams' `number`-th ones, (B,)."""
+        if not self.shuffle:
+            in_turn = (number % self._rounds) * self.streams + torch.arange(self.streams)
+            return in_turn.to(self.images.labels.device)
         epochs = torch.div(number, self._rounds, rounding_mode="floor")
         stream, result = torch.arange(self.streams), torch.empty_like(number)
         for epoch in epochs.unique().tolist():

@@ -13,10 +13,13 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ratenet.equations.units import DIMENSIONLESS
 from ratenet.errors import DataError, InputError, UnknownNameError
+from ratenet.network.coerce import as_tensor
 
 EMBEDDED = "mnist-5k"
 _SPLIT_SEED = 5_000  # fixes which of the embedded digits are test digits, for good
@@ -26,23 +29,74 @@ _SPLIT_SEED = 5_000  # fixes which of the embedded digits are test digits, for g
 class Images:
     """Images and their classes.
 
-    Attributes
+    Parameters
     ----------
-    pixels : Tensor of float32, shape (number, M)
-        One image a row, between 0 and 1.
-    labels : Tensor of int64, shape (number,)
+    pixels : array_like, shape (number, M) or (number, height, width)
+        Between 0 and 1; becomes a tensor (number, M) of float32, unless it is a tensor of another
+        floating type.
+    labels : array_like of int, shape (number,)
         Classes, from 0.
+    frame : (int, int), optional
+        Height and width; default those of the array, or of a square of M pixels.
+    is_drive : bool
+        Whether `pixels` holds what `read_in` made of images: any finite numbers, one a unit.
+
+    Raises
+    ------
+    InputError
+        If the pixels are not real numbers from 0 to 1, or the labels do not fit them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> images = Images(np.ones((3, 28, 28)), [7, 2, 1])
+    >>> images.pixels.shape, images.frame, len(images[1:])
+    (torch.Size([3, 784]), (28, 28), 2)
     """
 
     pixels: Tensor
     labels: Tensor
+    frame: tuple[int, int] | None = None
+    is_drive: bool = False
+
+    def __post_init__(self) -> None:
+        pixels = _checked_pixels(self.pixels, is_drive=self.is_drive)
+        frame = tuple(pixels.shape[1:]) if pixels.ndim == 3 else self.frame
+        pixels = pixels.flatten(1)
+        if frame is not None and math.prod(frame) != pixels.shape[1]:
+            raise InputError.at(
+                "Images, frame", got=frame, expected=f"height and width of {pixels.shape[1]} pixels"
+            )
+        labels = _checked_labels(self.labels, len(pixels), pixels.device)
+        for name, value in (("pixels", pixels), ("labels", labels), ("frame", frame)):
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, chosen: Tensor | slice) -> "Images":
+        """Return some of the images, by indices, a mask or a slice."""
+        return dataclasses.replace(self, pixels=self.pixels[chosen], labels=self.labels[chosen])
+
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> "Images":
         """Return the images on a device, their pixels of a floating type."""
-        return Images(self.pixels.to(device, dtype), self.labels.to(device))
+        pixels, labels = self.pixels.to(device, dtype), self.labels.to(device)
+        return dataclasses.replace(self, pixels=pixels, labels=labels)
+
+    def read_in(self, weights: Tensor) -> "Images":
+        """Return the drives W_in pixels in place of the pixels; a stimulus of them is a drive.
+
+        Parameters
+        ----------
+        weights : Tensor, shape (N, M)
+
+        Returns
+        -------
+        Images
+            With N numbers in place of M pixels, in the weights' dtype.
+        """
+        drives = self.pixels.to(weights) @ weights.T
+        return Images(drives, self.labels, is_drive=True)
 
     def split(self, per_class: int, seed: int) -> tuple["Images", "Images"]:
         """Return (the rest, `per_class` images of each class), chosen at random by a seed.
@@ -64,10 +118,47 @@ class Images:
             order = torch.randperm(len(members), generator=generator)
             chosen[members[order[:per_class]]] = True
         rest = ~chosen
-        return (
-            Images(self.pixels[rest], self.labels[rest]),
-            Images(self.pixels[chosen], self.labels[chosen]),
+        return self[rest], self[chosen]
+
+
+def _checked_pixels(value: Any, *, is_drive: bool) -> Tensor:
+    """Return pixels as a tensor of floats, (number, M) or (number, height, width)."""
+    is_tensor = isinstance(value, Tensor)
+    dtype = value.dtype if is_tensor and value.is_floating_point() else torch.float32
+    device = value.device if is_tensor else torch.device("cpu")
+    pixels = as_tensor(value, DIMENSIONLESS, "Images, pixels", dtype, device, finite=not is_drive)
+    if pixels.ndim not in (2, 3):
+        raise InputError.at(
+            "Images, pixels",
+            got=tuple(pixels.shape),
+            expected="the shape (number, M) or (number, height, width)",
         )
+    if not is_drive and pixels.numel():
+        low, high = (float(bound) for bound in pixels.aminmax())
+        if low < 0 or high > 1:
+            raise InputError.at(
+                "Images, pixels",
+                got=f"{low:g} to {high:g}",
+                expected="values from 0 to 1",
+                remedy="rescale them, such as bytes by 1/255",
+            )
+    return pixels
+
+
+def _checked_labels(value: Any, number: int, device: torch.device) -> Tensor:
+    """Return labels as a tensor of int64, (number,)."""
+    labels = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise InputError.at("Images, labels", got=value, expected="whole numbers from 0")
+    if tuple(labels.shape) != (number,):
+        raise InputError.at(
+            "Images, labels", got=tuple(labels.shape), expected=f"one an image, ({number},)"
+        )
+    if number and int(labels.min()) < 0:
+        raise InputError.at(
+            "Images, labels", got=int(labels.min()), expected="whole numbers from 0"
+        )
+    return labels.to(device, torch.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +239,7 @@ def load_images(
     (4000, 1000, 784)
     """
     if name not in DATA_SETS:
-        raise UnknownNameError(f"There is no data set {name!r}; there are {', '.join(DATA_SETS)}.")
+        raise UnknownNameError.among("data set", name, DATA_SETS)
     return DATA_SETS[name](Path(root), download)
 
 
@@ -229,9 +320,7 @@ def _images(data_set: Any) -> Images:
     labels = data_set.targets
     if len(labels) != len(data_set.data) or int(labels.max()) >= len(data_set.classes):
         raise ValueError("its labels do not fit its images")
-    return Images(
-        data_set.data.flatten(1).to(torch.float32) / 255, data_set.targets.to(torch.int64)
-    )
+    return Images(data_set.data.to(torch.float32) / 255, data_set.targets)
 
 
 def _first_line(error: BaseException) -> str:

@@ -26,7 +26,7 @@ class _Kind(NamedTuple):
 
 def _still(images: Images, streams: int, seed: int) -> Still:
     chosen = batches_of_epoch(len(images), streams, seed, 0)[0].to(images.labels.device)
-    return Still(Images(images.pixels[chosen], images.labels[chosen]))
+    return Still(images[chosen])
 
 
 def _held(images: Images, streams: int, period: float, seed: int) -> AbstractStimulus:
@@ -110,6 +110,6 @@ def stimulus_named(
         If the period is no time, or the seed none.
     """
     if name not in _KINDS:
-        raise UnknownNameError(f"There is no stimulus {name!r}; there are {', '.join(_KINDS)}.")
+        raise UnknownNameError.among("stimulus", name, _KINDS)
     check_seed(seed, name)
     return _KINDS[name].make(images, streams, seconds(period, "period"), seed)

@@ -104,8 +104,8 @@ def learn_from(
         left_out = max(left_out, number - counts["read-in"])
         total = adjoint.values[solved].T @ pixels[settled][solved]
         changes["read-in"] = -rate * total / max(1, counts["read-in"])
-    for name, value in changes.items():
-        if not torch.isfinite(value).all():
+    for name, value in changes.items():  # the rule's own is finite
+        if name in learn and not torch.isfinite(value).all():
             raise DivergenceError(
                 f"the change of the {name} weights is NaN or infinite; lower learning_rate."
             )

@@ -11,7 +11,7 @@ from torch import Tensor
 from ratenet.equations import ModelSpec
 from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError
 from ratenet.fixed_points.mode_tracking import batch_jacobians
-from ratenet.plasticity import AbstractRule, Frozen, rule_named
+from ratenet.plasticity import Frozen, rule_named
 from ratenet.stimuli import Images
 from ratenet.training.classifier import Classifier, random_classifier
 from ratenet.training.config import DTYPES, TrainingConfig
@@ -21,22 +21,16 @@ from ratenet.training.learning import learn_from, learned_parameters
 from ratenet.training.optimizers import new_optimizer
 from ratenet.training.pictures import draw_network_run
 from ratenet.training.presentation import STREAMS, AbstractPresentation, Slow, Static, UpdateTimes
-from ratenet.training.run import Run, images_of, prepare_torch
+from ratenet.training.run import images_of, prepare_torch
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.stability import Stability
-from ratenet.training.step import take_step
+from ratenet.training.step import LearningRun, take_step
 from ratenet.training.workers import Workers
 
 
 @dataclass(kw_only=True)
-class NetworkRun(Run):
+class NetworkRun(LearningRun):
     """A run of a `Classifier`."""
-
-    classifier: Classifier
-    rule: AbstractRule
-    presentation: AbstractPresentation
-    stability: Stability
-    eligibility: Eligibility
 
     @property
     def learner(self) -> Classifier:
@@ -50,7 +44,7 @@ class NetworkRun(Run):
 
     def rehearse(self) -> None:
         """Let rule and barrier refuse the network before anything is written."""
-        few = Images(self.images.train.pixels[:8], self.images.train.labels[:8])
+        few = self.images.train[:8]
         with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
             fp = Static().show(self.classifier.network, self.classifier.drive(few.pixels))
             self.stability.limit(batch_jacobians(fp).excitable)
@@ -113,7 +107,7 @@ class NetworkRun(Run):
 
     def draw(self, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
         """Write the learning curve, and digits through time."""
-        draw_network_run(self, metrics, summary)
+        draw_network_run(self, self.classifier, metrics, summary)
 
     def extra_state_dict(self) -> dict[str, Tensor]:
         """Return tracked modes, running averages, and the streams' states."""

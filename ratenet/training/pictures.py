@@ -1,9 +1,8 @@
 """The pictures of a run: its learning curve, and three digits through the trained network."""
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -11,13 +10,10 @@ from ratenet.errors import DivergenceError, RatenetWarning
 from ratenet.fixed_points import find_fixed_points
 from ratenet.report.figures import digits_through_time, learning_curve, save
 from ratenet.simulation import simulate
-from ratenet.stimuli import HoldAndFade
-from ratenet.training.config import TrainingConfig
+from ratenet.stimuli import HeldImages, ImageSet
+from ratenet.training.classifier import Classifier
 from ratenet.training.presentation import MAX_ITERATIONS, Slow
 from ratenet.training.run import Run
-
-if TYPE_CHECKING:
-    from ratenet.training.network_run import NetworkRun
 
 SHOWN_UNITS = 4
 
@@ -40,7 +36,9 @@ def draw_learning_curve(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]
     save(figure, run.folder.figures_folder / "learning_curve.png")
 
 
-def draw_network_run(run: "NetworkRun", metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
+def draw_network_run(
+    run: Run, classifier: Classifier, metrics: pd.DataFrame, summary: dict[str, Any]
+) -> None:
     """Write the learning curve and, unless the network diverges, figures/digits.png.
 
     A model without time constants has no hold and fade by default, and so no digits.png; nor has a
@@ -52,22 +50,25 @@ def draw_network_run(run: "NetworkRun", metrics: pd.DataFrame, summary: dict[str
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "dt = .* is too large", RatenetWarning)
         try:
-            figure = _digits(run)
+            figure = _digits(classifier, run.images, run.config.hold, run.config.fade)
         except (DivergenceError, RatenetWarning):
             return
     save(figure, run.folder.figures_folder / "digits.png")
 
 
 @torch.no_grad()
-def _digits(run: "NetworkRun") -> Any:
+def _digits(classifier: Classifier, data: ImageSet, hold: float, fade: float) -> Any:
     """Show three test digits slowly to the trained network, one after another."""
-    images, network, config = run.images.test, run.classifier.network, run.config
+    images, network = data.test, classifier.network
     chosen = torch.tensor([0, len(images) // 2, len(images) - 1], device=network.device)
-    drives = run.classifier.drive(images.pixels[chosen])  # (3, N)
+    drives = classifier.drive(images.pixels[chosen])  # (3, N)
     solved = find_fixed_points(network, drives, on_failure="return", max_iterations=MAX_ITERATIONS)
-    units = solved.rates.std(dim=0).topk(min(SHOWN_UNITS, network.units)).indices
-    t, shown, rates = _present(run, drives)
-    answers = run.classifier.logits(solved.rates).argmax(dim=1).tolist()
+    units = solved.rates.std(dim=0).topk(min(SHOWN_UNITS, network.units)).indices.cpu()
+    stimulus = HeldImages(images[chosen].read_in(classifier.read_in), 1, hold, fade, shuffle=False)
+    duration, dt = hold + fade, Slow(hold, fade).time_step(network)
+    trajectory = simulate(network, stimulus, len(chosen) * duration, dt)
+    shown = torch.cat([stimulus.at(float(t)) for t in trajectory.t])
+    answers = classifier.logits(solved.rates).argmax(dim=1).tolist()
     said = ", ".join(
         f"{label} read as {answer}" if settled else f"{label} did not settle"
         for label, answer, settled in zip(
@@ -75,36 +76,14 @@ def _digits(run: "NetworkRun") -> Any:
         )
     )
     marked = torch.where(solved.converged[:, None], solved.rates, torch.nan)
-    duration = config.hold + config.fade
     return digits_through_time(
-        t,
-        shown[:, units.cpu()],
-        rates[:, units.cpu()],
+        trajectory.t.numpy(),
+        shown.cpu()[:, units].numpy(),
+        trajectory.rates.cpu()[:, 0, units].numpy(),
         units.tolist(),
-        images=[image.view(run.images.shape).cpu().numpy() for image in images.pixels[chosen]],
+        images=[image.view(data.shape).cpu().numpy() for image in images.pixels[chosen]],
         starts=[index * duration for index in range(3)],
-        fade=config.fade,
-        fixed_points=marked[:, units].cpu().numpy(),
+        fade=fade,
+        fixed_points=marked.cpu()[:, units].numpy(),
         title=f"Three test digits through the trained network ({said})",
-    )
-
-
-def _present(run: "NetworkRun", drives: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return times (T,), drives (T, N) and rates (T, N) through the images, from rest."""
-    config: TrainingConfig = run.config
-    network, duration = run.classifier.network, config.hold + config.fade
-    dt = Slow(config.hold, config.fade).time_step(network)
-    state, previous = None, torch.zeros_like(drives[:1])
-    times, shown, rates = [], [], []
-    for index, current in enumerate(drives.split(1)):
-        stimulus = HoldAndFade(previous, current, config.fade)
-        trajectory = simulate(network, stimulus, duration, dt, initial=state)
-        times.append(trajectory.t + index * duration)
-        shown += [stimulus.at(float(t))[0] for t in trajectory.t]
-        rates.append(trajectory.rates[:, 0])
-        state, previous = trajectory.final, current
-    return (
-        torch.cat(times).numpy(),
-        torch.stack(shown).cpu().numpy(),
-        torch.cat(rates).cpu().numpy(),
     )

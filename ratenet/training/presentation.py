@@ -1,13 +1,14 @@
 """How images reach the network: slowly changing, or as the quasi-static limit.
 
-A presentation takes drives (B, N) and gives the rates that the network has, certified, each time
-that the rule is to act; what the rule does to the weights in between is seen by what comes after.
+A presentation shows drives, those of a batch of images or of any stimulus, and gives the rates that
+the network has, certified, each time that the rule is to act; what the rule does to the weights in
+between is seen by what comes after.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from ratenet.fixed_points import FixedPoints, find_fixed_points, fixed_points_at
 from ratenet.network import Network
 from ratenet.quasi_static import correct_lag
 from ratenet.simulation import simulate
-from ratenet.stimuli import HoldAndFade
+from ratenet.stimuli import HeldImages, Images
 
 SETTLED_RESIDUAL = 1e-3  # of a state that a simulation reached
 STEPS_PER_TAU = 10
@@ -27,32 +28,41 @@ STREAMS = ("stream_state", "stream_drive")  # of a slow presentation, in a check
 UpdateTimes = Sequence[float] | Literal["continuous"]
 
 
+class Shown(Protocol):
+    """A drive that changes in time: ``ReadIn(stimulus, weights)``, or images that were read in."""
+
+    def at(self, t: float) -> Tensor:
+        """Return the drive t seconds after the presentation began, shape (B, N)."""
+
+
 class AbstractPresentation(ABC):
     """Shows one batch after another."""
 
     @abstractmethod
     def present(
-        self, network: Network, drive: Tensor, *, examine: bool = False, seed: int = 0
+        self, network: Network, drive: Tensor | Shown, *, examine: bool = False, seed: int = 0
     ) -> Iterator[FixedPoints]:
-        """Give the rates for drives (B, N), with their residuals, whenever the rule is to act.
+        """Give the rates for drives, with their residuals, whenever the rule is to act.
 
         Parameters
         ----------
         network : Network
             Its weights may be changed before the next one is asked for.
-        drive : Tensor, shape (B, N)
+        drive : Tensor, shape (B, N), or object with at(t) -> (B, N)
+            Images that were read in, one a stream, which the presentation holds; or what changes
+            by itself.
         examine : bool
             Whether the stability of solved fixed points is examined, so that no unstable one
             counts as settled.
         seed : int
-            Of the noise of this presentation, where the model has some.
+            Seed of the noise of this presentation, where the model has some.
         """
 
     @abstractmethod
-    def updates(self, network: Network) -> int:
-        """Return how many times that is."""
+    def update_times(self, network: Network) -> list[float]:
+        """Return when that is, in seconds after the presentation began."""
 
-    def show(self, network: Network, drive: Tensor, seed: int = 0) -> FixedPoints:
+    def show(self, network: Network, drive: Tensor | Shown, seed: int = 0) -> FixedPoints:
         """Return the last rates that `present` gives."""
         *_, last = self.present(network, drive, seed=seed)
         return last
@@ -74,20 +84,20 @@ class Static(AbstractPresentation):
     """
 
     def present(
-        self, network: Network, drive: Tensor, *, examine: bool = False, seed: int = 0
+        self, network: Network, drive: Tensor | Shown, *, examine: bool = False, seed: int = 0
     ) -> Iterator[FixedPoints]:
         """Give the solved fixed points, once."""
         yield find_fixed_points(
             network,
-            drive,
+            drive if isinstance(drive, Tensor) else drive.at(0.0),
             max_iterations=MAX_ITERATIONS,
             certificate="full" if examine else "residual",
             on_failure="return",
         )
 
-    def updates(self, network: Network) -> int:
-        """Return 1."""
-        return 1
+    def update_times(self, network: Network) -> list[float]:
+        """Return one time, the beginning."""
+        return [0.0]
 
     def state_dict(self) -> dict[str, Tensor]:
         """Nothing: batches do not depend on one another."""
@@ -98,7 +108,10 @@ class Static(AbstractPresentation):
 
 
 class Slow(AbstractPresentation):
-    """B streams of images: each fades into the next and is held; the state is carried over.
+    """B streams of images, each of which fades into the next and is held, or of another stimulus.
+
+    The network's state is carried over from one presentation to the next, and so is the last drive,
+    which images fade in from (`HeldImages`).
 
     Parameters
     ----------
@@ -134,17 +147,17 @@ class Slow(AbstractPresentation):
         self._previous: Tensor | None = None  # (B, N)
 
     def present(
-        self, network: Network, drive: Tensor, *, examine: bool = False, seed: int = 0
+        self, network: Network, drive: Tensor | Shown, *, examine: bool = False, seed: int = 0
     ) -> Iterator[FixedPoints]:
         """Simulate the fade and the hold; give the states on the way, measured."""
-        before, dt, done = self._last_drive(drive), self.time_step(network), 0
-        fading = HoldAndFade(before, drive, self.fade)
-        state = None if self._state is None else self._state[:, : len(drive)]
+        shown = self._held(drive) if isinstance(drive, Tensor) else drive
+        dt, done, streams = self.time_step(network), 0, len(shown.at(0.0))
+        state = None if self._state is None else self._state[:, :streams]
         updates = self.update_steps(network)
         for mark in sorted({*updates, self.steps(network)}):
             trajectory = simulate(
                 network,
-                fading,
+                shown,
                 duration=(mark - done) * dt,
                 dt=dt,
                 initial=state,
@@ -154,16 +167,25 @@ class Slow(AbstractPresentation):
                 seed=seed if network.model.noises else None,
             )
             state, done = torch.stack(list(trajectory.final.values())), mark
-            self._state, self._previous = state, drive
+            self._state, self._previous = state, shown.at(mark * dt)
             if mark in updates:
-                yield self._measured(network, drive, before)
+                yield self._measured(network, shown, mark * dt, dt)
 
-    def _measured(self, network: Network, drive: Tensor, before: Tensor) -> FixedPoints:
+    def _held(self, drive: Tensor) -> HeldImages:
+        """Return drives that fade in from the last ones, and are held."""
+        # The last batch of a test set may be smaller: its streams are the first ones.
+        before = None if self._previous is None else self._previous[: len(drive)]
+        unlabelled = torch.zeros(len(drive), dtype=torch.int64, device=drive.device)
+        images = Images(drive, unlabelled, is_drive=True)
+        return HeldImages(images, len(drive), self.hold, self.fade, shuffle=False, before=before)
+
+    def _measured(self, network: Network, shown: Shown, t: float, dt: float) -> FixedPoints:
         assert self._state is not None
+        drive = shown.at(t)
         reached = fixed_points_at(network, drive, self._state, tol=SETTLED_RESIDUAL)
         if not self.corrects_lag:
             return reached
-        return correct_lag(reached, (drive - before) / self.fade, tol=SETTLED_RESIDUAL)
+        return correct_lag(reached, (drive - shown.at(t - dt)) / dt, tol=SETTLED_RESIDUAL)
 
     def steps(self, network: Network) -> int:
         """Return the number of time steps of one presentation."""
@@ -175,9 +197,9 @@ class Slow(AbstractPresentation):
         """Return dt in seconds."""
         return (self.hold + self.fade) / self.steps(network)
 
-    def updates(self, network: Network) -> int:
-        """Return how many times the rule acts on one batch."""
-        return len(self.update_steps(network))
+    def update_times(self, network: Network) -> list[float]:
+        """Return when the rule acts, in seconds from the beginning of the fade."""
+        return [step * self.time_step(network) for step in self.update_steps(network)]
 
     def update_steps(self, network: Network) -> list[int]:
         """Return the time steps after which the rule acts, counted from 1."""
@@ -186,10 +208,6 @@ class Slow(AbstractPresentation):
             return list(range(math.floor(self.fade / dt * (1 + 1e-9)) + 1, steps + 1))
         ends = (self.fade + float(share) * self.hold for share in self.update_at)
         return sorted({max(1, round(end / dt)) for end in ends})
-
-    def _last_drive(self, drive: Tensor) -> Tensor:
-        # The last batch of a test set may be smaller: its streams are the first ones.
-        return torch.zeros_like(drive) if self._previous is None else self._previous[: len(drive)]
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the network's state (B, k, N) and the last drive (B, N)."""

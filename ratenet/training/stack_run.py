@@ -86,7 +86,7 @@ class StackRun(Run):
 
     def rehearse(self) -> None:
         """Let rules and networks refuse one another before anything is written."""
-        few = Images(self.images.train.pixels[:8], self.images.train.labels[:8])
+        few = self.images.train[:8]
         with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
             logits = self.stack(few.pixels)
             torch.nn.functional.cross_entropy(logits, few.labels).backward()

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,20 +13,32 @@ from ratenet.connectivity import norm
 from ratenet.errors import STOPPED_BY_SCIENCE, ConvergenceError, UnsettledError
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.mode_tracking import BatchJacobians
+from ratenet.plasticity import AbstractRule
 from ratenet.simulation.time_grid import seed_of_step
+from ratenet.training.classifier import Classifier
+from ratenet.training.eligibility import Eligibility
 from ratenet.training.learning import Learned, learn_from, nothing_learned
-from ratenet.training.presentation import CONTINUOUS, Slow
-from ratenet.training.stability import shared_jacobians
-
-if TYPE_CHECKING:
-    from ratenet.training.network_run import NetworkRun
+from ratenet.training.presentation import CONTINUOUS, AbstractPresentation, Slow
+from ratenet.training.run import Run
+from ratenet.training.stability import Stability, shared_jacobians
 
 LARGEST_UNSETTLED_SHARE = 0.5
 ABSCISSA_SAMPLES = 2  # a measurement each epoch; each sample costs the eigenvalues of a matrix
 SAMPLE = ("loss", "right", "used", "settled", "residual", "iterations")  # what each tells
 
 
-def take_step(run: "NetworkRun") -> dict[str, Any]:
+@dataclass(kw_only=True)
+class LearningRun(Run):
+    """A run in which a rule learns from batches; `NetworkRun` says how it is tested and kept."""
+
+    classifier: Classifier
+    rule: AbstractRule
+    presentation: AbstractPresentation
+    stability: Stability
+    eligibility: Eligibility
+
+
+def take_step(run: LearningRun) -> dict[str, Any]:
     """Show one batch, learn from it, and return the metrics before that; tracked modes after.
 
     Where the rule acts several times, loss and the like are those of the last time.
@@ -43,7 +56,7 @@ def take_step(run: "NetworkRun") -> dict[str, Any]:
         examine=run.progress.is_doubtful,
         seed=seed_of_step(run.config.seed, run.progress.step * run.workers.size + run.workers.rank),
     )
-    updates, number = run.presentation.updates(network), 0
+    updates, number = len(run.presentation.update_times(network)), 0
     moving = torch.zeros(run.config.batch_size, dtype=torch.bool, device=network.device)
     while (fp := _next(run, shown)) is not None:
         number += 1
@@ -68,7 +81,7 @@ def take_step(run: "NetworkRun") -> dict[str, Any]:
     }
 
 
-def _next(run: "NetworkRun", shown: Iterator[FixedPoints]) -> FixedPoints | None:
+def _next(run: LearningRun, shown: Iterator[FixedPoints]) -> FixedPoints | None:
     """Return the next rates that the rule is to act on; None at the end of the presentation."""
     fp, failure = None, None
     try:
@@ -79,12 +92,12 @@ def _next(run: "NetworkRun", shown: Iterator[FixedPoints]) -> FixedPoints | None
     return fp
 
 
-def _copies(run: "NetworkRun") -> dict[str, Tensor]:
+def _copies(run: LearningRun) -> dict[str, Tensor]:
     weights = run.classifier.network.connectivity.parameters
     return {name: tensor.clone() for name, tensor in weights.items()}
 
 
-def _samples(run: "NetworkRun", fp: FixedPoints, used: FixedPoints, labels: Tensor) -> Tensor:
+def _samples(run: LearningRun, fp: FixedPoints, used: FixedPoints, labels: Tensor) -> Tensor:
     """Return what each sample of all processes tells, float64, shape (B, len(SAMPLE))."""
     right = run.classifier.logits(fp.rates).argmax(dim=1) == labels
     columns = (
@@ -111,7 +124,7 @@ def means_of(samples: Tensor) -> dict[str, float]:
 
 
 def _check_settled(
-    run: "NetworkRun", fp: FixedPoints, samples: Tensor, moving: Tensor | None
+    run: LearningRun, fp: FixedPoints, samples: Tensor, moving: Tensor | None
 ) -> None:
     """Refuse to go on if too few have settled; count the samples at the end of a presentation.
 
@@ -130,7 +143,7 @@ def _check_settled(
         )
 
 
-def _remedy(run: "NetworkRun") -> str:
+def _remedy(run: LearningRun) -> str:
     config, moving = run.config, "learn from samples that are on their way, unsettled 'include'"
     if config.presentation == "static":
         return "lower learning_rate, or hold the slowest mode by a barrier"
@@ -142,7 +155,7 @@ def _remedy(run: "NetworkRun") -> str:
 
 
 def _learn(
-    run: "NetworkRun", used: FixedPoints, pixels: Tensor, labels: Tensor, updates: int
+    run: LearningRun, used: FixedPoints, pixels: Tensor, labels: Tensor, updates: int
 ) -> None:
     """Let the rule act, once of `updates` times, on all processes' samples; change the weights."""
     config, step = run.config, run.progress.step
@@ -162,7 +175,7 @@ def _learn(
     run.optimizer.apply({name: changes[name] for name in run.optimizer.parameters}, step)
 
 
-def _filtered(run: "NetworkRun", learned: Learned, updates: int) -> dict[str, Tensor]:
+def _filtered(run: LearningRun, learned: Learned, updates: int) -> dict[str, Tensor]:
     """Return the changes to be made now: all of them, or one time step's share of their average."""
     if run.config.update_at != CONTINUOUS:
         return learned.changes
@@ -173,7 +186,7 @@ def _filtered(run: "NetworkRun", learned: Learned, updates: int) -> dict[str, Te
 
 
 def _track(
-    run: "NetworkRun", jacobians: BatchJacobians, before: dict[str, Tensor] | None
+    run: LearningRun, jacobians: BatchJacobians, before: dict[str, Tensor] | None
 ) -> dict[str, float]:
     """Hold the slowest mode where asked for, and return what was tracked."""
     tracked = run.stability.after_step(run.classifier.network, jacobians, before)

@@ -13,7 +13,7 @@ from ratenet.fixed_points import fixed_points_at
 from ratenet.quasi_static import correct_lag, measure_lag, predict_lag
 from ratenet.report.figures import save
 from ratenet.report.lag import slowness_figure
-from ratenet.stimuli import HoldAndFade
+from ratenet.stimuli import HeldImages, Images
 
 N, B = 12, 5
 SOLVED = 1e-8  # relative; the solves are asked for 1e-10, and conditions are below 100
@@ -225,7 +225,8 @@ def test_a_correction_that_fails_is_not_made():
 
 def test_the_end_of_a_hold_is_a_transient_that_nothing_is_predicted_of():
     network = rn.Network("rate", weights(), {"tau": 0.01})
-    fade = HoldAndFade(drives(), drives(5), fade=0.02)
+    held = Images(drives(5), torch.zeros(B, dtype=torch.int64), is_drive=True)
+    fade = HeldImages(held, B, dwell=0.05, fade=0.02, shuffle=False, before=drives())
     run = rn.simulate(network, fade, 0.07, 1e-3, record_every=70)
     found = measure_lag(run, fade, records=[-1])
     assert found.relative_lag.max() > 1e-3

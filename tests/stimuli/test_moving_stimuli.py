@@ -13,7 +13,6 @@ from ratenet.stimuli import (
     Drift,
     GammaDwell,
     HeldImages,
-    HoldAndFade,
     Images,
     MovingMNIST,
     ReadIn,
@@ -116,12 +115,14 @@ def test_images_follow_one_another_with_their_labels():
     assert len(first_epoch.unique(dim=0)) == 12  # each image once
 
 
-def test_a_fade_is_that_of_hold_and_fade():
-    given = images()
-    stimulus = HeldImages(given, 4, 0.08, 0.02, profile="raised-cosine", seed=5)
-    fade = HoldAndFade(stimulus.at(0.09), stimulus.at(0.19), 0.02, "raised-cosine")
-    for t in (0.0, 0.005, 0.013, 0.02, 0.06):
-        assert torch.allclose(stimulus.at(0.1 + t), fade.at(t), atol=1e-6)
+@pytest.mark.parametrize("dwell", [0.08, GammaDwell(0.08, 0.02)])
+def test_a_fade_goes_from_one_image_to_the_next(dwell):
+    stimulus = HeldImages(images(), 1, dwell, 0.02, profile="raised-cosine", seed=5)
+    begin = float(stimulus._showing(0.15).begin[0])
+    before, after = stimulus.at(begin - 1e-4), stimulus.at(begin + 0.02)
+    for t in (0.0, 0.005, 0.013, 0.02):
+        weight = math.sin(math.pi * t / 0.04) ** 2
+        assert torch.allclose(stimulus.at(begin + t), torch.lerp(before, after, weight), atol=1e-6)
 
 
 def test_gaps_are_blank_and_without_a_label():
@@ -310,7 +311,7 @@ def test_images_read_in_once_are_the_same_drive():
     given = images(dtype=torch.float64)
     weights = torch.randn(5, SIDE * SIDE, dtype=torch.float64)
     options = {"streams": 3, "dwell": 0.1, "fade": 0.05, "seed": 2}
-    early = HeldImages(Images(given.pixels @ weights.T, given.labels), **options)
+    early = HeldImages(given.read_in(weights), **options)
     late = ReadIn(HeldImages(given, **options), weights)
     for t in (0.01, 0.12, 0.16, 0.5):
         assert torch.allclose(early.at(t), late.at(t), atol=1e-12)
@@ -351,7 +352,7 @@ def test_lag_behind_an_ornstein_uhlenbeck_drive_shrinks_like_the_root():
     [
         (lambda: HeldImages(images(), 13, 0.1), "streams: 13 is no whole number from 1 to the 12"),
         (lambda: HeldImages(images(), 3, -1), "dwell: expected a finite time of at least 0"),
-        (lambda: HeldImages(images(), 3, 0.0), "dwell, fade and gap are 0"),
+        (lambda: HeldImages(images(), 3, 0.0), "dwell, fade and gap cannot all be 0"),
         (lambda: HeldImages(images(), 3, 0.1, seed=-1), "HeldImages, seed: -1 is no whole"),
         (lambda: HeldImages(images().pixels, 3, 0.1), "needed is an Images object"),
         (lambda: GammaDwell(0.1, 0.0), "GammaDwell, sd: expected a finite time above 0, got 0.0"),
@@ -363,7 +364,7 @@ def test_lag_behind_an_ornstein_uhlenbeck_drive_shrinks_like_the_root():
         (lambda: Walk(images(), 3, 0.1, components=65), "components: 65 .* from 1 to 64"),
         (lambda: MovingMNIST(images(), 3, 0.1, size=8), "size: 8 is no whole number of at least"),
         (lambda: ReadIn(Still(images()), torch.zeros(3, 5)), r"shape \(3, 5\) does not fit"),
-        (lambda: Rotate(Still(Images(torch.zeros(1, 5), torch.zeros(1))), 1.0).at(0.0),
+        (lambda: Rotate(Still(Images(torch.zeros(1, 5), torch.zeros(1).long())), 1.0).at(0.0),
          "5 pixels make no square"),
     ],
 )  # fmt: skip

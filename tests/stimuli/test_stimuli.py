@@ -10,7 +10,7 @@ import torch
 
 import ratenet as rn
 from ratenet.errors import DataError, InputError, UnknownNameError
-from ratenet.stimuli import HoldAndFade, batches_of_epoch
+from ratenet.stimuli import HeldImages, Images, batches_of_epoch
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,9 @@ def test_split_refuses_more_than_there_are(digits):
 
 
 def test_unknown_data_set_lists_the_known_ones():
-    with pytest.raises(UnknownNameError, match="'cifar'; there are mnist-5k, mnist, fashion-mnist"):
+    with pytest.raises(
+        UnknownNameError, match="'cifar'; available: mnist-5k, mnist"
+    ):
         rn.stimuli.load_images("cifar")
 
 
@@ -128,28 +130,97 @@ def test_order_depends_on_seed_and_epoch_alone():
     assert not torch.equal(first, batches_of_epoch(50, 10, seed=4, epoch=1))
 
 
+def held(current: torch.Tensor, fade: float, profile="linear", before=None) -> HeldImages:
+    """Return drives, one a stream, that are faded into and held for 80 ms."""
+    images = Images(current, torch.zeros(len(current), dtype=torch.int64), is_drive=True)
+    return HeldImages(
+        images, len(current), 0.08, fade, profile=profile, shuffle=False, before=before
+    )
+
+
 def test_fade_is_linear_and_then_held():
-    previous, current = torch.zeros(2, 3), torch.full((2, 3), 4.0)
-    drive = HoldAndFade(previous, current, fade=0.02)
+    previous, current = torch.ones(2, 3), torch.full((2, 3), 5.0)
+    drive = held(current, 0.02, before=previous)
     assert torch.equal(drive.at(0.0), previous)
-    assert torch.allclose(drive.at(0.005), torch.full((2, 3), 1.0))
-    assert drive.at(0.02) is current
-    assert drive.at(0.5) is current
+    assert torch.allclose(drive.at(0.005), torch.full((2, 3), 2.0))
+    for t in (0.02, 0.05, 0.1, 0.105, 0.3):  # the only images: they fade into themselves
+        assert torch.equal(drive.at(t), current)
 
 
 def test_no_fade_is_a_step():
-    drive = HoldAndFade(torch.zeros(1, 1), torch.ones(1, 1), fade=0.0)
-    assert drive.at(0.0).item() == 1.0
+    assert held(torch.ones(1, 1), 0.0).at(0.0).item() == 1.0
 
 
 def test_raised_cosine_is_one_and_its_velocity_ends_at_zero():
-    drive = HoldAndFade(torch.zeros(1, 1), torch.ones(1, 1), 0.02, "raised-cosine")
+    drive = held(torch.ones(1, 1), 0.02, "raised-cosine")
     for phase in (0.0, 0.25, 0.5, 0.9):
         expected = math.sin(math.pi * phase / 2) ** 2
         assert drive.at(0.02 * phase).item() == pytest.approx(expected, abs=1e-7)
     assert drive.at(0.02).item() == 1.0
 
 
+def test_images_in_the_given_order_are_dealt_to_the_streams():
+    images = Images(torch.eye(7), torch.arange(7))
+    stimulus = HeldImages(images, streams=3, dwell=1.0, shuffle=False)
+    shown = [stimulus.labels_at(t + 0.5).tolist() for t in range(4)]
+    assert shown == [[0, 1, 2], [3, 4, 5], [0, 1, 2], [3, 4, 5]]  # 6 is left over
+    assert torch.equal(stimulus.at(1.5), torch.eye(7)[3:6])
+
+
+def test_what_the_first_images_fade_in_from_has_their_shape():
+    with pytest.raises(InputError, match=r"before: expected the shape \(1, 4\), got \(1, 3\)"):
+        held(torch.ones(1, 4), 0.02, before=torch.zeros(1, 3))
+
+
 def test_unknown_fade_names_the_known_ones():
-    with pytest.raises(UnknownNameError, match="'cubic'; there are linear, raised-cosine"):
-        HoldAndFade(torch.zeros(1, 1), torch.ones(1, 1), 0.1, "cubic")
+    with pytest.raises(UnknownNameError, match="'cubic'; available: linear, raised-cosine"):
+        held(torch.ones(1, 1), 0.1, "cubic")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "dtype"),
+    [
+        (np.full((6, 16), 0.25), torch.float32),
+        (np.full((6, 4, 4), 0.25, dtype=np.float32), torch.float32),
+        (torch.full((6, 4, 4), 0.25, dtype=torch.float64), torch.float64),
+        ([[0.25] * 16] * 6, torch.float32),
+    ],
+)
+def test_images_of_ones_own_may_be_any_array(pixels, dtype):
+    images = Images(pixels, np.arange(6))
+    assert images.pixels.dtype == dtype
+    assert torch.equal(images.pixels, torch.full((6, 16), 0.25, dtype=dtype))
+    assert images.labels.tolist() == [0, 1, 2, 3, 4, 5]
+    assert images[torch.tensor([5, 0])].labels.tolist() == [5, 0]
+
+
+def test_images_keep_a_frame_that_is_no_square():
+    wide = Images(np.zeros((2, 3, 12)), [0, 1])  # 36 pixels: not to be taken for 6 x 6
+    assert rn.stimuli.Still(wide[:1]).shape == (3, 12)
+    with pytest.raises(InputError, match="frame: expected height and width of 16 pixels"):
+        Images(np.zeros((2, 16)), [0, 1], frame=(3, 5))
+
+
+def test_images_that_were_read_in_may_have_any_values():
+    weights = torch.tensor([[2.0, -3.0]], dtype=torch.float64)
+    drives = Images([[1.0, 0.0], [0.5, 1.0]], [3, 4]).read_in(weights)
+    assert drives.pixels.tolist() == [[2.0], [-2.0]]
+    assert drives.labels.tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "labels", "sentence"),
+    [
+        (np.full((2, 4), 1.3), [0, 1], "pixels: expected values from 0 to 1, got '1.3 to 1.3'"),
+        (np.full((2, 4), -0.1), [0, 1], "got '-0.1 to -0.1'"),
+        (np.full((2, 4), 255, dtype=np.uint8), [0, 1], "such as bytes by 1/255"),
+        (np.full((2, 4), np.nan), [0, 1], "Images, pixels: NaN or infinite|finite"),
+        (np.zeros(4), [0, 1], r"expected the shape \(number, M\)"),
+        (np.zeros((2, 4)), [0, 1, 2], r"labels: expected one an image, \(2,\), got \(3,\)"),
+        (np.zeros((2, 4)), [0.0, 1.0], "labels: expected whole numbers from 0"),
+        (np.zeros((2, 4)), [0, -1], "labels: expected whole numbers from 0, got -1"),
+    ],
+)
+def test_images_that_cannot_be_are_one_sentence(pixels, labels, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Images(pixels, labels)

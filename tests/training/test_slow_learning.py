@@ -9,10 +9,10 @@ from helpers.small_runs import small, weights
 import ratenet as rn
 from ratenet.errors import InputError, UnsettledError
 from ratenet.plasticity import LinearizedReparameterized
-from ratenet.stimuli import HoldAndFade, batches_of_epoch
+from ratenet.stimuli import Images, ReadIn, Rotate, Still, batches_of_epoch
 from ratenet.training.classifier import random_classifier
 from ratenet.training.eligibility import Eligibility
-from ratenet.training.presentation import Slow
+from ratenet.training.presentation import Slow, Static
 
 SLOW = {"presentation": "slow", "dtype": "float64", "unsettled": "include", "learning_rate": 0.1}
 HOLD, FADE, DT = 0.04, 0.02, 0.001
@@ -28,8 +28,11 @@ def by_hand(few, learn_at: dict[int, float], steps: int) -> torch.Tensor:
     state, before = None, torch.zeros(100, 40, dtype=torch.float64)
     for batch in batches_of_epoch(400, 100, seed=0, epoch=0):
         drive = classifier.drive(few.train.pixels[batch].double())
-        fading = HoldAndFade(before, drive, FADE)
         for step in range(steps):
+
+            def fading(t: float, before=before, drive=drive) -> torch.Tensor:
+                return torch.lerp(before, drive, min(1.0, t / FADE))
+
             run = rn.simulate(network, fading, DT, DT, initial=state, start=step * DT)
             state = run.final
             if step + 1 in learn_at:
@@ -275,3 +278,22 @@ def until_step_2(run, row):
 def test_bad_options_are_one_sentence(options, sentence):
     with pytest.raises(InputError, match=sentence):
         small(**{"presentation": "slow", **options})
+
+
+def test_any_stimulus_can_be_presented():
+    """Rotating images: the rates are those of a simulation, measured at the present drive."""
+    generator = torch.Generator().manual_seed(3)
+    images = Images(torch.rand(4, 16, generator=generator), torch.arange(4))
+    weights = torch.randn(5, 16, generator=generator, dtype=torch.float64) / 4
+    shown = ReadIn(Rotate(Still(images), period=0.5), weights)
+    network = rn.Network("rate", 0.2 * torch.eye(5, dtype=torch.float64))
+    slow = Slow(HOLD, FADE, (0.5, 1.0))
+    times = slow.update_times(network)
+    assert times == pytest.approx([0.04, 0.06])
+    run = rn.simulate(network, shown, 0.06, 0.001, record_every=20)
+    for fp, t, record in zip(slow.present(network, shown), times, (2, 3), strict=True):
+        assert torch.allclose(fp.rates, run.rates[record], rtol=0, atol=1e-12)
+        assert torch.equal(fp.drive, shown.at(t))
+    assert torch.equal(slow.state_dict()["stream_drive"], shown.at(times[-1]))
+    (solved,) = Static().present(network, shown)
+    assert torch.equal(solved.drive, shown.at(0.0))

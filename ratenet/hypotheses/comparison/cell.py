@@ -137,11 +137,9 @@ class _Course:
         if not torch.isfinite(error[fp.converged]).all():
             raise DivergenceError("The error of a sample is not finite; lower the learning rate.")
         change = self._by(self.rules[cell["rule"]], fp, error, samples)
-        flattened = flat(self.task.network, change)
-        if not torch.isfinite(flattened).all():
-            raise DivergenceError("The change of weights is not finite; lower the learning rate.")
         if is_measured:
-            every = {cell["rule"]: flattened, **self._others(fp, error, samples)}
+            own = flat(self.task.network, change)
+            every = {cell["rule"]: own, **self._others(fp, error, samples)}
             self.rows[-1] |= beside(every, cell["rule"], EXACT)
         return change
 
@@ -164,8 +162,7 @@ class _Course:
             if name == self.cell["rule"]:
                 continue
             try:
-                change = flat(self.task.network, self._by(rule, fp, error, samples))
-                found[name] = change if torch.isfinite(change).all() else None
+                found[name] = flat(self.task.network, self._by(rule, fp, error, samples))
             except tuple(ENDINGS):
                 found[name] = None
         return found

@@ -79,4 +79,4 @@ def _chosen(images: Images, number: int, generator: torch.Generator, kind: str) 
             "ask for fewer, or choose a larger data set."
         )
     order = torch.randperm(len(images), generator=generator)[:number]
-    return Images(images.pixels[order], images.labels[order])
+    return images[order]
