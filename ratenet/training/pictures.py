@@ -1,15 +1,15 @@
 """The pictures of a run: its learning curve, and three digits through the trained network."""
 
-import warnings
 from typing import Any
 
 import pandas as pd
 import torch
 
-from ratenet.errors import DivergenceError, RatenetWarning
+from ratenet.errors import DivergenceError
 from ratenet.fixed_points import find_fixed_points
 from ratenet.report.figures import digits_through_time, learning_curve, save
 from ratenet.simulation import simulate
+from ratenet.simulation.step_limit import why_too_long
 from ratenet.stimuli import HeldImages, ImageSet
 from ratenet.training.classifier import Classifier
 from ratenet.training.presentation import MAX_ITERATIONS, Slow
@@ -47,25 +47,28 @@ def draw_network_run(
     draw_learning_curve(run, metrics, summary)
     if run.config.hold is None or run.config.fade is None:
         return
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", "dt = .* is too large", RatenetWarning)
-        try:
-            figure = _digits(classifier, run.images, run.config.hold, run.config.fade)
-        except (DivergenceError, RatenetWarning):
-            return
-    save(figure, run.folder.figures_folder / "digits.png")
+    try:
+        figure = _digits(classifier, run.images, run.config.hold, run.config.fade)
+    except DivergenceError:
+        return
+    if figure is not None:
+        save(figure, run.folder.figures_folder / "digits.png")
 
 
 @torch.no_grad()
 def _digits(classifier: Classifier, data: ImageSet, hold: float, fade: float) -> Any:
-    """Show three test digits slowly to the trained network, one after another."""
+    """Show three test digits slowly to the trained network; None where dt is too long for it."""
     images, network = data.test, classifier.network
     chosen = torch.tensor([0, len(images) // 2, len(images) - 1], device=network.device)
     drives = classifier.drive(images.pixels[chosen])  # (3, N)
     solved = find_fixed_points(network, drives, on_failure="return", max_iterations=MAX_ITERATIONS)
+    duration, dt = hold + fade, Slow(hold, fade).time_step(network)
+    rest, blank = network.as_state(None, 1), torch.zeros_like(drives[:1])
+    states, inputs = torch.cat([rest, solved.state], dim=1), torch.cat([blank, drives])
+    if why_too_long(network, states, inputs, dt, "euler") is not None:
+        return None
     units = solved.rates.std(dim=0).topk(min(SHOWN_UNITS, network.units)).indices.cpu()
     stimulus = HeldImages(images[chosen].read_in(classifier.read_in), 1, hold, fade, shuffle=False)
-    duration, dt = hold + fade, Slow(hold, fade).time_step(network)
     trajectory = simulate(network, stimulus, len(chosen) * duration, dt)
     shown = torch.cat([stimulus.at(float(t)) for t in trajectory.t])
     answers = classifier.logits(solved.rates).argmax(dim=1).tolist()
