@@ -26,6 +26,7 @@ from ratenet.fixed_points import (
     Relaxation,
     find_fixed_points,
 )
+from ratenet.linear_algebra import solve_samples
 from ratenet.network import Network
 from ratenet.network.scales import typical_input, typical_state, typical_weight
 from ratenet.simulation import simulate
@@ -245,7 +246,7 @@ def check_gains(case: Case) -> Check:
         found.append((after - before) / 2)
         source = settled.gain * (settled.rates @ change.T)  # (B, N)
         response = identity - settled.gain[:, :, None] * W
-        exact.append(torch.linalg.solve(response, source[..., None])[..., 0])
+        exact.append(solve_samples(response, source))
     error = relative_error(torch.stack(found), torch.stack(exact))
     return Check(name, "(I - G W)^-1 G dW y, against fixed points of W + dW", error, 1e-5)
 

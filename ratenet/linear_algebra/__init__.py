@@ -4,7 +4,10 @@ from ratenet.linear_algebra.arpack import (
     largest_singular_value as largest_singular_value,
     rightmost_eigenvalue as rightmost_eigenvalue,
 )
-from ratenet.linear_algebra.batched_solve import solve_units as solve_units
+from ratenet.linear_algebra.batched_solve import (
+    solve_samples as solve_samples,
+    solve_units as solve_units,
+)
 from ratenet.linear_algebra.gmres import gmres as gmres
 from ratenet.linear_algebra.krylov import (
     arnoldi as arnoldi,

@@ -1,4 +1,4 @@
-"""Small linear systems, k x k, one for each unit of each sample."""
+"""Linear systems of a batch: k x k of each unit, vectorised, and N x N of each sample, in turn."""
 
 import torch
 from torch import Tensor
@@ -35,6 +35,29 @@ def solve_units(F_s: Tensor, right: Tensor) -> Tensor:
     smallest = torch.stack([rows[i][i].abs() for i in range(k)]).amin(dim=0)
     singular = ~(smallest > k * torch.finfo(F_s.dtype).eps)
     return torch.where(singular, torch.nan, torch.stack(solution))
+
+
+def solve_samples(matrices: Tensor, right: Tensor) -> Tensor:
+    """Return A^{-1} b for the N x N matrix of each sample; NaN where it is singular.
+
+    One matrix after the other: oneMKL's batched LU fails or hangs on several threads where N is
+    above 128 ("Parameter 6 was incorrect on entry to DLASWP").
+
+    Parameters
+    ----------
+    matrices : Tensor, shape (B, N, N)
+    right : Tensor, shape (B, N) or (B, N, M)
+
+    Returns
+    -------
+    Tensor, shaped like `right`
+    """
+    solutions = torch.full_like(right, torch.nan)
+    for solution, matrix, b in zip(solutions, matrices, right, strict=True):
+        x, info = torch.linalg.solve_ex(matrix, b)
+        if not int(info):
+            solution.copy_(x)
+    return solutions
 
 
 def _bring_up_larger(rows: list[list[Tensor]], j: int, i: int) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from ratenet.connectivity.base import Change
 from ratenet.errors import ConvergenceError
 from ratenet.fixed_points import FixedPoints
+from ratenet.linear_algebra import solve_samples
 from ratenet.network import Network
 
 
@@ -51,8 +52,7 @@ class Modes:
             return cls(W, response, math.nan, math.nan)
         gain = fp.gain[settled]
         matrix = torch.eye(len(W), dtype=W.dtype) - gain[:, :, None] * W  # I - G W
-        found, _ = torch.linalg.solve_ex(matrix, torch.diag_embed(gain))
-        response[settled] = found
+        response[settled] = solve_samples(matrix, torch.diag_embed(gain))
         condition = float(torch.linalg.cond(matrix).mean())
         return cls(W, response, condition, _abscissa(fp, settled))
 
