@@ -154,7 +154,7 @@ class StackRun(Run):
         return {
             f"{MEMORY}/{layer}/{name}": tensor
             for layer, core in (self.cores if self.workers.size == 1 else {}).items()
-            for name, tensor in _preconditioner(core).memory().items()
+            for name, tensor in _preconditioner(core).state_dict().items()
         }
 
     def load_extra_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -163,7 +163,7 @@ class StackRun(Run):
         for layer, core in self.cores.items():
             start = f"{MEMORY}/{layer}/"
             mine = {n.removeprefix(start): t for n, t in state.items() if n.startswith(start)}
-            _preconditioner(core).remember(core.network.connectivity, mine)
+            _preconditioner(core).load_state_dict(mine)
 
     def findings(self) -> dict[str, Any]:
         """Return each layer's rule, and the largest eigenvalue and norm of its weights."""

@@ -78,13 +78,34 @@ def test_it_can_be_renewed_before_its_time() -> None:
 
 def test_what_it_keeps_can_be_stored() -> None:
     net, maker, other = network(), MeanGain(stale_after=5), MeanGain(stale_after=5)
-    assert maker.memory() == {}
+    assert maker.state_dict() == {}
     first = maker.make(net, GAIN)
-    other.remember(net.connectivity, maker.memory())
+    other.load_state_dict(maker.state_dict())
     found = other.make(net, GAIN + 0.2)  # as after a change of the weights
     assert torch.equal(found.matrix, first.matrix)
-    other.remember(net.connectivity, {})
-    assert other.memory() == {}
+    assert other.make(network(), GAIN).matrix is not found.matrix  # it belongs to the first network
+    other.load_state_dict({})
+    assert other.state_dict() == {}
+
+
+def test_what_was_loaded_can_be_renewed_before_it_is_used() -> None:
+    """A run may be resumed at the very step at which Q is made anew, with the gains it kept."""
+    net, maker, other = network(), MeanGain(stale_after=5), MeanGain(stale_after=5)
+    first = maker.make(net, GAIN)
+    other.load_state_dict(maker.state_dict())
+    other.renew()
+    change(net)
+    found = other.make(net, GAIN + 0.2)
+    assert not torch.equal(found.matrix, first.matrix)
+    assert torch.equal(found.matrix, MeanGain().make(net, GAIN).matrix)
+
+
+def test_what_was_loaded_from_a_network_of_another_size_is_not_used() -> None:
+    maker, other = MeanGain(), MeanGain()
+    maker.make(network(), GAIN)
+    other.load_state_dict(maker.state_dict())
+    small = rn.Network("rate", random_weights(4, seed=95, scale=0.5))
+    assert other.make(small, GAIN[:, :4]).matrix.shape == (4, 4)
 
 
 @pytest.mark.parametrize("solver", [rn.Anderson, rn.NewtonKrylov])
@@ -117,14 +138,14 @@ def test_few_that_are_left_over_do_not_decide_for_all() -> None:
 def test_what_could_not_be_made_is_not_kept() -> None:
     net, maker = network(), MeanGain(stale_after=5)
     assert maker.make(net, GAIN[:0]).matrix is None  # no sample, no mean
-    assert maker.memory() == {}
+    assert maker.state_dict() == {}
     first = maker.make(net, GAIN)
     assert not first.is_kept
     other = rn.Network("rate", random_weights(4, seed=95, scale=0.5))
     assert maker.make(other, GAIN[:0, :4]).matrix is None  # what is kept is of another size
     assert maker.make(net, GAIN).matrix is first.matrix
     assert maker.again(other, GAIN[:0, :4]).matrix is None
-    assert maker.memory() == {}
+    assert maker.state_dict() == {}
 
 
 def test_gains_that_make_it_singular_leave_it_at_those_before() -> None:

@@ -15,6 +15,7 @@ G W (G_m - G) Q b: nothing where the gains are shared, and less than b where the
 
 import math
 import weakref
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -42,7 +43,7 @@ NO_PRECONDITIONER = Preconditioner(None)
 
 
 class _Kept(NamedTuple):
-    connectivity: "weakref.ref[AbstractConnectivity]"
+    connectivity: "weakref.ref[AbstractConnectivity] | None"  # None: of the next network
     version: float
     mean: Tensor  # (N,)
     Q: Tensor  # (N, N)
@@ -130,8 +131,17 @@ class MeanGain:
             self._kept = self._kept._replace(version=-math.inf)
 
     def _kept_of(self, network: Network) -> _Kept | None:
-        kept = self._kept
-        is_its_own = kept is not None and kept.connectivity() is network.connectivity
+        """Return what is kept for this network; what was loaded becomes its own."""
+        kept, connectivity = self._kept, network.connectivity
+        if kept is None:
+            return None
+        if kept.connectivity is None:
+            if len(kept.mean) != network.units:
+                return None
+            version = connectivity.changes - 1 + kept.version  # -inf where it is to be renewed
+            kept = kept._replace(connectivity=weakref.ref(connectivity), version=version)
+            self._kept = kept
+        is_its_own = kept.connectivity is not None and kept.connectivity() is connectivity
         return kept if is_its_own else None
 
     def _why_not(self, network: Network) -> str:
@@ -156,16 +166,18 @@ class MeanGain:
             self._kept = _Kept(weakref.ref(connectivity), version, mean, found.matrix)
         return found
 
-    def memory(self) -> dict[str, Tensor]:
-        """Return what is kept, for `remember`: nothing, or "mean" (N,) and "Q" (N, N)."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what is kept: nothing, or "mean" (N,), the mean gain, and "Q" (N, N)."""
         return {} if self._kept is None else {"mean": self._kept.mean, "Q": self._kept.Q}
 
-    def remember(self, connectivity: AbstractConnectivity, tensors: dict[str, Tensor]) -> None:
-        """Take up what `memory` gave, as if made for a connectivity before its last change."""
-        self._kept = None
-        if tensors:
-            own = {name: tensor.clone() for name, tensor in tensors.items()}  # aligned as if made
-            self._kept = _Kept(weakref.ref(connectivity), connectivity.changes - 1, **own)
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Load what `state_dict` gave; it is kept for the network of the next solve.
+
+        Q counts as made before the last change of that network's weights.
+        """
+        # Cloned: a product rounds by how its operands lie in memory, and these lie as if made.
+        own = {name: tensor.clone() for name, tensor in state.items()}
+        self._kept = _Kept(None, 0, **own) if own else None
 
 
 def _is_near(one: Tensor, other: Tensor) -> bool:
