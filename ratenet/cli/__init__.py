@@ -7,6 +7,7 @@ likewise.
 
 import os
 import sys
+from typing import Annotated, Any
 
 import typer
 
@@ -14,14 +15,19 @@ from ratenet.cli.compare import compare
 from ratenet.cli.evaluate import evaluate
 from ratenet.cli.fixed_points import fixed_points
 from ratenet.cli.identify import identify
-from ratenet.cli.models import models
-from ratenet.cli.output import is_first_process, is_out_of_memory
+from ratenet.cli.models import app as models
+from ratenet.cli.output import (
+    leftover_mistake,
+    plain_warnings,
+    print_what_cannot_be_encoded,
+    say_error,
+)
 from ratenet.cli.power import power
 from ratenet.cli.reproduce import reproduce
 from ratenet.cli.simulate import simulate
 from ratenet.cli.stimuli import stimuli
 from ratenet.cli.train import train
-from ratenet.errors import STOPPED_BY_SCIENCE, OtherProcessError, RatenetError
+from ratenet.errors import STOPPED_BY_SCIENCE, RatenetError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,32 +35,66 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Recurrent rate networks: dynamics from one equation file, fixed points, plasticity.",
 )
-commands = (
-    models, simulate, stimuli, fixed_points, train, evaluate, compare, identify, power, reproduce
-)  # fmt: skip
-for command in commands:
+app.add_typer(models, name="models")
+for command in (
+    simulate, stimuli, fixed_points, train, evaluate, compare, identify, power, reproduce
+):  # fmt: skip
     app.command()(command)
+_UsageError: Any = typer.BadParameter.__base__  # what Typer says of words that fit no option
+
+
+def _print_version(is_asked_for: bool) -> None:
+    if is_asked_for:
+        from ratenet import __version__
+
+        print(f"ratenet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Recurrent rate networks: dynamics from one equation file, fixed points, plasticity."""
 
 
 def main() -> None:
     """Run the command line."""
+    print_what_cannot_be_encoded()
+    plain_warnings()
     try:
-        app(standalone_mode=True)
+        code = app(prog_name="ratenet", standalone_mode=False)
+    except _UsageError as error:
+        code = _wrong_usage(error)
     except RatenetError as error:
-        sys.stdout.flush()
-        if is_first_process():
-            print(f"Error: {error}", file=sys.stderr)
-        elif not isinstance(error, OtherProcessError):  # the first one may know nothing of it
-            print(f"Process {os.environ['RANK']}: {error}", file=sys.stderr)
-        sys.exit(3 if isinstance(error, STOPPED_BY_SCIENCE) else 2)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        print(
-            "Error: there is not enough memory; use fewer units, stimuli or records.",
-            file=sys.stderr,
-        )
-        sys.exit(2)
+        say_error(str(error), error)
+        code = 3 if isinstance(error, STOPPED_BY_SCIENCE) else 2
     except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:  # whoever read stdout has seen enough, as in `ratenet models | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except Exception as error:
+        sentence = leftover_mistake(error)
+        if sentence is None:
+            raise
+        say_error(sentence, error)
+        code = 2
+    if code == 130:
         print("Interrupted.", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _wrong_usage(error: Any) -> int:
+    """Say in a sentence what is wrong with the words of a command; without any, show its help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        command = error.ctx.command_path if error.ctx else "ratenet"
+        say_error(f"{error.format_message().rstrip('.')}; see {command} --help.", error)
+    return 2

@@ -1,66 +1,52 @@
-"""``ratenet models``: list models and circuits, show one, or check a model of one's own."""
+"""``ratenet models``: list models and circuits, show one, check a model file, print its schema."""
 
-from typing import TYPE_CHECKING, Annotated
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def models(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            help="A model's name, the path of a .toml file, or `check` and then one of them."
-        ),
-    ] = None,
-    file: Annotated[str | None, typer.Argument(help="After `check`: what to check.")] = None,
-    latex: Annotated[bool, typer.Option("--latex", help="Equations as LaTeX.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the small random network that `check` uses.")] = 0,
-) -> None:
-    """List the models and circuits, show one model, or check one.
+class _NamesAreShown(TyperGroup):
+    """A group in which a word that is not a command is the name of a model to show."""
 
-    `ratenet models check FILE` runs it in torch and in Brian2, which must agree, and compares
-    fixed points, gains and Jacobian with independent answers.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put ``show`` before the name, or the option, of a model."""
+        if args and args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=_NamesAreShown, invoke_without_command=True)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+@app.callback()
+def models(context: typer.Context) -> None:
+    """List models and circuits, show one, or check a model file of your own.
+
+    `ratenet models NAME` is short for `ratenet models show NAME`.
+
+    Example: `ratenet models`
 
     Example: `ratenet models adaptation --latex`
 
     Example: `ratenet models check my_model.toml`
     """
-    from rich.console import Console
-
-    from ratenet import circuits
-    from ratenet.equations import load_model, model_names
-    from ratenet.errors import InputError
-
-    console = Console(highlight=False, soft_wrap=True)
-    if name == "check":
-        if file is None:
-            raise InputError("models check: say which; give a model's name or a .toml file.")
-        _check(file, seed, console)
-    elif file is not None:
-        raise InputError(f"models: {file!r} is one argument too many; give one model.")
-    elif name is None:
-        _list(console)
-    elif name in circuits.names() and name not in model_names():
-        circuit = circuits.load(name)
-        console.print(f"{name}: {circuit.title} ({circuit.source})", markup=False)
-        console.print(f"{circuit.network.units} units of the model:", markup=False)
-        console.print(str(circuit.network.model), markup=False)
-        console.print(f"Run it with: ratenet simulate {name}", markup=False)
-    elif latex:
-        from ratenet.report.latex import model_latex
-
-        print(model_latex(load_model(name)))
-    else:
-        console.print(str(load_model(name)), markup=False)
-
-
-def _list(console: "Console") -> None:
+    if context.invoked_subcommand is not None:
+        return
     from ratenet import circuits
     from ratenet.equations import load_model, model_names
 
+    console = _console()
     width = max(map(len, [*model_names(), *circuits.names()]))
     console.print("Models")
     for each in model_names():
@@ -74,20 +60,73 @@ def _list(console: "Console") -> None:
     )
 
 
-def _check(file: str, seed: int, console: "Console") -> None:
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A model, a circuit, or a .toml file.")],
+    latex: Annotated[bool, typer.Option("--latex", help="Print the equations as LaTeX.")] = False,
+) -> None:
+    """Show a model's equations and parameters, or what a circuit is made of.
+
+    Example: `ratenet models show adaptation --latex`
+    """
+    from ratenet import circuits
+    from ratenet.equations import load_model, model_names
+
+    console = _console()
+    if name in circuits.names() and name not in model_names():
+        circuit = circuits.load(name)
+        model = circuit.network.model
+        heading = f"{name}: {circuit.title} ({circuit.source})\n{circuit.network.units} units of:"
+        ending = f"\nRun it with: ratenet simulate {name}"
+    else:
+        model, heading, ending = load_model(name), "", ""
+    if latex:
+        from ratenet.report.latex import model_latex
+
+        print(model_latex(model))
+    else:
+        console.print("\n".join(filter(None, [heading, str(model)])) + ending, markup=False)
+
+
+@app.command()
+def check(
+    model: Annotated[str, typer.Argument(help="A .toml file, or a model's name.")],
+    seed: Annotated[int, typer.Option(help="Seed of the small random network.", min=0)] = 0,
+) -> None:
+    """Check a model in torch, in Brian2 and against independent answers.
+
+    Trajectories must agree in both simulators; fixed points, gains and the Jacobian are compared
+    with simulations and finite differences.
+
+    Example: `ratenet models check my_model.toml`
+    """
     from ratenet.cli.output import plain_warnings
     from ratenet.conformance import check_model
     from ratenet.equations import load_model
 
     plain_warnings()
-    model = load_model(file)
-    console.print(f"{model.name}: {model.title}", markup=False)
-    found = check_model(model, seed)
-    for check in found:
-        result = "-     " if check.error is None else "passed" if check.passed else "FAILED"
-        size = "" if check.error is None else f"{check.error:.1e}, allowed {check.bound:.0e}; "
-        console.print(f"  {result}  {check.name}: {size}{check.sentence}", markup=False)
-    failed = [check.name for check in found if not check.passed]
+    console, spec = _console(), load_model(model)
+    console.print(spec.heading, markup=False)
+    found = check_model(spec, seed)
+    for each in found:
+        result = "-     " if each.error is None else "passed" if each.passed else "FAILED"
+        size = "" if each.error is None else f"{each.error:.1e}, allowed {each.bound:.0e}; "
+        console.print(f"  {result}  {each.name}: {size}{each.sentence}", markup=False)
+    failed = [each.name for each in found if not each.passed]
     if failed:
-        print(f"{file}: {', '.join(failed)} failed; the two simulators must not be trusted yet.")
+        console.print(
+            f"{model}: failed ({', '.join(failed)}); do not rely on simulations of it yet.",
+            markup=False,
+        )
         raise typer.Exit(3)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of model files, by which editors complete and check them.
+
+    Example: `ratenet models schema > ratenet-model.schema.json`
+    """
+    from ratenet.equations.table import model_schema
+
+    print(json.dumps(model_schema(), indent=2))

@@ -1,8 +1,11 @@
-"""How the command line speaks."""
+"""How the command line speaks: warnings as one line, a mistake as one sentence, said once."""
 
+import hashlib
 import os
 import sys
 import warnings
+
+from ratenet.errors import OtherProcessError, escape
 
 
 def plain_warnings() -> None:
@@ -11,7 +14,14 @@ def plain_warnings() -> None:
 
 
 def _show_warning(message: Warning | str, *context: object, **more: object) -> None:
-    print(f"Warning: {message}", file=sys.stderr)
+    print(f"Warning: {escape(str(message))}", file=sys.stderr)
+
+
+def print_what_cannot_be_encoded() -> None:
+    """Escape on stdout what its encoding lacks, such as a file name that is not UTF-8."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)  # absent where stdout is replaced
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
 
 
 def is_first_process() -> bool:
@@ -19,7 +29,52 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def is_out_of_memory(error: BaseException) -> bool:
+def say_error(sentence: str, error: BaseException) -> None:
+    """Print the sentence about an error, once for all processes that torchrun started."""
+    of_another = isinstance(error, OtherProcessError)
+    essence = sentence.partition(": ")[2] if of_another else sentence  # "process 1: ..."
+    if _is_first_to_say(essence, of_another):
+        sys.stdout.flush()
+        print(f"Error: {sentence}", file=sys.stderr)
+
+
+def _is_first_to_say(sentence: str, of_another: bool) -> bool:
+    """Return whether no other process has said a sentence; torchrun's store holds what was said."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return True
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return is_first_process() or not of_another
+    from datetime import timedelta
+
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    key = hashlib.sha256(sentence.encode("utf-8", "backslashreplace")).hexdigest()
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    try:
+        store = TCPStore(host, port, is_master=False, timeout=timedelta(seconds=20))
+        return bool(store.add(f"ratenet/said/{key}", 1) == 1)
+    except RuntimeError:  # torchrun itself is gone
+        return is_first_process()
+
+
+def leftover_mistake(error: Exception) -> str | None:
+    """Return the sentence about an error that only a user's values or machine can cause.
+
+    Everything else is a fault of ratenet, and its traceback is shown.
+    """
+    if _is_out_of_memory(error):
+        return "there is not enough memory; use fewer units, stimuli or records."
+    if isinstance(error, OverflowError):
+        return f"a number is too large ({escape(str(error))}); use a smaller one."
+    if isinstance(error, UnicodeError):
+        return f"a name or text cannot be encoded ({escape(str(error))}); rename it."
+    if isinstance(error, OSError) and error.filename is not None:
+        reason = (error.strerror or str(error)).lower()
+        return f"{escape(os.fsdecode(error.filename))}: {reason}."
+    return None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
     """Return whether an error says that memory was refused: by Python, NumPy or torch."""
     said = str(error).lower()
     return isinstance(error, MemoryError) or "allocate memory" in said or "out of memory" in said

@@ -30,13 +30,14 @@ def _process_untouched() -> Iterator[None]:
         ours = threading.get_ident() == thread  # other threads go on meanwhile
         return signal.getsignal(number) if ours else set_handler(number, handler)
 
-    excepthook, showwarning = sys.excepthook, warnings.showwarning
+    excepthook, showwarning, argv = sys.excepthook, warnings.showwarning, sys.argv
     shown_by = list(logging.getLogger("py.warnings").handlers)
     signal.signal = set_no_handler  # type: ignore[assignment]
+    sys.argv = [""]  # Brian2 would copy the script and its arguments to a temporary file
     try:
         yield
     finally:
-        signal.signal, sys.excepthook = set_handler, excepthook
+        signal.signal, sys.excepthook, sys.argv = set_handler, excepthook, argv
         if warnings.showwarning is not showwarning:
             logging.captureWarnings(False)
         logging.getLogger("py.warnings").handlers[:] = shown_by

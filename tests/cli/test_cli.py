@@ -161,7 +161,7 @@ def test_unsettled_majority_exits_with_3(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("models", "nope"), "There is no model 'nope'; there are adaptation"),
+        (("models", "nope"), "Unknown model 'nope'; available: adaptation"),
         (("simulate", "nope"), "There is no model or circuit 'nope'"),
         (("simulate", "rate", "--units", 0), "units: 0 is not at least 1"),
         (("simulate", "rate", "--dt", -1), "dt: expected a finite time above 0, got -0.001"),
@@ -172,7 +172,7 @@ def test_unsettled_majority_exits_with_3(tmp_path):
         ),
         (("simulate", "rate", "--method", "rk5"), "does not offer 'rk5'; available: euler"),
         (("simulate", "rate", "--backend", "brian2", "--method", "rk4"), "does not offer 'rk4'"),
-        (("train", "--model", "nope"), "There is no model 'nope'"),
+        (("train", "--model", "nope"), "Unknown model 'nope'"),
         (("train", "--rule", "hope"), "There is no rule 'hope'; there are euclidean"),
         (("train", "--optimizer", "hope"), "There is no optimizer 'hope'; there are adadelta"),
         (("train", "--learn", "all,read-in"), "learn: 'all' is not one of read-in, read-out"),
@@ -194,11 +194,11 @@ def test_mistakes_are_one_sentence(arguments, sentence, mistake):
 @pytest.mark.parametrize(
     ("expression", "sentence"),
     [
-        ("(", "is not an arithmetic expression"),
-        ("I_rec + I_ext +", "is not an arithmetic expression"),
+        ("(", "a '(' is not closed"),
+        ("I_rec + I_ext +", "expected an arithmetic expression"),
         ("I_rec + I_ext + tau", "unit"),
-        ("I_rec + I_ext + frog", "the name 'frog' is not defined"),
-        ("I_rec", "drive: no equation of a state variable uses 'I_ext'"),
+        ("I_rec + I_ext + frog", "unknown name 'frog'"),
+        ("I_rec", "drive: no state variable's equation uses 'I_ext'"),
         ("__import__('os').system('true')", "arithmetic"),
     ],
 )

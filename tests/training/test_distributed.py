@@ -125,6 +125,18 @@ def test_a_mistake_is_no_traceback_in_any_process(tmp_path):
     assert "ratenet/training" not in printed  # a traceback; torchrun has one of its own
 
 
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (("--model", "nope"), "Unknown model 'nope'"),
+        (("--epochs", "many"), "Invalid value for '--epochs'"),
+    ],
+)
+def test_a_mistake_is_said_once(wrong, sentence, tmp_path):
+    printed = ratenet("train", *wrong, "--out", str(tmp_path / "run"), together=True, rc=2)
+    assert printed.count(f"Error: {sentence}") == printed.count(sentence) == 1
+
+
 def test_one_variable_of_a_scheduler_makes_no_workers(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with joined_workers("cpu") as (workers, device):
