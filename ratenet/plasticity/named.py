@@ -1,6 +1,9 @@
 """Rules by their names on the command line."""
 
-from ratenet.errors import InputError, UnknownNameError
+import dataclasses
+
+from ratenet.equations.terms import Term, parse_sum
+from ratenet.errors import UnknownNameError
 from ratenet.plasticity.approximate_adjoint import FeedbackAlignment, TruncatedAdjoint
 from ratenet.plasticity.base import AbstractRule
 from ratenet.plasticity.equilibrium import ContrastiveHebbian, EquilibriumPropagation
@@ -48,44 +51,40 @@ def rule_named(name: str) -> AbstractRule:
     Parameters
     ----------
     name : str
-        A key of `RULES`, or a sum of these with weights, such as
+        A key of `RULES`, with settings in brackets where they differ from the defaults, such as
+        ``"truncated-adjoint(terms=5)"``; or a sum of these with weights, such as
         ``"0.5*euclidean+0.5*linearized-reparameterized"``, which makes a `Mixed`.
+
+    Returns
+    -------
+    AbstractRule
 
     Raises
     ------
     UnknownNameError
-        If there is no such rule.
+        If there is no such rule, or it has no such setting.
     InputError
-        If a weight is no number.
+        If the string cannot be read, or a setting has a wrong value.
 
     Examples
     --------
-    >>> rule_named("0.9*euclidean+0.1*hebb")
-    Mixed(rules=((0.9, Euclidean()), (0.1, Hebb())))
+    >>> rule_named("0.9*truncated-adjoint(terms=2)+0.1*hebb")
+    Mixed(rules=((0.9, TruncatedAdjoint(terms=2)), (0.1, Hebb())))
     """
-    if "+" not in name and "*" not in name:
-        return _one(name)
-    return Mixed(tuple(_term(term, name) for term in name.split("+")))
+    terms = parse_sum(name, "rule")
+    if len(terms) == 1 and terms[0].weight is None:
+        return _rule(terms[0])
+    return Mixed(tuple((1.0 if t.weight is None else t.weight, _rule(t)) for t in terms))
 
 
-def _one(name: str) -> AbstractRule:
-    if name not in RULES:
-        raise UnknownNameError(
-            f"There is no rule {name!r}; there are {', '.join(RULES)}, and sums of them such as "
-            "'0.5*euclidean+0.5*hebb'."
-        )
-    return RULES[name]()
-
-
-def _term(term: str, whole: str) -> tuple[float, AbstractRule]:
-    """Return weight and rule of one term, ``weight*name`` or a name with the weight 1."""
-    weight, star, name = term.partition("*")
-    if not star:
-        return 1.0, _one(term.strip())
-    try:
-        return float(weight), _one(name.strip())
-    except ValueError:
-        raise InputError(
-            f"rule {whole!r}: {weight.strip()!r} is no weight; write sums as "
-            "'0.5*euclidean+0.5*hebb'."
-        ) from None
+def _rule(term: Term) -> AbstractRule:
+    """Return the rule of one term."""
+    if term.name not in RULES:
+        remedy = "sums such as '0.5*euclidean+0.5*hebb' are rules, too"
+        raise UnknownNameError.among("rule", term.name, RULES, remedy)
+    kind = RULES[term.name]
+    allowed = [each.name for each in dataclasses.fields(kind) if each.init]  # type: ignore[arg-type]
+    for setting in term.settings:
+        if setting not in allowed:
+            raise UnknownNameError.among(f"setting of rule {term.name!r}:", setting, allowed)
+    return kind(**term.settings)

@@ -73,9 +73,18 @@ def test_sums_are_read_by_name(name: str, expected: Mixed) -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("0.5*euclidean+0.5*hebbs", r"There is no rule 'hebbs'; there are euclidean,"),
-        ("0.5*euclidean+", "There is no rule ''"),
-        ("half*euclidean+hebb", r"'half\*euclidean\+hebb': 'half' is no weight; write sums as"),
+        (
+            "0.5*euclidean+0.5*hebbs",
+            r"Unknown rule 'hebbs'; did you mean 'hebb'\? Available: euclidean,",
+        ),
+        (
+            "0.5*euclidean+",
+            r"rule '0.5\*euclidean\+': expected a name, or a number and '\*', got the end; write",
+        ),
+        (
+            "half*euclidean+hebb",
+            r"'half\*euclidean\+hebb': expected '\+' or the end, got '\*euclidean\+hebb'",
+        ),
         ("nan*euclidean", "not a finite weight and a rule"),
     ],
 )
