@@ -74,7 +74,8 @@ def _term(text: str, at: int, where: str) -> tuple[Term, int]:
     found = _NAME.match(text, at)
     if not found:
         raise _mistake(text, at, where, "a name, or a number and '*'")
-    settings, end = {}, found.end()
+    settings: dict[str, Any] = {}
+    end = found.end()
     if text[end : end + 1] == "(":
         settings, end = _settings(text, end + 1, where)
     return Term(weight, found[1], settings), end

@@ -14,12 +14,16 @@ import ratenet as rn
 from ratenet.connectivity import LowRank
 from ratenet.errors import InputError, UnknownNameError
 from ratenet.plasticity import (
+    BCM,
     RULES,
+    BackpropagationThroughTime,
+    EquilibriumPropagation,
     Euclidean,
     Hebb,
     LinearizedReparameterized,
     Mixed,
     NodePerturbation,
+    TruncatedAdjoint,
     rule_named,
 )
 
@@ -64,6 +68,24 @@ def test_a_mixture_hands_on_the_loss_and_asks_for_it() -> None:
         ("0.5*euclidean+0.5*hebb", Mixed([(0.5, Euclidean()), (0.5, Hebb())])),
         ("euclidean + -1e-2 * hebb", Mixed([(1.0, Euclidean()), (-0.01, Hebb())])),
         ("2*euclidean", Mixed([(2.0, Euclidean())])),
+        ("1e+3*hebb", Mixed([(1000.0, Hebb())])),
+        ("1E-3*hebb+.5*euclidean", Mixed([(0.001, Hebb()), (0.5, Euclidean())])),
+        (" hebb ", Hebb()),
+        ("hebb()", Hebb()),
+        ("truncated-adjoint(terms=5)", TruncatedAdjoint(5)),
+        (
+            "0.5*truncated-adjoint( terms = 5 ) + 0.5*hebb",
+            Mixed([(0.5, TruncatedAdjoint(5)), (0.5, Hebb())]),
+        ),
+        (
+            "equilibrium-propagation(beta=1e-2, nudge=positive, follows_loss=true)",
+            EquilibriumPropagation(0.01, "positive", follows_loss=True),
+        ),
+        (
+            "bptt(duration=50*ms, dt=0.5*ms, start='fixed-point')",
+            BackpropagationThroughTime(0.05, 0.0005, "fixed-point"),
+        ),
+        ("bcm(threshold=none)", BCM()),
     ],
 )
 def test_sums_are_read_by_name(name: str, expected: Mixed) -> None:
@@ -85,7 +107,22 @@ def test_sums_are_read_by_name(name: str, expected: Mixed) -> None:
             "half*euclidean+hebb",
             r"'half\*euclidean\+hebb': expected '\+' or the end, got '\*euclidean\+hebb'",
         ),
-        ("nan*euclidean", "not a finite weight and a rule"),
+        ("nan*euclidean", r"expected '\+' or the end, got '\*euclidean'"),
+        ("1e999*euclidean", "not a finite weight and a rule"),
+        (
+            "truncated-adjoint(term=5)",
+            "Unknown setting .*; did you mean 'terms'",
+        ),
+        ("truncated-adjoint(terms=-1)", "terms: "),
+        ("truncated-adjoint(terms=1.5)", "terms: "),
+        ("truncated-adjoint(terms=5", r"expected name=value, and '\)' after the last one"),
+        ("truncated-adjoint(terms=5)hebb", r"expected '\+' or the end, got 'hebb'"),
+        ("truncated-adjoint(5)", "expected name=value"),
+        ("bptt(dt=1*ms, dt=2*ms)", "dt is set twice"),
+        ("bptt(dt=9**9**9*ms)", "dt"),
+        ("bptt(dt=__import__('os'))", "expected name=value"),
+        ("", r"rule '': expected a name"),
+        ("hebb" * 500, "rule: more than 1000 characters"),
     ],
 )
 def test_bad_sums_are_one_sentence(name: str, sentence: str) -> None:
