@@ -1,11 +1,9 @@
-"""Training: a network learns images from the fixed points that it reaches."""
+"""Training: a network learns images from the fixed points that it reaches.
 
-from ratenet.training.config import TrainingConfig as TrainingConfig
-from ratenet.training.config_file import read_options as read_options
-from ratenet.training.evaluation import Evaluation as Evaluation
-from ratenet.training.loop import (
-    TrainingResult as TrainingResult,
-    evaluate as evaluate,
-    resume as resume,
-    train as train,
-)
+The names stand in ``__init__.pyi``; each is imported when it is first used, so that the
+command line can read the options of `TrainingConfig` without waiting for torch.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

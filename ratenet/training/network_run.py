@@ -14,7 +14,8 @@ from ratenet.fixed_points.mode_tracking import batch_jacobians
 from ratenet.plasticity import Frozen, rule_named
 from ratenet.stimuli import Images
 from ratenet.training.classifier import Classifier, random_classifier
-from ratenet.training.config import DTYPES, TrainingConfig
+from ratenet.training.config import TrainingConfig
+from ratenet.training.config_checks import DTYPES, resolved
 from ratenet.training.eligibility import Eligibility
 from ratenet.training.evaluation import Evaluation, evaluate_classifier
 from ratenet.training.learning import learn_from, learned_parameters
@@ -165,7 +166,7 @@ def new_network_run(
         device=torch.device(config.device),
         dtype=DTYPES[config.dtype],
     )
-    config, rule = config.resolved(classifier.network), rule_named(config.rule)
+    config, rule = resolved(config, classifier.network), rule_named(config.rule)
     learned = learned_parameters(classifier, config.learn)
     if isinstance(rule, Frozen):  # out of the optimizer's reach, and of its weight decay
         learned = {name: learned[name] for name in config.learn}

@@ -9,17 +9,15 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ratenet.errors import DivergenceError, InputError, UnknownNameError, UnsupportedError
 from ratenet.plasticity import AbstractRule
+from ratenet.training.config import TrainingConfig
 from ratenet.training.schedules import CONSTANT, learning_rates
-
-if TYPE_CHECKING:
-    from ratenet.training.config import TrainingConfig
 
 # LBFGS evaluates the loss several times a step, SparseAdam takes sparse gradients.
 _LEFT_OUT = ("Optimizer", "LBFGS", "SparseAdam")
@@ -67,7 +65,7 @@ class AbstractOptimizer(ABC):
 
     def __init__(
         self,
-        config: "TrainingConfig",
+        config: TrainingConfig,
         parameters: dict[str, Tensor],
         steps: int,
         factors: Mapping[str, float],
@@ -144,7 +142,7 @@ class TorchOptimizer(AbstractOptimizer):
 
     def __init__(
         self,
-        config: "TrainingConfig",
+        config: TrainingConfig,
         parameters: dict[str, Tensor],
         steps: int,
         factors: Mapping[str, float],
@@ -207,7 +205,7 @@ class TorchOptimizer(AbstractOptimizer):
 
 
 def new_optimizer(
-    config: "TrainingConfig",
+    config: TrainingConfig,
     rules: Mapping[str, AbstractRule],
     parameters: dict[str, Tensor],
     steps: int,

@@ -12,6 +12,7 @@ from ratenet.simulation import simulate
 from ratenet.simulation.step_limit import why_too_long
 from ratenet.stimuli import HeldImages, ImageSet
 from ratenet.training.classifier import Classifier
+from ratenet.training.config_checks import hold_and_fade
 from ratenet.training.presentation import MAX_ITERATIONS, Slow
 from ratenet.training.run import Run
 
@@ -45,10 +46,11 @@ def draw_network_run(
     network that moves faster than the simulation's steps, of which a picture would show the steps.
     """
     draw_learning_curve(run, metrics, summary)
-    if run.config.hold is None or run.config.fade is None:
+    times = hold_and_fade(run.config, classifier.network)
+    if times is None:
         return
     try:
-        figure = _digits(classifier, run.images, run.config.hold, run.config.fade)
+        figure = _digits(classifier, run.images, *times)
     except DivergenceError:
         return
     if figure is not None:

@@ -12,7 +12,8 @@ from torch import Tensor
 from ratenet.connectivity import choose_route
 from ratenet.errors import InputError, RunFolderError
 from ratenet.stimuli import Images, ImageSet, batches_of_epoch, load_images
-from ratenet.training.config import DTYPES, TrainingConfig
+from ratenet.training.config import TrainingConfig
+from ratenet.training.config_checks import DTYPES
 from ratenet.training.evaluation import Evaluation
 from ratenet.training.optimizers import AbstractOptimizer
 from ratenet.training.run_folder import RunFolder, RunState

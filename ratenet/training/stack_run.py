@@ -30,7 +30,8 @@ from ratenet.layers.core import STALE_AFTER, FixedPointCore, OnUnsettled
 from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, Common, read_tables
 from ratenet.plasticity import AbstractRule, Frozen, Mixed
 from ratenet.stimuli import Images
-from ratenet.training.config import DTYPES, TrainingConfig
+from ratenet.training.config import TrainingConfig
+from ratenet.training.config_checks import DTYPES, on_this_machine
 from ratenet.training.evaluation import Answers, Evaluation, count_answers
 from ratenet.training.optimizers import new_optimizer
 from ratenet.training.pictures import draw_learning_curve
@@ -320,7 +321,7 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
         tables, images.shape, common, seed=config.seed, dtype=DTYPES[config.dtype]
     ).to(torch.device(config.device))
     resolved = tuple(table.resolved(common) for table in tables)
-    config = dataclasses.replace(config.on_this_machine(), layers=resolved)
+    config = dataclasses.replace(on_this_machine(config), layers=resolved)
     rates = rates_of(tables, stack, common)
     rules = {
         table.rule_name(common): core.rule

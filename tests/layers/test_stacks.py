@@ -165,7 +165,7 @@ def test_quantities_are_recorded_as_texts(tmp_path: Path) -> None:
 
 
 BAD = {
-    "no table": ([3], r"layers, 1\. 3 is no table"),
+    "no table": ([3], r"layers, 1: expected a table, got 3"),
     "no kind": ([{"units": 3}], r"layers, 1\.: the key .kind. is missing; add one of fixed-point"),
     "unknown key": (
         [{"kind": "fixed-point", "unit": 3}],
@@ -269,9 +269,11 @@ def test_an_image_layer_after_numbers_is_refused() -> None:
 
 
 def test_options_of_one_network_are_refused_beside_layers() -> None:
-    with pytest.raises(InputError, match="units: layers say it for themselves"):
+    with pytest.raises(InputError, match="units: cannot be combined with layers; set it in each"):
         config(*TWO, units=50)
-    with pytest.raises(InputError, match="presentation: 'slow'"):
+    with pytest.raises(
+        InputError, match="presentation: expected 'static' for layers, .*, got 'slow'"
+    ):
         config(*TWO, presentation="slow")
 
 

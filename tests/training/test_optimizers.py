@@ -217,14 +217,30 @@ def test_a_failed_batch_is_not_counted_twice(few_digits, tmp_path):
         ({"optimizer": "hope"}, UnknownNameError, "no optimizer 'hope'; there are ada.*sgd"),
         ({"optimizer": "lbfgs"}, UnknownNameError, "no optimizer 'lbfgs'"),
         ({"schedule": "steep"}, UnknownNameError, "no schedule 'steep'; there are constant,"),
-        ({"learn": ["everything"]}, InputError, "learn: 'everything' is not one of read-in"),
-        ({"learn": "read-in"}, InputError, "learn: 'read-in' is not a list"),
-        ({"weight_decay": -1.0}, InputError, "weight_decay: -1.0 is not finite and at least 0"),
-        ({"momentum": 1.0}, InputError, "momentum: 1.0 is not from 0 to below 1"),
-        ({"clip_norm": 0.0}, InputError, "clip_norm: 0 leaves nothing to learn"),
-        ({"barrier": 1.0}, InputError, "barrier: 1.0 is not above 0 and below 1"),
-        ({"barrier": "much"}, InputError, "barrier: 'much' is not a number"),
-        ({"evaluate_every": 0}, InputError, "evaluate_every: 0 is not at least 1"),
+        (
+            {"learn": ["everything"]},
+            InputError,
+            "learn, 1: expected one of read-in, read-out, got 'every",
+        ),
+        ({"learn": "read-in"}, InputError, "learn: expected a list of any of .*, got 'read-in'"),
+        (
+            {"weight_decay": -1.0},
+            InputError,
+            "weight_decay: expected a number of at least 0, got -1.0",
+        ),
+        (
+            {"momentum": 1.0},
+            InputError,
+            "momentum: expected a number of at least 0 and below 1, got 1",
+        ),
+        ({"clip_norm": 0.0}, InputError, "clip_norm: expected a number above 0, got 0.0"),
+        ({"barrier": 1.0}, InputError, "barrier: expected a number above 0 and below 1, got 1.0"),
+        (
+            {"barrier": "much"},
+            InputError,
+            "barrier: expected a number above 0 and below 1, got 'much'",
+        ),
+        ({"evaluate_every": 0}, InputError, "evaluate_every: expected a whole number from 1"),
     ],
 )
 def test_bad_options_are_one_sentence(options, error, sentence):

@@ -1,0 +1,208 @@
+"""What the options of a run require of each other, of the machine and of the network."""
+
+import dataclasses
+from typing import Any
+
+import torch
+
+from ratenet.connectivity import choose_route
+from ratenet.equations.quantities import parse_quantity
+from ratenet.errors import InputError, ModelError
+from ratenet.layers.tables import read_tables
+from ratenet.network import Network
+from ratenet.plasticity import rule_named
+from ratenet.simulation.time_grid import seconds
+from ratenet.training.config import OF_ONE_NETWORK, TrainingConfig, times
+from ratenet.training.optimizers import check_optimizer
+from ratenet.training.presentation import CONTINUOUS
+from ratenet.training.schedules import check_schedule
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+HOLD_IN_TAU, FADE_IN_TAU = 20, 5
+
+
+def normalized(config: TrainingConfig) -> dict[str, Any]:
+    """Return the options that can be written in several ways, in one of them; times in seconds."""
+    shares = config.update_at
+    return {
+        "update_at": shares if shares == CONTINUOUS else tuple(sorted(set(shares))),
+        "learn": tuple(config.learn),
+        "schedule_options": dict(config.schedule_options),
+        "layers": tuple(config.layers),
+        "optimizer": config.optimizer.lower(),
+        "schedule": config.schedule.lower(),
+        **{name: _seconds(getattr(config, name), name) for name in times()},
+    }
+
+
+def check_together(config: TrainingConfig) -> None:
+    """Check what no option tells by itself.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        If a name is unknown, options contradict each other, or one has no effect.
+    """
+    rule_named(config.rule)
+    check_optimizer(config.optimizer)
+    check_schedule(config.schedule)
+    _check_presentation(config)
+    _check_continuous(config)
+    _check_layers(config)
+    _check_measurements(config)
+    check_device(config.device)
+
+
+def _check_presentation(config: TrainingConfig) -> None:
+    of_slow = {
+        "update_at": config.update_at != (1.0,),
+        "correct_lag": config.correct_lag,
+        "backend": config.backend != "torch",
+        "hold": config.hold is not None,
+        "fade": config.fade is not None,
+    }
+    for name, is_asked in of_slow.items():
+        if is_asked and config.presentation != "slow":
+            raise InputError(
+                f"{name}: has no effect on static presentation; use presentation 'slow', or "
+                "leave the option out.",
+                argument=name,
+            )
+    if config.hold == 0 and config.fade == 0:
+        raise InputError("hold, fade: cannot both be 0.", argument="hold")
+    if config.hold == 0 and of_slow["update_at"]:
+        raise InputError(
+            "update_at: there is no hold; leave the option out, or use a hold above 0.",
+            argument="update_at",
+        )
+    if config.correct_lag and config.hold != 0:
+        raise InputError(
+            "correct_lag: images that are held have settled when the rule acts, so there is no "
+            "lag to subtract; use hold 0.",
+            argument="correct_lag",
+        )
+    if config.backend == "brian2" and config.device != "cpu":
+        raise InputError(
+            f"backend: 'brian2' runs on the CPU, not on {config.device!r}.", argument="backend"
+        )
+
+
+def _check_continuous(config: TrainingConfig) -> None:
+    is_continuous = config.update_at == CONTINUOUS
+    if config.eligibility is not None and not is_continuous:
+        raise InputError(
+            "eligibility: has an effect on continuous updates only; use update_at 'continuous'.",
+            argument="eligibility",
+        )
+    if is_continuous and (config.optimizer != "sgd" or config.weight_decay or config.momentum):
+        raise InputError(
+            "update_at: 'continuous' changes the weights by the rule alone; it requires "
+            "optimizer 'sgd' without weight_decay and momentum.",
+            argument="update_at",
+        )
+    if is_continuous and config.clip_norm is not None:
+        raise InputError(
+            "clip_norm: cannot be combined with update_at 'continuous'.", argument="clip_norm"
+        )
+
+
+def _check_layers(config: TrainingConfig) -> None:
+    if not config.layers:
+        return
+    read_tables(config.layers)
+    if config.presentation != "static":
+        raise InputError.at(
+            "presentation",
+            got=config.presentation,
+            expected="'static' for layers, which are trained at their fixed points",
+        )
+    for name in OF_ONE_NETWORK:
+        if getattr(config, name) != getattr(type(config), name):
+            raise InputError(
+                f"{name}: cannot be combined with layers; set it in each layer's table.",
+                argument=name,
+            )
+
+
+def _check_measurements(config: TrainingConfig) -> None:
+    if config.patience is not None and not config.validation:
+        raise InputError(
+            "patience: requires validation images; set validation, for example to 500.",
+            argument="patience",
+        )
+    if config.evaluate_every is not None and config.evaluate_every > config.epochs:
+        raise InputError.at(
+            "evaluate_every",
+            got=config.evaluate_every,
+            expected=f"at most the number of epochs, {config.epochs}",
+        )
+    if config.recurrent_learning_rate is not None and config.rule == "frozen" and not config.layers:
+        raise InputError(
+            "recurrent_learning_rate: has no effect, since rule 'frozen' keeps the recurrent "
+            "weights.",
+            argument="recurrent_learning_rate",
+        )
+
+
+def hold_and_fade(config: TrainingConfig, network: Network) -> tuple[float, float] | None:
+    """Return hold and fade in seconds, or None if the network has no time constants."""
+    if not network.time_constants():
+        return None
+    tau = round(network.longest_time_constant(), 9)  # float32 holds 10 ms as 9.9999998 ms
+    hold = HOLD_IN_TAU * tau if config.hold is None else config.hold
+    return hold, FADE_IN_TAU * tau if config.fade is None else config.fade
+
+
+def on_this_machine(config: TrainingConfig) -> TrainingConfig:
+    """Return the configuration with every default that depends on the machine written out."""
+    return dataclasses.replace(
+        config,
+        threads=config.threads or torch.get_num_threads(),
+        matrix_product=choose_route(config.matrix_product),  # type: ignore[arg-type]
+    )
+
+
+def resolved(config: TrainingConfig, network: Network) -> TrainingConfig:
+    """Return the configuration with every default that depends on the network written out.
+
+    Raises
+    ------
+    InputError
+        If the presentation is slow and the model has no time constants.
+    """
+    config = on_this_machine(config)
+    if config.presentation == "static":
+        return config
+    times_of_image = hold_and_fade(config, network)
+    if times_of_image is None:
+        raise InputError(
+            f"presentation: model {network.model.name!r} has no parameter with the unit of time, "
+            "which the time step of a slow presentation follows from; use 'static'.",
+            argument="presentation",
+        )
+    hold, fade = times_of_image
+    return dataclasses.replace(config, hold=hold, fade=fade)
+
+
+def _seconds(value: Any, name: str) -> float | None:
+    """Return a time in seconds, given in one of the ways in which times are written."""
+    if value is None:
+        return None
+    try:
+        given = parse_quantity(value, name) if isinstance(value, str) else value
+    except ModelError as error:
+        raise InputError(str(error), argument=name, got=value, expected="a time") from None
+    return seconds(given, name, or_zero=name in ("hold", "fade"))
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not know or that is not there."""
+    try:
+        if torch.device(device).type not in ("cpu", "cuda"):
+            raise RuntimeError
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        there = "cpu, cuda" if torch.cuda.is_available() else "cpu"
+        raise InputError(
+            f"device: {device!r} is unknown or not available here; available: {there}."
+        ) from None
