@@ -170,7 +170,7 @@ def split_list(text: str) -> list[str]:
 def folder(text: str) -> Path:
     """Return the folder of --out."""
     if not text:
-        raise InputError.at("out", got=text, expected="the name of a folder")
+        raise typer.BadParameter("expected the name of a folder, got ''")
     return Path(text)
 
 

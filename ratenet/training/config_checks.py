@@ -19,6 +19,7 @@ from ratenet.training.schedules import check_schedule
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 HOLD_IN_TAU, FADE_IN_TAU = 20, 5
+LONGEST_IN_TAU = 10**5  # of an image; longer is a slip, and a step would take hours
 
 
 def normalized(config: TrainingConfig) -> dict[str, Any]:
@@ -181,6 +182,10 @@ def resolved(config: TrainingConfig, network: Network) -> TrainingConfig:
             argument="presentation",
         )
     hold, fade = times_of_image
+    longest = LONGEST_IN_TAU * network.longest_time_constant()
+    if hold + fade > longest:
+        name = "hold" if hold >= fade else "fade"
+        raise InputError.at(name, got=max(hold, fade), expected=f"less than {longest:g} s")
     return dataclasses.replace(config, hold=hold, fade=fade)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from ratenet.equations import ModelSpec
 from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError
 from ratenet.fixed_points.mode_tracking import batch_jacobians
+from ratenet.linear_algebra import require_memory
 from ratenet.plasticity import Frozen, rule_named
 from ratenet.stimuli import Images
 from ratenet.training.classifier import Classifier, random_classifier
@@ -155,6 +156,9 @@ def new_network_run(
         If the configuration cannot be used.
     """
     prepare_torch(config)
+    entry = DTYPES[config.dtype].itemsize
+    what = f"units: weights and gradients of {config.units:,} units"
+    require_memory(3 * entry * config.units**2, what, "choose fewer", device=config.device)
     images = images_of(config, workers)
     classifier = random_classifier(
         model,

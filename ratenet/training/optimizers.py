@@ -37,16 +37,15 @@ def _classes() -> dict[str, Any]:
 
 
 def check_optimizer(name: str) -> None:
-    """Refuse a name that is no optimizer's, in lower case.
+    """Check that an optimizer of torch has this name, in lower case.
 
     Raises
     ------
     UnknownNameError
+        If none has.
     """
     if name not in _classes():
-        raise UnknownNameError(
-            f"There is no optimizer {name!r}; there are {', '.join(_classes())}."
-        )
+        raise UnknownNameError.among("optimizer", name, _classes())
 
 
 class AbstractOptimizer(ABC):
@@ -58,9 +57,9 @@ class AbstractOptimizer(ABC):
     parameters : dict of str to Tensor
         What is learned; changed in place.
     steps : int
-        Of the whole run, which a schedule is laid out for.
+        Number of steps of the whole run, which a schedule is laid out for.
     factors : dict of str to float
-        By what the learning rate of a parameter is multiplied, where that is not 1.
+        Factor of a parameter's learning rate, where that is not 1.
     """
 
     def __init__(
@@ -94,12 +93,12 @@ class AbstractOptimizer(ABC):
         """
 
     @abstractmethod
-    def state(self) -> dict[str, Tensor]:
-        """Return what a resumed run must know to go on, as tensors."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what a resumed run needs to continue, as tensors."""
 
     @abstractmethod
-    def take_up(self, state: dict[str, Tensor]) -> None:
-        """Take up a state that `state` gave, among other tensors."""
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue from what `state_dict` returned; other tensors may stand beside it."""
 
     def _check_finite(self) -> None:
         for name, parameter in self.parameters.items():
@@ -129,12 +128,12 @@ class PlainDescent(AbstractOptimizer):
             self.parameters[name].add_(change, alpha=self.factors.get(name, 1.0))
         self._check_finite()
 
-    def state(self) -> dict[str, Tensor]:
-        """Nothing: steps do not depend on one another."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return nothing: steps do not depend on one another."""
         return {}
 
-    def take_up(self, state: dict[str, Tensor]) -> None:
-        """Nothing to take up."""
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Do nothing."""
 
 
 class TorchOptimizer(AbstractOptimizer):
@@ -153,7 +152,8 @@ class TorchOptimizer(AbstractOptimizer):
         options = {name: value for name, value in given.items() if value is not None}
         for name in set(options) - set(inspect.signature(kind).parameters):
             raise InputError(
-                f"{name}: optimizer {config.optimizer!r} has none; leave the option out."
+                f"{name}: not an option of optimizer {config.optimizer!r}; leave it out.",
+                argument=name,
             )
         try:
             self._torch = kind(self._groups(), lr=config.learning_rate, **options)
@@ -186,7 +186,7 @@ class TorchOptimizer(AbstractOptimizer):
             ) from None
         self._check_finite()
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return torch's tensors, named optimizer/PARAMETER/NAME."""
         return {
             f"{STATE}{name}/{key}": value
@@ -194,7 +194,7 @@ class TorchOptimizer(AbstractOptimizer):
             for key, value in self._torch.state[parameter].items()
         }
 
-    def take_up(self, state: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Hand the tensors back to torch."""
         for name, parameter in self.parameters.items():
             start = f"{STATE}{name}/"
@@ -222,10 +222,10 @@ def new_optimizer(
     parameters : dict of str to Tensor
         What is learned.
     steps : int
-        Of the whole run.
+        Number of steps of the whole run.
     processes : int
     factors : mapping of str to float, optional
-        By what the learning rate of a parameter is multiplied.
+        Factor of a parameter's learning rate. Default: 1.
 
     Raises
     ------
@@ -239,23 +239,23 @@ def new_optimizer(
         is_finite = not rule.traits.is_proportional
         if is_finite and not (is_plain and config.clip_norm is None):
             raise UnsupportedError(
-                f"rule {name!r} is a finite step, no gradient: it takes optimizer 'sgd' without "
-                "weight_decay, momentum and clip_norm; or use 'linearized-reparameterized'."
+                f"rule {name!r} makes a complete step, not a gradient; it requires optimizer 'sgd' "
+                "without weight_decay, momentum and clip_norm; or use 'linearized-reparameterized'."
             )
         if is_finite and config.recurrent_learning_rate is not None and not config.layers:
             raise UnsupportedError(
-                f"rule {name!r} is a finite step, which takes learning_rate; leave "
+                f"rule {name!r} makes a complete step at learning_rate; leave "
                 "recurrent_learning_rate out."
             )
         if processes > 1 and (is_finite or not rule.traits.is_mean):
-            what = "is a finite step" if is_finite else "couples the samples of a batch"
+            what = "makes a complete step" if is_finite else "couples the samples of a batch"
             raise UnsupportedError(
-                f"rule {name!r} {what}, so that no mean over processes can be taken; use one "
-                "process, or 'linearized-reparameterized'."
+                f"rule {name!r} {what}, which cannot be averaged over processes; use one process, "
+                "or 'linearized-reparameterized'."
             )
     if config.optimizer in _FIXED_RATE and config.schedule != CONSTANT:
         raise UnsupportedError(
-            f"schedule: optimizer {config.optimizer!r} looks at the learning rate at its first "
-            "step only; use another optimizer, or a constant rate."
+            f"schedule: optimizer {config.optimizer!r} uses the learning rate at its first step "
+            "only; use another optimizer, or schedule 'constant'."
         )
     return (PlainDescent if is_plain else TorchOptimizer)(config, parameters, steps, factors or {})

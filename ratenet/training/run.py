@@ -130,7 +130,7 @@ class Run(ABC):
 
     def state_dict(self) -> RunState:
         """Return all that a resumed run must know: tensors by name, and progress."""
-        tensors = {**self.parameters, **self.optimizer.state(), **self.extra_state_dict()}
+        tensors = {**self.parameters, **self.optimizer.state_dict(), **self.extra_state_dict()}
         copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
         return RunState(copies, vars(self.progress).copy())
 
@@ -138,7 +138,7 @@ class Run(ABC):
     def load_state_dict(self, state: RunState) -> None:
         """Load what `state_dict` gave."""
         self._load_weights(state)
-        self.optimizer.take_up(state.tensors)
+        self.optimizer.load_state_dict(state.tensors)
         self.load_extra_state_dict(state.tensors)
         self.progress = Progress(**state.progress)
 

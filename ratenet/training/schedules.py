@@ -1,7 +1,7 @@
 """Schedules: the learning rate of every step of a run, by the schedulers of torch.
 
-The rates are found once, before the run begins: they depend on the step alone, and so a run that is
-resumed goes on with them.
+The rates are computed once, before the run starts: they depend on the step alone, so that a resumed
+run continues with them.
 """
 
 import inspect
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ratenet.errors import InputError, UnknownNameError
+from ratenet.errors import InputError, UnknownNameError, escape
 
 CONSTANT = "constant"
 SHORT = {"cosine": "cosineannealinglr"}
@@ -35,15 +35,16 @@ def _classes() -> dict[str, Any]:
 
 
 def check_schedule(name: str) -> None:
-    """Refuse a name that is no schedule's, in lower case.
+    """Check that a schedule has this name, in lower case.
 
     Raises
     ------
     UnknownNameError
+        If none has.
     """
     allowed = [CONSTANT, *SHORT, *_classes()]
     if name not in allowed:
-        raise UnknownNameError(f"There is no schedule {name!r}; there are {', '.join(allowed)}.")
+        raise UnknownNameError.among("schedule", name, allowed)
 
 
 def learning_rates(
@@ -60,7 +61,7 @@ def learning_rates(
         unless they are given, max_lr is the learning rate.
     learning_rate : float
     steps : int
-        Of the whole run.
+        Number of steps of the whole run.
 
     Raises
     ------
@@ -69,7 +70,10 @@ def learning_rates(
     """
     if name == CONSTANT:
         if options:
-            raise InputError("schedule_options: a constant learning rate has none.")
+            raise InputError(
+                "schedule_options: a constant learning rate has none; leave the option out.",
+                argument="schedule_options",
+            )
         return [learning_rate] * steps
     kind = _classes()[SHORT.get(name, name)]
     parameters = inspect.signature(kind).parameters
@@ -80,7 +84,8 @@ def learning_rates(
     for key in options:
         if key not in known:
             raise InputError(
-                f"schedule_options: schedule {name!r} has no {key!r}; it takes {', '.join(known)}."
+                str(UnknownNameError.among("schedule option", key, known)),
+                argument="schedule_options",
             )
     try:
         scheduler = kind(optimizer, **{**filled, **options})
@@ -92,15 +97,17 @@ def learning_rates(
                 scheduler.step()
     except (TypeError, ValueError, ArithmeticError) as error:
         raise InputError(
-            f"schedule_options: they do not fit schedule {name!r} ({error}); it takes "
-            f"{', '.join(known)}."
+            f"schedule_options: cannot be used for schedule {name!r} ({escape(str(error))}); "
+            f"available: {', '.join(known)}.",
+            argument="schedule_options",
         ) from None
     # a schedule down to 0 may end just below it
     least = -SMALLEST * learning_rate
     bad = next((rate for rate in rates if not least <= rate < math.inf), None)
     if bad is not None:
         raise InputError(
-            f"schedule_options: schedule {name!r} comes to a learning rate of {bad:g}; rates are "
-            "finite and at least 0."
+            f"schedule_options: schedule {name!r} reaches a learning rate of {bad:g}; expected "
+            "finite rates of at least 0.",
+            argument="schedule_options",
         )
     return [max(rate, SMALLEST * learning_rate) for rate in rates]

@@ -101,14 +101,14 @@ def test_the_exact_step_has_no_mean_over_processes(tmp_path):
     printed = ratenet(
         "train", *SHORT, *options, "--out", str(tmp_path / "run"), together=True, rc=2
     )
-    assert printed.count("Error: rule 'reparameterized' is a finite step") == 1
+    assert printed.count("Error: rule 'reparameterized' makes a complete step") == 1
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
     ("rule", "sentence"),
     [("natural-gradient", "couples the samples"), ("0.5*bcm+0.5*hebb", "couples the samples"),
-     ("exponentiated-gradient", "finite step")],
+     ("exponentiated-gradient", "complete step")],
 )  # fmt: skip
 def test_rules_that_are_no_mean_are_refused(rule, sentence):
     config = TrainingConfig(rule=rule)

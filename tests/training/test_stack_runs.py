@@ -270,7 +270,7 @@ def test_a_finite_step_wants_a_plain_optimizer_and_a_constant_rate(tmp_path: Pat
         {"kind": "fixed-point", "units": 10, "model": "linear", "rule": "reparameterized"},
         {"kind": "read-out"},
     )
-    with pytest.raises(UnsupportedError, match="it takes optimizer 'sgd'"):
+    with pytest.raises(UnsupportedError, match="it requires optimizer 'sgd'"):
         rn.train(config(*tables), out=tmp_path)
     with pytest.raises(UnsupportedError, match="use schedule 'constant'"):
         rn.train(config(*tables, optimizer="sgd", schedule="cosine"), out=tmp_path)

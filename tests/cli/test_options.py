@@ -1,0 +1,99 @@
+"""Options of the command line come from the fields of a configuration."""
+
+import dataclasses
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ratenet.cli.options import split_list, takes_options_of
+from ratenet.errors import InputError
+from ratenet.training import TrainingConfig
+from ratenet.training.config import times
+from ratenet.validation import descriptions
+
+
+def asked(*arguments: str) -> dict[str, Any]:
+    """Return what a command with the options of a training run gets."""
+    app, found = typer.Typer(), {}
+
+    @app.command()
+    @takes_options_of(TrainingConfig, leave_out=("layers",))
+    def command(own: str = "default", **options: Any) -> None:
+        found.update(options, own=own)
+
+    result = CliRunner().invoke(app, arguments)
+    if isinstance(result.exception, InputError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ((), {}),
+        (("--epochs", "3", "--own", "x"), {"epochs": 3, "own": "x"}),
+        (("--learning-rate", "1e-3"), {"learning_rate": 0.001}),
+        (("--hold", "200"), {"hold": 0.2}),
+        (("--hold", "0"), {"hold": 0.0}),
+        (("--hold", "0.2*second"), {"hold": "0.2*second"}),
+        (("--update-at", "continuous"), {"update_at": "continuous"}),
+        (("--update-at", "0.25,1"), {"update_at": [0.25, 1]}),
+        (("--learn", "read-in, read-out"), {"learn": ["read-in", "read-out"]}),
+        (("--correct-lag",), {"correct_lag": True}),
+        (("--no-correct-lag",), {"correct_lag": False}),
+        (
+            ("--schedule-options", "step_size=100,gamma=0.5,milestones=30:60,mode=min"),
+            {"schedule_options": {
+                "step_size": 100, "gamma": 0.5, "milestones": [30, 60], "mode": "min"
+            }},
+        ),
+    ],
+)  # fmt: skip
+def test_an_option_is_read_as_its_field_takes_it(arguments, options) -> None:
+    found = asked(*arguments)
+    assert found == {"own": "default", **options}
+    assert [type(value) for value in found.values()] == [
+        type({"own": "default", **options}[name]) for name in found
+    ]
+
+
+def test_an_entry_without_a_value_is_refused() -> None:
+    with pytest.raises(InputError, match="schedule_options: expected NAME=VALUE, .*, got 'a'"):
+        asked("--schedule-options", "a")
+
+
+def test_every_option_has_a_help_and_its_default() -> None:
+    from ratenet.cli import app
+
+    command = typer.main.get_command(app).commands["train"]
+    options = {each.name: each for each in command.params}
+    for field in dataclasses.fields(TrainingConfig):
+        if field.name in ("layers", "matrix_product"):
+            assert field.name not in options
+            continue
+        said = options[field.name].help
+        assert said.startswith(descriptions(TrainingConfig)[field.name])
+        is_shown = isinstance(field.default, str | int | float) and field.default is not False
+        assert f"Default: {field.default}." in said or not is_shown
+        assert ("In ms" in said) == (field.name in times())
+
+
+def test_the_documentation_of_the_configuration_is_that_of_its_fields() -> None:
+    names = [field.name for field in dataclasses.fields(TrainingConfig)]
+    assert [name for name in descriptions(TrainingConfig) if name in names] == names
+    assert times() == ["tau", "hold", "fade", "eligibility"]
+
+
+def test_brackets_hold_a_list_together() -> None:
+    assert split_list("a, b(c=1, d=2),e") == ["a", "b(c=1, d=2)", "e"]
+
+
+@pytest.mark.slow
+def test_the_options_are_known_without_torch() -> None:
+    code = "import sys, ratenet.cli; sys.exit(any(m in sys.modules for m in ('torch', 'brian2')))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
