@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ratenet.cli.options import folder, takes_options_of
+from ratenet.cli.config_options import takes_options_of
+from ratenet.cli.options import path
 from ratenet.training.config import TrainingConfig
 
 
@@ -22,12 +23,7 @@ def train(
             "command-line options override it.",
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            parser=folder, metavar="FOLDER", help="The run folder. Default: runs/DATE-TIME."
-        ),
-    ] = None,
+    out: Annotated[Path | None, path("The run folder. Default: runs/DATE-TIME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run in --out.")

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ratenet.cli.options import split_list, takes_options_of
+from ratenet.cli.config_options import split_list, takes_options_of
 from ratenet.errors import InputError
 from ratenet.training import TrainingConfig
 from ratenet.training.config import times
