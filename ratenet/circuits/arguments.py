@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ratenet.equations.arrays import real_numbers
 from ratenet.equations.units import DIMENSIONLESS, Quantity, Unit, get_dimensions
 from ratenet.errors import InputError
 from ratenet.linear_algebra import require_memory
@@ -37,11 +38,8 @@ def numbers(
         If it is not a number or a list of them, has another unit or is out of range.
     """
     needed = DIMENSIONLESS if unit is None else unit.dim
-    try:
-        quantity = Quantity(value)
-        array = np.atleast_1d(np.asarray(quantity, dtype=np.float64))
-    except (TypeError, ValueError):  # a DimensionMismatchError is a TypeError
-        raise InputError.at(where, got=value, expected="a number or a list of numbers") from None
+    quantity = Quantity(real_numbers(value, where))
+    array = np.atleast_1d(np.asarray(quantity))
     if get_dimensions(quantity) not in (DIMENSIONLESS, needed):
         unit_name = "no unit" if unit is None else f"the unit {unit}"
         raise InputError.at(where, got=quantity, expected=f"values with {unit_name}")

@@ -68,10 +68,12 @@ class Signed(AbstractMatrix):
             raise InputError(f"update: {self.update!r} is unknown; there are {', '.join(UPDATES)}.")
         pre = self.W.shape[1]
         signs = torch.as_tensor(self.signs)
-        if signs.shape != (pre,) or not (signs.abs() == 1).all():
-            raise InputError(
-                f"signs: needed are {pre} numbers 1 or -1, one for each presynaptic unit (column "
-                "of W)."
+        is_sign = signs.dtype != torch.bool and not signs.is_complex()
+        if not is_sign or signs.shape != (pre,) or not (signs.abs() == 1).all():
+            raise InputError.at(
+                "signs",
+                got=self.signs,
+                expected=f"{pre} numbers 1 or -1, one for each presynaptic unit (column of W)",
             )
         object.__setattr__(self, "signs", signs.to(self.W))
         wrong = torch.nonzero(self.W.detach() * self.signs < 0)

@@ -12,18 +12,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from ratenet.equations import expressions
-from ratenet.equations.quantities import parse_quantity, quantity_of, with_units
+from ratenet.equations.arrays import real_numbers
+from ratenet.equations.quantities import parse_quantity, quantity_of
 from ratenet.equations.units import (
     Dimension,
-    DimensionMismatchError,
     Quantity,
     get_dimensions,
     get_unit,
     second,
 )
-from ratenet.errors import ModelError, show_any
+from ratenet.errors import InputError, ModelError, show_any
 
 Plain = str | float | tuple[str | float, ...]
 
@@ -270,11 +271,15 @@ def as_text(value: Any, where: str) -> ParameterText:
 
 
 def _plain(value: Any, where: str) -> Plain:
-    try:
-        value = with_units(value)
-    except (DimensionMismatchError, TypeError, ValueError):
-        raise ModelError(f"{where}: the values have different units, or other shapes.") from None
-    if isinstance(value, Quantity | np.ndarray | np.generic):
+    entries = list(value) if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(entry, str | int | float) for entry in entries):
+        try:
+            value = real_numbers(value, where)
+        except InputError as error:
+            raise ModelError(str(error)) from None
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().double().numpy()
+    if isinstance(value, Quantity | np.ndarray):
         unit = _unit_factor(get_dimensions(value)) if isinstance(value, Quantity) else ""
         numbers = np.asarray(value, dtype=np.float64)
         if numbers.ndim > 1:
@@ -284,9 +289,8 @@ def _plain(value: Any, where: str) -> Plain:
         if numbers.ndim:
             return tuple(f"{number!r}{unit}" for number in numbers.tolist())
         return f"{float(numbers)!r}{unit}"
-    entries = list(value) if isinstance(value, list | tuple) else [value]
     for entry in entries:
-        if isinstance(entry, bool) or not isinstance(entry, str | int | float):
+        if isinstance(entry, bool):
             expected = (
                 'a number, a quantity such as "10*ms", a distribution, a list of numbers or '
                 "quantities, or a table of these by population"

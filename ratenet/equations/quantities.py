@@ -6,8 +6,6 @@ Nothing is evaluated: a syntax tree of numbers, Brian2's units and ``+ - * / **`
 import ast
 import difflib
 import math
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -27,37 +25,9 @@ from ratenet.equations.units import (
     Dimension,
     DimensionMismatchError,
     Quantity,
-    get_dimensions,
     get_unit,
 )
 from ratenet.errors import ModelError, show_any
-
-
-def with_units(value: Any) -> Any:
-    """Return lists of quantities as one quantity array; NumPy alone would drop their units.
-
-    Raises
-    ------
-    DimensionMismatchError
-        If their units differ.
-    """
-    if not isinstance(value, list | tuple):
-        return value
-    leaves = list(_leaves(value))
-    if not any(isinstance(leaf, Quantity) for leaf in leaves):
-        return value
-    dimensions = {get_dimensions(leaf) for leaf in leaves}
-    if len(dimensions) > 1:
-        raise DimensionMismatchError("the values of a list have different units", *dimensions)
-    return Quantity(np.array(value, dtype=np.float64), dim=dimensions.pop())
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    for entry in value:
-        if isinstance(entry, list | tuple):
-            yield from _leaves(entry)
-        else:
-            yield entry
 
 
 def parse_quantity(text: str, where: str) -> Quantity:

@@ -7,11 +7,14 @@ is solved densely, one by one.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
+from ratenet.equations.arrays import real_numbers
 from ratenet.errors import InputError
 from ratenet.fixed_points.results import FixedPoints
 from ratenet.fixed_points.solvers.newton import preconditioner
@@ -102,8 +105,7 @@ def solve_adjoint(
     Almeida 1987; Pineda 1987; Saad and Schultz 1986 (GMRES).
     """
     fp.check_current()
-    error = torch.as_tensor(error, dtype=fp.rates.dtype, device=fp.rates.device)
-    check_error_shape(fp, error)
+    error = as_error(fp, error)
     tol = default_adjoint_tolerance(error.dtype) if tol is None else tol
     right, gain, Q = fp.gain * error, fp.gain, fp.mean_response
     transpose = fp.network.connectivity.apply_transpose
@@ -128,13 +130,19 @@ def default_adjoint_tolerance(dtype: torch.dtype) -> float:
     return 1e-10 if dtype == torch.float64 else 1e-5
 
 
-def check_error_shape(fp: FixedPoints, error: Tensor) -> None:
-    """Refuse errors that are not one row a sample."""
+def as_error(fp: FixedPoints, value: Any) -> Tensor:
+    """Return errors, in whatever unit, as a tensor like the rates; refuse other shapes."""
+    numbers = real_numbers(value, "error")
+    if not isinstance(numbers, Tensor):
+        numbers = torch.from_numpy(np.asarray(numbers))
+    error: Tensor = numbers.to(fp.rates)
     if error.shape != fp.rates.shape:
-        raise InputError(
-            f"error: shape {tuple(error.shape)} does not fit; needed is that of the rates, "
-            f"(B, N) = {tuple(fp.rates.shape)}."
+        raise InputError.at(
+            "error",
+            got=tuple(error.shape),
+            expected=f"the shape of the rates, (B, N) = {tuple(fp.rates.shape)}",
         )
+    return error
 
 
 def _dense(fp: FixedPoints, sample: int, right: Tensor) -> tuple[Tensor, float, float]:

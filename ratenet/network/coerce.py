@@ -9,35 +9,30 @@ import torch
 from torch import Tensor
 
 from ratenet.equations import ModelSpec
-from ratenet.equations.quantities import with_units
+from ratenet.equations.arrays import real_numbers
 from ratenet.equations.units import (
+    DIMENSIONLESS,
     Dimension,
-    DimensionMismatchError,
     Quantity,
     get_dimensions,
     is_dimensionless,
     show_unit,
 )
-from ratenet.errors import InputError, shorten, show_any
+from ratenet.errors import InputError, shorten
 
 
 def check_arguments(model: Any, parameters: Any, seed: Any, dtype: Any) -> None:
     """Refuse a network's arguments that are of another kind, each in a sentence of its own."""
     if not isinstance(model, ModelSpec):
-        raise InputError(
-            f"model: {show_any(model)} is no model; give a name, a path or a ModelSpec."
-        )
+        raise InputError.at("model", got=model, expected="a name, a path or a ModelSpec")
     if parameters is not None and not isinstance(parameters, Mapping):
-        raise InputError(
-            f"parameters: {show_any(parameters)} is no mapping; give names with values, such as "
-            '{"tau": 20*ms}.'
+        raise InputError.at(
+            "parameters", got=parameters, expected='names with values, such as {"tau": 20*ms}'
         )
     if not isinstance(seed, Integral) or not 0 <= int(seed) < 2**63:
-        raise InputError(f"seed: {show_any(seed)} is no whole number from 0 to 2**63 - 1.")
+        raise InputError.at("seed", got=seed, expected="a whole number from 0 to 2**63 - 1")
     if dtype is not None and not isinstance(dtype, torch.dtype):
-        raise InputError(
-            f"dtype: {show_any(dtype)} is no torch dtype; use torch.float64 or float32."
-        )
+        raise InputError.at("dtype", got=dtype, expected="torch.float64 or torch.float32")
 
 
 def as_tensor(
@@ -69,33 +64,35 @@ def as_tensor(
     InputError
         If the value is no array of real numbers, or its unit does not fit.
     """
-    value = _one_quantity(value, where)
-    has_unit = isinstance(value, Quantity) and not is_dimensionless(value)
-    if has_unit and get_dimensions(value) != dimensions:
-        raise InputError(
-            f"{where}: the unit of {shorten(str(value))} does not fit; needed is "
-            f"{show_unit(dimensions)}."
-        )
+    value = real_numbers(value, where)
+    if isinstance(value, Quantity):
+        check_unit(value, dimensions, where)
     if not isinstance(value, Tensor):
-        try:
-            value = torch.as_tensor(np.array(value, dtype=np.float64))
-        except (TypeError, ValueError):
-            raise InputError(f"{where}: {shorten(repr(value))} is no array of numbers.") from None
-    if value.is_complex():
-        raise InputError(f"{where}: real numbers are needed, got {value.dtype}.")
+        value = torch.from_numpy(np.asarray(value))
     tensor: Tensor = value.to(dtype=dtype, device=device)
     if finite and not torch.isfinite(tensor).all():
-        raise InputError(f"{where}: NaN or infinite entries; all values must be finite.")
+        raise InputError(
+            f"{where}: NaN or infinite entries; all values must be finite.",
+            argument=where,
+            got=value,
+            expected="finite numbers",
+        )
     return tensor
 
 
-def _one_quantity(value: Any, where: str) -> Any:
-    try:
-        return with_units(value)
-    except DimensionMismatchError:
-        raise InputError(f"{where}: the values have different units.") from None
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: {shorten(repr(value))} is no array of numbers.") from None
+def check_unit(value: Quantity, dimensions: Dimension, where: str, note: str = "") -> None:
+    """Refuse a quantity of another unit; one without a unit is in SI base units."""
+    if is_dimensionless(value) or get_dimensions(value) == dimensions:
+        return
+    unit = f"the unit {show_unit(dimensions)}"
+    expected = "numbers without a unit" if dimensions is DIMENSIONLESS else unit
+    found = str(value) if value.ndim == 0 else f"values in {show_unit(value.dim)}"
+    raise InputError(
+        f"{where}: expected {expected}{note}, got {shorten(found)}.",
+        argument=where,
+        got=value,
+        expected=expected,
+    )
 
 
 def expand_to(value: Tensor, shape: torch.Size, where: str) -> Tensor:
@@ -103,29 +100,11 @@ def expand_to(value: Tensor, shape: torch.Size, where: str) -> Tensor:
     try:
         return value.expand(shape)
     except RuntimeError:
-        needed = (
+        sizes = (
             f"(N,) or (B, N) with B = {shape[0]} and N = {shape[1]}"
             if len(shape) == 2
             else f"(N,) with N = {shape[0]}"
         )
-        raise InputError(
-            f"{where}: shape {tuple(value.shape)} does not fit; needed is a number, {needed}."
+        raise InputError.at(
+            where, got=tuple(value.shape), expected=f"a number, or shape {sizes}"
         ) from None
-
-
-def join_populations(
-    parts: Mapping[str, Tensor], populations: Mapping[str, slice], where: str
-) -> Tensor:
-    """Return (B, N) from each population's part: a number, (N_p,) or (B, N_p)."""
-    stimuli = max(len(part) if part.ndim == 2 else 1 for part in parts.values())
-    return torch.cat(
-        [
-            expand_to(
-                parts[population],
-                torch.Size((stimuli, place.stop - place.start)),
-                f"{where}, {population}",
-            )
-            for population, place in populations.items()
-        ],
-        dim=1,
-    )

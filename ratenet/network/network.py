@@ -15,18 +15,17 @@ from torch import Tensor
 from ratenet.connectivity.changes import fingerprint
 from ratenet.connectivity.computation import computation, current_computation
 from ratenet.equations import ModelSpec, load_model
-from ratenet.equations.parameters import check_time_constant, read_parameter
-from ratenet.equations.populations import (
-    blocks_to_matrix,
-    check_complete,
-    given_sizes,
-    place_populations,
-)
 from ratenet.equations.torch_model import translate
-from ratenet.equations.units import Quantity
 from ratenet.errors import InputError
 from ratenet.linear_algebra import solve_units
-from ratenet.network.coerce import as_tensor, check_arguments, expand_to, join_populations
+from ratenet.network.coerce import as_tensor, check_arguments, expand_to
+from ratenet.network.parameters import Known, ParameterDoor
+from ratenet.network.populations import (
+    check_complete,
+    given_sizes,
+    join_populations,
+    place_populations,
+)
 from ratenet.network.weights import as_connectivity
 
 
@@ -108,23 +107,12 @@ class Network:
         sizes = self.model.populations
         if populations is not None:
             sizes = given_sizes(populations, sizes)
-        if isinstance(W, Mapping):
-            W = blocks_to_matrix(W, sizes, self.model.weight_dimensions)
-        self.connectivity = as_connectivity(W, self.model.weight_dimensions, dtype, device)
+        self.connectivity = as_connectivity(W, self.model.weight_dimensions, sizes, dtype, device)
         self.populations = place_populations(sizes, self.units)
         self._functions = translate(self.model)
-        given = dict(parameters or {})
-        for name in given:
-            if name not in self.model.defaults:
-                raise InputError(
-                    f"parameters: model {self.model.name!r} has no parameter {name!r}; "
-                    f"it has {', '.join(self.model.defaults) or 'none'}."
-                )
         self._seed = int(seed)
-        self.parameters = {
-            name: self._parameter(name, given[name]) if name in given else self._drawn(name)
-            for name in self.model.defaults
-        }
+        door = ParameterDoor(self.model, self.populations, self.units, self._seed, self._tensor)
+        self.parameters = door.values(parameters or {})
         self._numbers: tuple[object, dict[str, float]] | None = None  # of one computation
 
     def __getstate__(self) -> dict[str, Any]:
@@ -142,7 +130,7 @@ class Network:
         return Network(
             self.model,
             self.connectivity if W is None else W,
-            {**self.parameters, **(parameters or {})},
+            {**{name: Known(v) for name, v in self.parameters.items()}, **(parameters or {})},
             populations={name: p.stop - p.start for name, p in self.populations.items()},
             seed=self._seed,
         )
@@ -277,9 +265,12 @@ class Network:
         if tensor.ndim == 1:
             tensor = tensor[None]
         if tensor.ndim != 2 or tensor.shape[1] != self.units:
-            raise InputError(
-                f"drive: shape {tuple(tensor.shape)} does not fit; needed is (N,) or (B, N) "
-                f"with N = {self.units} units."
+            is_turned = tensor.ndim == 2 and tensor.shape[0] == self.units
+            raise InputError.at(
+                "drive",
+                got=tuple(tensor.shape),
+                expected=f"shape (N,) or (B, N) with N = {self.units} units",
+                remedy="each row is one stimulus: give its transpose" if is_turned else "",
             )
         return tensor
 
@@ -326,55 +317,6 @@ class Network:
     def _state_row(self, value: Any, name: str, shape: tuple[int, int], finite: bool) -> Tensor:
         where = f"state, {name}"
         return expand_to(self._tensor(value, name, where, finite), torch.Size(shape), where)
-
-    def _parameter(self, name: str, given: Any) -> Tensor:
-        """Return the values of a parameter that is given at the door."""
-        where = f"parameters, {name}"
-        if isinstance(given, Mapping):
-            return self._parameter_by_population(name, given)
-        if isinstance(given, str):
-            return self._drawn(name, given)
-        tensor = self._tensor(given, name, where)
-        if tuple(tensor.shape) not in ((), (self.units,)):
-            raise InputError(
-                f"{where}: shape {tuple(tensor.shape)} does not fit; needed is one value, or one "
-                f"for each of the N = {self.units} units."
-            )
-        quantity = Quantity(tensor.detach().cpu().numpy(), dim=self.model.dimensions(name))
-        try:
-            check_time_constant(quantity, where)
-        except ValueError as error:
-            raise InputError(str(error)) from None
-        return tensor
-
-    def _drawn(self, name: str, text: str | None = None) -> Tensor:
-        """Return the values of a default, or of a text in the language of model files."""
-        try:
-            parameter = self.model.defaults[name]
-            if text is not None:
-                parameter = read_parameter(name, text, tuple(self.populations))
-            values = parameter.values(self.populations, self.units, self._seed)
-        except ValueError as error:
-            raise InputError(str(error)) from None
-        return self._tensor(Quantity(values, dim=parameter.dimensions), name, f"parameters, {name}")
-
-    def _parameter_by_population(self, name: str, given: Mapping[str, Any]) -> Tensor:
-        unknown = [population for population in given if population not in self.populations]
-        if unknown:
-            raise InputError(
-                f"parameters, {name}: there is no population {unknown[0]!r}; there are "
-                f"{', '.join(self.populations) or 'none in this model'}."
-            )
-        values = self._drawn(name).expand(self.units).clone()
-        for population, value in given.items():
-            place = self.populations[population]
-            where = f"parameters, {name}, {population}"
-            is_text = isinstance(value, str)
-            part = self._drawn(name, value) if is_text else self._tensor(value, name, where)
-            if is_text and part.ndim:  # drawn for all units
-                part = part[place]
-            values[place] = expand_to(part, values[place].shape, where)
-        return self._parameter(name, values)
 
     def _tensor(self, value: Any, name: str, where: str, finite: bool = True) -> Tensor:
         """Return a value given at the door for `name` as a tensor, its unit checked."""

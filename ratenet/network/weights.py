@@ -1,28 +1,26 @@
-"""W as a user gives it: an array, nested lists, a quantity, a tensor or a connectivity."""
+"""The door for W: arrays, quantities, tensors, sparse matrices, connectivities, blocks of these."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import AbstractConnectivity
+from ratenet.connectivity import AbstractConnectivity, Block, Dense, Masked
 from ratenet.connectivity.checks import check_square
-from ratenet.connectivity.dense import Dense
-from ratenet.equations.quantities import with_units
-from ratenet.equations.units import (
-    Dimension,
-    DimensionMismatchError,
-    Quantity,
-    get_dimensions,
-    show_unit,
-)
+from ratenet.equations.arrays import is_scipy_sparse, real_numbers
+from ratenet.equations.populations import Sizes
+from ratenet.equations.units import Dimension, Quantity
 from ratenet.errors import InputError
+from ratenet.network.coerce import check_unit
+from ratenet.network.populations import check_known, slices
 
 
 def as_connectivity(
     W: Any,
     dimensions: Dimension,
+    populations: Sizes = (),
     dtype: torch.dtype | None = None,
     device: str | torch.device | None = None,
 ) -> AbstractConnectivity:
@@ -30,50 +28,154 @@ def as_connectivity(
 
     Parameters
     ----------
-    W : AbstractConnectivity, or array_like of shape (N, N)
+    W : AbstractConnectivity, array_like of shape (N, N), sparse matrix, or mapping
+        A sparse matrix of SciPy or torch becomes `Masked`, its stored entries the synapses. A
+        mapping gives blocks by population, post -> pre -> a number, a matrix or a connectivity;
+        with a connectivity among them W is a `Block`.
     dimensions : Dimension
         Physical dimensions of the weights; a quantity must have them.
+    populations : tuple of (name, size)
+        Sizes, for blocks.
     dtype, device : optional
         Default: those of W; float64 where W is no floating tensor.
 
     Raises
     ------
     InputError
-        If the shape, the unit or the type does not fit.
+        If the shape, the unit or the type does not fit, or a population is unknown.
     """
+    if dtype is not None and not dtype.is_floating_point:
+        raise InputError.at("dtype", got=dtype, expected="torch.float64 or torch.float32")
+    if isinstance(W, Mapping):
+        W = _from_blocks(W, populations, dimensions, dtype, device)
     if isinstance(W, AbstractConnectivity):
-        if dtype not in (None, W.dtype) or device not in (
-            None,
-            W.device,
-            str(W.device),
-            W.device.type,
-        ):
-            raise InputError(
-                f"W: the connectivity is {W.dtype} on {W.device}; make it with the dtype and "
-                "device that the network is to have."
-            )
+        _check_alike(W, dtype, device)
         check_square(W.shape)
         return W
-    try:
-        W = with_units(W)
-    except (DimensionMismatchError, TypeError, ValueError):
-        raise InputError("W is no matrix of numbers of one unit; give (N, N).") from None
-    if isinstance(W, Quantity) and get_dimensions(W) != dimensions:
+    if is_scipy_sparse(W) or (isinstance(W, Tensor) and W.layout != torch.strided):
+        return _masked(W, dtype, device)
+    return Dense(_matrix(W, dimensions, "W", dtype, device))
+
+
+def _check_alike(
+    W: AbstractConnectivity, dtype: torch.dtype | None, device: str | torch.device | None
+) -> None:
+    if dtype not in (None, W.dtype) or device not in (
+        None,
+        W.device,
+        str(W.device),
+        W.device.type,
+    ):
         raise InputError(
-            f"W: the unit does not fit; needed is {show_unit(dimensions)} "
-            "(recurrent input over output)."
+            f"W: the connectivity is {W.dtype} on {W.device}; make it with the dtype and device "
+            "that the network is to have."
         )
-    if isinstance(W, Tensor) and W.layout != torch.strided:
-        raise InputError("W: a sparse tensor is not taken; give W.to_dense().")
-    if not isinstance(W, Tensor):
-        try:
-            W = torch.as_tensor(np.array(W, dtype=np.float64))
-        except (TypeError, ValueError):
-            raise InputError("W is no matrix of numbers; give (N, N) with W[post, pre].") from None
-    if W.is_complex():
-        raise InputError(f"W must hold real numbers, got {W.dtype}.")
-    target = dtype or (W.dtype if W.is_floating_point() else torch.float64)
-    if not target.is_floating_point:
-        raise InputError(f"dtype: {target} is no floating type; use torch.float64 or float32.")
+
+
+def _matrix(
+    W: Any,
+    dimensions: Dimension,
+    where: str,
+    dtype: torch.dtype | None,
+    device: str | torch.device | None,
+) -> Tensor:
+    """Return a square matrix as a tensor; one that fits already is not copied."""
+    numbers = W if isinstance(W, Tensor) and W.is_inference() else real_numbers(W, where)
+    if isinstance(numbers, Quantity):
+        check_unit(numbers, dimensions, where, " (recurrent input over output)")
+    if not isinstance(numbers, Tensor):
+        numbers = torch.from_numpy(np.asarray(numbers))
+    check_square(tuple(numbers.shape))
+    target = dtype or (numbers.dtype if numbers.is_floating_point() else torch.float64)
+    return numbers.to(dtype=target, device=device or numbers.device)
+
+
+def _masked(
+    W: Any, dtype: torch.dtype | None, device: str | torch.device | None
+) -> AbstractConnectivity:
+    """Return a sparse matrix as `Masked`, which keeps W in full for the rules, products sparse."""
     check_square(tuple(W.shape))
-    return Dense(W.to(dtype=target, device=device or W.device))
+    if isinstance(W, Tensor):
+        stored = W.to_sparse_coo().coalesce()
+        places, values = stored.indices(), stored.values()
+    else:
+        stored = W.tocoo(copy=True)
+        stored.sum_duplicates()
+        places = torch.from_numpy(np.stack([stored.row, stored.col]).astype(np.int64))
+        values = stored.data
+    values = real_numbers(values, "W")
+    if not isinstance(values, Tensor):
+        values = torch.from_numpy(values)
+    target = dtype or (values.dtype if values.is_floating_point() else torch.float64)
+    values = values.to(dtype=target, device=device or values.device)
+    full = torch.zeros(tuple(W.shape), dtype=target, device=values.device)
+    mask = torch.zeros_like(full, dtype=torch.bool)
+    rows, columns = places.to(values.device)
+    full[rows, columns] = values
+    mask[rows, columns] = True
+    return Masked(full, mask)
+
+
+def _from_blocks(
+    blocks: Mapping[str, Any],
+    populations: Sizes,
+    dimensions: Dimension,
+    dtype: torch.dtype | None,
+    device: str | torch.device | None,
+) -> Tensor | Block:
+    """Return W from blocks by population; those that are not named are zero."""
+    if not populations or any(isinstance(size, float) for _, size in populations):
+        raise InputError(
+            "W: blocks by population need the sizes of the populations; give "
+            "Network(populations={name: size, ...})."
+        )
+    sizes = {name: int(size) for name, size in populations}
+    parts: dict[str, dict[str, AbstractConnectivity | Tensor]] = {}
+    for post, row in blocks.items():
+        if not isinstance(row, Mapping):
+            raise InputError(f"W, {post}: give a mapping from presynaptic populations to weights.")
+        for name in (post, *row):
+            check_known(name, sizes, "W")
+        parts[post] = {
+            pre: part
+            if isinstance(part, AbstractConnectivity)
+            else _block(part, (sizes[post], sizes[pre]), dimensions, f"W, {post} from {pre}")
+            for pre, part in row.items()
+        }
+    every = [part for row in parts.values() for part in row.values()]
+    like = next((part for part in every if isinstance(part, AbstractConnectivity)), None)
+    if like is None:
+        return _assembled(parts, sizes)
+    target, place = dtype or like.dtype, device or like.device
+    whole = {
+        post: {
+            pre: Dense(part.to(place, target)) if isinstance(part, Tensor) else part
+            for pre, part in row.items()
+        }
+        for post, row in parts.items()
+    }
+    return Block(whole, sizes)
+
+
+def _assembled(parts: Mapping[str, Mapping[str, Any]], sizes: dict[str, int]) -> Tensor:
+    """Return the matrix of these blocks."""
+    places, units = slices(sizes), sum(sizes.values())
+    W = torch.zeros(units, units, dtype=torch.float64)
+    for post, row in parts.items():
+        for pre, block in row.items():
+            W[places[post], places[pre]] = block.to(W)
+    return W
+
+
+def _block(value: Any, shape: tuple[int, int], dimensions: Dimension, where: str) -> Tensor:
+    """Return a block (N_post, N_pre) from one number or a matrix."""
+    numbers = real_numbers(value, where)
+    if isinstance(numbers, Quantity):
+        check_unit(numbers, dimensions, where, " (recurrent input over output)")
+    if not isinstance(numbers, Tensor):
+        numbers = torch.from_numpy(np.asarray(numbers))
+    if tuple(numbers.shape) not in ((), shape):
+        raise InputError.at(
+            where, got=tuple(numbers.shape), expected=f"one number, or shape {shape}"
+        )
+    return numbers.expand(shape).clone()

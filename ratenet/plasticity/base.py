@@ -19,7 +19,7 @@ from ratenet.connectivity.base import Change, scaled
 from ratenet.connectivity.computation import computation
 from ratenet.errors import DivergenceError, InputError, LeftOutWarning, UnsettledError, show_any
 from ratenet.fixed_points import FixedPoints
-from ratenet.fixed_points.adjoint import check_error_shape
+from ratenet.fixed_points.adjoint import as_error
 from ratenet.plasticity.loss import Loss, loss_of_kept, required
 
 
@@ -171,8 +171,7 @@ class AbstractRule(ABC):
         """
         fp.check_current()
         check_learning_rate(learning_rate)
-        error = torch.as_tensor(error, dtype=fp.rates.dtype, device=fp.rates.device)
-        check_error_shape(fp, error)
+        error = as_error(fp, error)
         settled = fp.converged
         if not settled.any():
             raise UnsettledError(

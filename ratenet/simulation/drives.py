@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ratenet.equations.quantities import with_units
-from ratenet.equations.units import DimensionMismatchError, Quantity
+from ratenet.equations.arrays import real_numbers
+from ratenet.equations.units import Quantity
 from ratenet.errors import InputError, show_any
 from ratenet.network import Network
 from ratenet.simulation.time_grid import seconds
@@ -276,16 +276,9 @@ def _of_shape(values: Any) -> str:
 
 def _samples(values: Any) -> Any:
     """Return samples as a tensor, or as the quantity that they are, their shape checked."""
+    values = real_numbers(values, "SampledDrive, values")
     if not isinstance(values, (Tensor, Quantity)):
-        try:
-            values = with_units(values)
-            if isinstance(values, Quantity):
-                return _samples(values)
-            values = torch.as_tensor(np.array(values, dtype=np.float64))
-        except (TypeError, ValueError, DimensionMismatchError):
-            raise InputError.at(
-                "SampledDrive, values", got=values, expected="numbers that share one unit"
-            ) from None
+        values = torch.from_numpy(values)
     shape = tuple(values.shape)
     if len(shape) not in (2, 3) or 0 in shape:
         raise InputError.at(

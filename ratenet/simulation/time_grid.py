@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ratenet.equations.arrays import real_numbers
 from ratenet.equations.units import DIMENSIONLESS, Quantity, get_dimensions, second
 from ratenet.errors import InputError
 
@@ -107,8 +108,12 @@ def seconds(value: Any, where: str, *, or_zero: bool = False) -> float:
     InputError
         If it is not a time, or not above 0 (with `or_zero`: below 0).
     """
-    dimensions = get_dimensions(value) if isinstance(value, Quantity) else DIMENSIONLESS
-    time = _as_float(value) if dimensions in (second.dim, DIMENSIONLESS) else None
+    try:
+        number = real_numbers(_as_written(value), where)
+        dimensions = get_dimensions(number) if isinstance(number, Quantity) else DIMENSIONLESS
+        time = float(number) if dimensions in (second.dim, DIMENSIONLESS) else None
+    except (TypeError, ValueError, OverflowError):  # an InputError is a ValueError
+        time = None
     if time is None:
         raise InputError.at(where, got=value, expected="a time, such as 10*ms")
     if not (0 < time < float("inf") or (or_zero and time == 0)):
@@ -117,17 +122,11 @@ def seconds(value: Any, where: str, *, or_zero: bool = False) -> float:
     return time
 
 
-def _as_float(value: Any) -> float | None:
-    """Return a number, or an array of one, as a float; None for anything else.
-
-    A float32 is what it is written as: 0.1, not 0.10000000149, which is no whole number of steps.
-    """
-    if isinstance(value, bool | str | bytes):
-        return None
-    try:
-        number = np.asarray(value)[()]
-        if number.dtype.kind not in "iuf":
-            return None
-        return float(str(number)) if number.dtype in (np.float32, np.float16) else float(number)
-    except (AttributeError, TypeError, ValueError, OverflowError, RuntimeError):
-        return None
+def _as_written(value: Any) -> Any:
+    """Return a number of float32 or less as one writes it: 0.1, not 0.10000000149."""
+    is_array = isinstance(value, np.floating | np.ndarray | Tensor)
+    if not is_array or isinstance(value, Quantity) or value.ndim:
+        return value
+    number = value.detach().cpu().numpy()[()] if isinstance(value, Tensor) else value[()]
+    is_short = isinstance(number, np.floating) and number.dtype.itemsize < 8
+    return float(str(number)) if is_short else value

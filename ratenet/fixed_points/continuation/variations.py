@@ -13,17 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ratenet.equations.arrays import real_numbers
 from ratenet.equations.spec import unit_text
 from ratenet.equations.units import (
     DIMENSIONLESS,
     Dimension,
     Quantity,
-    get_dimensions,
-    show_unit,
 )
 from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import check_autonomous
 from ratenet.network import Network
+from ratenet.network.coerce import check_unit
+from ratenet.network.parameters import Known
 
 Varied = Callable[[Network, Tensor, float], tuple[Network, Tensor]]
 
@@ -57,7 +58,7 @@ class ModelParameter(AbstractVariation):
 
     def __call__(self, network: Network, drive: Tensor, value: float) -> tuple[Network, Tensor]:
         """Return the network with this parameter at a value."""
-        return network.changed(parameters={self.name: value}), drive
+        return network.changed(parameters={self.name: Known(value)}), drive
 
     def label(self, network: Network) -> str:
         """Return the name and its unit."""
@@ -201,16 +202,12 @@ def as_values(values: Any, where: str, dimensions: Dimension) -> np.ndarray:
     dimensions : Dimension
         A Quantity must have these; plain numbers are taken as they are.
     """
-    if isinstance(values, Quantity) and get_dimensions(values) != dimensions:
-        raise InputError(
-            f"{where}: the unit of {values!s} does not fit; needed is {show_unit(dimensions)}."
-        )
-    if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
-    try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: {values!r} is no number.") from None
+    found = real_numbers(values, where)
+    if isinstance(found, Quantity):
+        check_unit(found, dimensions, where)
+    if isinstance(found, Tensor):
+        found = found.detach().cpu().double().numpy()
+    array = np.asarray(found)
     if not np.isfinite(array).all():
-        raise InputError(f"{where}: {values!s} is NaN or infinite; finite numbers are needed.")
+        raise InputError.at(where, got=values, expected="finite numbers")
     return array
