@@ -7,6 +7,8 @@ there; on the site these files are pages too.
 import ast
 import html
 import re
+import textwrap
+import tomllib
 from pathlib import Path
 
 from griffe import Alias, Extension, Object
@@ -25,6 +27,22 @@ EXAMPLES = ROOT / "examples"
 RESULTS = ROOT / "benchmarks" / "results"
 MARKED = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 NUMBER = re.compile(r"\\tag\{(.+?)\}")
+HANDED_ON = {  # what a room hands to those above it: a public name of that room
+    "errors": "RatenetError",
+    "equations": "ModelSpec",
+    "connectivity": "AbstractConnectivity",
+    "network": "Network",
+    "circuits": "Circuit",
+    "simulation": "Trajectory",
+    "fixed_points": "FixedPoints",
+    "quasi_static": "Lag",
+    "stimuli": "AbstractStimulus",
+    "plasticity": "AbstractRule",
+    "layers": "FixedPointLayer",
+    "training": "TrainingResult",
+    "hypotheses": "Comparison",
+}
+WIDTH, MARGIN, LINE = 960, 10, 17  # of the drawing of the rooms, in its units
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -69,8 +87,54 @@ def contents(title: str, pages: dict[str, str]) -> str:
     return f"# {title}\n\n" + "".join(f"- [{titles[name]}]({name})\n" for name in pages)
 
 
+def floors() -> list[list[str]]:
+    """Return the rooms of each floor, the highest first, as the import contract has them."""
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    layers = tools["importlinter"]["contracts"][0]["layers"]
+    return [
+        [name.strip().removeprefix("ratenet.") for name in floor.split("|")] for floor in layers
+    ]
+
+
+def purpose(room: str) -> str:
+    """Return what a room is for: the first sentence of its docstring, without its name."""
+    folder = ROOT / "ratenet" / room
+    path = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+    sentence = (ast.get_docstring(ast.parse(path.read_text())) or room).split("\n\n")[0]
+    found = re.match(r"(?:[\w -]{1,40}: )?(.+?)(?:\. |\.?$)", " ".join(sentence.split()))
+    return found[1] if found else sentence
+
+
+def rooms() -> str:
+    """Return the rooms as an SVG: imports point down, what is computed moves up."""
+    drawn, top = [], float(MARGIN)
+    for floor in floors():
+        width = (WIDTH - MARGIN * (len(floor) + 1)) / len(floor)
+        lines = [textwrap.wrap(purpose(room), int(width / 7.4)) for room in floor]
+        height = LINE * (max(map(len, lines)) + 1) + 16
+        for column, (room, words) in enumerate(zip(floor, lines, strict=True)):
+            left = MARGIN + column * (width + MARGIN)
+            drawn.append(box(room, words, left, top, width, height))
+        top += height + 14
+    size = f'viewBox="0 0 {WIDTH} {top:.0f}" width="100%"'
+    label = 'role="img" aria-label="The rooms of ratenet, one floor above the other"'
+    return f'<svg class="rooms" {size} {label}>{"".join(drawn)}</svg>'
+
+
+def box(room: str, words: list[str], left: float, top: float, width: float, height: float) -> str:
+    """Return one room: its name, what it hands on, and what it is for."""
+    given = f'<tspan class="given"> \u2191 {HANDED_ON[room]}</tspan>' if room in HANDED_ON else ""
+    text = f'<text x="{left + 10:.0f}" y="{top + 20:.0f}"><tspan class="room">{room}</tspan>{given}'
+    for number, line in enumerate(words, start=1):
+        y = top + 20 + LINE * number
+        text += f'<tspan x="{left + 10:.0f}" y="{y:.0f}">{html.escape(line)}</tspan>'
+    frame = f'<rect x="{left:.0f}" y="{top:.0f}" width="{width:.0f}" height="{height}" rx="5"/>'
+    return f"<g>{frame}{text}</text></g>"
+
+
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn links into the repository into links to the pages made of it."""
+    """Turn links into the repository into links to the pages made of it; draw the rooms."""
+    markdown = markdown.replace("{{ rooms }}", rooms())
     if page.file.src_uri.startswith("benchmarks/"):
         return markdown.replace("](../../docs/", "](../../")
     markdown = re.sub(r"\]\(\.\./(examples/\w+)\.py\)", r"](\1.md)", markdown)
