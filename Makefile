@@ -2,6 +2,8 @@
 # make test    install, then linters and tests
 # make docs    install, then build the documentation: open site/index.html
 # make test-all  the slow tests as well; full MNIST where RATENET_DATA_ROOT says
+#
+# Another interpreter has an environment of its own: make test PYTHON=python3.13 VENV=.venv-3.13
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -24,6 +26,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/repo-review .
 
 # NO_MKDOCS_2_WARNING: the theme's advertisement of its successor would hide real warnings.
 docs: install
