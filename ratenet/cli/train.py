@@ -1,5 +1,6 @@
 """``ratenet train``: train on slowly changing or static images."""
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,14 @@ import typer
 from ratenet.cli.config_options import takes_options_of
 from ratenet.cli.options import path
 from ratenet.training.config import TrainingConfig
+
+
+def _print_schema(is_asked: bool) -> None:
+    if is_asked:
+        from ratenet.training.config_file import training_schema
+
+        print(json.dumps(training_schema(), indent=2))
+        raise typer.Exit
 
 
 @takes_options_of(TrainingConfig, leave_out=("layers", "matrix_product"))
@@ -27,6 +36,15 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run in --out.")
+    ] = False,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema",
+            callback=_print_schema,
+            is_eager=True,
+            help="Print the JSON schema of --config files, for editors, and exit.",
+        ),
     ] = False,
     **options: Any,
 ) -> None:

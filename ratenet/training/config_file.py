@@ -8,21 +8,19 @@
     kind = "fixed-point"
     ...
 
-The config.toml of a run folder is one, too. What it holds besides is not read, but its [model] must
-still be what the model's name stands for.
+The config.toml of a run folder is such a file, too. What else it holds is not read, but its [model]
+must still be what the model's name stands for.
 """
 
 import dataclasses
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from ratenet.equations import load_model
-from ratenet.equations.quantities import parse_quantity
-from ratenet.errors import InputError
+from ratenet.errors import InputError, UnknownNameError, escape
 from ratenet.training.config import TrainingConfig
+from ratenet.validation import json_schema, read_toml
 
-TIMES = ("tau", "hold", "fade", "eligibility")
 RECORDED = ("model", "versions", "machine")  # sections of a run folder's config.toml
 
 
@@ -32,12 +30,18 @@ def read_options(path: str | Path) -> dict[str, Any]:
     Parameters
     ----------
     path : path
-        Times in it are texts such as "20*ms", or numbers in seconds.
+        Times in it are strings such as "20*ms", or numbers in seconds.
+
+    Returns
+    -------
+    dict
+        Options by name; `layers` is the list of their tables.
 
     Raises
     ------
     InputError
-        If the file is missing, empty or no TOML, or has a section or an option that there is not.
+        If the file is missing, empty or not TOML, or a section or an option in it is unknown. The
+        values are checked by `TrainingConfig`.
 
     Examples
     --------
@@ -47,51 +51,57 @@ def read_options(path: str | Path) -> dict[str, Any]:
     >>> TrainingConfig(**read_options(path)).epochs
     2
     """
-    table = _read(Path(path))
-    options, layers = table.get("training", {}), table.get("layers", [])
+    table, where = read_toml(Path(path)), escape(str(path))
     if not table:
-        raise InputError(f"{path}: the file is empty; write [training] and options, or [[layers]].")
+        raise InputError(f"{where}: empty; write [training] and options, or [[layers]].")
+    _check_names("section", table, ("training", "layers", *RECORDED), where)
+    options, layers = table.get("training", {}), table.get("layers", [])
     if not isinstance(options, dict):
-        raise InputError(f"{path}: training is no table; write [training].")
-    if layers == [] and "layers" in table:
-        raise InputError(f"{path}: the list of layers is empty; write [[layers]] above each.")
-    if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
-        raise InputError(f"{path}: layers are no list of tables; write [[layers]] above each.")
-    names = {field.name for field in dataclasses.fields(TrainingConfig)} - {"layers"}
-    for name in options:
-        if name not in names:
-            raise InputError(
-                f"{path}, training: there is no option {name!r}; there are "
-                f"{', '.join(sorted(names))}."
-            )
-    times = {name: options[name] for name in TIMES if isinstance(options.get(name), str)}
-    quantities = {name: parse_quantity(text, name) for name, text in times.items()}
-    _check_model(path, table)
-    return {**options, **quantities, **({"layers": layers} if layers else {})}
+        raise InputError.at(f"{where}, training", got=options, expected="a table, [training]")
+    if not isinstance(layers, list) or ("layers" in table and not layers):
+        expected = "tables, with [[layers]] above each"
+        raise InputError.at(f"{where}, layers", got=layers, expected=expected)
+    names = [field.name for field in dataclasses.fields(TrainingConfig) if field.name != "layers"]
+    _check_names("option", options, names, f"{where}, training")
+    _check_model(where, table)
+    return {**options, **({"layers": layers} if layers else {})}
 
 
-def _check_model(path: str | Path, table: dict[str, Any]) -> None:
-    """Refuse a run's recorded model that is not what its name or file stands for any more."""
+def training_schema() -> dict[str, Any]:
+    """Return the JSON schema of training files, by which editors complete and check them."""
+    options = json_schema(TrainingConfig)
+    del options["properties"]["layers"]
+    layers = {
+        "type": "array",
+        "minItems": 1,
+        "items": {"type": "object", "required": ["kind"]},
+        "description": "The layers of a stack, in their order; see docs/layers.md.",
+    }
+    recorded = {name: {"type": "object", "description": "Recorded by a run."} for name in RECORDED}
+    return {
+        "$schema": options.pop("$schema"),
+        "title": "ratenet training file",
+        "type": "object",
+        "properties": {"training": options, "layers": layers, **recorded},
+        "additionalProperties": False,
+    }
+
+
+def _check_names(noun: str, table: dict[str, Any], allowed: Any, where: str) -> None:
+    for name in table:
+        if name not in allowed:
+            found = UnknownNameError.among(noun, name, allowed).within(where)
+            raise InputError(str(found), argument=name, got=name, expected=found.expected)
+
+
+def _check_model(where: str, table: dict[str, Any]) -> None:
+    """Refuse a run's recorded model that is no longer what its name or file stands for."""
     name, recorded = table.get("training", {}).get("model"), table.get("model")
     if recorded is None or "layers" in table:
         return
     if not isinstance(name, str) or load_model(name).to_table() != recorded:
         raise InputError(
-            f"{path}, model: it is another one than training.model, {name!r}, stands for now; take "
-            "the section out, or save it as a model file and name that."
+            f"{where}: [model] differs from the current {name!r}; delete the section, or save it "
+            "as a .toml file and name that as training.model.",
+            argument="model",
         )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"config: {str(path)!r} cannot be read ({error.strerror}).") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"config: {str(path)!r} is no valid TOML ({error}).") from None
-    for section in table:
-        if section not in ("training", "layers", *RECORDED):
-            raise InputError(
-                f"{path}: there is no section {section!r}; there are [training] and [[layers]]."
-            )
-    return table

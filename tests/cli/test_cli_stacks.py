@@ -75,13 +75,13 @@ def test_a_file_without_layers_is_of_one_network(tmp_path: Path, ratenet: Comman
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("[training]", "[train]"), "there is no section 'train'"),
-        (("epochs = 1", "epoch = 1"), "there is no option 'epoch'; there are backend, barrier"),
+        (("[training]", "[train]"), "Unknown section 'train'; did you mean 'training'"),
+        (("epochs = 1", "epoch = 1"), "Unknown option 'epoch'; did you mean 'epochs'"),
         (("units = 20", "units = -2"), "units: -2 is no whole number of at least 1"),
         (('kind = "read-out"', 'kind = "readout"'), "kind: 'readout' is not one of fixed-point"),
-        (("threads = 1", "threads = "), "no valid TOML"),
-        ((FILE, "# nothing"), "the file is empty"),
-        ((FILE, "layers = []"), "the list of layers is empty"),
+        (("threads = 1", "threads = "), "not valid TOML"),
+        ((FILE, "# nothing"), ": empty; write [training]"),
+        ((FILE, "layers = []"), "layers: expected tables, with [[layers]] above each, got []"),
     ],
     ids=["section", "option", "units", "kind", "toml", "empty", "no layer"],
 )
@@ -106,7 +106,7 @@ def test_an_option_that_no_layer_listens_to_is_refused(file: Path, ratenet: Comm
     ):
         code, said = ratenet("train", "--config", file, option, value, "--out", file.parent / "run")
         assert code != 0
-        assert f"{option}: every recurrent layer of --config has a {key} of its own" in said
+        assert f"{option} has no effect: every recurrent layer sets its own {key}" in said
     assert not (file.parent / "run").exists()
 
 

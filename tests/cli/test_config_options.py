@@ -1,6 +1,7 @@
 """Options of the command line come from the fields of a configuration."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 from typing import Any
@@ -97,3 +98,17 @@ def test_brackets_hold_a_list_together() -> None:
 def test_the_options_are_known_without_torch() -> None:
     code = "import sys, ratenet.cli; sys.exit(any(m in sys.modules for m in ('torch', 'brian2')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_schema_of_training_files_holds_every_option() -> None:
+    from ratenet.cli import app
+
+    result = CliRunner().invoke(app, ["train", "--schema"])
+    schema = json.loads(result.stdout)
+    options = schema["properties"]["training"]["properties"]
+    names = {field.name for field in dataclasses.fields(TrainingConfig)}
+    assert set(options) == names - {"layers"}
+    assert set(schema["properties"]) == {"training", "layers", "model", "versions", "machine"}
+    assert (options["epochs"]["minimum"], options["epochs"]["default"]) == (1, 30)
+    assert options["presentation"]["enum"] == ["slow", "static"]
+    assert options["hold"]["description"].startswith("Presentation time of an image.")
