@@ -2,8 +2,8 @@
 
 lambda = G (I - W^T G)^{-1} e is the gradient of the loss with respect to the drive. Batched
 GMRES solves (I - G W^T) lambda = G e for each sample by itself, with products only; where a solver
-made Q = W (I - G_mean W)^{-1}, it is preconditioned by v -> v + G Q^T v. A sample that it leaves
-is solved densely, one by one.
+made Q = W (I - G_mean W)^{-1}, it is preconditioned by v -> v + G Q^T v. Samples that GMRES does
+not solve are solved densely, one by one.
 """
 
 from dataclasses import dataclass
@@ -36,13 +36,13 @@ class Adjoint:
     converged : Tensor of bool, shape (B,)
         Whether the residual is at most the tolerance.
     iterations : int
-        Products with W^T a sample, at most.
+        Products with W^T per sample, at most.
     condition : Tensor, shape (B,)
-        How nearly singular I - G W^T is: LAPACK's estimate of its condition number where it was
-        solved densely; elsewhere |lambda| / |G e|, from below. Rounding errors are magnified by
-        it, and so is the Euclidean gradient.
+        How close I - G W^T is to singular: LAPACK's estimate of its condition number where it was
+        solved densely, elsewhere the lower bound |lambda| / |G e|. It magnifies rounding errors
+        and the Euclidean gradient.
     has_dense : bool
-        Whether what GMRES left was solved densely: not above N = 2,000.
+        Whether samples that GMRES did not solve were solved densely: up to N = 2,000.
     """
 
     values: Tensor
@@ -60,12 +60,12 @@ class Adjoint:
             return line
         if not self.has_dense:
             return (
-                f"{line} The others were left after {self.iterations} products, and above N = "
-                f"{DENSE_UNITS} no matrix is solved; raise max_iterations, use a reparameterized "
-                "rule or smaller weights."
+                f"{line} The others did not converge within {self.iterations} products, and above "
+                f"N = {DENSE_UNITS} there is no dense solve; raise max_iterations, use a "
+                "reparameterized rule or smaller weights."
             )
         return (
-            f"{line} I - G W of the others is singular to working precision: the loss has no "
+            f"{line} For the others I - G W is singular to working precision, so the loss has no "
             "gradient there; use a reparameterized rule, float64 or smaller weights."
         )
 
@@ -80,18 +80,19 @@ def solve_adjoint(
     Parameters
     ----------
     fp : FixedPoints
-        Where gains are taken from, and the preconditioner where there is one.
+        Gives the gains, and the preconditioner if the solver made one.
     error : Tensor, shape (B, N)
-        e = dL/dy, one row a sample.
+        e = dL/dy, one row per sample.
     tol : float, optional
-        Largest relative residual; default 1e-10 in float64, 1e-5 in float32.
+        Largest relative residual of a solved sample; default 1e-10 in float64, 1e-5 in float32.
     max_iterations : int
-        Products a sample before the dense fallback, which there is up to N = 2,000.
+        Products with W^T per sample before the dense fallback, which exists up to N = 2,000.
 
     Returns
     -------
     Adjoint
-        Samples whose I - G W^T is singular to working precision are not `converged`.
+        Samples whose I - G W^T is singular to working precision, as at a neutral state, are not
+        `converged`.
 
     Raises
     ------

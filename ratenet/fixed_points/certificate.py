@@ -21,7 +21,7 @@ from ratenet.network.residual import relative_size
 
 
 class UnitStep(NamedTuple):
-    """Each unit's Newton step and response at fixed input, and the residuals that follow."""
+    """Newton step and response of each unit at fixed input, and the residuals."""
 
     step: Tensor  # (k, B, N): -F_s^{-1} F
     F_s: Tensor  # (k, k, B, N): dF_i / ds_j, 1/s
@@ -46,38 +46,38 @@ class UnitStep(NamedTuple):
 
 
 def _selected(values: Tensor, samples: Tensor) -> Tensor:
-    """Return some samples of (..., B, N); what all share is not copied for each."""
+    """Return some samples of (..., B, N); values that all share are not copied for each."""
     if values.stride(-2) == 0:
         return values[..., :1, :].expand(*values.shape[:-2], len(samples), values.shape[-1])
     return values[..., samples, :]
 
 
 def default_tolerance(dtype: torch.dtype) -> float:
-    """Return the residual that is asked for unless said otherwise: 1e-9, in float32 1e-5."""
+    """Return the default tolerance: 1e-9 in float64, 1e-5 in float32."""
     return 1e-9 if dtype == torch.float64 else 1e-5
 
 
 def check_autonomous(network: Network) -> None:
-    """Refuse a model whose equations name t: it has no fixed points."""
+    """Refuse a model whose equations contain t: it has no fixed points."""
     if network.model.uses_time:
         raise UnsupportedError(
             f"Model {network.model.name!r}: its equations depend on t explicitly, so it has no "
-            "fixed points; put the dependence on time into the drive."
+            "fixed points; move the time dependence into the drive."
         )
 
 
 def check_tolerance(tol: float, dtype: torch.dtype) -> None:
     """Refuse a tolerance that rounding puts out of reach."""
     if not isinstance(tol, Real):
-        raise InputError(f"tol: {tol!r} is no number.")
+        raise InputError.at("tol", got=tol, expected="a number")
     reachable = 4 * torch.finfo(dtype).eps
     if not tol >= reachable:
-        raise InputError(
-            f"tol: {tol:g} is below what {str(dtype).removeprefix('torch.')} can reach, "
-            f"{reachable:.1g}; ask for more, or use float64."
-        )
+        name = str(dtype).removeprefix("torch.")
+        remedy = "" if dtype == torch.float64 else "use a larger tol, or float64"
+        expected = f"at least {reachable:.1g}, the precision of {name}"
+        raise InputError.at("tol", got=float(tol), expected=expected, remedy=remedy)
     if not tol < 1:
-        raise InputError(f"tol: {tol:g} is no relative error; give a number below 1.")
+        raise InputError.at("tol", got=float(tol), expected="a relative error below 1")
 
 
 def unit_step(network: Network, state: Tensor, drive: Tensor) -> UnitStep:
@@ -120,7 +120,7 @@ def certify(network: Network, state: Tensor, drive: Tensor, tol: float) -> Fixed
 @computation()
 @torch.no_grad()
 def fixed_points_at(network: Network, drive: Any, state: Any, tol: float = 1e-3) -> FixedPoints:
-    """Return the certificate of a state that a simulation reached: measured, not solved.
+    """Measure residual, gain and status of a given state, without solving.
 
     Parameters
     ----------
@@ -130,17 +130,18 @@ def fixed_points_at(network: Network, drive: Any, state: Any, tol: float = 1e-3)
     state : mapping or array_like
         As for `Network.as_state`; for instance ``trajectory.final``.
     tol : float
-        Residual up to which a sample counts as settled.
+        Largest residual of a settled sample; relative, dimensionless.
 
     Returns
     -------
     FixedPoints
-        The state, untouched, with residual, gain and status.
+        The same states with residual, gain and status. Settled means residual <= tol; stability is
+        not examined (`examined` is False): ask for `abscissa()`.
 
     Raises
     ------
     InputError
-        If shapes or units do not fit.
+        If shapes or units do not match.
     UnsupportedError
         If the equations depend on t.
 
@@ -153,6 +154,6 @@ def fixed_points_at(network: Network, drive: Any, state: Any, tol: float = 1e-3)
     """
     check_autonomous(network)
     if not (isinstance(tol, Real) and tol > 0):
-        raise InputError(f"tol: {tol!r} is no number above 0.")
+        raise InputError.at("tol", got=tol, expected="a number above 0")
     drive = network.as_drive(drive)
     return certify(network, network.as_state(state, len(drive), finite=False), drive, tol)

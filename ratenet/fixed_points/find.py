@@ -1,4 +1,4 @@
-"""find_fixed_points: from a network and drives to certified fixed points."""
+"""find_fixed_points: solve for the fixed points of a network and certify them."""
 
 import dataclasses
 from numbers import Integral
@@ -39,47 +39,55 @@ def find_fixed_points(
     certificate: Literal["full", "residual"] = "full",
     on_failure: Literal["raise", "return"] = "raise",
 ) -> FixedPoints:
-    """Return the fixed point of each drive, with its certificate.
+    """Solve for the stable fixed point of each stimulus; report residual, stability and cause.
 
     Parameters
     ----------
     network : Network
     drive : array_like, shape (N,) or (B, N)
-        External input x, one row a stimulus.
+        External input x with one stimulus per row, or a mapping from population names to values; in
+        the unit of the model's drive.
     tol : float, optional
-        Largest residual of a settled sample (see `FixedPoints.residual`). Default 1e-9 in
-        float64, 1e-5 in float32.
+        A stimulus counts as settled if its relative residual (dimensionless; see
+        `FixedPoints.residual`) is at most this. Default 1e-9 in float64, 1e-5 in float32.
     solver : AbstractSolver, optional
-        Default `Automatic`: preconditioned Anderson acceleration; the dynamics themselves for
-        what does not settle, or settles where they would not stay.
+        Default `Automatic`: preconditioned Anderson acceleration; then the dynamics themselves for
+        stimuli that do not settle, or settle at an unstable fixed point.
     initial : mapping or array_like, optional
-        Where to begin, as for `Network.as_state`; default zero. `predict_state` gives a good one
-        where the drive has changed a little.
+        Initial state, as for `Network.as_state`; default zero. `predict_state` gives a good one
+        after a small change of the drive.
     max_iterations : int, optional
-        Most evaluations of the recurrent input a sample; default the solver's own.
+        Most evaluations of the recurrent input per stimulus; default the solver's own.
     certificate : {"full", "residual"}
-        "full": a settled sample's stability is examined, and the dynamics of one that did not
-        settle are followed for a while to say why. "residual": neither, so that a settled sample
-        is a root of the equations that the dynamics may not reach; for loops where time counts.
+        "full": the stability of settled stimuli is examined, and the dynamics of the others are
+        followed for a while to find the cause. "residual": neither, so a settled stimulus is a root
+        of the equations that may be unstable; for loops where time matters.
     on_failure : {"raise", "return"}
-        What to do where samples do not converge.
+        "raise": ConvergenceError, with the partial result as ``error.result``. "return": return all
+        rows; check `FixedPoints.converged`.
 
     Returns
     -------
     FixedPoints
-        Rates, gains, residuals, status, solver, one row a stimulus.
+        Rates, gains, residuals, status and solver, one row per stimulus.
 
     Raises
     ------
     ConvergenceError
-        If a sample did not converge; the partial result is its `result`.
+        If a stimulus did not settle; the partial result is its `result`.
     InputError
-        If shapes, units or options do not fit, or an input is not finite.
+        If shapes, units or options do not match, or an input is not finite.
+    UnsupportedError
+        If the equations depend on t.
 
     Notes
     -----
-    One product with W an iteration, two with the preconditioner; memory O(B N). Stability costs
-    some products with a single vector where the feedback is weak, else 20 to 80 with the batch.
+    An iteration takes one product with W, two with the preconditioner; memory is O(B N). Examining
+    stability takes some products with a single vector where feedback is weak, else 20 to 80 with
+    the batch.
+
+    A state that the dynamics neither leave nor return to, as on a line attractor, has the status
+    neutral and counts as converged: it is at rest, and stable in all other directions.
 
     Examples
     --------
@@ -93,15 +101,17 @@ def find_fixed_points(
         ("certificate", certificate, ("full", "residual")),
     ):
         if value not in allowed:
-            raise InputError(f"{name}: {value!r} is neither {allowed[0]!r} nor {allowed[1]!r}.")
+            expected = f"{allowed[0]!r} or {allowed[1]!r}"
+            raise InputError.at(name, got=value, expected=expected)
     tol = default_tolerance(network.dtype) if tol is None else tol
     check_tolerance(tol, network.dtype)
     solver = Automatic() if solver is None else solver
     if not isinstance(solver, AbstractSolver):
-        raise InputError(f"solver: {solver!r} is no solver; give an object such as Anderson().")
+        raise InputError.at("solver", got=solver, expected="a solver object such as Anderson()")
     limit = solver.max_iterations if max_iterations is None else max_iterations
     if not isinstance(limit, Integral) or limit < 1:
-        raise InputError(f"max_iterations: {limit!r} is no whole number of at least 1.")
+        expected = "a whole number of at least 1"
+        raise InputError.at("max_iterations", got=limit, expected=expected)
     drive = network.as_drive(drive)
     state = network.as_state(initial, 1 if initial is None else len(drive))
     state = state.expand(-1, len(drive), -1)  # from zero, all share one
@@ -151,8 +161,8 @@ def _followed(found: FixedPoints, start: Tensor, limit: int) -> FixedPoints:
 
 def _complaint(found: FixedPoints, limit: int) -> str:
     return (
-        f"{found.unsettled} of {len(found)} samples have no fixed point within {limit} "
-        f"iterations (largest residual {float(found.residual.max()):.2g}, asked for "
+        f"{found.unsettled} of {len(found)} samples did not reach a stable fixed point within "
+        f"{limit} iterations (largest residual {float(found.residual.max()):.2g}, tol "
         f"{found.tol:g}).\n{found.summary()}\nThe partial result is this error's `result`; "
         "on_failure='return' returns it."
     )

@@ -40,30 +40,29 @@ class Status(enum.IntEnum):
 _SENTENCES = {
     Status.SETTLED: "The residual is at most the tolerance.",
     Status.UNSETTLED: (
-        "The residual is above the tolerance: the state still moves, or oscillates; simulate "
-        "longer, or lower the recurrent weights."
+        "The residual is above the tolerance: the state still changes, or oscillates; simulate "
+        "longer, or reduce the recurrent weights."
     ),
     Status.DIVERGED: (
         "The state became NaN or infinite, or grows without end: the dynamics are unstable, or "
-        "dt is too large; lower the recurrent weights, dt or the learning rate."
+        "dt is too large; reduce the recurrent weights, dt or the learning rate."
     ),
     Status.SINGULAR: (
         "A unit's own dynamics have no isolated fixed point (F_s is singular), so it has no "
         "static gain; give every state variable a decay."
     ),
     Status.SLOW: (
-        "The dynamics come to rest, but slowly, as where an eigenvalue of the Jacobian is close to "
-        "the imaginary axis, and the solver was no faster; raise max_iterations, begin closer, use "
-        "the default solver, or lower the recurrent weights."
+        "Converging, but slowly (an eigenvalue of the Jacobian is near the imaginary axis); raise "
+        "max_iterations, start closer, use the default solver, or reduce the recurrent weights."
     ),
     Status.OSCILLATING: (
-        "The dynamics come back to where they were without coming to rest, as on a limit cycle; "
-        "there is no fixed point to reach from this start: change the weights or the time "
-        "constants, or simulate."
+        "The dynamics return to where they were without coming to rest, as on a limit cycle, so no "
+        "fixed point is reached from this start; change the weights or the time constants, or "
+        "simulate."
     ),
     Status.UNSTABLE: (
-        "The state is a root of the equations, but it repels the dynamics, so no network reaches "
-        "it; begin elsewhere, or lower the recurrent weights."
+        "The state is a root of the equations, but it repels the dynamics, so the network does not "
+        "stay there; start elsewhere, or reduce the recurrent weights."
     ),
     Status.OUT_OF_ITERATIONS: (
         "The solver stopped at max_iterations with the residual above the tolerance; raise "

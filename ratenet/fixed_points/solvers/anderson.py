@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError
-from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory
-from ratenet.fixed_points.solvers.mean_gain import MeanGain
+from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory, check_share
+from ratenet.fixed_points.solvers.mean_gain import MeanGain, check_preconditioner
 from ratenet.fixed_points.solvers.newton import corrected_step
 
 FAST = 0.3  # preconditioned: a residual that falls below this share needs no acceleration
@@ -49,8 +49,8 @@ class Differences(Memory):
 class Anderson(AbstractIteration[Differences]):
     """Anderson acceleration, with or without the mean-gain preconditioner.
 
-    The last m differences of states, S, and of steps, D, are combined so that the step left over
-    is least, and P of what is left is the next step:
+    The last m differences of states, S, and of steps, D, are combined to make the remaining step
+    as small as possible, and P times the remainder is the next step:
 
         s <- s - S gamma + beta P (d - D gamma),        gamma = argmin |d - D gamma|
 
@@ -60,12 +60,14 @@ class Anderson(AbstractIteration[Differences]):
     Parameters
     ----------
     memory : int
-        m, the number of differences kept.
+        m, the number of differences kept (each takes 2 B k N numbers); at least 1.
     mixing : float
-        beta, above 0 and at most 1. It is halved for a sample whose residual grows far.
+        beta, the share of the remaining step that is taken; above 0 and at most 1. It is halved for
+        a sample whose residual grows twentyfold.
     preconditioner : MeanGain, optional
-        What makes Q and may keep it for the next solve; default none.
+        Makes Q, and may keep it for the next solve; default none.
     max_iterations : int
+        Most evaluations of the recurrent input per stimulus.
 
     References
     ----------
@@ -79,19 +81,18 @@ class Anderson(AbstractIteration[Differences]):
 
     def __post_init__(self) -> None:
         if not isinstance(self.memory, Integral) or self.memory < 1:
-            raise InputError(f"memory: {self.memory!r} is no whole number of at least 1.")
-        if not 0 < self.mixing <= 1:
-            raise InputError(f"mixing: {self.mixing} is not above 0 and at most 1.")
-        if not isinstance(self.preconditioner, MeanGain | None):
-            raise InputError(f"preconditioner: {self.preconditioner!r} is no MeanGain object.")
+            expected = "a whole number of at least 1"
+            raise InputError.at("memory", got=self.memory, expected=expected)
+        check_share("mixing", self.mixing)
+        check_preconditioner(self.preconditioner)
 
     @property
     def name(self) -> str:
-        """What the solver is called in a summary."""
+        """Name of the solver in a summary."""
         return "Anderson" + (" with the mean-gain preconditioner" if self.preconditioner else "")
 
     def start(self, batch: Batch) -> Differences:
-        """Begin without differences."""
+        """Start without differences."""
         batch.precondition(self.preconditioner)
         like, B = batch.drive, len(batch.drive)
         return Differences(

@@ -1,4 +1,4 @@
-"""The default solver: a fixed rule, and the dynamics themselves for what it leaves."""
+"""The default solver: Anderson acceleration, and the dynamics themselves where it fails."""
 
 from dataclasses import dataclass, field
 
@@ -15,16 +15,16 @@ from ratenet.network import Network
 class Automatic(AbstractSolver):
     """Anderson acceleration with the mean-gain preconditioner, then relaxation.
 
-    Up to N = `preconditioner.max_units` the steps are preconditioned; above that they begin
-    undamped and without it. Either way they are accelerated where they converge slowly. What
-    does not settle, or settles where the dynamics would not stay, is followed along the dynamics
-    from its start. `FixedPoints.solver` tells which one settled each sample.
+    Up to N = `preconditioner.max_units` the steps are preconditioned. Stimuli that do not settle,
+    or settle at an unstable fixed point, are followed along the dynamics from their start.
+    `FixedPoints.solver` tells which solver settled each stimulus.
 
     Parameters
     ----------
     preconditioner : MeanGain
-        Give one object to several solves, with `stale_after` above 0, to keep its inverse.
+        Pass one object with `stale_after` above 0 to several solves to reuse its inverse.
     max_iterations : int
+        Most evaluations of the recurrent input per stimulus, of both solvers together.
     """
 
     preconditioner: MeanGain = field(default_factory=MeanGain)
@@ -32,13 +32,13 @@ class Automatic(AbstractSolver):
 
     @property
     def name(self) -> str:
-        """What the solver is called in a summary."""
+        """Name of the solver in a summary."""
         return "automatic"
 
     def solve(
         self, network: Network, state: Tensor, drive: Tensor, tol: float, max_iterations: int
     ) -> Reached:
-        """Solve by Anderson acceleration, the rest by relaxation."""
+        """Solve by Anderson acceleration, the remaining samples by relaxation."""
         if network.units <= self.preconditioner.max_units:
             first = Anderson(3, preconditioner=self.preconditioner, max_iterations=150)
         else:

@@ -9,6 +9,7 @@ although the dynamics converge.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -148,21 +149,35 @@ def new_batch(network: Network, state: Tensor, drive: Tensor, tol: float) -> Bat
     )
 
 
+def check_share(name: str, value: object, *, below: bool = False) -> None:
+    """Refuse a setting that is not above 0 and at most 1, or below 1."""
+    share = float(value) if isinstance(value, Real) else -1.0
+    if not (0 < share < 1 or (share == 1 and not below)):
+        end = "below 1" if below else "at most 1"
+        raise InputError.at(name, got=value, expected=f"a number above 0 and {end}")
+
+
 class AbstractSolver(ABC):
-    """Brings a batch of states to their fixed points, as far as it can."""
+    """Base class of solvers, which take a batch of states to their fixed points.
+
+    Attributes
+    ----------
+    max_iterations : int
+        Most evaluations of the recurrent input per stimulus.
+    """
 
     max_iterations: int
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What the solver is called in a summary."""
+        """Name of the solver in a summary."""
 
     @abstractmethod
     def solve(
         self, network: Network, state: Tensor, drive: Tensor, tol: float, max_iterations: int
     ) -> Reached:
-        """Return what is reached from `state` (k, B, N) at drives (B, N).
+        """Return the states reached from `state` (k, B, N) at drives (B, N).
 
         A sample counts as converged once its residual is at most `tol`; one that does not
         converge comes back at the state with the smallest residual that it had. `state` may be
@@ -227,20 +242,21 @@ class AbstractIteration(AbstractSolver, Generic[Remembered]):
 
 @dataclass(frozen=True)
 class Fallback(AbstractSolver):
-    """Several solvers in turn: the next one takes what the one before did not bring to rest.
+    """Several solvers in turn: each takes the samples that the one before did not settle.
 
-    Each begins from the initial state, since a solver may have left the basin that it lies in.
+    Each starts from the initial state, since a solver may have left its basin of attraction.
 
     Parameters
     ----------
     solvers : sequence of AbstractSolver
+        At least one, in the order in which they are tried.
     """
 
     solvers: Sequence[AbstractSolver]
 
     def __post_init__(self) -> None:
         if not self.solvers:
-            raise InputError("solvers: none is given; a fallback needs at least one.")
+            raise InputError.at("solvers", got=self.solvers, expected="at least one solver")
 
     @property
     def max_iterations(self) -> int:  # type: ignore[override]
@@ -255,7 +271,7 @@ class Fallback(AbstractSolver):
     def solve(
         self, network: Network, state: Tensor, drive: Tensor, tol: float, max_iterations: int
     ) -> Reached:
-        """Solve by the first solver, the rest by the second, and so on."""
+        """Solve by the first solver, the remaining samples by the second, and so on."""
         names = tuple(solver.name for solver in self.solvers)
         first, *rest = self.solvers
         allowed = min(first.max_iterations, max_iterations)

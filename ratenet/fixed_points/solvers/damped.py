@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ratenet.errors import InputError
-from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory
+from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory, check_share
 
 
 @dataclass
@@ -22,31 +21,32 @@ class Damping(Memory):
 
 @dataclass(frozen=True)
 class DampedIteration(AbstractIteration[Damping]):
-    """s <- s + alpha d: converges where equally fast units would, for small enough alpha.
+    """s <- s + alpha d: for small alpha it converges if a network of equally fast units would.
 
     Parameters
     ----------
     damping : float, optional
-        alpha, above 0 and at most 1. Default: each sample begins with 1, halves it and goes back
-        to its best state when its residual does not shrink, and lengthens it after five gains in
-        a row, up to three quarters of what was too long.
+        alpha, above 0 and at most 1. Default: each sample starts with 1, halves it and returns to
+        its best state when its residual does not shrink, and lengthens it after five improvements
+        in a row, up to three quarters of a value that was too long.
     max_iterations : int
+        Most evaluations of the recurrent input per stimulus.
     """
 
     damping: float | None = None
     max_iterations: int = 5_000
 
     def __post_init__(self) -> None:
-        if self.damping is not None and not 0 < self.damping <= 1:
-            raise InputError(f"damping: {self.damping} is not above 0 and at most 1.")
+        if self.damping is not None:
+            check_share("damping", self.damping)
 
     @property
     def name(self) -> str:
-        """What the solver is called in a summary."""
+        """Name of the solver in a summary."""
         return "damped iteration"
 
     def start(self, batch: Batch) -> Damping:
-        """Begin undamped, or with the given damping."""
+        """Start undamped, or with the given damping."""
         B, like = len(batch.drive), batch.drive
         alpha = like.new_full((B,), self.damping or 1.0)
         none = torch.zeros(B, dtype=torch.int64, device=like.device)

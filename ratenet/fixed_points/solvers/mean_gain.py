@@ -16,6 +16,7 @@ G W (G_m - G) Q b: nothing where the gains are shared, and less than b where the
 import math
 import weakref
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -50,24 +51,24 @@ class _Kept(NamedTuple):
 
 
 class MeanGain:
-    """Makes Q = W (I - diag(g_m) W)^{-1}, and keeps it for as long as it is good enough.
+    """Mean-gain preconditioner Q = W (I - diag(g_m) W)^{-1}, kept as long as it is good enough.
 
     Parameters
     ----------
     max_units : int
-        N above which no Q is made: it takes O(N^3) operations.
+        Largest N for which Q is made, in O(N^3) operations.
     stale_after : int
-        For how many changes of the weights Q is kept. With 0 no result depends on earlier weights,
-        and Q is kept only where gains are within 0.1 of its own. More saves its making in a
-        training loop, where a stale Q costs iterations, not exactness; when it is over, Q is made
-        of the new weights with the gains found last.
+        Number of changes of the weights for which Q is kept. With 0 no result depends on earlier
+        weights, and Q is kept only while gains are within 0.1 of its own. A larger number saves
+        work in a training loop: a stale Q costs iterations, not accuracy. After that many changes
+        Q is recomputed from the new weights with the gains found last.
 
     Notes
     -----
-    None is made for a connectivity whose products cost less than a quarter of a full matrix's, such
-    as a convolution. The first solve begins with the gains of its first states, which may be far
-    from those at rest; so a solver looks again while it goes on (`is_far`, `again`), and the next
-    one begins with what was found.
+    No Q is made for a connectivity whose products cost less than a quarter of a full matrix's, such
+    as a convolution. The first solve starts with the gains of its initial states, which may be far
+    from those at rest; so a solver checks again as it proceeds (`is_far`, `again`), and the next
+    solve starts with the Q found last.
 
     Examples
     --------
@@ -78,8 +79,8 @@ class MeanGain:
 
     def __init__(self, max_units: int = 1000, stale_after: int = 0) -> None:
         for name, value in (("max_units", max_units), ("stale_after", stale_after)):
-            if not isinstance(value, int) or value < 0:
-                raise InputError(f"{name}: {value!r} is no whole number of at least 0.")
+            if not isinstance(value, Integral) or value < 0:
+                raise InputError.at(name, got=value, expected="a whole number of at least 0")
         self.max_units, self.stale_after = max_units, stale_after
         self._kept: _Kept | None = None
 
@@ -126,7 +127,7 @@ class MeanGain:
         return found
 
     def renew(self) -> None:
-        """Have Q made anew for the next solve, with the gains found last."""
+        """Have Q recomputed for the next solve, with the gains found last."""
         if self._kept is not None:
             self._kept = self._kept._replace(version=-math.inf)
 
@@ -178,6 +179,12 @@ class MeanGain:
         # Cloned: a product rounds by how its operands lie in memory, and these lie as if made.
         own = {name: tensor.clone() for name, tensor in state.items()}
         self._kept = _Kept(None, 0, **own) if own else None
+
+
+def check_preconditioner(value: object) -> None:
+    """Refuse what is neither a `MeanGain` nor None."""
+    if not isinstance(value, MeanGain | None):
+        raise InputError.at("preconditioner", got=value, expected="a MeanGain object or None")
 
 
 def _is_near(one: Tensor, other: Tensor) -> bool:

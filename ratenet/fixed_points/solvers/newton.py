@@ -66,7 +66,7 @@ def preconditioner(gain: Tensor, Q: Tensor | None) -> Operator | None:
 @computation()
 @torch.no_grad()
 def estimate_distances(fp: FixedPoints) -> Tensor:
-    """Estimate how far each state is from the fixed point near it.
+    """Estimate the distance of each state from the nearby fixed point.
 
     Parameters
     ----------
@@ -108,25 +108,25 @@ def estimate_distances(fp: FixedPoints) -> Tensor:
 @computation()
 @torch.no_grad()
 def predict_state(fp: FixedPoints, drive: Any) -> Tensor:
-    """Predict the state at which the network will rest for another drive: a warm start.
+    """Predict the fixed point at another drive, as the initial state of a solve.
 
     Parameters
     ----------
     fp : FixedPoints
-        Where it rests now.
+        The fixed points at the present drive.
     drive : array_like, shape (N,) or (B, N)
         The new drives, one for each of the samples.
 
     Returns
     -------
     Tensor, shape (k, B, N)
-        To be the `initial` of `find_fixed_points`. To first order in the change dx of the drive
-        the rates are y* + A dx, A = (I - G W)^{-1} G.
+        For `initial` of `find_fixed_points`, in SI units. To first order in the change dx of the
+        drive the rates are y* + A dx, A = (I - G W)^{-1} G.
 
     Raises
     ------
     InputError
-        If the drives do not fit.
+        If shapes or units of the drives do not match.
     StaleError
         If the weights changed after the fixed points were found.
 
@@ -138,7 +138,10 @@ def predict_state(fp: FixedPoints, drive: Any) -> Tensor:
     fp.check_current()
     drive = fp.network.as_drive(drive)
     if len(drive) not in (1, len(fp)):
-        raise InputError(f"drive: {len(drive)} drives do not fit {len(fp)} fixed points.")
+        raise InputError(
+            f"drive: expected 1 or {len(fp)} drives, one for each fixed point, got {len(drive)}.",
+            argument="drive", got=drive, expected=f"1 or {len(fp)} drives",
+        )  # fmt: skip
     drive = drive.expand(len(fp), -1)
     found = unit_step(fp.network, fp.state, drive)
     newton = newton_step(fp.network, found, 0.01, MAX_PRODUCTS, fp.mean_response)

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ratenet.errors import InputError
-from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory
-from ratenet.fixed_points.solvers.mean_gain import MeanGain
+from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory, check_share
+from ratenet.fixed_points.solvers.mean_gain import MeanGain, check_preconditioner
 from ratenet.fixed_points.solvers.newton import newton_step
 
 
@@ -25,16 +24,16 @@ class NewtonKrylov(AbstractIteration[Steps]):
 
     (I - g W) delta y = rho_s d is solved by GMRES to a tenth, and the state moved by the step
     that follows. A sample whose residual grows goes back to its best state and halves its steps;
-    they lengthen again, twofold, with each gain. It may find roots that repel the dynamics.
+    they double again with each improvement. It may find unstable fixed points.
 
     Parameters
     ----------
     forcing : float
-        Relative residual to which GMRES solves; above 0, below 1.
+        Relative residual to which GMRES solves each Newton step; above 0, below 1.
     preconditioner : MeanGain, optional
-        Of GMRES; default none.
+        Preconditioner of GMRES; default none.
     max_iterations : int
-        Evaluations of the recurrent input, those in GMRES included.
+        Most evaluations of the recurrent input per stimulus, including those in GMRES.
 
     References
     ----------
@@ -46,18 +45,16 @@ class NewtonKrylov(AbstractIteration[Steps]):
     max_iterations: int = 1000
 
     def __post_init__(self) -> None:
-        if not 0 < self.forcing < 1:
-            raise InputError(f"forcing: {self.forcing} is not above 0 and below 1.")
-        if not isinstance(self.preconditioner, MeanGain | None):
-            raise InputError(f"preconditioner: {self.preconditioner!r} is no MeanGain object.")
+        check_share("forcing", self.forcing, below=True)
+        check_preconditioner(self.preconditioner)
 
     @property
     def name(self) -> str:
-        """What the solver is called in a summary."""
+        """Name of the solver in a summary."""
         return "Newton-Krylov"
 
     def start(self, batch: Batch) -> Steps:
-        """Begin with whole steps."""
+        """Start with whole steps."""
         batch.precondition(self.preconditioner)
         length = batch.drive.new_ones(len(batch.drive))
         return Steps(length, torch.zeros_like(batch.state).transpose(0, 1))

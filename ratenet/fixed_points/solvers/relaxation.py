@@ -31,23 +31,24 @@ class Relaxation(AbstractIteration[RungeKutta]):
     Classical Runge-Kutta steps of order 4, since Euler steps spiral outwards where eigenvalues
     have large imaginary parts. A step is kept where no slope in it differs from the first by more
     than that is itself, and halved otherwise. So each sample goes where the network goes, and
-    converges, slowly, wherever the dynamics do.
+    converges, slowly, wherever the dynamics do. A state that has grown a millionfold without losing
+    speed is given up.
 
     Parameters
     ----------
     max_iterations : int
-        Evaluations of F; four make a step.
+        Most evaluations of the recurrent input per stimulus; four make a step.
     """
 
     max_iterations: int = 10_000
 
     @property
     def name(self) -> str:
-        """What the solver is called in a summary."""
+        """Name of the solver in a summary."""
         return "relaxation along the dynamics"
 
     def start(self, batch: Batch) -> RungeKutta:
-        """Begin at the end of a step, with the length of the next still to be chosen (0)."""
+        """Start at the end of a step, before the length of the next is chosen (0)."""
         state = batch.state
         rows = state.transpose(0, 1)
         speed = _largest(batch.found.step)
