@@ -162,9 +162,9 @@ def test_unsettled_majority_exits_with_3(tmp_path):
     ("arguments", "sentence"),
     [
         (("models", "nope"), "Unknown model 'nope'; available: adaptation"),
-        (("simulate", "nope"), "There is no model or circuit 'nope'"),
-        (("simulate", "rate", "--units", 0), "units: 0 is not at least 1"),
-        (("simulate", "rate", "--dt", -1), "dt: expected a finite time above 0, got -0.001"),
+        (("simulate", "nope"), "Unknown model or circuit 'nope'"),
+        (("simulate", "rate", "--units", 0), "units: expected a whole number of at least 1, got 0"),
+        (("simulate", "rate", "--dt", -1), "dt: expected a time from 1e-06 to 1e+12 ms, got -1.0"),
         (("simulate", "rate", "--dt", 3), "duration: expected a whole number of steps"),
         (
             ("simulate", "rate", "--backend", "nest"),
@@ -180,7 +180,7 @@ def test_unsettled_majority_exits_with_3(tmp_path):
             "learn, 1: expected one of read-in, read-out, got 'all'",
         ),
         (("train", "--barrier", 2), "barrier: expected a number above 0 and below 1, got 2.0"),
-        (("train", "--data", "cifar"), "There is no data set 'cifar'; there are mnist-5k"),
+        (("train", "--data", "cifar"), "Unknown data set 'cifar'; available: mnist-5k"),
         (("train", "--device", "abacus"), "device: 'abacus' is unknown"),
         (("train", "--learning-rate", 0), "learning_rate: expected a number above 0, got 0.0"),
         (("train", "--tau", 0), "tau: expected a finite time above 0, got 0.0"),
