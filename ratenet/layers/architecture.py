@@ -22,13 +22,13 @@ from ratenet.errors import (
     UnsupportedError,
 )
 from ratenet.layers.core import FixedPointCore
-from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, Common, Shape
+from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, LayerDefaults, Shape
 
 
 def build_stack(
     tables: Sequence[AbstractTable],
     image: tuple[int, int],
-    common: Common,
+    defaults: LayerDefaults,
     *,
     seed: int,
     dtype: torch.dtype = torch.float32,
@@ -41,7 +41,7 @@ def build_stack(
         Of `read_tables`.
     image : (int, int)
         H and W.
-    common : Common
+    defaults : LayerDefaults
     seed : int
         Of the random weights, which are drawn on the CPU in float32.
     dtype : torch.dtype
@@ -61,7 +61,7 @@ def build_stack(
             if reshaping is not None:
                 modules[f"shape{n}"] = reshaping
             try:
-                modules[f"layer{n}"] = table.build(shape, common, dtype)
+                modules[f"layer{n}"] = table.build(shape, defaults, dtype)
             except (InputError, ModelError, UnknownNameError, UnsupportedError) as error:
                 raise type(error)(f"layers, {n}. ({table.kind}): {error}") from None
             except (SingularError, OverflowError) as error:  # of first weights
@@ -72,7 +72,7 @@ def build_stack(
                 raise InputError(
                     f"layers, {n}. ({table.kind}): there is not the memory for it; make it smaller."
                 ) from None
-            shape = table.shape_after(shape, common)
+            shape = table.shape_after(shape, defaults)
     return torch.nn.Sequential(modules)
 
 
@@ -86,7 +86,7 @@ def cores_of(stack: torch.nn.Module) -> dict[str, FixedPointCore]:
 
 
 def rates_of(
-    tables: Sequence[AbstractTable], stack: torch.nn.Module, common: Common
+    tables: Sequence[AbstractTable], stack: torch.nn.Module, defaults: LayerDefaults
 ) -> dict[str, float]:
     """Return the learning rate of each parameter of a stack that is to learn, by its name."""
     rates = {}
@@ -95,9 +95,9 @@ def rates_of(
             continue
         layer, _, part = name.partition(".")
         table = tables[int(layer.removeprefix("layer")) - 1]
-        rates[name] = common.learning_rate
+        rates[name] = defaults.learning_rate
         if isinstance(table, AbstractRecurrentTable) and part.startswith("core."):
-            rates[name] = table.rate(common)
+            rates[name] = table.rate(defaults)
     return rates
 
 

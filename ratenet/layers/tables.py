@@ -4,44 +4,38 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import BeforeValidator, Field
 
 from ratenet.equations import load_model
 from ratenet.equations.files import parse_model
 from ratenet.equations.parameters import as_text
 from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import check_tolerance
-from ratenet.layers.base import check_counts
 from ratenet.layers.convolutional import ConvFixedPointLayer
 from ratenet.layers.core import FixedPointCore, OnUnsettled
 from ratenet.layers.feedback import FeedbackLayers
 from ratenet.layers.full import FixedPointLayer
 from ratenet.layers.weights import connectivity_of
 from ratenet.plasticity import Frozen, rule_named
-from ratenet.plasticity.base import check_learning_rate
+from ratenet.validation import Expected, validated
 
 Table = dict[str, Any]
 Shape = tuple[int, ...]  # of a sample: (M,), or (C, H, W)
-LEARNED = ("read-in", "recurrent")
+LEARNED: tuple[Literal["read-in"], Literal["recurrent"]] = ("read-in", "recurrent")
 LARGEST = 10**6  # number of units, channels or places
-# What a field of a type may hold, and what that is called.
-ALLOWED: dict[Any, tuple[tuple[type, ...], str]] = {
-    int: ((int,), "a whole number"),
-    int | None: ((int,), "a whole number"),
-    float | None: ((float, int), "a number"),
-    str: ((str,), "a text"),
-    str | None: ((str,), "a text"),
-    bool: ((bool,), "true or false"),
-    list[Any]: ((list, tuple), "a list"),
-    Table: ((dict,), "a table"),
-    str | Table: ((str, dict), "a text or a table"),
-}
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)
-class Common:
+class LayerDefaults:
     """What holds for all layers, unless one says otherwise.
 
     Attributes
@@ -70,38 +64,51 @@ class AbstractTable(ABC):
     takes_image: ClassVar[bool] = False
 
     @abstractmethod
-    def build(self, shape: Shape, common: Common, dtype: torch.dtype) -> torch.nn.Module:
+    def build(self, shape: Shape, defaults: LayerDefaults, dtype: torch.dtype) -> torch.nn.Module:
         """Return the layer for samples of a shape: (M,), or (C, H, W) if it takes images."""
 
     @abstractmethod
-    def shape_after(self, shape: Shape, common: Common) -> Shape:
+    def shape_after(self, shape: Shape, defaults: LayerDefaults) -> Shape:
         """Return the shape of what it gives."""
 
-    def resolved(self, common: Common) -> dict[str, Any]:
+    def resolved(self, defaults: LayerDefaults) -> dict[str, Any]:
         """Return the table with its defaults written out."""
         return {"kind": self.kind, **dataclasses.asdict(self)}  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AbstractRecurrentTable(AbstractTable):
-    """What all layers with recurrent weights have."""
+    """What all layers with recurrent weights have.
 
-    model: str | Table = "rate"
+    Parameters
+    ----------
+    model : str or table
+        A model's name or file, or the model itself.
+    rule : str, optional
+        Plasticity rule; default that of all layers.
+    parameters : table
+        Values of the model's parameters, such as tau = "20*ms".
+    bias : bool
+        Whether the drive has a constant.
+    learn : list of {"read-in", "recurrent"}
+        Which weights learn.
+    learning_rate : float, optional
+        Learning rate of the recurrent weights; default that of all layers.
+    tol : float, optional
+        Largest relative residual of a settled sample.
+    """
+
+    model: Annotated[str | Table, Expected("a string or a table")] = "rate"
     rule: str | None = None
     parameters: Table = field(default_factory=dict)
     bias: bool = True
-    learn: list[Any] = field(default_factory=lambda: list(LEARNED))
-    learning_rate: float | None = None  # of the recurrent weights
-    tol: float | None = None
+    learn: Annotated[list[Literal["read-in", "recurrent"]], BeforeValidator(_as_list)] = field(
+        default_factory=lambda: list(LEARNED)
+    )
+    learning_rate: Positive | None = None
+    tol: Positive | None = None
 
-    def __post_init__(self) -> None:
-        for name in self.learn:
-            if name not in LEARNED:
-                raise InputError(f"learn: {name!r} is not one of {', '.join(LEARNED)}.")
-        if self.learning_rate is not None:
-            check_learning_rate(self.learning_rate)
-
-    def resolved(self, common: Common) -> dict[str, Any]:
+    def resolved(self, defaults: LayerDefaults) -> dict[str, Any]:
         """Return the table with its defaults and the whole model written out.
 
         Rule and learning rate stay those of all layers where the table gives none, so that options
@@ -109,7 +116,7 @@ class AbstractRecurrentTable(AbstractTable):
         """
         parameters = {name: as_text(value, name) for name, value in self.parameters.items()}
         given = {
-            name: value for name, value in super().resolved(common).items() if value is not None
+            name: value for name, value in super().resolved(defaults).items() if value is not None
         }
         return {**given, "model": _model(self.model).to_table(), "parameters": parameters}
 
@@ -118,21 +125,21 @@ class AbstractRecurrentTable(AbstractTable):
         """Whether a rule changes the recurrent weights, unless it is `Frozen`."""
         return "recurrent" in self.learn
 
-    def rule_name(self, common: Common) -> str:
+    def rule_name(self, defaults: LayerDefaults) -> str:
         """Return the name of the layer's rule."""
-        return common.rule if self.rule is None else self.rule
+        return defaults.rule if self.rule is None else self.rule
 
-    def build(self, shape: Shape, common: Common, dtype: torch.dtype) -> torch.nn.Module:
+    def build(self, shape: Shape, defaults: LayerDefaults, dtype: torch.dtype) -> torch.nn.Module:
         """Return the layer, with what is not to learn frozen."""
-        rule = rule_named(self.rule_name(common))
+        rule = rule_named(self.rule_name(defaults))
         layer = self._layer(
             shape,
             model=_model(self.model),
             rule=rule,
             parameters=self.parameters,
             bias=self.bias,
-            step_size=None if rule.traits.is_proportional else self.rate(common),
-            on_unsettled=common.on_unsettled,
+            step_size=None if rule.traits.is_proportional else self.rate(defaults),
+            on_unsettled=defaults.on_unsettled,
         )
         layer.get_submodule("read_in").requires_grad_("read-in" in self.learn)
         # Out of the optimizer's reach: its weight decay would move what has no gradient.
@@ -145,10 +152,10 @@ class AbstractRecurrentTable(AbstractTable):
             core.tol = self.tol
         return layer
 
-    def rate(self, common: Common) -> float:
+    def rate(self, defaults: LayerDefaults) -> float:
         """Return the learning rate of the recurrent weights."""
         own = self.learning_rate
-        return common.recurrent_learning_rate if own is None else float(own)
+        return defaults.recurrent_learning_rate if own is None else own
 
     @abstractmethod
     def _layer(self, shape: Shape, **options: Any) -> torch.nn.Module:
@@ -157,118 +164,168 @@ class AbstractRecurrentTable(AbstractTable):
 
 @dataclass(frozen=True, kw_only=True)
 class FixedPointTable(AbstractRecurrentTable):
-    """A `FixedPointLayer`."""
+    """A `FixedPointLayer`.
+
+    Parameters
+    ----------
+    units : int
+        Number of units.
+    connectivity : table
+        Kind of the recurrent weights and its numbers: see `connectivity_of`.
+    """
 
     kind: ClassVar[str] = "fixed-point"
-    units: int
+    units: Count
     connectivity: Table = field(default_factory=dict)
 
     def _layer(self, shape: Shape, **options: Any) -> torch.nn.Module:
-        check_counts(units=self.units)
         W = connectivity_of(self.connectivity, self.units)
         return FixedPointLayer(shape[0], self.units, connectivity=W, **options)
 
-    def shape_after(self, shape: Shape, common: Common) -> Shape:
+    def shape_after(self, shape: Shape, defaults: LayerDefaults) -> Shape:
         """Return (N,)."""
         return (self.units,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeedbackTable(AbstractRecurrentTable):
-    """`FeedbackLayers`."""
+    """`FeedbackLayers`.
+
+    Parameters
+    ----------
+    units : list of int
+        Numbers of units of the layers, from the driven one on.
+    """
 
     kind: ClassVar[str] = "feedback"
-    units: list[Any]
+    units: Annotated[list[Count], BeforeValidator(_as_list)]
 
     def _layer(self, shape: Shape, **options: Any) -> torch.nn.Module:
         return FeedbackLayers(shape[0], self.units, **options)
 
-    def shape_after(self, shape: Shape, common: Common) -> Shape:
+    def shape_after(self, shape: Shape, defaults: LayerDefaults) -> Shape:
         """Return the last layer's number of units."""
         return (self.units[-1],)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvolutionalTable(AbstractRecurrentTable):
-    """A `ConvFixedPointLayer`."""
+    """A `ConvFixedPointLayer`.
+
+    Parameters
+    ----------
+    channels : int
+        Number of channels.
+    kernel_size : int
+        Places a side of the recurrent kernel, odd.
+    stride : int
+        Step of the read-in, in pixels.
+    read_in_size : int, optional
+        Places a side of the read-in's kernel, odd; default that of the recurrent kernel.
+    border : {"zero", "circular"}
+        What lies beyond the border.
+    """
 
     kind: ClassVar[str] = "convolutional"
     takes_image: ClassVar[bool] = True
-    channels: int
-    kernel_size: int = 3
-    stride: int = 1
-    read_in_size: int | None = None
-    border: str = "zero"
+    channels: Count
+    kernel_size: Count = 3
+    stride: Count = 1
+    read_in_size: Count | None = None
+    border: Literal["zero", "circular"] = "zero"
 
     def _layer(self, shape: Shape, **options: Any) -> torch.nn.Module:
         channels, height, width = shape
-        border: Any = self.border
         return ConvFixedPointLayer(
-            channels, self.channels, height, width, self.kernel_size, border, stride=self.stride,
-            read_in_size=self.read_in_size, **options,
+            channels, self.channels, height, width, self.kernel_size, self.border,
+            stride=self.stride, read_in_size=self.read_in_size, **options,
         )  # fmt: skip
 
-    def shape_after(self, shape: Shape, common: Common) -> Shape:
+    def shape_after(self, shape: Shape, defaults: LayerDefaults) -> Shape:
         """Return (C, H', W')."""
         return (self.channels, *(-(-length // self.stride) for length in shape[1:]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearTable(AbstractTable):
-    """A read-in by itself: torch.nn.Linear."""
+    """A read-in by itself: torch.nn.Linear.
+
+    Parameters
+    ----------
+    units : int
+        Number of outputs.
+    bias : bool
+        Whether each has a constant.
+    learn : bool
+        Whether the weights learn.
+    """
 
     kind: ClassVar[str] = "read-in"
-    units: int
+    units: Count
     bias: bool = True
     learn: bool = True
 
-    def build(self, shape: Shape, common: Common, dtype: torch.dtype) -> torch.nn.Module:
+    def build(self, shape: Shape, defaults: LayerDefaults, dtype: torch.dtype) -> torch.nn.Module:
         """Return the linear layer."""
-        check_counts(units=self.units)
         read_in = torch.nn.Linear(shape[0], self.units, bias=self.bias)
         return read_in.to(dtype).requires_grad_(self.learn)
 
-    def shape_after(self, shape: Shape, common: Common) -> Shape:
+    def shape_after(self, shape: Shape, defaults: LayerDefaults) -> Shape:
         """Return (units,)."""
         return (self.units,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolTable(AbstractTable):
-    """Means over squares of `size` by `size` places."""
+    """Means over squares of `size` by `size` places.
+
+    Parameters
+    ----------
+    size : int
+        Places a side.
+    """
 
     kind: ClassVar[str] = "average-pool"
     takes_image: ClassVar[bool] = True
-    size: int = 2
+    size: Count = 2
 
-    def build(self, shape: Shape, common: Common, dtype: torch.dtype) -> torch.nn.Module:
+    def build(self, shape: Shape, defaults: LayerDefaults, dtype: torch.dtype) -> torch.nn.Module:
         """Return the pooling layer."""
-        check_counts(size=self.size)
         if self.size > min(shape[1:]):
-            raise InputError(f"size: {self.size} is more than the {min(shape[1:])} places a side.")
+            raise InputError.at(
+                "size", got=self.size, expected=f"at most the {min(shape[1:])} places a side"
+            )
         return torch.nn.AvgPool2d(self.size)
 
-    def shape_after(self, shape: Shape, common: Common) -> Shape:
+    def shape_after(self, shape: Shape, defaults: LayerDefaults) -> Shape:
         """Return (C, H / size, W / size), whole squares only."""
         return (shape[0], *(length // self.size for length in shape[1:]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOutTable(AbstractTable):
-    """The last layer: torch.nn.Linear to the classes."""
+    """The last layer: torch.nn.Linear to the classes.
+
+    Parameters
+    ----------
+    bias : bool
+        Whether each class has a constant.
+    learn : bool
+        Whether the weights learn.
+    """
 
     kind: ClassVar[str] = "read-out"
     bias: bool = True
     learn: bool = True
 
-    def build(self, shape: Shape, common: Common, dtype: torch.dtype) -> torch.nn.Module:
+    def build(self, shape: Shape, defaults: LayerDefaults, dtype: torch.dtype) -> torch.nn.Module:
         """Return the linear layer."""
-        read_out = torch.nn.Linear(shape[0], common.classes, bias=self.bias)
+        read_out = torch.nn.Linear(shape[0], defaults.classes, bias=self.bias)
         return read_out.to(dtype).requires_grad_(self.learn)
 
-    def shape_after(self, shape: Shape, common: Common) -> Shape:
+    def shape_after(self, shape: Shape, defaults: LayerDefaults) -> Shape:
         """Return (K,)."""
-        return (common.classes,)
+        return (defaults.classes,)
 
 
 TABLES: dict[str, type[AbstractTable]] = {
@@ -303,36 +360,15 @@ def read_tables(tables: Sequence[Mapping[str, Any]]) -> tuple[AbstractTable, ...
 
 def _read(table: Mapping[str, Any], where: str) -> AbstractTable:
     if not isinstance(table, Mapping):
-        raise InputError(f"{where} {table!r} is no table.")
+        raise InputError.at(where, got=table, expected="a table")
     kind = table.get("kind")
-    if kind is None:
-        raise InputError(f"{where}: the key 'kind' is missing; add one of {', '.join(TABLES)}.")
     if not isinstance(kind, str) or kind not in TABLES:
-        raise InputError(f"{where}, kind: {kind!r} is not one of {', '.join(TABLES)}.")
-    fields = {each.name: each for each in dataclasses.fields(TABLES[kind])}  # type: ignore[arg-type]
-    for key, value in table.items():
-        if key == "kind":
-            continue
-        if key not in fields:
-            raise InputError(
-                f"{where} ({kind}): the key {key!r} is unknown; allowed are {', '.join(fields)}."
-            )
-        allowed, named = ALLOWED[fields[key].type]
-        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-            raise InputError(f"{where} ({kind}), {key}: {value!r} is not {named}.")
-        numbers = value if isinstance(value, list | tuple) else (value,)
-        for number in numbers if float not in allowed else ():
-            if isinstance(number, int) and number > LARGEST:
-                raise InputError(f"{where} ({kind}), {key}: {number} is above {LARGEST}.")
-    for key, each in fields.items():
-        has_default = each.default is not dataclasses.MISSING
-        has_default |= each.default_factory is not dataclasses.MISSING
-        if key not in table and not has_default:
-            raise InputError(f"{where} ({kind}): the key {key!r} is missing; add {key} = ....")
-    try:
-        return TABLES[kind](**{key: value for key, value in table.items() if key != "kind"})
-    except InputError as error:
-        raise InputError(f"{where} ({kind}), {error}") from None
+        allowed = f"one of {', '.join(TABLES)}"
+        if kind is None:
+            raise InputError(f"{where}, kind: missing; expected {allowed}.", argument="kind")
+        raise InputError.at(f"{where}, kind", got=kind, expected=allowed)
+    given = {key: value for key, value in table.items() if key != "kind"}
+    return validated(TABLES[kind], given, where=f"{where} ({kind})")
 
 
 def _model(model: str | dict[str, Any]) -> Any:

@@ -1,10 +1,11 @@
 """Connectivity as data: the first weights of a layer, by a kind and its numbers."""
 
-import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 
 from ratenet.connectivity import (
     AbstractConnectivity,
@@ -19,13 +20,69 @@ from ratenet.connectivity import (
 )
 from ratenet.errors import InputError
 from ratenet.layers.base import RADIUS, new_seed
+from ratenet.validation import validated
 
-# The keys of each kind with their defaults; None: it must be given.
-KINDS: dict[str, dict[str, Any]] = {
-    "dense": {"radius": RADIUS},
-    "masked": {"radius": RADIUS, "density": None},
-    "signed": {"radius": RADIUS, "excitatory": 0.8},
-    "low-rank": {"radius": RADIUS, "rank": None},
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+@dataclass(frozen=True)
+class _Dense:
+    radius: Positive = RADIUS
+
+    def first(self, units: int, seed: int) -> AbstractConnectivity:
+        return Dense(random_weights(units, radius=self.radius, seed=seed, exact=False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Masked:
+    density: Annotated[float, Field(gt=0, le=1)]
+    radius: Positive = RADIUS
+
+    def first(self, units: int, seed: int) -> AbstractConnectivity:
+        mask = random_mask(units, units, density=self.density, seed=seed)
+        normal = random_weights(units, radius=1.0, seed=new_seed(), exact=False)
+        return Masked(with_radius(normal * mask, self.radius), mask)
+
+
+@dataclass(frozen=True)
+class _Signed:
+    excitatory: Share = 0.8
+    radius: Positive = RADIUS
+
+    def first(self, units: int, seed: int) -> AbstractConnectivity:
+        excitatory = round(self.excitatory * units)
+        if not 0 < excitatory < units:
+            raise InputError.at(
+                "connectivity, excitatory",
+                got=self.excitatory,
+                expected="a share that leaves at least one unit of each kind",
+                remedy=f"of {units} units it makes {excitatory}",
+            )
+        weights = balanced_weights(excitatory, units - excitatory, radius=self.radius, seed=seed)
+        return Signed(*weights, "projection")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LowRank:
+    rank: Annotated[int, Field(ge=1)]
+    radius: Positive = RADIUS
+
+    def first(self, units: int, seed: int) -> AbstractConnectivity:
+        if self.rank > units:
+            raise InputError.at(
+                "connectivity, rank", got=self.rank, expected=f"at most the {units} units"
+            )
+        generator = torch.Generator().manual_seed(seed)
+        m = torch.randn(units, self.rank, generator=generator)
+        return LowRank(m, self.radius * m)
+
+
+KINDS: dict[str, type[_Dense | _Masked | _Signed | _LowRank]] = {
+    "dense": _Dense,
+    "masked": _Masked,
+    "signed": _Signed,
+    "low-rank": _LowRank,
 }
 
 
@@ -51,58 +108,7 @@ def connectivity_of(table: Mapping[str, Any], units: int) -> AbstractConnectivit
     """
     kind = table.get("kind", "dense")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise InputError(f"connectivity, kind: {kind!r} is not one of {', '.join(KINDS)}.")
-    numbers = _numbers(table, kind)
-    radius, seed = numbers["radius"], new_seed()
-    if kind == "masked":
-        mask = random_mask(units, units, density=numbers["density"], seed=seed)
-        normal = random_weights(units, radius=1.0, seed=new_seed(), exact=False)
-        return Masked(with_radius(normal * mask, radius), mask)
-    if kind == "signed":
-        if not numbers["excitatory"] < 1:
-            raise InputError(
-                f"connectivity, excitatory: {numbers['excitatory']} is no share of the units, "
-                "above 0 and below 1."
-            )
-        excitatory = round(numbers["excitatory"] * units)
-        if not 0 < excitatory < units:
-            raise InputError(
-                f"connectivity, excitatory: {numbers['excitatory']} of {units} units is "
-                f"{excitatory}; there must be at least one unit of each kind."
-            )
-        return Signed(
-            *balanced_weights(excitatory, units - excitatory, radius=radius, seed=seed),
-            "projection",
-        )
-    if kind == "low-rank":
-        rank = numbers["rank"]
-        if rank != int(rank) or not 1 <= rank <= units:
-            raise InputError(f"connectivity, rank: {rank} is no whole number from 1 to {units}.")
-        generator = torch.Generator().manual_seed(seed)
-        m = torch.randn(units, int(rank), generator=generator)
-        return LowRank(m, radius * m)
-    return Dense(random_weights(units, radius=radius, seed=seed, exact=False))
-
-
-def _numbers(table: Mapping[str, Any], kind: str) -> dict[str, float]:
-    """Return the numbers of a kind, defaults filled in."""
-    numbers = dict(KINDS[kind])
-    for key, value in table.items():
-        if key == "kind":
-            continue
-        if key not in numbers:
-            raise InputError(
-                f"connectivity ({kind}): the key {key!r} is unknown; allowed are "
-                f"{', '.join(numbers)}."
-            )
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not 0 < value < math.inf
-        ):
-            raise InputError(f"connectivity ({kind}), {key}: {value!r} is no number above 0.")
-        numbers[key] = value
-    for key, value in numbers.items():
-        if value is None:
-            raise InputError(f"connectivity ({kind}): the key {key!r} is missing; add it.")
-    return numbers
+        raise InputError.at("connectivity, kind", got=kind, expected=f"one of {', '.join(KINDS)}")
+    given = {key: value for key, value in table.items() if key != "kind"}
+    first = validated(KINDS[kind], given, where=f"connectivity ({kind})")
+    return first.first(units, new_seed())

@@ -27,7 +27,7 @@ from ratenet.errors import (
 from ratenet.fixed_points import Automatic, MeanGain
 from ratenet.layers.architecture import build_stack, cores_of, rates_of
 from ratenet.layers.core import STALE_AFTER, FixedPointCore, OnUnsettled
-from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, Common, read_tables
+from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, LayerDefaults, read_tables
 from ratenet.plasticity import AbstractRule, Frozen, Mixed
 from ratenet.stimuli import Images
 from ratenet.training.config import TrainingConfig
@@ -59,7 +59,7 @@ class StackRun(Run):
         From pixels (B, M) to logits (B, K).
     layers : tuple of AbstractTable
         What it was built from.
-    common : Common
+    defaults : LayerDefaults
         What holds for all of them.
     learned : dict of str to Parameter
         What learns, by name.
@@ -67,7 +67,7 @@ class StackRun(Run):
 
     stack: torch.nn.Sequential
     layers: tuple[AbstractTable, ...]
-    common: Common
+    defaults: LayerDefaults
     learned: dict[str, Tensor]
 
     @property
@@ -169,7 +169,7 @@ class StackRun(Run):
     def findings(self) -> dict[str, Any]:
         """Return each layer's rule, and the largest eigenvalue and norm of its weights."""
         weights = self._spectra()
-        rules = [table.rule_name(self.common) for table in _recurrent(self.layers)]
+        rules = [table.rule_name(self.defaults) for table in _recurrent(self.layers)]
         return {
             "rule": ", ".join(dict.fromkeys(rules)),
             "weight_abscissa": _largest(weights, "weight_abscissa"),
@@ -310,7 +310,7 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
     """
     prepare_torch(config)
     images, tables = images_of(config, workers), read_tables(config.layers)
-    common = Common(
+    defaults = LayerDefaults(
         images.classes,
         config.rule,
         config.learning_rate,
@@ -318,13 +318,13 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
         ON_UNSETTLED[config.unsettled],
     )
     stack = build_stack(
-        tables, images.shape, common, seed=config.seed, dtype=DTYPES[config.dtype]
+        tables, images.shape, defaults, seed=config.seed, dtype=DTYPES[config.dtype]
     ).to(torch.device(config.device))
-    resolved = tuple(table.resolved(common) for table in tables)
+    resolved = tuple(table.resolved(defaults) for table in tables)
     config = dataclasses.replace(on_this_machine(config), layers=resolved)
-    rates = rates_of(tables, stack, common)
+    rates = rates_of(tables, stack, defaults)
     rules = {
-        table.rule_name(common): core.rule
+        table.rule_name(defaults): core.rule
         for table, core in zip(_recurrent(tables), cores_of(stack).values(), strict=True)
         if not isinstance(core.rule, Frozen)
     }
@@ -336,7 +336,7 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
         folder=folder,
         stack=stack,
         layers=tables,
-        common=common,
+        defaults=defaults,
         learned=learned,
         optimizer=new_optimizer(
             config,

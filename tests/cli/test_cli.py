@@ -173,7 +173,7 @@ def test_unsettled_majority_exits_with_3(tmp_path):
         (("simulate", "rate", "--method", "rk5"), "does not offer 'rk5'; available: euler"),
         (("simulate", "rate", "--backend", "brian2", "--method", "rk4"), "does not offer 'rk4'"),
         (("train", "--model", "nope"), "Unknown model 'nope'"),
-        (("train", "--rule", "hope"), "There is no rule 'hope'; there are euclidean"),
+        (("train", "--rule", "hope"), "Unknown rule 'hope'; available: euclidean"),
         (("train", "--optimizer", "hope"), "Unknown optimizer 'hope'; available: a2"),
         (
             ("train", "--learn", "all,read-in"),

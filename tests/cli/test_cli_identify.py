@@ -177,7 +177,7 @@ def test_mistakes_in_files_are_one_sentence(command, experiment, tmp_path):
     assert "needed is synapses, or weights_after" in refused(only_rates, "--kind", "weights")
     assert "it needs errors" in refused(without(experiment, "targets"))
     assert "kind: 'spikes'" in refused(experiment, "--kind", "spikes")
-    assert "no rule 'hepp'" in refused(experiment, "--rules", "hepp")
+    assert "Unknown rule 'hepp'" in refused(experiment, "--rules", "hepp")
     few = table_of(experiment, 50)
     columns = {name: column.to_numpy() for name, column in few.items()}
     assert "synapses lists 50 of 256 weights" in refused(

@@ -62,7 +62,7 @@ def test_the_command_does_what_the_function_does(command, tmp_path):
     ("options", "sentence"),
     [
         (["--learning-rates", "0.1,fast"], "learning_rates: '0.1,fast' are no numbers"),
-        (["--rules", "heb"], "There is no rule 'heb'"),
+        (["--rules", "heb"], "Unknown rule 'heb'"),
         (["--rules", ","], "rules: []; needed is one or more"),
         (["--tasks", "digits"], "There is no task 'digits'"),
         (["--processes", "0"], "processes: 0 is not a whole number of at least 1"),

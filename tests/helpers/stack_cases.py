@@ -3,10 +3,10 @@
 import torch
 
 from ratenet.layers.architecture import build_stack
-from ratenet.layers.tables import Common, read_tables
+from ratenet.layers.tables import LayerDefaults, read_tables
 from ratenet.training import TrainingConfig
 
-COMMON = Common(10, "euclidean", 1e-3, 1e-4)
+COMMON = LayerDefaults(10, "euclidean", 1e-3, 1e-4)
 TWO = (
     {"kind": "fixed-point", "units": 20, "rule": "linearized-reparameterized"},
     {"kind": "fixed-point", "units": 15, "model": "adaptation", "parameters": {"tau": "20*ms"}},

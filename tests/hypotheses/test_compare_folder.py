@@ -147,7 +147,7 @@ def test_folders_with_something_else_are_refused(tmp_path):
     [
         ({"tasks": ["digits"]}, UnknownNameError, "no task 'digits'; there are linear, teacher"),
         ({"tasks": []}, InputError, r"tasks: \[\]; needed is one or more, each once"),
-        ({"rules": ["heb"]}, UnknownNameError, "no rule 'heb'"),
+        ({"rules": ["heb"]}, UnknownNameError, "Unknown rule 'heb'"),
         ({"rules": ["hebb", "hebb"]}, InputError, "rules: .*each once"),
         ({"data": "cifar"}, UnknownNameError, "no data set 'cifar'"),
         ({"model": "nothing"}, UnknownNameError, "nothing"),

@@ -425,7 +425,7 @@ def test_other_mistakes_are_one_sentence():
         identify(before, drive, observed, ["euclidean"], target=target[1:])
     with pytest.raises(InputError, match="both are given"):
         identify(before, drive, observed, ["euclidean"], target=target, error=target)
-    with pytest.raises(UnknownNameError, match="no rule 'eucld'"):
+    with pytest.raises(UnknownNameError, match="Unknown rule 'eucld'"):
         identify(before, drive, observed, ["eucld"])
     with pytest.raises(InputError, match="each once"):
         identify(before, drive, observed, ["hebb", "hebb"])

@@ -120,7 +120,7 @@ def test_mistakes_are_one_sentence(changes, sentence):
 
 
 def test_unknown_rules_and_designs_are_refused():
-    with pytest.raises(UnknownNameError, match="no rule 'heb'"):
+    with pytest.raises(UnknownNameError, match="Unknown rule 'heb'"):
         power(["heb", "oja"])
     with pytest.raises(InputError, match="there is no"):
         power(["hebb", "oja"], **SMALL).confusion({"units": 13})
