@@ -5,11 +5,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ratenet.cli.identify import split_rules
+from ratenet.cli.config_options import number_or_text, split_list, takes_options_of
+from ratenet.cli.options import path
+from ratenet.hypotheses.comparison.config import ComparisonConfig
 
 if TYPE_CHECKING:
     from ratenet.hypotheses import Comparison
@@ -18,52 +20,40 @@ if TYPE_CHECKING:
 USUAL = "euclidean,linearized-reparameterized,gain-free-reparameterized"
 
 
+@takes_options_of(ComparisonConfig, leave_out=("tasks", "rules", "learning_rates"))
 def compare(
     tasks: Annotated[
-        str, typer.Option(help="linear, teacher, association, mnist; separated by commas.")
+        str, typer.Option(help="Tasks: linear, teacher, association, mnist; with commas between.")
     ] = "teacher,association",
     rules: Annotated[
-        str, typer.Option(help="Separated by commas; sums as `0.5*euclidean+0.5*hebb`.")
+        str,
+        typer.Option(help="Plasticity rules or sums of them, with commas between."),
     ] = USUAL,
     learning_rates: Annotated[
-        str, typer.Option(help="Every rule gets all of them.")
+        str,
+        typer.Option(help="Learning rates, all of them for every rule."),
     ] = "0.001,0.003,0.01,0.03,0.1,0.3,1,3",
-    seeds: Annotated[int, typer.Option(help="How many.")] = 5,
-    seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
-    steps: Annotated[int, typer.Option(help="Changes of the weights.")] = 100,
-    units: Annotated[int, typer.Option(help="N.")] = 50,
-    samples: Annotated[int, typer.Option(help="To learn from; for mnist, training images.")] = 400,
-    held_out: Annotated[
-        int, typer.Option(help="Samples to choose the learning rate by; as many to test.")
-    ] = 200,
-    batch_size: Annotated[int, typer.Option(help="B, samples a step.")] = 50,
-    record_every: Annotated[int, typer.Option(help="Steps from row to row of the table.")] = 10,
-    model: Annotated[str, typer.Option(help="A model's name, or the path of a .toml.")] = "rate",
-    data: Annotated[
-        str, typer.Option(help="For mnist: mnist-5k (embedded), mnist or fashion-mnist.")
-    ] = "mnist-5k",
-    data_root: Annotated[Path, typer.Option(help="Where torchvision keeps its files.")] = Path(
-        "data"
-    ),
-    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    data_root: Annotated[Path, typer.Option(help="Folder of torchvision's files.")] = Path("data"),
     processes: Annotated[
-        int | None, typer.Option(help="On this machine. [1: cells run in this process]")
+        int | None,
+        typer.Option(help="Processes on this machine. Default: this one."),
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler, tcp://HOST:8786. [none]")
+        str | None, typer.Option(help="Address of a Dask scheduler, tcp://HOST:8786.")
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Folder; the same command again goes on with what is there.")
+        Path, path("Folder; the same command again resumes the comparison in it.")
     ] = Path("comparison"),
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the comparison in --out.")
     ] = False,
+    **options: Any,
 ) -> None:
     """Let rules learn the same tasks, each at the learning rate that suits it, and compare.
 
     The learning rate is chosen on validation samples, and what is reported is measured on test
     samples. Every finished cell (task, rule, learning rate, seed) is kept, and never run again.
-    Written are config.toml, cells.csv, steps.csv, best.csv, differences.csv (and .parquet where
+    Writes config.toml, cells.csv, steps.csv, best.csv, differences.csv (and .parquet where
     pyarrow is installed), and report.html.
 
     Example: `ratenet compare --tasks teacher,mnist --rules euclidean,hebb --processes 2`
@@ -74,17 +64,16 @@ def compare(
 
     plain_warnings()
     where = _scheduler(processes, scheduler)
-    of_tasks, of_rules = split_rules(tasks), split_rules(rules)
-    rates = _rates(learning_rates)
-    cells = len(of_tasks) * len(of_rules) * len(rates) * seeds
+    config = ComparisonConfig(
+        split_list(tasks), split_list(rules), _rates(learning_rates), **options
+    )
+    cells = len(list(config.cells()))
     try:
         with _ending_on_signals() as ended_by, StepBar(cells, "comparing", "cells") as bar:
             found = run(
-                of_rules, rates, tasks=of_tasks, seeds=seeds, seed=seed, steps=steps,
-                units=units, samples=samples, held_out=held_out, batch_size=batch_size,
-                record_every=record_every, model=model, data=data, level=level, out=out,
+                config.rules, config.learning_rates, tasks=config.tasks, out=out,
                 scheduler=where, data_root=data_root, overwrite=overwrite,
-                progress=lambda done, total: bar.show(done),
+                progress=lambda done, total: bar.show(done), **options,
             )  # fmt: skip
     except KeyboardInterrupt as interrupt:
         print(interrupt, file=sys.stderr)
@@ -120,13 +109,9 @@ def _scheduler(processes: int | None, address: str | None) -> "AbstractScheduler
     return InProcess() if processes is None else Processes(processes)
 
 
-def _rates(text: str) -> list[float]:
-    from ratenet.errors import InputError
-
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"learning_rates: {text!r} are no numbers, separated by commas.") from None
+def _rates(text: str) -> list[Any]:
+    """Return numbers; what is no number is refused by the configuration."""
+    return [number_or_text(part) for part in split_list(text)]
 
 
 def _report(found: "Comparison") -> None:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import typer
 
 from ratenet.errors import InputError
-from ratenet.validation import Expected, descriptions
+from ratenet.validation import Time, descriptions
 
 Command = Callable[..., None]
 _COMMA_OUTSIDE_BRACKETS = re.compile(r",(?![^()]*\))")
@@ -84,7 +84,7 @@ def _annotation(field: "Field[Any]", hints: dict[str, Any], text: str) -> Any:
     hint, default = hints[field.name], field.default
     kinds = [kind for kind in (bool, int, float) if kind in _alternatives(hint)]
     kind, metavar = (kinds[0], None) if kinds else (str, _metavar(hint))
-    if _is_time(hint):
+    if hint == Time:
         text += " In ms, or with a unit: 0.2*second."
     if default not in (None, MISSING, ()) and "Default:" not in text and kind is not bool:
         text += f" Default: {default}."
@@ -94,26 +94,22 @@ def _annotation(field: "Field[Any]", hints: dict[str, Any], text: str) -> Any:
 def _alternatives(hint: Any) -> list[Any]:
     """Return the types that a type stands for, without constraints and None."""
     if get_origin(hint) is Annotated:
-        return [hint] if _is_time(hint) else _alternatives(get_args(hint)[0])
+        return [hint] if hint == Time else _alternatives(get_args(hint)[0])
     if get_origin(hint) in (Union, UnionType):
         return [each for part in get_args(hint) for each in _alternatives(part)]
     return [hint] if hint is not type(None) else []
 
 
-def _is_time(hint: Any) -> bool:
-    return any(isinstance(each, Expected) for each in getattr(hint, "__metadata__", ()))
-
-
 def _metavar(hint: Any) -> str:
     """Return how values of an option that is no number are written."""
-    if _is_time(hint):
+    if hint == Time:
         return "TIME"
     forms = []
     for kind in _alternatives(hint):
         if get_origin(kind) is Literal:
             forms += [str(each) for each in get_args(kind)]
-        elif kind in (str, float):
-            forms.append("TEXT" if kind is str else "NUMBER")
+        elif kind in (str, float, Any):
+            forms.append("NUMBER" if kind is float else "TEXT")
         else:
             is_table = len(get_args(kind)) == 2
             forms.append("NAME=VALUE,..." if is_table else f"{_metavar(get_args(kind)[0])},...")
@@ -123,10 +119,10 @@ def _metavar(hint: Any) -> str:
 def _read(value: Any, hint: Any, name: str) -> Any:
     """Return what an option's string stands for, for a field of a type."""
     kinds = _alternatives(hint)
-    if not isinstance(value, str) or str in kinds:
+    if not isinstance(value, str) or str in kinds or kinds == [Any]:
         return value
-    if _is_time(hint):
-        number = _number_or_text(value)
+    if hint == Time:
+        number = number_or_text(value)
         return number if isinstance(number, str) else number / 1000  # in ms
     words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
     lists = [kind for kind in kinds if get_origin(kind) is not Literal]
@@ -135,7 +131,7 @@ def _read(value: Any, hint: Any, name: str) -> Any:
     if len(get_args(lists[0])) == 2:
         return _table(value, name)
     is_of_numbers = float in _alternatives(get_args(lists[0])[0])
-    return [_number_or_text(part) if is_of_numbers else part for part in split_list(value)]
+    return [number_or_text(part) if is_of_numbers else part for part in split_list(value)]
 
 
 def _table(text: str, name: str) -> dict[str, Any]:
@@ -146,12 +142,13 @@ def _table(text: str, name: str) -> dict[str, Any]:
         if not (key and equals and value):
             expected = "NAME=VALUE, as in step_size=100,gamma=0.5 or milestones=30:60"
             raise InputError.at(name, got=entry, expected=expected)
-        parts = [_number_or_text(part) for part in value.split(":") if part]
+        parts = [number_or_text(part) for part in value.split(":") if part]
         found[key] = parts if ":" in value else parts[0]
     return found
 
 
-def _number_or_text(text: str) -> Any:
+def number_or_text(text: str) -> Any:
+    """Return the number that a string stands for, or the string."""
     for kind in (int, float):
         with suppress(ValueError):
             return kind(text)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field
 
-from ratenet.validation import Expected, check_fields
+from ratenet.validation import Time, check_fields
 
 OF_ONE_NETWORK = ("model", "units", "tau", "hold", "fade", "learn", "barrier")
 
@@ -21,7 +21,6 @@ Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1, le=10**6)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Time = Annotated[Any, Expected("a time such as 20*ms")]  # becomes seconds
 
 
 @dataclass(frozen=True)

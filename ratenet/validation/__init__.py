@@ -19,6 +19,7 @@ from ratenet.validation.reading import (
 )
 from ratenet.validation.schema import (
     Expected as Expected,
+    Time as Time,
     descriptions as descriptions,
     expected_of as expected_of,
     json_schema as json_schema,

@@ -44,6 +44,9 @@ class Expected:
         return {**handler(schema), "$comment": self.phrase}
 
 
+Time = Annotated[Any, Expected("a time such as 20*ms")]  # whoever has such a field converts it
+
+
 def json_schema(kind: type, **more: Any) -> dict[str, Any]:
     """Return the JSON schema of a dataclass's tables, by which editors check and complete them.
 

@@ -61,14 +61,17 @@ def test_the_command_does_what_the_function_does(command, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--learning-rates", "0.1,fast"], "learning_rates: '0.1,fast' are no numbers"),
+        (
+            ["--learning-rates", "0.1,fast"],
+            "learning_rates, 2: expected a number above 0",
+        ),
         (["--rules", "heb"], "Unknown rule 'heb'"),
-        (["--rules", ","], "rules: []; needed is one or more"),
-        (["--tasks", "digits"], "There is no task 'digits'"),
+        (["--rules", ","], "rules: expected a non-empty list of non-empty strings, got []"),
+        (["--tasks", "digits"], "Unknown task 'digits'"),
         (["--processes", "0"], "processes: 0 is not a whole number of at least 1"),
         (["--processes", "2", "--scheduler", "tcp://a:1"], "exclude one another"),
         (["--scheduler", "nowhere"], "no Dask scheduler answers at 'nowhere'"),
-        (["--batch-size", "30"], "batch_size: 30 is more than the 20 samples"),
+        (["--batch-size", "30"], "batch_size: expected at most the number of samples, 20, got 30"),
     ],
 )
 def test_mistakes_end_with_one_sentence(command, options, sentence):

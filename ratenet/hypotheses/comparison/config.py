@@ -3,21 +3,21 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Any
+from typing import Annotated, Any
 
-from ratenet.equations import ModelSpec, load_model
+from pydantic import Field
+
 from ratenet.errors import InputError, UnknownNameError
-from ratenet.hypotheses.tasks import TASKS
-from ratenet.plasticity import rule_named
-from ratenet.plasticity.base import check_learning_rate, check_whole
-from ratenet.stimuli.images import DATA_SETS, EMBEDDED
+from ratenet.validation import Expected, check_fields
 
-WHOLE = {"seeds": 1, "seed": 0, "steps": 1, "units": 2, "samples": 1, "held_out": 2,
-         "batch_size": 1, "record_every": 1}  # fmt: skip
 Cell = dict[str, Any]
+Name = Annotated[str, Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+AtLeastTwo = Annotated[int, Field(ge=2, le=10**9)]
 
 
 @dataclass(frozen=True)
@@ -26,88 +26,101 @@ class ComparisonConfig:
 
     Parameters
     ----------
-    tasks, rules : sequence of str
-        Names, each once.
+    tasks : sequence of str
+        Tasks: linear, teacher, association, mnist; each once.
+    rules : sequence of str
+        Plasticity rules, each once: names, or sums such as `0.5*euclidean+0.5*hebb`.
     learning_rates : sequence of float
-    seeds, seed : int
-        How many seeds, and the first one: seed, seed + 1, ...
+        Learning rates, each once; every rule is run at all of them.
+    seeds : int
+        Number of seeds.
+    seed : int
+        The first seed; the others follow it: seed + 1, ...
     steps : int
-        Changes of the weights.
+        Number of weight changes.
     units : int
-        N.
-    samples, held_out : int
-        Samples to learn from; samples to choose the learning rate by, and as many to test.
+        Number of units, N.
+    samples : int
+        Number of training samples; for mnist, training images.
+    held_out : int
+        Number of validation samples, by which the learning rate is chosen, and of test samples.
     batch_size : int
-        Samples a step.
+        Samples in a step, B.
     record_every : int
-        Steps from one row of the table to the next.
+        Steps between rows of the table of steps.
     model : ModelSpec or str
-        For all tasks but "linear".
+        Name of a model, or path of a model file (.toml); for all tasks but linear.
     data : str
-        A data set of `load_images`, for the task "mnist".
+        Data set of the task mnist: mnist-5k (embedded), mnist or fashion-mnist.
     level : float
-        Of the intervals.
+        Confidence level of the intervals.
 
     Raises
     ------
     InputError, UnknownNameError
         If a value cannot be used.
+
+    Examples
+    --------
+    >>> config = ComparisonConfig(["teacher"], ["euclidean", "hebb"], [0.1, 0.01], seeds=3)
+    >>> config.learning_rates, len(list(config.cells()))
+    ((0.01, 0.1), 12)
     """
 
-    tasks: Sequence[str]
-    rules: Sequence[str]
-    learning_rates: Sequence[float]
-    seeds: int = 5
-    seed: int = 0
-    steps: int = 100
-    units: int = 50
-    samples: int = 400
-    held_out: int = 200
-    batch_size: int = 50
-    record_every: int = 10
-    model: ModelSpec | str = "rate"
-    data: str = EMBEDDED
-    level: float = 0.95
+    tasks: Annotated[Sequence[Name], Field(min_length=1)]
+    rules: Annotated[Sequence[Name], Field(min_length=1)]
+    learning_rates: Annotated[Sequence[Positive], Field(min_length=1)]
+    seeds: Count = 5
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    steps: Count = 100
+    units: AtLeastTwo = 50
+    samples: Count = 400
+    held_out: AtLeastTwo = 200
+    batch_size: Count = 50
+    record_every: Count = 10
+    model: Annotated[Any, Expected("the name of a model, a path or a ModelSpec")] = "rate"
+    data: Name = "mnist-5k"
+    level: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
 
     def __post_init__(self) -> None:
-        for name in ("tasks", "rules", "learning_rates"):
+        for name in _LISTS:
+            object.__setattr__(self, name, _as_list(getattr(self, name)))
+        check_fields(self)
+        for name in _LISTS:
             object.__setattr__(self, name, _each_once(getattr(self, name), name))
+        object.__setattr__(self, "learning_rates", tuple(sorted(self.learning_rates)))
+        self._check_names()
+        if self.seed + self.seeds > 2**63:
+            raise InputError.at("seed", got=self.seed, expected="at most 2**63 - seeds")
+        if self.batch_size > self.samples:
+            expected = f"at most the number of samples, {self.samples}"
+            raise InputError.at("batch_size", got=self.batch_size, expected=expected)
+
+    def _check_names(self) -> None:
+        # Imported here, so that `ratenet compare --help` does not wait for torch.
+        from ratenet.equations import ModelSpec, load_model
+        from ratenet.hypotheses.tasks import TASKS
+        from ratenet.plasticity import rule_named
+        from ratenet.stimuli.images import DATA_SETS
+
         for task in self.tasks:
             if task not in TASKS:
-                raise UnknownNameError(f"There is no task {task!r}; there are {', '.join(TASKS)}.")
+                raise UnknownNameError.among("task", task, TASKS)
         for rule in self.rules:
             rule_named(rule)
-        for rate in self.learning_rates:
-            check_learning_rate(rate)
-        rates = tuple(sorted(map(float, self.learning_rates)))
-        object.__setattr__(self, "learning_rates", rates)
-        self._check_numbers()
         if self.data not in DATA_SETS:
-            raise UnknownNameError(
-                f"There is no data set {self.data!r}; there are {', '.join(DATA_SETS)}."
-            )
-        if isinstance(self.model, str):
-            object.__setattr__(self, "model", load_model(self.model))
-
-    def _check_numbers(self) -> None:
-        for name, least in WHOLE.items():
-            check_whole(getattr(self, name), name, least)
-        if self.seed + self.seeds > 2**63:
-            raise InputError(f"seed: {self.seed} is not from 0 to 2**63 - seeds.")
-        if self.batch_size > self.samples:
-            raise InputError(
-                f"batch_size: {self.batch_size} is more than the {self.samples} samples to learn "
-                "from; give fewer."
-            )
-        if not isinstance(self.level, Real) or not 0.5 <= self.level < 1:
-            raise InputError(f"level: {self.level!r} is no number from 0.5 to below 1.")
+            raise UnknownNameError.among("data set", self.data, DATA_SETS)
+        model = load_model(self.model) if isinstance(self.model, str) else self.model
+        if not isinstance(model, ModelSpec):
+            expected = "the name of a model, a path or a ModelSpec"
+            raise InputError.at("model", got=model, expected=expected)
+        object.__setattr__(self, "model", model)
 
     def table(self) -> dict[str, dict[str, Any]]:
         """Return all of it as plain data: sections `compare` and `model`."""
         names = [one.name for one in fields(self) if one.name != "model"]
         plain = {name: getattr(self, name) for name in names}
         plain |= {name: list(plain[name]) for name in _LISTS}
-        assert isinstance(self.model, ModelSpec)  # since __post_init__
         return {"compare": plain, "model": self.model.to_table()}
 
     def cells(self) -> Iterator[Cell]:
@@ -131,8 +144,14 @@ def cell_id(cell: Cell) -> str:
     return hashlib.sha256(json.dumps(cell, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _each_once(values: Any, name: str) -> tuple[Any, ...]:
-    given = (values,) if isinstance(values, str | Real) else tuple(values)
-    if not given or len(set(given)) < len(given):
-        raise InputError(f"{name}: {list(given)}; needed is one or more, each once.")
-    return given
+def _as_list(values: Any) -> Any:
+    """Return a single name or number as a list, and any other iterable as one."""
+    if isinstance(values, str | Real):
+        return [values]
+    return [*values] if isinstance(values, Iterable) else values
+
+
+def _each_once(values: Sequence[Any], name: str) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise InputError.at(name, got=list(values), expected="each entry once")
+    return tuple(float(value) if isinstance(value, int) else value for value in values)

@@ -1,0 +1,16 @@
+# The public names of this room; each is imported when it is first used.
+
+from .comparison.compare import Comparison as Comparison, compare as compare
+from .comparison.schedulers import (
+    Dask as Dask,
+    InProcess as InProcess,
+    Processes as Processes,
+)
+from .identification.identify import identify as identify
+from .identification.model_comparison import Identification as Identification
+from .identification.observation import (
+    Observation as Observation,
+    observe_rates as observe_rates,
+    observe_weights as observe_weights,
+)
+from .identification.power_analysis import Power as Power, power as power
