@@ -38,12 +38,12 @@ def build_stack(
     Parameters
     ----------
     tables : sequence of AbstractTable
-        Of `read_tables`.
+        What `read_tables` returned.
     image : (int, int)
         H and W.
     defaults : LayerDefaults
     seed : int
-        Of the random weights, which are drawn on the CPU in float32.
+        Seed of the random weights, which are drawn on the CPU in float32.
     dtype : torch.dtype
         To which they are converted.
 

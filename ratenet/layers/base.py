@@ -21,6 +21,9 @@ class AbstractFixedPointLayer(torch.nn.Module):
         """The recurrent network with the present weights."""
         return self.core.network
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.core.extra_repr()})"
+
     @property
     def last(self) -> Settled | None:
         """What became of the samples of the last call."""

@@ -31,16 +31,17 @@ class ConvFixedPointLayer(AbstractFixedPointLayer):
     kernel_size : int
         k of the recurrent kernel, odd.
     border : {"zero", "circular"}
-        Of both, see `Convolution`.
+        Border of read-in and recurrent weights, see `Convolution`.
     model, rule, parameters, populations
         As for `FixedPointLayer`.
     connectivity : AbstractConnectivity, optional
-        Of C H' W' units; default a `Convolution` with a normal kernel that has a spectral radius of
-        0.5 where borders are circular.
+        Recurrent weights of C H' W' units; default a `Convolution` with a normal kernel that has a
+        spectral radius of 0.5 where borders are circular.
     stride : int
-        Of the read-in: there are H' = ceil(H / stride) by W' = ceil(W / stride) places with units.
+        Stride of the read-in: there are H' = ceil(H / stride) by W' = ceil(W / stride) places with
+        units.
     read_in_size : int, optional
-        Of the read-in's kernel, odd; default k.
+        Size of the read-in's kernel, odd; default k.
     bias : bool
         Whether each channel's drive has a constant of its own.
     step_size, tol, solver, max_iterations, on_unsettled : optional

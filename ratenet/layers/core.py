@@ -229,11 +229,14 @@ class FixedPointCore(torch.nn.Module):
             {name: -learning_rate * gradient for name, gradient in gradients.items()}
         )
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.extra_repr()})"
+
     def extra_repr(self) -> str:
         """Return what is printed of the module."""
         W = self._network.connectivity
         model = self._network.model.name
-        return f"units={self.units}, model={model!r}, {type(W).__name__}, rule={self.rule}"
+        return f"{self.units} units, model {model!r}, {type(W).__name__}, rule {self.rule!r}"
 
     def _weights(self) -> list[Tensor]:
         """Return the tensors that stand for the weights now, in the connectivity's order."""

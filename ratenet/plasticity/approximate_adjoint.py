@@ -73,7 +73,7 @@ class TruncatedAdjoint(AbstractRule):
 
 @dataclass(frozen=True)
 class FeedbackAlignment(AbstractRule):
-    """A fixed random matrix in the place of the transposed recurrent weights.
+    """Backpropagate errors at the fixed point through a fixed random matrix B in place of W^T.
 
         lambda = G (e + B lambda),       dW = -eta mean(lambda y^T)
 
@@ -83,9 +83,9 @@ class FeedbackAlignment(AbstractRule):
     Parameters
     ----------
     radius : float
-        Of the spectrum of B, whose entries are N(0, radius^2 / N), in the unit of W.
+        Spectral radius of B, whose entries are N(0, radius^2 / N), in the unit of W.
     seed : int
-        Of B, which is drawn on the CPU and does not depend on device and dtype.
+        Seed of B, which is drawn on the CPU and does not depend on device and dtype.
 
     Notes
     -----

@@ -108,7 +108,8 @@ class AbstractRule(ABC):
         fp : FixedPoints
             Samples that did not converge are left out; `fp.unsettled` says how many.
         error : Tensor, shape (B, N)
-            e = dL_b/dy_b, one row a sample, not divided by B.
+            e = dL_b/dy_b: the gradient of each sample's own loss with respect to its rates. Not
+            divided by B, since the rule takes the mean; multiply the gradient of a mean loss by B.
         learning_rate : float
             Above 0.
         loss : callable, optional

@@ -29,7 +29,7 @@ FORMS = ("vector-field", "symmetric")
 
 @dataclass(frozen=True)
 class EquilibriumPropagation(AbstractRule):
-    """The difference of two phases, over the difference of their nudges.
+    """Contrast the fixed points under two weak nudges of the rates, down and up the loss.
 
         vector-field    dW = eta mean((y_a - y_b) y_0^T) / (a - b)
         symmetric       dW = eta mean(y_a y_a^T - y_b y_b^T) / (2 (a - b))
@@ -41,7 +41,7 @@ class EquilibriumPropagation(AbstractRule):
     beta : float
         Strength of the nudge, above 0: drive over dL/dy.
     nudge : {"both", "positive", "negative"}
-        Of which signs.
+        Signs of the two nudges.
     form : {"vector-field", "symmetric"}
         The second is a difference of two Hebbian changes, and keeps a symmetric W symmetric.
     follows_loss : bool
@@ -104,7 +104,7 @@ class ContrastiveHebbian(AbstractRule):
     Parameters
     ----------
     strength : float
-        Of the teacher, above 0: drive over dL/dy.
+        Strength of the teacher, above 0: drive over dL/dy.
     follows_loss : bool
         False: the teacher adds -strength e with the error of the free phase. True: -strength dL/dy
         at the present rates, which clamps the rates to the target as strength grows; it needs

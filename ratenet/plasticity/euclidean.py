@@ -12,7 +12,7 @@ from ratenet.plasticity.loss import Loss
 
 @dataclass(frozen=True)
 class Euclidean(AbstractRule):
-    """Gradient descent in the entries of W.
+    """Exact gradient descent on the loss at the fixed point, with W as the parameters (rule 1).
 
         lambda = G (I - W^T G)^{-1} e,       dW = -eta mean(lambda y^T)
 

@@ -30,7 +30,7 @@ class FunctionRule(AbstractRule):
     Attributes
     ----------
     name : str
-        Of the function.
+        The function's name.
     """
 
     function: RuleFunction = field(repr=False)

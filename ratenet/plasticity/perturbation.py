@@ -28,7 +28,7 @@ from ratenet.plasticity.phases import both_settled, settled_at
 
 @dataclass(frozen=True)
 class NodePerturbation(AbstractRule):
-    """Noise in each unit's input, kept as far as it lowered the loss.
+    """Reward-based learning: perturb each unit's input, reinforce what lowers the loss.
 
         left = mean over trials of (L(x + sigma xi) - L(x - sigma xi)) / (2 sigma) xi
         dW   = -eta mean(left y^T),     xi ~ N(0, 1) of each sample, unit and trial
@@ -42,7 +42,7 @@ class NodePerturbation(AbstractRule):
     trials : int
         Perturbations a sample.
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Notes
     -----
@@ -90,7 +90,7 @@ class NodePerturbation(AbstractRule):
 
 @dataclass(frozen=True)
 class WeightPerturbation(AbstractRule):
-    """Noise in each weight, kept as far as it lowered the mean loss of the batch.
+    """Reward-based learning: perturb each weight, reinforce what lowers the batch's mean loss.
 
         dW = -eta mean over trials of (L(W + sigma psi) - L(W - sigma psi)) / (2 sigma) psi
 
@@ -103,7 +103,7 @@ class WeightPerturbation(AbstractRule):
     trials : int
         Perturbations of the weights.
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Notes
     -----

@@ -20,7 +20,7 @@ from ratenet.plasticity.loss import Loss
 
 @dataclass(frozen=True)
 class Reparameterized(AbstractRule):
-    """The exact finite step of steepest descent in A (rule 2).
+    """Exact finite gradient step on the response matrix A = (1/G - W)^-1 (rule 2).
 
         M = G^{-1} - W,   grad_A = mean(e (M y)^T),
         dW = M - (M^{-1} - eta grad_A)^{-1} = -(I - eta M grad_A)^{-1} eta M grad_A M
@@ -83,7 +83,7 @@ class Reparameterized(AbstractRule):
 
 @dataclass(frozen=True)
 class LinearizedReparameterized(AbstractRule):
-    """First order of the reparameterized step, with each sample's own gains (rule 3).
+    """Gradient descent on the response matrix A = (1/G - W)^-1, to first order (rule 3).
 
         left  = (I - W G) G e
         right = (I - G W)^T (I - G W) y
@@ -128,7 +128,7 @@ class LinearizedReparameterized(AbstractRule):
 
 @dataclass(frozen=True)
 class GainFreeReparameterized(AbstractRule):
-    """A variant of the authors' code, with fewer factors of the gain (rule 4).
+    """Variant of rule 3 in the code of Zhu & Rosenbaum, with gain factors left out (rule 4).
 
         left  = (I - W G) e
         right = (I - W G)^T (I - W G) y
