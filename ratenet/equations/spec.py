@@ -134,7 +134,7 @@ class ModelSpec:
         for where, found in checked.items():
             if not all(is_finite(expression) for expression in found):
                 raise ModelError(
-                    f"{where}: a constant in it, or in its derivative, is no finite real number; "
+                    f"{where}: expected finite real constants in it and in its derivative; "
                     "look for a division by 0, or a root or logarithm of a negative number."
                 )
 
