@@ -16,7 +16,7 @@ _OF_EQUATIONS = (
 
 
 def check_name(name: str, where: str) -> None:
-    """Refuse a name that is not a plain identifier (letters, digits, underscores; a letter first)."""
+    """Refuse a name that is not letters, digits and underscores with a letter first."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise ModelError.at(
             where,
