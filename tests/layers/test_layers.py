@@ -271,7 +271,7 @@ def test_unsettled_samples_are_left_out_of_the_rules_sum() -> None:
 
 def test_unsettled_samples_may_be_an_error() -> None:
     core, drive = partly_settling(on_unsettled="raise")
-    with pytest.raises(ConvergenceError, match="1 of 3 samples have no fixed point"):
+    with pytest.raises(ConvergenceError, match="1 of 3 samples did not reach a stable fixed point"):
         core(drive)
 
 
