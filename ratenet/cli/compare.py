@@ -1,9 +1,6 @@
 """``ratenet compare``: plasticity rules side by side."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,6 +58,7 @@ def compare(
     from ratenet.cli.output import plain_warnings
     from ratenet.cli.progress import StepBar
     from ratenet.hypotheses import compare as run
+    from ratenet.training.interruption import caught_signals
 
     plain_warnings()
     where = _scheduler(processes, scheduler)
@@ -69,7 +67,7 @@ def compare(
     )
     cells = len(list(config.cells()))
     try:
-        with _ending_on_signals() as ended_by, StepBar(cells, "comparing", "cells") as bar:
+        with caught_signals(at_once=True) as ended_by, StepBar(cells, "comparing", "cells") as bar:
             found = run(
                 config.rules, config.learning_rates, tasks=config.tasks, out=out,
                 scheduler=where, data_root=data_root, overwrite=overwrite,
@@ -79,23 +77,6 @@ def compare(
         print(interrupt, file=sys.stderr)
         raise typer.Exit(128 + ended_by[0]) from None
     _report(found)
-
-
-@contextmanager
-def _ending_on_signals() -> Iterator[list[int]]:
-    """Let SIGTERM end the command, with its processes, as Ctrl-C does; give which one it was."""
-    caught: list[int] = []
-
-    def end(number: int, frame: object) -> None:
-        caught.append(number)
-        raise KeyboardInterrupt("Interrupted.")
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _scheduler(processes: int | None, address: str | None) -> "AbstractScheduler":

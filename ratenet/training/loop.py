@@ -7,10 +7,10 @@ import dataclasses
 import json
 import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,22 +18,19 @@ from typing import Any, NamedTuple, NoReturn
 
 import pandas as pd
 
-from ratenet.equations import ModelSpec
-from ratenet.errors import STOPPED_BY_SCIENCE, InputError, RatenetError
+from ratenet.errors import STOPPED_BY_SCIENCE, InputError, RatenetError, RatenetWarning, show_any
 from ratenet.training.callbacks import Callback, Row, built_in
 from ratenet.training.config import TrainingConfig
-from ratenet.training.evaluation import Evaluation
+from ratenet.training.interruption import caught_signals
 from ratenet.training.metrics import MetricsLog
-from ratenet.training.network_run import new_network_run
 from ratenet.training.progress_bar import ProgressBar
-from ratenet.training.run import Progress, Run
-from ratenet.training.run_folder import RunFolder, resumed_config
-from ratenet.training.stack_run import new_stack_run
+from ratenet.training.run import Progress, Run, on_machine
+from ratenet.training.run_folder import RunFolder
+from ratenet.training.saved_run import SavedRun, is_over, new_run, take_best
 from ratenet.training.summary import summarize
-from ratenet.training.workers import ALONE, Workers, joined_workers
+from ratenet.training.workers import joined_workers
 
 CHECKPOINT_SECONDS = 60.0  # a long epoch is saved on its way
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,12 +114,13 @@ def train(
     """
     config = config or TrainingConfig()
     folder = RunFolder(Path(out) if out else Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}")
-    with joined_workers(config.device) as (workers, device), ExitStack() as stack:
+    machine = on_machine(config.threads, config.matrix_product)
+    with machine, joined_workers(config.device) as (workers, device), ExitStack() as stack:
         if workers.is_first:
             stack.enter_context(folder.opened())
             folder.refuse_existing(overwrite=overwrite)
         mine = dataclasses.replace(config, device=device)
-        run = _new_run(mine, None if config.layers else config.model, folder, workers)
+        run = new_run(mine, None if config.layers else config.model, folder, workers)
         run.rehearse()
         if workers.is_first:
             run.progress.control_accuracy = run.test().accuracy
@@ -139,15 +137,15 @@ def resume(
     callbacks: Sequence[Callback] = (),
     show_progress: bool = False,
 ) -> TrainingResult:
-    """Go on with a run from its last checkpoint, as if it had not been stopped.
+    """Resume a run from its last checkpoint, as if it had not been stopped.
 
     Parameters
     ----------
     out : path
         Its run folder.
     wanted : dict, optional
-        Options that are asked for; only `epochs` and `data_root` may differ from those that it
-        began with.
+        Options that are asked for; only `epochs`, `data_root`, and what belongs to the machine
+        (`device`, `threads`, `matrix_product`) may differ from those that it was started with.
     callbacks : sequence of callable
         As for `train`.
     show_progress : bool
@@ -155,82 +153,44 @@ def resume(
     Returns
     -------
     TrainingResult
+        Of a finished run, with a warning that it is finished, what it came to.
 
     Raises
     ------
     RunFolderError
-        If there is no run or no checkpoint, or they are damaged.
+        If there is no run or no checkpoint, they are damaged, or another process is writing to
+        the folder.
     InputError
         If another option differs.
     """
-    recorded, _ = RunFolder(Path(out)).read_config()
-    with joined_workers(recorded.device) as (workers, device), ExitStack() as stack:
+    saved = SavedRun.read(out, wanted or {})
+    joined = joined_workers(saved.config.device)
+    with saved.machine(), joined as (workers, device), ExitStack() as stack:
         if workers.is_first:
-            stack.enter_context(RunFolder(Path(out)).opened())
-        run = _saved_run(out, wanted or {}, device, workers)
+            stack.enter_context(saved.folder.opened())
+        run = saved.restored(device, workers)
+        summary = saved.folder.read_summary()
+        if is_over(run) and summary.get("status") == "done":
+            return _finished(run, summary)
         if workers.is_first:
-            config = dataclasses.replace(run.config, device=recorded.device)
-            run.folder.write_config(config, run.tables())
+            config = dataclasses.replace(run.config, device=saved.config.device)
+            saved.folder.write_config(config, run.tables())
         return _carry_out(run, callbacks, show_progress)
 
 
-def evaluate(
-    out: str | Path, *, data_root: str | None = None
-) -> tuple[Evaluation, Evaluation | None]:
-    """Return how well a trained run answers the test images.
-
-    Parameters
-    ----------
-    out : path
-        Its run folder.
-    data_root : str, optional
-        Where torchvision's files are, if not where they were.
-
-    Returns
-    -------
-    (Evaluation, Evaluation or None)
-        At solved fixed points; and at the end of each hold, for a run trained so.
-
-    Raises
-    ------
-    RunFolderError
-        If there is no run or no checkpoint, or they are damaged.
-    """
-    run = _saved_run(out, {} if data_root is None else {"data_root": data_root})
-    if run.progress.ended is not None or run.progress.step == run.steps:
-        _take_best(run)
-    return run.test(), run.test_slowly()
-
-
-def _saved_run(
-    out: str | Path,
-    wanted: dict[str, Any],
-    device: str | None = None,
-    workers: Workers = ALONE,
-) -> Run:
-    folder = RunFolder(Path(out))
-    recorded, model = folder.read_config()
-    config = resumed_config(recorded, wanted)
-    mine = config if device is None else dataclasses.replace(config, device=device)
-    run = _new_run(mine, model, folder, workers)
-    run.restore()
-    if config.epochs > recorded.epochs:
-        run.progress.ended = None  # a run that has ended goes on when it is asked to
-    if run.progress.step > run.steps:
-        raise InputError(
-            f"epochs: the run has done {run.progress.step} steps already, more than the "
-            f"{run.steps} of {run.config.epochs} epochs; ask for more epochs."
+def _finished(run: Run, summary: dict[str, Any]) -> TrainingResult:
+    """Return what a finished run came to, and say that it is finished."""
+    if run.workers.is_first:
+        why = f" ({run.progress.ended})" if run.progress.ended else ""
+        warnings.warn(
+            RatenetWarning(
+                f"{str(run.folder.path)!r} is finished, after {run.progress.step} steps{why}; "
+                "nothing is left to do; ask for more epochs to continue it."
+            ),
+            stacklevel=3,
         )
-    return run
-
-
-def _new_run(
-    config: TrainingConfig, model: str | ModelSpec | None, folder: RunFolder, workers: Workers
-) -> Run:
-    """Return a run at its beginning: of one network, or of the layers of the configuration."""
-    if model is None:
-        return new_stack_run(config, folder, workers)
-    return new_network_run(config, model, folder, workers)
+    take_best(run)
+    return TrainingResult(run.folder.path, summary, run.folder.read_metrics(), run.learner)
 
 
 def _carry_out(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> TrainingResult:
@@ -238,7 +198,7 @@ def _carry_out(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> 
     outcome = _do_steps(run, callbacks, show_progress)
     run.save()
     if outcome.status == "done":
-        _take_best(run)
+        take_best(run)
     summary = _summary(run, outcome)
     if outcome.status == "interrupted":
         _end_interrupted(run, outcome)
@@ -252,12 +212,6 @@ def _carry_out(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> 
             f"What was learned before is saved in {run.folder.path}."
         ) from outcome.failure
     return TrainingResult(run.folder.path, summary, metrics, run.learner)
-
-
-def _take_best(run: Run) -> None:
-    """Take the weights with the best validation accuracy, if the run was to choose them."""
-    if run.config.patience is not None and run.folder.best_file.exists():
-        run.restore_best()
 
 
 def _end_interrupted(run: Run, outcome: "_Outcome") -> NoReturn:
@@ -287,7 +241,7 @@ def _do_steps(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> _
     """Do the steps that are left; after a failure the run is at the last good state."""
     with ExitStack() as stack:
         watching = _watching(run, callbacks, show_progress, stack)
-        signals, saved = stack.enter_context(_caught_signals()), time.perf_counter()
+        signals, saved = stack.enter_context(caught_signals()), time.perf_counter()
         while run.progress.step < run.steps and run.progress.ended is None:
             if run.workers.any(bool(signals)):
                 return _Outcome("interrupted", signal=signals[0] if signals else None)
@@ -321,7 +275,7 @@ def _watching(
     if not run.workers.is_first:
         return _Watching([], [])
     done = run.progress.step
-    log = stack.enter_context(MetricsLog(run.folder, kept_steps=done))
+    log = stack.enter_context(MetricsLog(run.folder, done, run.recent))
     bar = stack.enter_context(ProgressBar(run.steps, done, shown=show_progress))
     return _Watching([*built_in(run), *callbacks], [log, bar])
 
@@ -350,8 +304,8 @@ def _reason(callback: Callback, run: Run, row: Row) -> str | None:
     reason = callback(run, row)
     if reason is not None and not isinstance(reason, str):
         raise InputError(
-            f"callbacks: {callback!r} returned {reason!r}; a callback returns None, or a text, "
-            "which ends the run."
+            f"callbacks: {show_any(callback)} returned {show_any(reason)}; callbacks must return "
+            "None, or a string to stop the run."
         )
     return reason
 
@@ -375,22 +329,3 @@ def _summary(run: Run, outcome: _Outcome) -> dict[str, Any]:
         text = json.dumps(summary)
     found: dict[str, Any] = json.loads(run.workers.text(text))
     return found
-
-
-@contextmanager
-def _caught_signals() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM, so that a step is finished and saved before the run stops."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught  # only the main thread may set signal handlers
-        return
-
-    def catch(number: int, frame: object) -> None:
-        caught.append(number)
-
-    before = {number: signal.signal(number, catch) for number in ENDING_SIGNALS}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

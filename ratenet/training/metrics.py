@@ -1,17 +1,17 @@
 """MetricsLog: one row a step, to a table on disk and to TensorBoard."""
 
-import csv
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from ratenet.errors import InputError, RunFolderError
+from ratenet.training.metrics_table import METRICS, keep_metrics
 from ratenet.training.run import Run
-from ratenet.training.run_folder import METRICS, RunFolder
+from ratenet.training.run_folder import RunFolder
 
 
 class MetricsLog:
@@ -22,6 +22,8 @@ class MetricsLog:
     folder : RunFolder
     kept_steps : int
         Rows that stay when a run is resumed; later ones are dropped and written again.
+    recent : sequence of str
+        The last of them, as the checkpoint holds them.
 
     Raises
     ------
@@ -29,13 +31,12 @@ class MetricsLog:
         If they cannot be written.
     """
 
-    def __init__(self, folder: RunFolder, kept_steps: int) -> None:
-        folder.keep_metrics(kept_steps)
+    def __init__(self, folder: RunFolder, kept_steps: int, recent: Sequence[str] = ()) -> None:
+        keep_metrics(folder.metrics_file, kept_steps, recent)
         self._folder = folder
         with self._writing(), ExitStack() as stack:
-            table = folder.metrics_file.open("a", newline="")
+            table = folder.metrics_file.open("a", newline="", encoding="utf-8")
             self._table = stack.enter_context(table)
-            self._rows = csv.writer(table, lineterminator="\n")
             self._events = _Events(folder.tensorboard_folder, kept_steps + 1, stack)
             self._open = stack.pop_all()
 
@@ -48,8 +49,10 @@ class MetricsLog:
             if name not in ("step", "epoch") and not _missing(value)
         }
         with self._writing():
-            self._rows.writerow(["" if _missing(cell) else cell for cell in cells])
+            line = ",".join("" if _missing(cell) else str(cell) for cell in cells)
+            self._table.write(line + "\n")
             self._table.flush()
+            run.keep_row(line)
             self._events.write(row["step"], measured)
 
     @contextmanager

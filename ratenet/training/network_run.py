@@ -23,7 +23,7 @@ from ratenet.training.learning import learn_from, learned_parameters
 from ratenet.training.optimizers import new_optimizer
 from ratenet.training.pictures import draw_network_run
 from ratenet.training.presentation import STREAMS, AbstractPresentation, Slow, Static, UpdateTimes
-from ratenet.training.run import images_of, prepare_torch
+from ratenet.training.run import images_of
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.stability import Stability
 from ratenet.training.step import LearningRun, take_step
@@ -155,7 +155,6 @@ def new_network_run(
     InputError, UnknownNameError, DataError
         If the configuration cannot be used.
     """
-    prepare_torch(config)
     entry = DTYPES[config.dtype].itemsize
     what = f"units: weights and gradients of {config.units:,} units"
     require_memory(3 * entry * config.units**2, what, "choose fewer", device=config.device)

@@ -1,7 +1,11 @@
 """Run: a training run in progress, whatever learns, and its checkpoints."""
 
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +14,14 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import choose_route
-from ratenet.errors import InputError, RunFolderError
+from ratenet.errors import InputError, RatenetWarning, RunFolderError, UnsupportedError
 from ratenet.stimuli import Images, ImageSet, batches_of_epoch, load_images
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import DTYPES
 from ratenet.training.evaluation import Evaluation
+from ratenet.training.metrics_table import sync_metrics
 from ratenet.training.optimizers import AbstractOptimizer
-from ratenet.training.run_folder import RunFolder, RunState
+from ratenet.training.run_folder import RunFolder, RunState, digest_of_config
 from ratenet.training.workers import Workers
 
 
@@ -49,6 +54,8 @@ class Run(ABC):
     optimizer: AbstractOptimizer
     workers: Workers = field(default_factory=Workers)
     progress: Progress = field(default_factory=Progress)
+    recent: list[str] = field(default_factory=list)  # rows of metrics, as in `RunState`
+    is_saved: bool = False  # whether the last checkpoint holds them
 
     @property
     @abstractmethod
@@ -83,6 +90,11 @@ class Run(ABC):
     @abstractmethod
     def draw(self, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
         """Write the run's figures."""
+
+    @cached_property
+    def digest(self) -> str:
+        """What the run's numbers follow from, as a SHA-256 of its configuration."""
+        return digest_of_config(self.config, self.tables())
 
     def test(self) -> Evaluation:
         """Return the answers to the test images at solved fixed points."""
@@ -132,7 +144,8 @@ class Run(ABC):
         """Return all that a resumed run must know: tensors by name, and progress."""
         tensors = {**self.parameters, **self.optimizer.state_dict(), **self.extra_state_dict()}
         copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
-        return RunState(copies, vars(self.progress).copy())
+        recent = tuple(self.recent)
+        return RunState(copies, vars(self.progress).copy(), self.digest, recent=recent)
 
     @torch.no_grad()
     def load_state_dict(self, state: RunState) -> None:
@@ -141,6 +154,7 @@ class Run(ABC):
         self.optimizer.load_state_dict(state.tensors)
         self.load_extra_state_dict(state.tensors)
         self.progress = Progress(**state.progress)
+        self.recent = list(state.recent)
 
     def save(self) -> None:
         """Write a checkpoint; every process takes part, since each has its own streams."""
@@ -149,7 +163,10 @@ class Run(ABC):
             if name in state.tensors:
                 state.tensors[name] = self.workers.rows(state.tensors[name])
         if self.workers.is_first:
+            if self.recent:
+                sync_metrics(self.folder.metrics_file)
             self.folder.write_checkpoint(state, self.folder.checkpoint_file)
+        self.is_saved = True
 
     def restore(self) -> None:
         """Load the last checkpoint.
@@ -159,21 +176,29 @@ class Run(ABC):
         RunFolderError
             If there is none, or it is damaged, or not of this run.
         """
-        state, B = self._read(self.folder.checkpoint_file), self.config.batch_size
+        state, B = self._read(self.folder.checkpoint_file, "all"), self.config.batch_size
         is_under_way = state.progress["step"] > 0
         for name in self.stream_names() if is_under_way else ():
             streams = state.tensors.get(name)
             if streams is None or len(streams) != B:
                 raise RunFolderError(
                     f"{self.folder.checkpoint_file}: {name} does not hold the {B} streams of "
-                    "config.toml; the checkpoint is not of this run."
+                    "config.toml; the checkpoint belongs to another run."
                 )
             state.tensors[name] = streams[self.workers.share(B)]
         self.load_state_dict(state)
+        self.is_saved = True
+
+    def keep_row(self, line: str) -> None:
+        """Keep a row of metrics for the next checkpoint, which replaces rows that get damaged."""
+        if self.is_saved:
+            self.recent, self.is_saved = [], False
+        self.recent.append(line)
 
     def save_best(self) -> None:
         """Write the weights as those with the best validation accuracy."""
-        state = RunState(dict(self.parameters), vars(self.progress).copy())
+        weights, progress = dict(self.parameters), vars(self.progress).copy()
+        state = RunState(weights, progress, self.digest, holds="weights")
         self.folder.write_checkpoint(state, self.folder.best_file)
 
     def restore_best(self) -> None:
@@ -184,23 +209,33 @@ class Run(ABC):
         RunFolderError
             If they are missing or damaged.
         """
-        self._load_weights(self._read(self.folder.best_file))
+        self._load_weights(self._read(self.folder.best_file, "weights"))
 
     @torch.no_grad()
     def _load_weights(self, state: RunState) -> None:
         for name, tensor in self.parameters.items():
             tensor.copy_(state.tensors[name])
 
-    def _read(self, file: Path) -> RunState:
+    def _read(self, file: Path, holds: str) -> RunState:
         """Return a state whose tensors and progress are those of this run's network."""
         state = self.folder.read_checkpoint(file, self.config.device)
+        if state.run != self.digest:
+            raise RunFolderError(
+                f"{file}: the checkpoint belongs to another configuration than that of "
+                "config.toml; restore config.toml, or start another run."
+            )
+        if state.holds != holds:
+            raise RunFolderError(
+                f"{file}: expected a checkpoint that holds {holds}, got {state.holds}; restore "
+                "the file."
+            )
         for name, tensor in self.parameters.items():
             found = state.tensors.get(name)
             if found is None or found.shape != tensor.shape or found.dtype != tensor.dtype:
                 raise RunFolderError(
                     f"{file}: {name} is missing or does not have the shape "
-                    f"{tuple(tensor.shape)} and type of config.toml; the checkpoint is not of this "
-                    "run."
+                    f"{tuple(tensor.shape)} and type of config.toml; the checkpoint belongs to "
+                    "another run."
                 )
         wanted, progress = vars(Progress()), state.progress
         if wanted.keys() != progress.keys() or not all(
@@ -212,11 +247,27 @@ class Run(ABC):
         return state
 
 
-def prepare_torch(config: TrainingConfig) -> None:
-    """Set the threads and the route of large products that a run asks for."""
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    choose_route(config.matrix_product)
+@contextmanager
+def on_machine(threads: int | None, matrix_product: str | None) -> Iterator[None]:
+    """Compute by so many threads and by a route of large products; leave both as they were."""
+    threads_before, route_before = torch.get_num_threads(), choose_route()
+    try:
+        if threads:
+            torch.set_num_threads(threads)
+        try:
+            choose_route(matrix_product)
+        except UnsupportedError:  # the run was made on another machine
+            warnings.warn(
+                RatenetWarning(
+                    f"matrix_product: {matrix_product!r} is not available here, so that float32 "
+                    "numbers agree with those of the other machine to rounding only."
+                ),
+                stacklevel=3,
+            )
+        yield
+    finally:
+        torch.set_num_threads(threads_before)
+        choose_route(route_before)
 
 
 def images_of(config: TrainingConfig, workers: Workers) -> ImageSet:

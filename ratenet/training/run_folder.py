@@ -1,6 +1,6 @@
-"""RunFolder: everything that a run writes, and all that is needed to go on from it.
+"""RunFolder: everything that a run writes, and all that is needed to resume it.
 
-    config.toml             all that was resolved: options, model, versions
+    config.toml             all that was resolved: options, model, versions, machine
     metrics.csv             one row a step
     tensorboard/            the same as events
     checkpoint.safetensors  tensors, and progress as JSON in the header; never pickle
@@ -15,7 +15,6 @@ last good one.
 import dataclasses
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -30,38 +29,74 @@ from torch import Tensor
 
 from ratenet.equations import ModelSpec
 from ratenet.equations.files import parse_model
-from ratenet.errors import InputError, RatenetError, RunFolderError
-from ratenet.files import ResultsFolder, open_folder, refuse_link, write_text, write_whole
+from ratenet.errors import InputError, RatenetError, RunFolderError, UnknownNameError, escape
+from ratenet.files import (
+    ResultsFolder,
+    check_regular,
+    open_folder,
+    read_regular,
+    refuse_link,
+    write_whole,
+)
 from ratenet.report.record import write_config, write_json
 from ratenet.training.config import OF_ONE_NETWORK, TrainingConfig
+from ratenet.training.metrics_table import read_metrics
+from ratenet.validation import parse_json, read_toml
 
 FIGURES = ("learning_curve.png", "digits.png")
-# iterations: mean over the batch. Abscissas, 1/s: of a few samples at the end of an epoch; at the
-# batch's mean gains, and with a barrier at its largest gains, after the step. weight_abscissa: the
-# largest real part of W's eigenvalues, for a stack the largest among its layers at the end of an
-# epoch; weight_norm: W's spectral norm, likewise. The last two: where they were asked for.
-METRICS = (
-    "step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "iterations",
-    "abscissa", "abscissa_mean_gain", "abscissa_largest_gain", "weight_abscissa", "weight_norm",
-    "validation_accuracy", "test_accuracy",
-)  # fmt: skip
+LARGEST_SUMMARY, LARGEST_CHECKPOINT = 2**24, 2**40  # bytes
+# Facts of the machine, in the section [machine]: they may differ wherever a run is used again.
+OF_MACHINE = ("device", "threads", "matrix_product")
+MAY_DIFFER = ("epochs", "data_root", *OF_MACHINE)
 
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run is: tensors by name, and progress as plain data."""
+    """Where a run is: tensors by name, and progress as plain data.
+
+    Attributes
+    ----------
+    tensors : dict of str to Tensor
+    progress : dict
+    run : str
+        Digest of the configuration that it belongs to.
+    holds : {"all", "weights"}
+        Whether a run can be resumed from it.
+    recent : tuple of str
+        The rows of metrics.csv since the checkpoint before.
+    """
 
     tensors: dict[str, Tensor]
     progress: dict[str, Any]
+    run: str = ""
+    holds: str = "all"
+    recent: tuple[str, ...] = ()
+
+    def header(self) -> dict[str, str]:
+        """Return all but the tensors."""
+        recent = "\n".join(self.recent)
+        progress = json.dumps(self.progress, sort_keys=True)
+        return {"progress": progress, "run": self.run, "holds": self.holds, "recent": recent}
 
     def digest(self) -> str:
         """Return a SHA-256 of all of it, by which damage is found."""
-        found = hashlib.sha256(json.dumps(self.progress, sort_keys=True).encode())
+        found = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
         for name, tensor in sorted(self.tensors.items()):
             found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
             plain = tensor.detach().cpu().contiguous().flatten()
             found.update(plain.view(torch.uint8).numpy().tobytes())
         return found.hexdigest()
+
+
+def digest_of_config(config: TrainingConfig, tables: Mapping[str, Any]) -> str:
+    """Return a SHA-256 of all that a run's numbers follow from, but for what may differ.
+
+    Where the learning rate follows a schedule, epochs are a part of it.
+    """
+    may_differ = set(MAY_DIFFER) - ({"epochs"} if config.schedule != "constant" else set())
+    options = {name: value for name, value in asdict(config).items() if name not in may_differ}
+    plain = json.dumps([options, tables], sort_keys=True, default=str)
+    return hashlib.sha256(plain.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -171,31 +206,38 @@ class RunFolder:
         self._write_config(self.config_file, config, tables)
 
     def _write_config(self, path: Path, config: TrainingConfig, tables: Mapping[str, Any]) -> None:
-        in_layers = ("layers", *OF_ONE_NETWORK) if config.layers else ("layers",)
-        options = {name: value for name, value in asdict(config).items() if name not in in_layers}
-        write_config(path, {"training": options, **tables})
+        left_out = ("layers", *OF_MACHINE, *(OF_ONE_NETWORK if config.layers else ()))
+        options = {name: value for name, value in asdict(config).items() if name not in left_out}
+        write_config(path, {"training": options, **tables}, config.device)
 
-    def read_config(self) -> tuple[TrainingConfig, ModelSpec | None]:
+    def read_config(
+        self, machine: Mapping[str, Any] | None = None
+    ) -> tuple[TrainingConfig, ModelSpec | None]:
         """Return the recorded configuration, and the model unless layers have their own.
+
+        Parameters
+        ----------
+        machine : mapping, optional
+            Device, threads or matrix_product, in place of the recorded ones.
 
         Raises
         ------
         RunFolderError
             If there is no run, or its configuration cannot be read.
         """
+        if not self.config_file.exists():
+            raise RunFolderError(f"{str(self.path)!r} holds no run: there is no config.toml in it.")
+        table = read_toml(self.config_file, error=RunFolderError)
         try:
-            table = tomllib.loads(self.config_file.read_text(encoding="utf-8"))
-            config = TrainingConfig(**table["training"], layers=table.get("layers", ()))
+            recorded = {n: v for n, v in table["machine"].items() if n in OF_MACHINE}
+            options = {**table["training"], **recorded, **(machine or {})}
+            config = TrainingConfig(**options, layers=table.get("layers", ()))
             return config, None if config.layers else parse_model(table["model"])
-        except (FileNotFoundError, NotADirectoryError):
-            raise RunFolderError(
-                f"{str(self.path)!r} holds no run: there is no config.toml in it."
-            ) from None
         except RatenetError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunFolderError(
-                f"{self.config_file}: no configuration of a run ({error})."
+                f"{self.config_file}: not the configuration of a run ({escape(str(error))})."
             ) from None
 
     def write_checkpoint(self, state: RunState, file: Path) -> None:
@@ -212,45 +254,29 @@ class RunFolder:
             If there is none, or it is damaged.
         """
         try:
+            check_regular(file, LARGEST_CHECKPOINT)
             with safe_open(file, "pt", device=device) as content:
                 header = content.metadata()
                 tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
-            state = RunState(tensors, json.loads(header["progress"]))
+            progress = parse_json(header["progress"], where=str(file), error=RunFolderError)
+            recent = tuple(filter(None, header["recent"].split("\n")))
+            state = RunState(tensors, progress, header["run"], header["holds"], recent)
             is_whole = header["sha256"] == state.digest()
         except FileNotFoundError:
             raise RunFolderError(
-                f"{str(self.path)!r} holds no {file.name}: the run stopped before it was written; "
-                "begin anew with --overwrite."
+                f"{str(self.path)!r} contains no {file.name}: the run stopped before saving one; "
+                "start again with --overwrite."
             ) from None
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise RunFolderError(
-                f"{file}: damaged ({error}); begin anew with --overwrite."
+                f"{file}: damaged ({escape(str(error))}); start again with --overwrite."
             ) from None
         if not is_whole:
             raise RunFolderError(
                 f"{file}: damaged (its content does not have the SHA-256 that was written with "
-                "it); begin anew with --overwrite."
+                "it); start again with --overwrite."
             )
         return state
-
-    def keep_metrics(self, steps: int) -> None:
-        """Leave the rows of the first steps as they are, and drop later ones.
-
-        Raises
-        ------
-        RunFolderError
-            If rows that should be there are missing.
-        """
-        lines = [",".join(METRICS)]
-        if steps:
-            self.read_metrics()  # refuses a damaged table
-            lines += self.metrics_file.read_text(encoding="utf-8").splitlines()[1 : steps + 1]
-        if len(lines) != steps + 1:
-            raise RunFolderError(
-                f"{self.metrics_file}: {len(lines) - 1} of the {steps} steps of the checkpoint; "
-                "take another copy of it, or begin anew with --overwrite."
-            )
-        write_text(self.metrics_file, "\n".join(lines) + "\n")
 
     def read_metrics(self) -> pd.DataFrame:
         """Return the metrics, one row a step.
@@ -260,11 +286,16 @@ class RunFolder:
         RunFolderError
             If they are missing or damaged.
         """
+        return read_metrics(self.metrics_file)
+
+    def read_summary(self) -> dict[str, Any]:
+        """Return the outcome; nothing where there is none yet, or where it is damaged."""
         try:
-            table = pd.read_csv(self.metrics_file)
-            return table[list(METRICS)]
-        except (OSError, ValueError, KeyError) as error:
-            raise RunFolderError(f"{self.metrics_file}: missing or damaged ({error}).") from None
+            content = read_regular(self.summary_file, LARGEST_SUMMARY)
+            found = parse_json(content, where=str(self.summary_file))
+        except (OSError, RatenetError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write the outcome."""
@@ -273,35 +304,39 @@ class RunFolder:
 
 def _checkpoint(state: RunState) -> bytes:
     tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
-    header = {"progress": json.dumps(state.progress), "sha256": state.digest()}
     # Not save_file, which leaves a file of its own behind when it is killed.
-    return save(tensors, header)
+    return save(tensors, {**state.header(), "sha256": state.digest()})
 
 
-def resumed_config(recorded: TrainingConfig, wanted: dict[str, Any]) -> TrainingConfig:
-    """Return the configuration to go on with; only epochs and data_root may differ.
+def resumed_config(recorded: TrainingConfig, wanted: Mapping[str, Any]) -> TrainingConfig:
+    """Return the configuration to continue with: epochs, data_root and the machine may differ.
 
     Raises
     ------
     InputError
-        If an option is unknown, or differs from what the run began with.
+        If an option differs from what the run was started with.
+    UnknownNameError
+        If there is no such option.
     """
     names = [field.name for field in dataclasses.fields(TrainingConfig)]
-    unknown = sorted(set(wanted) - set(names))
-    if unknown:
-        raise InputError(f"{unknown[0]}: there is no such option; there are {', '.join(names)}.")
-    for name in set(wanted) - {"epochs", "data_root"}:
-        begun = getattr(recorded, name)
-        if not _is_same(recorded, name, wanted[name]):
-            raise InputError(
-                f"{name}: the run was begun with {begun!r}, not {wanted[name]!r}; leave the option "
-                "out, or begin another run."
+    for name in wanted:
+        if name not in names:
+            raise UnknownNameError.among("option", name, names)
+        if name not in MAY_DIFFER and not _is_same(recorded, name, wanted[name]):
+            started = getattr(recorded, name)
+            raise InputError.at(
+                name,
+                got=wanted[name],
+                expected=f"{started!r}, as the run was started",
+                remedy="leave the option out, or start another run",
             )
     config = dataclasses.replace(recorded, **wanted)
     if config.schedule != "constant" and config.epochs != recorded.epochs:
-        raise InputError(
-            f"epochs: the {config.schedule} schedule was laid out for {recorded.epochs} epochs, "
-            "and other epochs would have other rates; begin another run."
+        raise InputError.at(
+            "epochs",
+            got=config.epochs,
+            expected=f"{recorded.epochs}, which the {config.schedule} schedule was laid out for",
+            remedy="start another run",
         )
     return config
 

@@ -35,7 +35,7 @@ from ratenet.training.config_checks import DTYPES, on_this_machine
 from ratenet.training.evaluation import Answers, Evaluation, count_answers
 from ratenet.training.optimizers import new_optimizer
 from ratenet.training.pictures import draw_learning_curve
-from ratenet.training.run import Run, images_of, prepare_torch
+from ratenet.training.run import Run, images_of
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.step import (
     ABSCISSA_SAMPLES,
@@ -308,7 +308,6 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
     InputError, UnknownNameError, DataError, UnsupportedError
         If the configuration cannot be used.
     """
-    prepare_torch(config)
     images, tables = images_of(config, workers), read_tables(config.layers)
     defaults = LayerDefaults(
         images.classes,

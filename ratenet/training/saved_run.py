@@ -1,0 +1,108 @@
+"""A run as its folder holds it: read, restored, and evaluated, on this machine or another."""
+
+import dataclasses
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ratenet.equations import ModelSpec
+from ratenet.errors import InputError
+from ratenet.training.config import TrainingConfig
+from ratenet.training.evaluation import Evaluation
+from ratenet.training.network_run import new_network_run
+from ratenet.training.run import Run, on_machine
+from ratenet.training.run_folder import OF_MACHINE, RunFolder, resumed_config
+from ratenet.training.stack_run import new_stack_run
+from ratenet.training.workers import ALONE, Workers
+
+
+def evaluate(
+    out: str | Path, *, data_root: str | None = None, device: str | None = None
+) -> tuple[Evaluation, Evaluation | None]:
+    """Return how well a trained run classifies the test images.
+
+    Parameters
+    ----------
+    out : path
+        Its run folder, which is only read.
+    data_root : str, optional
+        Where torchvision's files are, if not where they were.
+    device : str, optional
+        "cpu" or "cuda", if not where it was trained.
+
+    Returns
+    -------
+    (Evaluation, Evaluation or None)
+        At solved fixed points; and at the end of each hold, for a run trained so.
+
+    Raises
+    ------
+    RunFolderError
+        If there is no run or no checkpoint, or they are damaged.
+    """
+    asked = {"data_root": data_root, "device": device}
+    saved = SavedRun.read(out, {name: value for name, value in asked.items() if value is not None})
+    with saved.machine():
+        run = saved.restored(saved.config.device, ALONE)
+        if is_over(run):
+            take_best(run)
+        return run.test(), run.test_slowly()
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run as its folder records it, and the configuration to continue it with."""
+
+    folder: RunFolder
+    recorded: TrainingConfig
+    config: TrainingConfig
+    model: ModelSpec | None
+
+    @classmethod
+    def read(cls, out: str | Path, wanted: dict[str, Any]) -> "SavedRun":
+        """Read the configuration; what belongs to the machine may be another one's."""
+        folder = RunFolder(Path(out))
+        machine = {name: value for name, value in wanted.items() if name in OF_MACHINE}
+        recorded, model = folder.read_config(machine)
+        return cls(folder, recorded, resumed_config(recorded, wanted), model)
+
+    def machine(self) -> AbstractContextManager[None]:
+        """Return the context of its threads and products."""
+        return on_machine(self.config.threads, self.config.matrix_product)
+
+    def restored(self, device: str, workers: Workers) -> Run:
+        """Return the run at its last checkpoint."""
+        mine = dataclasses.replace(self.config, device=device)
+        run = new_run(mine, self.model, self.folder, workers)
+        run.restore()
+        if self.config.epochs > self.recorded.epochs:
+            run.progress.ended = None  # a run that has ended is continued where more is asked for
+        if run.progress.step > run.steps:
+            raise InputError(
+                f"epochs: the run has done {run.progress.step} steps already, more than the "
+                f"{run.steps} of {self.config.epochs} epochs; ask for more epochs.",
+                argument="epochs",
+                got=self.config.epochs,
+            )
+        return run
+
+
+def is_over(run: Run) -> bool:
+    """Return whether nothing is left to do."""
+    return run.progress.ended is not None or run.progress.step == run.steps
+
+
+def new_run(
+    config: TrainingConfig, model: str | ModelSpec | None, folder: RunFolder, workers: Workers
+) -> Run:
+    """Return a run at its beginning: of one network, or of the layers of the configuration."""
+    if model is None:
+        return new_stack_run(config, folder, workers)
+    return new_network_run(config, model, folder, workers)
+
+
+def take_best(run: Run) -> None:
+    """Take the weights with the best validation accuracy, if the run was to choose them."""
+    if run.config.patience is not None and run.folder.best_file.exists():
+        run.restore_best()
