@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -217,34 +217,53 @@ class Run(ABC):
             tensor.copy_(state.tensors[name])
 
     def _read(self, file: Path, holds: str) -> RunState:
-        """Return a state whose tensors and progress are those of this run's network."""
-        state = self.folder.read_checkpoint(file, self.config.device)
-        if state.run != self.digest:
+        return read_state(
+            self.folder, file, holds, self.parameters, self.digest, self.config.device
+        )
+
+
+def read_state(
+    folder: RunFolder,
+    file: Path,
+    holds: str,
+    parameters: Mapping[str, Tensor],
+    digest: str,
+    device: str,
+) -> RunState:
+    """Return a checkpoint whose tensors and progress fit a configuration and its parameters.
+
+    Raises
+    ------
+    RunFolderError
+        If it is damaged, belongs to another configuration, or does not hold what it should.
+    """
+    state = folder.read_checkpoint(file, device)
+    if state.run != digest:
+        raise RunFolderError(
+            f"{file}: the checkpoint belongs to another configuration than that of "
+            "config.toml; restore config.toml, or start another run."
+        )
+    if state.holds != holds:
+        raise RunFolderError(
+            f"{file}: expected a checkpoint that holds {holds}, got {state.holds}; restore "
+            "the file."
+        )
+    for name, tensor in parameters.items():
+        found = state.tensors.get(name)
+        if found is None or found.shape != tensor.shape or found.dtype != tensor.dtype:
             raise RunFolderError(
-                f"{file}: the checkpoint belongs to another configuration than that of "
-                "config.toml; restore config.toml, or start another run."
+                f"{file}: {name} is missing or does not have the shape "
+                f"{tuple(tensor.shape)} and type of config.toml; the checkpoint belongs to "
+                "another run."
             )
-        if state.holds != holds:
-            raise RunFolderError(
-                f"{file}: expected a checkpoint that holds {holds}, got {state.holds}; restore "
-                "the file."
-            )
-        for name, tensor in self.parameters.items():
-            found = state.tensors.get(name)
-            if found is None or found.shape != tensor.shape or found.dtype != tensor.dtype:
-                raise RunFolderError(
-                    f"{file}: {name} is missing or does not have the shape "
-                    f"{tuple(tensor.shape)} and type of config.toml; the checkpoint belongs to "
-                    "another run."
-                )
-        wanted, progress = vars(Progress()), state.progress
-        if wanted.keys() != progress.keys() or not all(
-            value is None or isinstance(value, int | float | str) for value in progress.values()
-        ):
-            raise RunFolderError(f"{file}: its progress is not that of a run.")
-        if not isinstance(progress["step"], int) or progress["step"] < 0:
-            raise RunFolderError(f"{file}: {progress['step']!r} is no number of a step.")
-        return state
+    wanted, progress = vars(Progress()), state.progress
+    if wanted.keys() != progress.keys() or not all(
+        value is None or isinstance(value, int | float | str) for value in progress.values()
+    ):
+        raise RunFolderError(f"{file}: its progress is not that of a run.")
+    if not isinstance(progress["step"], int) or progress["step"] < 0:
+        raise RunFolderError(f"{file}: {progress['step']!r} is no number of a step.")
+    return state
 
 
 @contextmanager

@@ -309,13 +309,7 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
         If the configuration cannot be used.
     """
     images, tables = images_of(config, workers), read_tables(config.layers)
-    defaults = LayerDefaults(
-        images.classes,
-        config.rule,
-        config.learning_rate,
-        config.recurrent_learning_rate or config.learning_rate,
-        ON_UNSETTLED[config.unsettled],
-    )
+    defaults = defaults_of(config, images.classes)
     stack = build_stack(
         tables, images.shape, defaults, seed=config.seed, dtype=DTYPES[config.dtype]
     ).to(torch.device(config.device))
@@ -346,6 +340,17 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
             {name: rate / config.learning_rate for name, rate in rates.items()},
         ),
         workers=workers,
+    )
+
+
+def defaults_of(config: TrainingConfig, classes: int) -> LayerDefaults:
+    """Return what holds for all layers of a configuration."""
+    return LayerDefaults(
+        classes,
+        config.rule,
+        config.learning_rate,
+        config.recurrent_learning_rate or config.learning_rate,
+        ON_UNSETTLED[config.unsettled],
     )
 
 

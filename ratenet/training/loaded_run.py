@@ -1,0 +1,228 @@
+"""load_run: a trained network from its run folder, which is only read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ratenet.errors import UnsupportedError
+from ratenet.fixed_points import FixedPoints, find_fixed_points
+from ratenet.layers.architecture import build_stack
+from ratenet.layers.tables import read_tables
+from ratenet.network import Network
+from ratenet.stimuli import Images, load_images
+from ratenet.training.classifier import Classifier, random_classifier
+from ratenet.training.config import TrainingConfig
+from ratenet.training.presentation import MAX_ITERATIONS
+from ratenet.training.run import DTYPES, read_state
+from ratenet.training.run_folder import RunFolder, digest_of_config
+from ratenet.training.stack_run import defaults_of, cores_of
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedRun:
+    """A trained network, and what its run folder says of it.
+
+    Attributes
+    ----------
+    folder : Path
+    config : TrainingConfig
+        What it was trained with.
+    metrics : pandas.DataFrame
+        One row a step.
+    summary : dict
+        As in summary.json; empty while the run is on its way.
+    learner : Classifier or torch.nn.Sequential
+        The network with its read-in and read-out; or the stack of layers.
+    """
+
+    folder: Path
+    config: TrainingConfig
+    metrics: pd.DataFrame = field(repr=False)
+    summary: dict[str, Any] = field(repr=False)
+    learner: Classifier | torch.nn.Sequential = field(repr=False)
+
+    @property
+    def network(self) -> Network:
+        """The recurrent network, of a run of one."""
+        return self._classifier("network").network
+
+    @property
+    def read_in(self) -> Tensor:
+        """The weights of the read-in, (N, M)."""
+        return self._classifier("read_in").read_in
+
+    @property
+    def read_out(self) -> Tensor:
+        """The weights of the read-out, (K, N)."""
+        return self._classifier("read_out").read_out
+
+    @torch.no_grad()
+    def respond(self, images: Any) -> FixedPoints:
+        """Return the fixed points that the network reaches for images.
+
+        Parameters
+        ----------
+        images : Images or array_like, shape (B, M) or (B, height, width)
+            Pixels from 0 to 1.
+
+        Returns
+        -------
+        FixedPoints
+            One row an image; `converged` says which of them settled.
+
+        Raises
+        ------
+        InputError
+            If the images do not fit the read-in.
+        UnsupportedError
+            If a stack of layers was trained, which has fixed points in each of its layers.
+        """
+        classifier = self._classifier("respond")
+        return find_fixed_points(
+            classifier.network,
+            classifier.drive(self._pixels(images)),
+            max_iterations=MAX_ITERATIONS,
+            on_failure="return",
+        )
+
+    @torch.no_grad()
+    def answer(self, images: Any) -> Tensor:
+        """Return the outputs for images, (B, K), whose largest names the class.
+
+        Parameters
+        ----------
+        images : Images or array_like, shape (B, M) or (B, height, width)
+            Pixels from 0 to 1.
+
+        Returns
+        -------
+        Tensor, shape (B, K)
+            Logits, at the rates that were reached; NaN where a network did not settle.
+        """
+        if isinstance(self.learner, Classifier):
+            fp = self.respond(images)
+            logits = self.learner.logits(fp.rates)
+            return logits.masked_fill(~fp.converged[:, None], torch.nan)
+        logits = self.learner(self._pixels(images))
+        points = [core.fixed_points for core in cores_of(self.learner).values()]
+        settled = torch.stack([fp.converged for fp in points if fp is not None]).all(dim=0)
+        return logits.masked_fill(~settled[:, None], torch.nan)
+
+    def _classifier(self, name: str) -> Classifier:
+        if not isinstance(self.learner, Classifier):
+            raise UnsupportedError(
+                f"{name}: a stack of layers was trained, and no single network; use "
+                "run.learner, whose layers have one each.",
+                argument=name,
+            )
+        return self.learner
+
+    def _pixels(self, images: Any) -> Tensor:
+        if not isinstance(images, Images):
+            images = Images(images, torch.zeros(len(images), dtype=torch.int64))
+        like = next(iter(_parameters(self.learner).values()))
+        pixels: Tensor = images.pixels.to(like.device, like.dtype)
+        return pixels
+
+    def __repr__(self) -> str:
+        said = f"{self.config.rule}, {self.config.data}, {len(self.metrics)} steps"
+        if "test_accuracy" in self.summary:
+            said += f", test accuracy {self.summary['test_accuracy']:.3f}"
+        return f"LoadedRun({str(self.folder)!r}: {said})"
+
+
+def load_run(folder: str | Path, device: str = "cpu") -> LoadedRun:
+    """Load a trained network from a run folder; no file is changed.
+
+    Parameters
+    ----------
+    folder : path
+        A run folder, of a run that is finished, stopped or on its way.
+    device : str
+        "cpu" or "cuda", wherever it was trained.
+
+    Returns
+    -------
+    LoadedRun
+        With the weights of the last checkpoint; those with the best validation accuracy, where a
+        finished run was to choose them.
+
+    Raises
+    ------
+    RunFolderError
+        If there is no run or no checkpoint, or they are damaged.
+    InputError
+        If the device is not available.
+
+    Examples
+    --------
+    >>> import ratenet as rn, tempfile
+    >>> config = rn.TrainingConfig(epochs=1, units=20, batch_size=500, presentation="static")
+    >>> out = tempfile.mkdtemp()
+    >>> _ = rn.train(config, out=out)
+    >>> run = rn.load_run(out)
+    >>> run.answer(rn.stimuli.load_images("mnist-5k").test[:3]).shape
+    torch.Size([3, 10])
+    """
+    place = RunFolder(Path(folder))
+    config, model = place.read_config({"device": device})
+    summary = place.read_summary()
+    file, holds = place.checkpoint_file, "all"
+    is_chosen = config.patience is not None and summary.get("status") == "done"
+    if is_chosen and place.best_file.exists():
+        file, holds = place.best_file, "weights"
+    stored = place.read_checkpoint(file, device).tensors
+    learner: Classifier | torch.nn.Sequential
+    if model is None:
+        learner, tables = _stack(config), {"layers": config.layers}
+    else:
+        learner = _classifier(config, model, stored)
+        tables = {"model": learner.network.model.to_table()}
+    parameters = _parameters(learner)
+    state = read_state(place, file, holds, parameters, digest_of_config(config, tables), device)
+    with torch.no_grad():
+        for name, tensor in parameters.items():
+            tensor.copy_(state.tensors[name])
+    return LoadedRun(place.path, config, place.read_metrics(), summary, learner)
+
+
+def _parameters(learner: Classifier | torch.nn.Sequential) -> dict[str, Tensor]:
+    if isinstance(learner, Classifier):
+        return learner.parameters
+    return dict(learner.named_parameters())
+
+
+def _classifier(config: TrainingConfig, model: Any, stored: Mapping[str, Tensor]) -> Classifier:
+    """Return a classifier of the stored sizes, its weights still to be loaded."""
+    sizes = {
+        name: stored[name].shape[axis] if name in stored and stored[name].ndim == 2 else 1
+        for name, axis in (("read-in", 1), ("read-out", 0))
+    }
+    return random_classifier(
+        model,
+        units=config.units,
+        inputs=sizes["read-in"],
+        classes=sizes["read-out"],
+        tau=config.tau,
+        seed=config.seed,
+        device=torch.device(config.device),
+        dtype=DTYPES[config.dtype],
+    )
+
+
+def _stack(config: TrainingConfig) -> torch.nn.Sequential:
+    """Return a stack of the recorded layers, its weights still to be loaded."""
+    images = load_images(config.data, root=config.data_root)  # for their shape
+    stack = build_stack(
+        read_tables(config.layers),
+        images.shape,
+        defaults_of(config, images.classes),
+        seed=config.seed,
+        dtype=DTYPES[config.dtype],
+    )
+    return stack.to(torch.device(config.device))
