@@ -81,8 +81,10 @@ from .simulation import (
     simulate as simulate,
 )
 from .training import (
+    LoadedRun as LoadedRun,
     TrainingConfig as TrainingConfig,
     evaluate as evaluate,
+    load_run as load_run,
     resume as resume,
     train as train,
 )

@@ -1,31 +1,59 @@
 """``ratenet evaluate``: a trained run on the test images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from ratenet.training import Evaluation
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     data_root: Annotated[
-        Path | None, typer.Option(help="Where torchvision's files are. [where they were]")
+        Path | None, typer.Option(help="Folder of torchvision's files. [where they were]")
     ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda. [as trained]")] = None,
 ) -> None:
     """Evaluate a trained run on the test images; writes evaluation.json into the run folder.
 
     Example: `ratenet evaluate runs/demo`
     """
+    from ratenet.cli.output import plain_warnings
+    from ratenet.report.record import write_json
+    from ratenet.training import evaluate as evaluate_run
+    from ratenet.training.run_folder import RunFolder
+
+    plain_warnings()
+    folder = RunFolder(run)
+    folder.read_config({"device": device} if device else {})  # before a folder is made
+    root = None if data_root is None else str(data_root)
+    with folder.opened():
+        solved, slow = evaluate_run(run, data_root=root, device=device)
+        write_json(folder.evaluation_file, _result(solved, slow))
+    _report(solved, slow)
+
+
+def _result(solved: "Evaluation", slow: "Evaluation | None") -> dict[str, Any]:
+    result = {
+        "test_accuracy": solved.accuracy,
+        "test_loss": solved.loss,
+        "test_unsettled": solved.unsettled,
+        "confusion": solved.confusion.tolist(),
+    }
+    if slow is not None:
+        result |= {"test_accuracy_slow": slow.accuracy, "test_unsettled_slow": slow.unsettled}
+    return result
+
+
+def _report(solved: "Evaluation", slow: "Evaluation | None") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ratenet.report.record import write_json
-    from ratenet.training import evaluate as evaluate_run
-
-    solved, slow = evaluate_run(run, data_root=None if data_root is None else str(data_root))
     right, shown = solved.confusion.diagonal(), solved.confusion.sum(dim=1)
     table = Table(title="Test images by class")
-    for heading in ("class", "settled images", "right", "accuracy", "mostly taken for"):
+    for heading in ("class", "settled images", "correct", "accuracy", "most common error"):
         table.add_column(heading, justify="right")
     for label in range(len(right)):
         mistakes = solved.confusion[label].clone()
@@ -36,19 +64,11 @@ def evaluate(
             str(label), str(int(shown[label])), str(int(right[label])), f"{share:.3f}", most
         )
     Console().print(table)
-    result = {
-        "test_accuracy": solved.accuracy,
-        "test_loss": solved.loss,
-        "test_unsettled": solved.unsettled,
-        "confusion": solved.confusion.tolist(),
-    }
     print(
         f"test accuracy  {solved.accuracy:.3f} at solved fixed points, {solved.unsettled} unsettled"
     )
     if slow is not None:
-        result |= {"test_accuracy_slow": slow.accuracy, "test_unsettled_slow": slow.unsettled}
         print(
             f"               {slow.accuracy:.3f} at the end of slow holds, "
             f"{slow.unsettled} unsettled"
         )
-    write_json(run / "evaluation.json", result)

@@ -3,9 +3,10 @@
 from .config import TrainingConfig as TrainingConfig
 from .config_file import read_options as read_options
 from .evaluation import Evaluation as Evaluation
+from .loaded_run import LoadedRun as LoadedRun, load_run as load_run
 from .loop import (
     TrainingResult as TrainingResult,
-    evaluate as evaluate,
     resume as resume,
     train as train,
 )
+from .saved_run import evaluate as evaluate

@@ -11,16 +11,17 @@ from torch import Tensor
 
 from ratenet.errors import UnsupportedError
 from ratenet.fixed_points import FixedPoints, find_fixed_points
-from ratenet.layers.architecture import build_stack
+from ratenet.layers.architecture import build_stack, cores_of
 from ratenet.layers.tables import read_tables
 from ratenet.network import Network
 from ratenet.stimuli import Images, load_images
 from ratenet.training.classifier import Classifier, random_classifier
 from ratenet.training.config import TrainingConfig
+from ratenet.training.config_checks import DTYPES
 from ratenet.training.presentation import MAX_ITERATIONS
-from ratenet.training.run import DTYPES, read_state
+from ratenet.training.run import read_state
 from ratenet.training.run_folder import RunFolder, digest_of_config
-from ratenet.training.stack_run import defaults_of, cores_of
+from ratenet.training.stack_run import defaults_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +179,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> LoadedRun:
         file, holds = place.best_file, "weights"
     stored = place.read_checkpoint(file, device).tensors
     learner: Classifier | torch.nn.Sequential
+    tables: dict[str, Any]
     if model is None:
         learner, tables = _stack(config), {"layers": config.layers}
     else:

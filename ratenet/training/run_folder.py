@@ -131,6 +131,11 @@ class RunFolder:
         return self.path / "best.safetensors"
 
     @property
+    def evaluation_file(self) -> Path:
+        """What `ratenet evaluate` found."""
+        return self.path / "evaluation.json"
+
+    @property
     def tensorboard_folder(self) -> Path:
         """Events."""
         return self.path / "tensorboard"
@@ -162,7 +167,7 @@ class RunFolder:
             self.metrics_file,
             self.summary_file,
             self.best_file,
-            self.path / "evaluation.json",
+            self.evaluation_file,
             *(self.figures_folder / name for name in FIGURES),
             *events,
         ]

@@ -398,3 +398,73 @@ def test_a_failure_within_a_hold_goes_back_to_before_it(few_digits, tmp_path, mo
     saved = folder.read_checkpoint(folder.checkpoint_file, "cpu").tensors
     assert torch.equal(saved["W"], run.classifier.parameters["W"])  # as it was drawn
     assert "stream_state" not in saved
+
+
+def test_a_loaded_run_answers_as_it_was_evaluated_and_changes_no_file(few_digits, tmp_path):
+    rn.train(small(epochs=2), out=tmp_path / "run")
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "run").rglob("*")}
+    run = rn.load_run(tmp_path / "run")
+    images = few_digits.test
+    right = (run.answer(images).argmax(dim=1) == images.labels).double().mean()
+    assert float(right) == pytest.approx(rn.evaluate(tmp_path / "run")[0].accuracy)
+    assert run.summary["test_accuracy"] == pytest.approx(float(right))
+    fp = run.respond(images.pixels[:3].numpy())
+    assert fp.network is run.network and fp.rates.shape == (3, run.network.units)
+    assert run.read_in.shape == (run.network.units, images.pixels.shape[1])
+    assert run.read_out.shape == (10, run.network.units)
+    assert len(run.metrics) == run.summary["steps"] and run.config.epochs == 2
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "run").rglob("*")} == before
+
+
+def test_a_run_is_not_tied_to_its_machine(few_digits, tmp_path):
+    threads = torch.get_num_threads()
+    rn.train(small(threads=threads + 1), out=tmp_path)
+    assert torch.get_num_threads() == threads
+    text = (tmp_path / "config.toml").read_text()
+    assert f"threads = {threads + 1}" in text[text.index("[machine]") :]
+    assert "threads" not in text[: text.index("[machine]")]
+    foreign = text.replace('device = "cpu"', 'device = "cuda:7"')
+    (tmp_path / "config.toml").write_text(foreign)
+    rn.evaluate(tmp_path, device="cpu")
+    with pytest.raises(InputError, match="device: .*cuda:7"):
+        rn.resume(tmp_path, {"epochs": 2})
+    result = rn.resume(tmp_path, {"epochs": 2, "device": "cpu", "threads": threads})
+    assert result.summary["epochs"] == 2 and torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("seed = 0", "seed = 1"), ('tau = "10*ms"', 'tau = "11*ms"')]
+)
+def test_a_configuration_edited_by_hand_is_noticed(old, new, few_digits, tmp_path):
+    rn.train(small(), out=tmp_path)
+    file = tmp_path / "config.toml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    for use in (rn.resume, rn.evaluate, rn.load_run):
+        with pytest.raises(RunFolderError, match=r"another configuration than that of config.toml"):
+            use(tmp_path)
+
+
+def test_weights_alone_are_not_taken_for_a_checkpoint(few_digits, tmp_path):
+    rn.train(small(validation=10), out=tmp_path)
+    shutil.copy(tmp_path / "best.safetensors", tmp_path / "checkpoint.safetensors")
+    with pytest.raises(RunFolderError, match="expected a checkpoint that holds all, got weights"):
+        rn.resume(tmp_path)
+
+
+def test_a_finished_run_says_that_it_is_finished(few_digits, tmp_path):
+    first = rn.train(small(), out=tmp_path)
+    with pytest.warns(RatenetWarning, match="is finished, after .* ask for more epochs"):
+        again = rn.resume(tmp_path)
+    assert again.summary == first.summary
+
+
+def test_a_cut_last_row_of_metrics_is_mended_from_the_checkpoint(few_digits, tmp_path):
+    rn.train(small(), out=tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    file = tmp_path / "cut/metrics.csv"
+    file.write_bytes(file.read_bytes()[:-30])
+    for name in ("whole", "cut"):
+        rn.resume(tmp_path / name, {"epochs": 2})
+    assert file.read_bytes() == (tmp_path / "whole/metrics.csv").read_bytes()
