@@ -56,8 +56,8 @@ def compare(
     Example: `ratenet compare --tasks teacher,mnist --rules euclidean,hebb --processes 2`
     """
     from ratenet.cli.output import plain_warnings
-    from ratenet.cli.progress import StepBar
     from ratenet.hypotheses import compare as run
+    from ratenet.report.progress import StepBar
     from ratenet.training.interruption import caught_signals
 
     plain_warnings()

@@ -30,11 +30,10 @@ def reproduce(
 
     Example: `ratenet reproduce singularities`
     """
-    from rich.progress import Progress
-
     from ratenet.cli.output import plain_warnings
     from ratenet.files import new_results
     from ratenet.report.figures import as_png
+    from ratenet.report.progress import StepBar
     from ratenet.report.record import write_config
     from ratenet.reproduce import figure_named
 
@@ -44,11 +43,8 @@ def reproduce(
     make = figure_named(figure, folder, data, root)
     names = (f"{figure}.csv", f"{figure}.png")
     with new_results(folder, names, overwrite=overwrite) as results:
-        with Progress(transient=True) as bar:
-            task = bar.add_task(figure, total=None)
-            table, picture = make(
-                seed, lambda done, total: bar.update(task, completed=done, total=total)
-            )
+        with StepBar(None, figure) as bar:
+            table, picture = make(seed, lambda done, total: bar.show(done, steps=total))
         said = {"figure": figure, "seed": seed, "data": data, "data_root": root}
         results.write("config.toml", lambda path: write_config(path, {"reproduce": said}))
         results.write(f"{figure}.csv", lambda path: table.to_csv(path, index=False))

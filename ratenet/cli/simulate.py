@@ -72,10 +72,10 @@ def simulate(
     Example: `ratenet simulate rate --units 50 --duration 200 --until-settled 1e-6`
     """
     from ratenet.cli.output import plain_warnings
-    from ratenet.cli.progress import StepBar
     from ratenet.cli.scene import load_scene
     from ratenet.errors import InputError
     from ratenet.files import new_results
+    from ratenet.report.progress import StepBar
     from ratenet.simulation import simulate as run
     from ratenet.simulation.time_grid import time_grid
 

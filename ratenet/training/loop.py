@@ -13,17 +13,18 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import pandas as pd
 
 from ratenet.errors import STOPPED_BY_SCIENCE, InputError, RatenetError, RatenetWarning, show_any
+from ratenet.report.progress import StepBar
 from ratenet.training.callbacks import Callback, Row, built_in
 from ratenet.training.config import TrainingConfig
 from ratenet.training.interruption import caught_signals
 from ratenet.training.metrics import MetricsLog
-from ratenet.training.progress_bar import ProgressBar
 from ratenet.training.run import Progress, Run, on_machine
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.saved_run import SavedRun, is_over, new_run, take_best
@@ -276,8 +277,14 @@ def _watching(
         return _Watching([], [])
     done = run.progress.step
     log = stack.enter_context(MetricsLog(run.folder, done, run.recent))
-    bar = stack.enter_context(ProgressBar(run.steps, done, shown=show_progress))
-    return _Watching([*built_in(run), *callbacks], [log, bar])
+    bar = stack.enter_context(StepBar(run.steps, "training", done=done, shown=show_progress))
+    return _Watching([*built_in(run), *callbacks], [log, partial(_show, bar)])
+
+
+def _show(bar: StepBar, run: Run, row: Row) -> None:
+    loss, accuracy = row["train_loss"], row["train_accuracy"]
+    note = f"epoch {row['epoch']}  loss {loss:.3f}  accuracy {accuracy:.3f}"
+    bar.show(row["step"], note)
 
 
 def _after_step(run: Run, row: Row, watching: _Watching, saved: float) -> tuple[str | None, bool]:

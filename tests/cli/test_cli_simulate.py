@@ -15,9 +15,9 @@ from brian2 import ms
 import ratenet as rn
 from ratenet import circuits
 from ratenet.cli import main
-from ratenet.cli.progress import StepBar
 from ratenet.cli.simulate import _record_every
 from ratenet.report.figures import COLOURS
+from ratenet.report.progress import StepBar
 from ratenet.report.rates import rates_by_population
 from ratenet.simulation import SampledDrive
 

@@ -189,7 +189,7 @@ def test_several_processes_give_the_same_and_a_killed_one_loses_nothing(tmp_path
             killed.append(multiprocessing.active_children()[0].pid)
             os.kill(killed[0], signal.SIGKILL)
 
-    with pytest.raises(OtherProcessError, match="2 processes has ended.*repeat the command"):
+    with pytest.raises(OtherProcessError, match="worker process died.*repeat the command"):
         run(tmp_path / "a", Processes(2), progress=kill_one)
     kept = len(list((tmp_path / "a" / "cells").glob("*.json")))
     assert 2 <= kept < 8
@@ -324,7 +324,7 @@ def test_a_scheduler_that_ends_loses_nothing(tmp_path):
         lines = iter(scheduler.stderr.readline, "")
         address = next(re.search(r"tcp://\S+", line)[0] for line in lines if "tcp://" in line)
         start("worker", address, "--nthreads", "1")
-        with pytest.raises(OtherProcessError, match=f"at '{address}' has ended; what is finished"):
+        with pytest.raises(OtherProcessError, match=f"at '{address}' has ended; finished cells"):
             run(tmp_path, Dask(address), progress=end, steps=20)
     finally:
         for process in started:
@@ -352,7 +352,7 @@ def test_a_cell_whose_workers_die_again_and_again_is_told(tmp_path):
             if done == 2:
                 os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
 
-        with pytest.raises(OtherProcessError, match="workers died again and again.*to go on"):
+        with pytest.raises(OtherProcessError, match="repeatedly killed its worker.*to continue"):
             run(tmp_path, Dask(cluster.scheduler_address), progress=kill, steps=60)
     counting = Counting()
     run(tmp_path, counting, steps=60)

@@ -4,6 +4,7 @@ import json
 import pickle
 import random
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ratenet.errors import (
     DivergenceError,
     InputError,
     ModelError,
+    RatenetWarning,
     RunFolderError,
     UnsettledError,
     UnsupportedError,

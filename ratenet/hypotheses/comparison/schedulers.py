@@ -7,7 +7,9 @@ finished cell with it.
 import asyncio
 import logging
 import multiprocessing
+import os
 import signal
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from concurrent.futures import CancelledError, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -22,7 +24,7 @@ from ratenet.plasticity.base import check_whole
 
 Finished = Generator[tuple[Cell, dict[str, Any]], None, None]
 CONNECT = 5.0  # s until a scheduler must have answered
-GO_ON = "what is finished is kept: repeat the command to go on"
+GO_ON = "finished cells are kept: repeat the command to continue"
 
 
 class AbstractScheduler(ABC):
@@ -66,7 +68,7 @@ class Processes(AbstractScheduler):
     def run(self, cells: Sequence[Cell], data_root: str) -> Finished:
         """Yield each cell with what it found."""
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self.number, context, initializer=_ignore_interrupts)
+        pool = ProcessPoolExecutor(self.number, context, initializer=_begin_worker)
         others = set(multiprocessing.active_children())
         try:
             futures = {pool.submit(run_cell, cell, data_root): cell for cell in cells}
@@ -74,8 +76,8 @@ class Processes(AbstractScheduler):
                 yield futures[future], future.result()
         except BrokenProcessPool:
             raise OtherProcessError(
-                f"One of the {self.number} processes has ended, as where memory is short, or where "
-                f"a script calls compare outside of `if __name__ == '__main__':`; {GO_ON}."
+                "A worker process died (out of memory?), or compare() was called outside "
+                f"`if __name__ == '__main__':`; {GO_ON}."
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -83,9 +85,18 @@ class Processes(AbstractScheduler):
                 child.terminate()
 
 
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C, which a terminal sends to all processes, to the first one."""
+def _begin_worker() -> None:
+    """Leave Ctrl-C, which a terminal sends to all processes, to the first one; end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the first process to end, even by SIGKILL, after which nobody asks for results."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has been started by a process"
+    parent.join()
+    os._exit(1)
 
 
 @dataclass(frozen=True)
@@ -143,7 +154,7 @@ class Dask(AbstractScheduler):
                 yield futures[future], future.result()
         except KilledWorker:
             raise OtherProcessError(
-                f"A cell's workers died again and again, as where memory is short; {GO_ON}."
+                f"A cell repeatedly killed its worker (out of memory?); {GO_ON}."
             ) from None
         except (CommClosedError, CancelledError, TimeoutError):
             raise OtherProcessError(

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from ratenet.equations.units import Dimension
-from ratenet.errors import InputError
+from ratenet.errors import InputError, show_any
 from ratenet.hypotheses.identification.model_comparison import FOLDS
 from ratenet.network import Network
 from ratenet.network.coerce import as_tensor
@@ -192,6 +192,18 @@ def _from_table(table: pd.DataFrame, units: int, noise: float | None) -> Observa
     return Observation("weights", after - before, post, pre, before, (units, units), noise)
 
 
+def _floats(column: pd.Series) -> pd.Series:
+    """Return a column as floats; what is no number, or too large for a float, becomes NaN."""
+
+    def number(entry: Any) -> float:
+        try:
+            return float(entry)
+        except (TypeError, ValueError, OverflowError):
+            return math.nan
+
+    return column.map(number).astype(np.float64)
+
+
 def checked_table(table: pd.DataFrame, units: int) -> pd.DataFrame:
     """Return the synapses that were measured both times, after looking at columns and indices.
 
@@ -205,19 +217,21 @@ def checked_table(table: pd.DataFrame, units: int) -> pd.DataFrame:
     if missing:
         raise InputError(
             f"synapses: the columns {', '.join(missing)} are missing among "
-            f"{', '.join(map(str, table.columns))}; needed are {', '.join(COLUMNS)}."
+            f"{', '.join(map(str, table.columns))}; expected: {', '.join(COLUMNS)}."
         )
-    numbers = table[list(COLUMNS)].apply(pd.to_numeric, errors="coerce")
+    numbers = table[list(COLUMNS)].apply(_floats)
     # What was not measured is empty; which synapse it is must be there.
     broken = numbers.isna() & (table[list(COLUMNS)].notna() | [True, True, False, False])
     if broken.to_numpy().any():
         row, column = np.argwhere(broken.to_numpy())[0]
         entry = table[COLUMNS[column]].iloc[row]
         raise InputError(
-            f"synapses: {str(entry)!r} in column {COLUMNS[column]}, row {row}, is no number; leave "
-            "before or after empty where it was not measured."
+            f"synapses, column {COLUMNS[column]}, row {row}: expected a number, got "
+            f"{show_any(str(entry))}; leave before or after empty where it was not measured."
         )
     found = numbers.dropna()
+    if not len(found):
+        raise InputError("synapses: no synapse was measured both before and after.")
     if np.isinf(found.to_numpy()).any():
         raise InputError("synapses: infinite entries; leave empty what was not measured.")
     ends = found[["post", "pre"]].to_numpy()
