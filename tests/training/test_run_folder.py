@@ -99,7 +99,7 @@ def test_resume_can_add_epochs(few_digits, tmp_path):
 
 def test_resume_refuses_other_options(few_digits, tmp_path):
     rn.train(small(), out=tmp_path)
-    with pytest.raises(InputError, match="seed: the run was begun with 0, not 5"):
+    with pytest.raises(InputError, match="seed: expected 0, as the run was started, got 5"):
         rn.resume(tmp_path, {"seed": 5})
 
 
@@ -163,17 +163,19 @@ def test_resume_refuses_fewer_epochs_and_unknown_options(few_digits, tmp_path):
     rn.train(small(epochs=2), out=tmp_path)
     with pytest.raises(InputError, match="epochs: the run has done 8 steps already"):
         rn.resume(tmp_path, {"epochs": 1})
-    with pytest.raises(InputError, match="lerning_rate: there is no such option"):
+    with pytest.raises(
+        InputError, match="Unknown option 'lerning_rate'; did you mean 'learning_rate'"
+    ):
         rn.resume(tmp_path, {"lerning_rate": 1.0})
 
 
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("units = 12", "does not have the shape"),
-        ("seed = 1.5", "seed: 1.5 is not a whole number"),
-        ('data = ["x"]', r"data: \['x'\] is not a text"),
-        ("epochs = true", "epochs: True is not a whole number"),
+        ("units = 12", "belongs to another configuration"),
+        ("seed = 1.5", "seed: expected a whole number.*got 1.5"),
+        ('data = ["x"]', r"data: expected .*got \['x'\]"),
+        ("epochs = true", "epochs: expected a whole number.*got True"),
     ],
 )
 def test_tampered_configuration_is_one_sentence(line, sentence, few_digits, tmp_path):
@@ -185,10 +187,15 @@ def test_tampered_configuration_is_one_sentence(line, sentence, few_digits, tmp_
         rn.evaluate(tmp_path)
 
 
+def _digest(folder: Path) -> str:
+    saved = RunFolder(folder)
+    return saved.read_checkpoint(saved.checkpoint_file, "cpu").run
+
+
 def test_checkpoint_of_something_else_is_one_sentence(few_digits, tmp_path):
     rn.train(small(), out=tmp_path)
     folder = rn.training.run_folder.RunFolder(tmp_path)
-    other = rn.training.run_folder.RunState({"other": torch.zeros(2)}, {})
+    other = rn.training.run_folder.RunState({"other": torch.zeros(2)}, {}, _digest(tmp_path))
     folder.write_checkpoint(other, folder.checkpoint_file)
     with pytest.raises(RunFolderError, match="W is missing"):
         rn.evaluate(tmp_path)
@@ -202,7 +209,7 @@ def test_damaged_checkpoint_is_one_sentence(damage, few_digits, tmp_path):
     file.unlink()
     if damage != "absent":
         file.write_bytes(content[:100] if damage == "cut" else b"noise" * 100)
-    with pytest.raises(RunFolderError, match=r"damaged|holds no checkpoint"):
+    with pytest.raises(RunFolderError, match=r"damaged|contains no checkpoint"):
         rn.evaluate(tmp_path)
 
 
