@@ -5,15 +5,17 @@ difference of 10 ms for 10.
 """
 
 import datetime
+import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ratenet.equations.units import DIMENSIONLESS, Quantity, get_dimensions, second
 from ratenet.errors import InputError, shorten, show_any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _KINDS = {
     "b": ("booleans", "convert them, as with x.astype(float)"),
@@ -46,7 +48,7 @@ def real_numbers(value: Any, where: str) -> Any:
     >>> real_numbers([1, 2], "drive")
     array([1., 2.])
     """
-    if isinstance(value, Tensor):
+    if is_tensor(value):
         return _real_tensor(value, where)
     if is_scipy_sparse(value):
         value = value.toarray()
@@ -61,12 +63,20 @@ def real_numbers(value: Any, where: str) -> Any:
     return array if dimensions is DIMENSIONLESS else Quantity(array, dim=dimensions)
 
 
+def is_tensor(value: Any) -> "TypeGuard[Tensor]":
+    """Return whether a value is a tensor of torch, without importing it: models do without."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
 def is_scipy_sparse(value: Any) -> bool:
     """Return whether a value is one of SciPy's sparse arrays or matrices, without importing it."""
     return type(value).__module__.startswith("scipy.sparse") and hasattr(value, "toarray")
 
 
-def _real_tensor(tensor: Tensor, where: str) -> Tensor:
+def _real_tensor(tensor: "Tensor", where: str) -> "Tensor":
+    import torch
+
     if tensor.device.type == "meta":
         raise _refusal(where, tensor, "a meta tensor, which has no values", "give one that has")
     if tensor.layout != torch.strided:

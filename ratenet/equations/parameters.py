@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from ratenet.equations import expressions
-from ratenet.equations.arrays import real_numbers
+from ratenet.equations.arrays import is_tensor, real_numbers
 from ratenet.equations.quantities import parse_quantity, quantity_of
 from ratenet.equations.units import (
     Dimension,
@@ -277,7 +276,7 @@ def _plain(value: Any, where: str) -> Plain:
             value = real_numbers(value, where)
         except InputError as error:
             raise ModelError(str(error)) from None
-    if isinstance(value, Tensor):
+    if is_tensor(value):
         value = value.detach().cpu().double().numpy()
     if isinstance(value, Quantity | np.ndarray):
         unit = _unit_factor(get_dimensions(value)) if isinstance(value, Quantity) else ""
