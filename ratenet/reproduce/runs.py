@@ -42,7 +42,7 @@ class Planned:
 
 
 def carried_out(planned: Planned, folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return summary and metrics of a run: made, gone on with, or found as it was left.
+    """Return summary and metrics of a run: made, continued, or found as it was left.
 
     A folder that holds a run with other options is replaced. A run that science ended (more than
     half of a batch unsettled, NaN, a singular step) has a summary as well, with the reason.

@@ -218,7 +218,7 @@ def _carry_out(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> 
 def _end_interrupted(run: Run, outcome: "_Outcome") -> NoReturn:
     """Say how to go on, and end as the signal asks."""
     said = (
-        f"Interrupted after step {run.progress.step} of {run.steps}; go on with "
+        f"Interrupted after step {run.progress.step} of {run.steps}; continue with "
         f"--out {run.folder.path} --resume."
     )
     if outcome.signal != signal.SIGTERM:

@@ -174,7 +174,7 @@ class Run(ABC):
         Raises
         ------
         RunFolderError
-            If there is none, or it is damaged, or not of this run.
+            If there is none, or it is damaged, or belongs to another run.
         """
         state, B = self._read(self.folder.checkpoint_file, "all"), self.config.batch_size
         is_under_way = state.progress["step"] > 0

@@ -233,6 +233,12 @@ class RunFolder:
         if not self.config_file.exists():
             raise RunFolderError(f"{str(self.path)!r} holds no run: there is no config.toml in it.")
         table = read_toml(self.config_file, error=RunFolderError)
+        for section in ("training", "machine", *(() if "layers" in table else ("model",))):
+            if not isinstance(table.get(section), dict):
+                raise RunFolderError(
+                    f"{self.config_file}: not the configuration of a run: it has no section "
+                    f"[{section}]."
+                )
         try:
             recorded = {n: v for n, v in table["machine"].items() if n in OF_MACHINE}
             options = {**table["training"], **recorded, **(machine or {})}
@@ -347,7 +353,7 @@ def resumed_config(recorded: TrainingConfig, wanted: Mapping[str, Any]) -> Train
 
 
 def _is_same(recorded: TrainingConfig, name: str, wanted: Any) -> bool:
-    """Return whether an option is what a run was begun with, however it is written."""
+    """Return whether an option is what a run was started with, however it is written."""
     try:
         asked = dataclasses.replace(recorded, **{name: wanted})
     except InputError:

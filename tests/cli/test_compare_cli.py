@@ -103,7 +103,7 @@ def test_an_interrupt_says_how_to_go_on(command, monkeypatch, number, code):
     before = signal.getsignal(number)
     found, out, error = command(*SMALL)
     assert (found, out) == (code, "")
-    assert error == "Interrupted after 3 of 8 cells; repeat the command to go on."
+    assert error == "Interrupted after 3 of 8 cells; repeat the command to continue."
     assert signal.getsignal(number) is before
     assert command(*SMALL)[0] == 0
     assert len(ran) == 4 + 5
@@ -126,7 +126,7 @@ def test_processes_end_with_the_command(tmp_path, number, code):
     _, error = running.communicate(timeout=60)
     assert running.returncode == code
     assert re.fullmatch(
-        r"Interrupted after \d of 8 cells; repeat the command to go on.\n", error
+        r"Interrupted after \d of 8 cells; repeat the command to continue.\n", error
     ), error
     until = time.monotonic() + 20
     while any(Path(f"/proc/{child}").exists() for child in children):

@@ -63,7 +63,9 @@ def assert_same(one, other):
 
 def test_no_cell_is_run_twice_and_the_tables_are_those_of_one_run(tmp_path):
     first, second, third = Counting(stop_before=3), Counting(), Counting()
-    with pytest.raises(KeyboardInterrupt, match="after 3 of 8 cells; repeat the command to go on"):
+    with pytest.raises(
+        KeyboardInterrupt, match="after 3 of 8 cells; repeat the command to continue"
+    ):
         run(tmp_path / "a", first)
     assert not (tmp_path / "a" / "cells.csv").exists()
     found = run(tmp_path / "a", second)

@@ -10,7 +10,7 @@ import torch
 from helpers.small_runs import small, weights
 
 import ratenet as rn
-from ratenet.errors import InputError, UnknownNameError, UnsupportedError
+from ratenet.errors import InputError, RatenetWarning, UnknownNameError, UnsupportedError
 from ratenet.training import callbacks
 from ratenet.training.evaluation import evaluate_classifier
 from ratenet.training.presentation import Static
@@ -42,7 +42,8 @@ def test_a_callback_can_end_a_run(few_digits, tmp_path):
     assert result.summary["status"] == "done"
     assert result.summary["reason"] == "two are enough"
     assert result.summary["steps"] == len(result.metrics) == 2
-    again = rn.resume(tmp_path)  # it has ended, and stays so
+    with pytest.warns(RatenetWarning, match="is finished, after 2 steps \\(two are enough\\)"):
+        again = rn.resume(tmp_path)  # it has ended, and stays so
     assert again.summary["steps"] == 2
     assert torch.equal(weights(again), weights(result))
 
@@ -168,7 +169,9 @@ def test_a_schedule_is_followed(few_digits, tmp_path):
     assert float((weights(two) - weights(four)).abs().max()) < 1e-7
     recorded = (tmp_path / "b" / "config.toml").read_text()
     assert "step_size = 2" in recorded
-    assert torch.equal(weights(rn.resume(tmp_path / "b")), weights(four))
+    with pytest.warns(RatenetWarning, match="is finished"):
+        again = rn.resume(tmp_path / "b")
+    assert torch.equal(weights(again), weights(four))
 
 
 def until_step_2(run, row):
@@ -236,17 +239,18 @@ def test_what_does_not_fit_writes_nothing(options, error, sentence, few_digits, 
 
 def test_patience_without_a_measurement_takes_the_last_weights(few_digits, tmp_path):
     """The last step is measured, too; a run that ends before it keeps what it has learned."""
-    options = {"validation": 100, "batch_size": 50, "patience": 2, "evaluate_every": 5}
-    result = rn.train(small(**options), out=tmp_path / "whole")
-    assert result.metrics["validation_accuracy"].notna().tolist() == [False] * 5 + [True]
-    early = rn.train(small(**options), out=tmp_path / "early", callbacks=[until_step_2])
+    options = {"validation": 100, "batch_size": 50, "patience": 2, "evaluate_every": 2}
+    result = rn.train(small(epochs=2, **options), out=tmp_path / "whole")
+    assert result.metrics["validation_accuracy"].notna().tolist() == [False] * 11 + [True]
+    early = rn.train(small(epochs=2, **options), out=tmp_path / "early", callbacks=[until_step_2])
     assert early.summary["status"] == "done"
     assert early.summary["best_validation_accuracy"] is None
 
 
 def test_an_ended_run_goes_on_when_more_epochs_are_asked_for(few_digits, tmp_path):
     rn.train(small(), out=tmp_path, callbacks=[until_step_2])
-    assert rn.resume(tmp_path).summary["steps"] == 2
+    with pytest.warns(RatenetWarning, match="is finished"):
+        assert rn.resume(tmp_path).summary["steps"] == 2
     assert rn.resume(tmp_path, {"epochs": 2}).summary["steps"] == 8
 
 
@@ -265,7 +269,7 @@ def test_a_callback_that_fails_loses_nothing(few_digits, tmp_path):
 @pytest.mark.parametrize(
     ("callback", "sentence"),
     [
-        (lambda run, row: 3, "returned 3; a callback returns None, or a text"),
+        (lambda run, row: 3, "returned 3; callbacks must return None, or a string"),
         (lambda run, row: row.update(name="W"), "the metric 'name' is 'W', which is no number"),
     ],
 )
@@ -276,6 +280,8 @@ def test_what_a_callback_may_not_do_is_one_sentence(callback, sentence, few_digi
 
 def test_resume_compares_before_it_judges(few_digits, tmp_path):
     rn.train(small(), out=tmp_path)
-    with pytest.raises(InputError, match=r"update_at: the run was begun with \(1.0,\), not"):
+    with pytest.raises(InputError, match=r"update_at: expected \(1.0,\), as the run was started"):
         rn.resume(tmp_path, {"update_at": [0.5]})
-    assert rn.resume(tmp_path, {"learn": [], "seed": 0}).summary["steps"] == 4
+    with pytest.warns(RatenetWarning, match="is finished"):
+        again = rn.resume(tmp_path, {"learn": [], "seed": 0})
+    assert again.summary["steps"] == 4

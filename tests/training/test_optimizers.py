@@ -11,11 +11,13 @@ from safetensors.torch import load_file
 import ratenet as rn
 from ratenet.errors import InputError, UnknownNameError, UnsupportedError
 from ratenet.plasticity import Euclidean, rule_named
-from ratenet.training import learning, loop, network_run
+from ratenet.training import learning, network_run
 from ratenet.training.classifier import Classifier
 from ratenet.training.learning import learn_from
 from ratenet.training.optimizers import new_optimizer
 from ratenet.training.presentation import Slow
+from ratenet.training.saved_run import SavedRun
+from ratenet.training.workers import ALONE
 
 BOTH = ("read-in", "read-out")
 
@@ -272,12 +274,12 @@ def test_combinations_that_do_not_fit_write_nothing(options, error, sentence, fe
 
 def test_a_cosine_run_cannot_be_made_longer(few_digits, tmp_path):
     rn.train(small(schedule="cosine"), out=tmp_path)
-    with pytest.raises(InputError, match="the cosine schedule was laid out for 1 epochs"):
+    with pytest.raises(InputError, match="expected 1, which the cosine schedule was laid out for"):
         rn.resume(tmp_path, {"epochs": 2})
 
 
 def test_slow_runs_can_learn_everything(few_digits, tmp_path):
     config = small(presentation="slow", optimizer="adam", learning_rate=0.003, learn=BOTH)
     result = rn.train(config, out=tmp_path)
-    assert isinstance(loop._saved_run(tmp_path, {}).presentation, Slow)
+    assert isinstance(SavedRun.read(tmp_path, {}).restored("cpu", ALONE).presentation, Slow)
     assert result.summary["status"] == "done"

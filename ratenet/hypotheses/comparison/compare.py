@@ -85,7 +85,7 @@ def compare(
     learning_rates : sequence of float
         Every rule gets all of them; which is reported is chosen by the validation score.
     out : path
-        The folder. One that holds this very comparison is gone on with: finished cells are read.
+        The folder. One that holds this very comparison is continued: finished cells are read.
     tasks : sequence of {"linear", "teacher", "association", "mnist"}
     scheduler : AbstractScheduler, optional
         `InProcess` (default), `Processes` or `Dask`; the numbers are the same.
@@ -161,7 +161,7 @@ def _finish(
                 progress(done, len(cells))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"Interrupted after {done} of {len(cells)} cells; repeat the command to go on."
+            f"Interrupted after {done} of {len(cells)} cells; repeat the command to continue."
         ) from None
 
 
