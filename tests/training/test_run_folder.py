@@ -21,6 +21,7 @@ from ratenet.errors import (
     ModelError,
     RatenetWarning,
     RunFolderError,
+    UnknownNameError,
     UnsettledError,
     UnsupportedError,
 )
