@@ -206,7 +206,7 @@ def test_a_model_in_volts_runs_in_both(tmp_path: Path, method: str) -> None:
     ]
     assert_agree(*runs)
     assert 5 < runs[0].rates[-1].abs().max() < 50  # Hz: neither linear nor flat
-    with pytest.raises(ValueError, match=r"(?s)drive: the unit of .* does not fit; needed is V"):
+    with pytest.raises(ValueError, match="drive: expected the unit V, got values in s"):
         rn.simulate(net, drive().numpy() * ms, 30 * ms, 0.1 * ms)
 
 
@@ -231,7 +231,7 @@ def test_divergence_names_unit_and_time(backend: str) -> None:
     net = rn.Network("linear", W)
     with (
         pytest.warns(rn.errors.RatenetWarning, match="dt = 0.05 s is too large"),
-        pytest.raises(ArithmeticError, match=r"unit 1 of stimulus 0 .* at t = \d"),
+        pytest.raises(ArithmeticError, match=r"unit 1 of stimulus 0 .*at t = \d"),
     ):
         rn.simulate(net, [1.0, 1.0], 15.0, 0.05, backend=backend)
 
