@@ -6,9 +6,11 @@ A place on it is u = (z, theta), with z the kN states over their scale and sqrt(
     F(u) = 0,      c . (u - u0) = 0
 
 for a given row c, by Newton's method on the bordered matrix [[F_z, F_theta], [c]], which is regular
-at a fold, where F_z is not (Keller 1977).
+at a fold, where F_z is not (Keller 1977). Where branches cross it is singular, and close to there
+rounding errors are amplified; `follow` steps over such places and interpolates across them.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -44,7 +46,10 @@ class Point:
     rates: Tensor  # (1, N)
     residual: Tensor  # (1,)
     value: float
-    regularity: float  # smallest singular value of [F_z, F_theta]; 0 where branches cross
+    # Smallest singular value of [F_z, F_theta], with the sign of det [[F_z, F_theta], [tangent]]:
+    # it goes through 0 where branches cross, and keeps its sign at a fold (Keller 1977).
+    regularity: float
+    size: Tensor  # (kN,): of the rows of [F_z, F_theta], 1/s
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,14 @@ class Curve:
     stop: float
     scale: Tensor
     tol: float
+    floor: Tensor | float = 0.0  # smallest size of each row
+
+    def with_rows_of(self, point: Point) -> "Curve":
+        """Return the same, with rows scaled by no less than their size at a point so far.
+
+        Else a single equation would be divided by what becomes 0 where branches cross.
+        """
+        return dataclasses.replace(self, floor=torch.clamp(point.size, min=self.floor))
 
     def place(self, state: Tensor, theta: float) -> Tensor:
         """Return u of a state (k, 1, N)."""
@@ -97,18 +110,30 @@ class Curve:
         """
         u, enough = guess, max(self.tol, 1e-12)
         for _ in range(MOST_CORRECTIONS):
-            F, jacobian, _ = self._equations(u)
+            F, jacobian, *_ = self._equations(u)
             right = torch.cat([F, (row @ (u - guess))[None]])
             change = _solved(torch.cat([jacobian, row[None]]), right)
             if not torch.isfinite(change).all():
                 raise StepError(BranchEnd.STEP_TOO_SMALL)
             u = u - change
             if float(change.abs().max()) <= enough * max(1.0, float(u.abs().max())):
-                return self._measured(u, along)
+                return self.measured(u, along)
         raise StepError(BranchEnd.STEP_TOO_SMALL)
 
-    def _measured(self, u: Tensor, along: Tensor) -> Point:
-        _, jacobian, fixed = self._equations(u)
+    def corrector_matrix(self, point: Point) -> Tensor:
+        """Return [[F_z, F_theta], [tangent]] at a point, (kN + 1, kN + 1)."""
+        _, jacobian, *_ = self._equations(point.u)
+        return torch.cat([jacobian, point.tangent[None]])
+
+    def measured(self, u: Tensor, along: Tensor) -> Point:
+        """Return the point at u, which is on the curve; `along` as for `corrected`.
+
+        Raises
+        ------
+        StepError
+            If its residual is above the tolerance.
+        """
+        _, jacobian, size, fixed = self._equations(u)
         theta = float(u[-1])
         if 0 <= theta <= 1 and not float(fixed.residual[0]) <= self.tol:
             raise StepError(BranchEnd.STEP_TOO_SMALL)
@@ -123,10 +148,11 @@ class Curve:
             residual=fixed.residual,
             value=self._value(theta),
             regularity=regularity,
+            size=size,
         )
 
-    def _equations(self, u: Tensor) -> tuple[Tensor, Tensor, FixedPoints]:
-        """Return F (kN,), [F_z, F_theta] (kN, kN + 1) and the certificate at u.
+    def _equations(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor, FixedPoints]:
+        """Return F (kN,), [F_z, F_theta] (kN, kN + 1), both over their size (kN,), and fp at u.
 
         Outside of [start, stop], where the network need not exist, F goes on linearly in theta.
         """
@@ -144,10 +170,11 @@ class Curve:
         jacobian = torch.cat([fixed.jacobian(0) * columns, slope[:, None]], dim=1)
         if not torch.isfinite(jacobian).all():
             raise StepError(BranchEnd.NOT_FINITE)
-        own = network.jacobian_blocks(state, drive).F_s.abs().amax(dim=1).flatten() * columns
+        F_s = network.jacobian_blocks(state, drive).F_s.abs() * self.scale * count**0.5
+        own = F_s.amax(dim=1).flatten()
         size = torch.maximum(jacobian.abs().amax(dim=1), own)
-        size = size.clamp(min=torch.finfo(F.dtype).tiny)  # 1/s
-        return F / size, jacobian / size[:, None], fixed
+        size = size.clamp(min=torch.finfo(F.dtype).tiny).clamp(min=self.floor)  # 1/s
+        return F / size, jacobian / size[:, None], size, fixed
 
     def _derivative(self, state: Tensor, theta: float) -> Tensor:
         network, drive = self.variation(self.network, self.drive, self._value(theta))
@@ -165,7 +192,7 @@ def _solved(matrix: Tensor, right: Tensor) -> Tensor:
 
 
 def _tangent(jacobian: Tensor, along: Tensor) -> tuple[Tensor, float]:
-    """Return `along` projected on the null space of (kN, kN + 1), and the matrix's regularity.
+    """Return `along` projected on the null space of (kN, kN + 1), and the signed regularity.
 
     The null space is a line but at branch points. The tangent's length is 1; it is NaN where the
     two are at right angles.
@@ -173,4 +200,6 @@ def _tangent(jacobian: Tensor, along: Tensor) -> tuple[Tensor, float]:
     _, sizes, rows = torch.linalg.svd(jacobian)
     null = rows[int((sizes > NULL).sum()) :]
     tangent = (null @ along) @ null
-    return tangent / tangent.norm(), float(sizes[-1])
+    tangent = tangent / tangent.norm()
+    sign, _ = torch.linalg.slogdet(torch.cat([jacobian, tangent[None]]))
+    return tangent, float(sizes[-1]) * (-1.0 if float(sign) < 0 else 1.0)

@@ -5,18 +5,17 @@
     accept     if it converged and the tangent turned by less than 11 degrees; else halve h
                (by less than 90 degrees in the shortest steps: gains may have kinks)
 
-Special points are located within a step by Brent's method on a test function of h: the tangent's
-component along the number for a fold, a sorted real part of the Jacobian's eigenvalues otherwise.
+Special points within a step are located by `locate`.
 """
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 import torch
+from brian2.units.allunits import hertz
+from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
@@ -24,6 +23,7 @@ from ratenet.errors import InputError, RatenetWarning
 from ratenet.fixed_points.certificate import check_tolerance, default_tolerance
 from ratenet.fixed_points.continuation.arclength import Curve, Point, StepError
 from ratenet.fixed_points.continuation.branch import Branch, BranchEnd, SpecialKind, SpecialPoint
+from ratenet.fixed_points.continuation.locate import Special, Way
 from ratenet.fixed_points.continuation.variations import (
     AbstractVariation,
     Varied,
@@ -32,19 +32,11 @@ from ratenet.fixed_points.continuation.variations import (
     one_drive,
 )
 from ratenet.fixed_points.find import find_fixed_points
+from ratenet.fixed_points.results import FixedPoints
 from ratenet.network import Network
+from ratenet.network.scales import typical_state
 
 STRAIGHT = 0.98  # cosine of the largest angle between the tangents of neighbours
-SAME_PLACE = 1e-7  # of arclength: two test functions that are 0 here mean the same point
-CROSSING = 1e-6  # of `Point.regularity`: below it, branches cross
-JUMP = 1e-6  # of the largest eigenvalue: a real part that is not as small as this has jumped
-
-
-@dataclass(frozen=True)
-class _Special:
-    point: Point
-    kind: SpecialKind
-    length: float  # from the point before, along its tangent
 
 
 @computation()
@@ -84,8 +76,9 @@ def continue_fixed_points(
         Largest residual of a point; default 1e-9.
     step, max_step, min_step : float
         The first, longest and shortest step along the curve. Lengths are in the space of the
-        number, as a share of stop - start, and the root mean square over units of the states,
-        over max(1, largest |s_k| at the start).
+        parameter, as a share of stop - start, and the root mean square over units of the states,
+        each over the largest |s_k| at the start, but at least 1 for rates (plain or in Hz), and
+        the model's largest parameter of that unit for others.
     max_points : int
         Most points, special points not counted.
 
@@ -137,8 +130,7 @@ def continue_fixed_points(
     found = find_fixed_points(
         at_first, drive_there, tol=tol, initial=initial, certificate="residual"
     )
-    scale = found.state.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1.0)
-    curve = Curve(network, drive, variation, first, last, scale, tol)
+    curve = Curve(network, drive, variation, first, last, _scale(found), tol)
     walk = _Walk(curve, max_step, min_step, max_points)
     ended = walk.go(found.state, step)
     branch = _branch(walk.passed, variation.label(network), ended)
@@ -171,6 +163,7 @@ class _Walk:
         except StepError as failure:
             return failure.ending
         self.passed.append((here, None))
+        self.curve = self.curve.with_rows_of(here)
         for _ in range(self.max_points - 1):
             while True:
                 try:
@@ -182,6 +175,7 @@ class _Walk:
                         return failure.ending
             self.passed += [(found.point, found.kind) for found in special]
             self.passed.append((there, None))
+            self.curve = self.curve.with_rows_of(there)
             theta = float(there.u[-1])
             if theta in (0.0, 1.0):
                 return BranchEnd.AT_STOP if theta else BranchEnd.AT_START
@@ -189,7 +183,7 @@ class _Walk:
             here, step = there, min(self.max_step, step * (1.5 if turned > 0.995 else 1.0))
         return BranchEnd.FULL
 
-    def _step(self, here: Point, step: float) -> tuple[Point, list[_Special]]:
+    def _step(self, here: Point, step: float) -> tuple[Point, list[Special]]:
         """Return the next point, and the special points on the way to it."""
         there = self.curve.corrected(here.u + step * here.tangent, here.tangent, here.tangent)
         ahead = float(there.tangent @ here.tangent)
@@ -199,7 +193,7 @@ class _Walk:
             raise StepError(BranchEnd.STEP_TOO_SMALL)
         if not 0 < float(there.u[-1]) < 1:
             there = self._at_the_end(here, there)
-        return there, self._special(here, there)
+        return there, Way(self.curve, here, 0.1 * self.max_step).special(there)
 
     def _at_the_end(self, here: Point, beyond: Point) -> Point:
         """Return the point with theta = 0 or 1 between one within and one beyond."""
@@ -212,53 +206,6 @@ class _Walk:
         if not 0 < float((there.u - here.u) @ here.tangent) <= 2 * self.max_step:
             raise StepError(BranchEnd.STEP_TOO_SMALL)
         return there
-
-    def _special(self, here: Point, there: Point) -> list[_Special]:
-        """Return folds, then crossings of eigenvalues, sorted along the way."""
-        whole = float((there.u - here.u) @ here.tangent)
-        special: list[_Special] = []
-        if float(here.tangent[-1]) * float(there.tangent[-1]) < 0:
-            fold, length = self._root(_along_theta, here, whole)
-            crossing = fold.regularity < CROSSING  # half a pitchfork turns there too
-            kind = SpecialKind.BRANCH if crossing else SpecialKind.FOLD
-            special.append(_Special(fold, kind, length))
-        low, high = sorted(int((point.eigenvalues.real > 0).sum()) for point in (here, there))
-        for index in range(low, high):
-            point, length = self._root(partial(_real_part, index), here, whole)
-            if all(abs(length - other.length) > SAME_PLACE for other in special):
-                special.append(_Special(point, _kind(point, index), length))
-        return sorted(special, key=lambda found: found.length)
-
-    def _root(
-        self, test: Callable[[Point], float], here: Point, whole: float
-    ) -> tuple[Point, float]:
-        """Return where a test function changes sign along the step, and how far along that is."""
-        from scipy.optimize import brentq  # imported where it is used: it takes a while
-
-        def point_at(length: float) -> Point:
-            return self.curve.corrected(here.u + length * here.tangent, here.tangent, here.tangent)
-
-        length = brentq(lambda h: test(point_at(h)), 0.0, whole, xtol=1e-13, rtol=1e-12)
-        return point_at(length), length
-
-
-def _along_theta(point: Point) -> float:
-    """Test function of a fold: the number stands still along the curve."""
-    return float(point.tangent[-1])
-
-
-def _real_part(index: int, point: Point) -> float:
-    """Test function of all other points; continuous, since the real parts are sorted."""
-    return float(point.eigenvalues[index].real)
-
-
-def _kind(point: Point, index: int) -> SpecialKind:
-    """Tell what the eigenvalue of this index does where its real part changes sign."""
-    largest = JUMP * float(point.eigenvalues.abs().max())
-    eigenvalue = point.eigenvalues[index]
-    if abs(float(eigenvalue.real)) > largest:
-        return SpecialKind.KINK
-    return SpecialKind.HOPF if abs(float(eigenvalue.imag)) > largest else SpecialKind.BRANCH
 
 
 def _frequency(point: Point) -> float:
@@ -306,6 +253,20 @@ def _ends(
     if ends[0] == ends[1]:
         raise InputError(f"start and stop are both {ends[0]:g}; a range is needed.")
     return ends[0], ends[1]
+
+
+def _scale(start: FixedPoints) -> Tensor:
+    """Return how large each state variable is, (k, 1, 1): at the start, or by its unit.
+
+    1 for rates, as plain numbers or in Hz; amperes and volts are sized by the model's parameters.
+    """
+    model, sizes = start.network.model, typical_state(start.network.model)
+    least = [
+        1.0 if model.dimensions(name) in (DIMENSIONLESS, get_dimensions(hertz)) else sizes[name]
+        for name in model.states
+    ]
+    largest = start.state.abs().amax(dim=(1, 2), keepdim=True)
+    return torch.maximum(largest, largest.new_tensor(least)[:, None, None])
 
 
 def _check_steps(
