@@ -158,7 +158,7 @@ def _print_table(scene: "Scene", found: "FixedPointSet") -> None:
         table.add_row(
             str(index),
             "stable" if bool(found.stable[index]) else "unstable",
-            f"{float(found.abscissa[index]):.4g}",
+            f"{float(found.abscissa()[index]):.4g}",
             f"{float(found.residual[index]):.1e}",
             str(int(found.found_from[index])),
             str(int(found.basin[index])),

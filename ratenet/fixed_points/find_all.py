@@ -42,8 +42,6 @@ class FixedPointSet:
     points : FixedPoints
         One sample a fixed point, C of them: rates, residual, gain ... ; within stable and
         unstable ones they are sorted by their states, unit by unit.
-    abscissa : Tensor, shape (C,)
-        Largest real part of the Jacobian's eigenvalues, 1/s.
     starts : Tensor, shape (k, S, N)
         The states that were begun from.
     solved : Tensor of int, shape (S,)
@@ -54,7 +52,7 @@ class FixedPointSet:
     """
 
     points: FixedPoints
-    abscissa: Tensor
+    _abscissa: Tensor
     starts: Tensor
     solved: Tensor
     reached: Tensor
@@ -75,7 +73,11 @@ class FixedPointSet:
     @property
     def stable(self) -> Tensor:
         """Whether each fixed point is stable for the dynamics, shape (C,)."""
-        return self.abscissa < 0
+        return self._abscissa < 0
+
+    def abscissa(self) -> Tensor:
+        """Return the largest real part of the Jacobian's eigenvalues, shape (C,), in 1/s."""
+        return self._abscissa
 
     @property
     def found_from(self) -> Tensor:
@@ -97,6 +99,9 @@ class FixedPointSet:
         """From how many starts the dynamics come to no stable fixed point."""
         return int((self.reached < 0).sum())
 
+    def __repr__(self) -> str:
+        return f"FixedPointSet of {self.summary()}"
+
     def summary(self) -> str:
         """Return a line on the fixed points and one on the starts that led to none."""
         stable, starts = int(self.stable.sum()), len(self.solved)
@@ -110,8 +115,14 @@ class FixedPointSet:
         """Return one row a fixed point, with columns for its attributes, rate_0, rate_1 ..."""
         import pandas as pd  # imported where it is used: it takes half a second
 
-        names = ("stable", "abscissa", "residual", "found_from", "basin")
-        table = pd.DataFrame({name: getattr(self, name).cpu().numpy() for name in names})
+        columns = {
+            "stable": self.stable,
+            "abscissa": self.abscissa(),
+            "residual": self.residual,
+            "found_from": self.found_from,
+            "basin": self.basin,
+        }
+        table = pd.DataFrame({name: column.cpu().numpy() for name, column in columns.items()})
         rates = pd.DataFrame(self.rates.cpu().numpy(), index=table.index)
         return pd.concat([table, rates.add_prefix("rate_")], axis=1)
 
@@ -229,7 +240,7 @@ def _distance(distance: float | None, tol: float) -> float:
     if distance is None:
         return float(tol) ** 0.5
     if not isinstance(distance, Real) or not 0 < float(distance) < float("inf"):
-        raise InputError(f"distance: {distance!r} is no finite number above 0.")
+        raise InputError.at("distance", got=distance, expected="a finite number above 0")
     return float(distance)
 
 
@@ -270,13 +281,15 @@ def _starts(network: Network, starts: Any, span: tuple[float, float], seed: int)
     if starts is not None and not isinstance(starts, (Real, str)):
         return network.as_state(starts, _rows(starts))
     if isinstance(starts, bool) or not isinstance(starts, Integral) or starts < 1:
-        raise InputError(f"starts: {starts!r} is no whole number of at least 1, and no states.")
+        raise InputError.at(
+            "starts", got=starts, expected="a whole number of at least 1, or states"
+        )
     try:
         low, high = (float(end) for end in span)
     except (TypeError, ValueError):
-        raise InputError(f"span: {span!r} is no pair of numbers (lowest, highest).") from None
+        raise InputError.at("span", got=span, expected="two numbers (lowest, highest)") from None
     if not -float("inf") < low < high < float("inf"):
-        raise InputError(f"span: {span!r} is no finite range (lowest, highest).")
+        raise InputError.at("span", got=span, expected="a finite range (lowest, highest)")
     generator = seeded(seed)
     shape = (len(network.model.states), int(starts), network.units)
     uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
@@ -288,9 +301,9 @@ def _rows(states: Any) -> int:
     try:
         shape = np.shape(states)
     except ValueError:  # rows of different lengths
-        raise InputError(f"starts: {states!r} is no array of numbers.") from None
+        raise InputError.at("starts", got=states, expected="an array of numbers") from None
     if len(shape) > 1 and shape[-2] == 0:
-        raise InputError(f"starts: shape {shape} holds no start; at least one is needed.")
+        raise InputError.at("starts", got=shape, expected="the shape of at least one start")
     return int(shape[-2]) if len(shape) > 1 else 1
 
 

@@ -123,7 +123,7 @@ def _draw_branch(axis: Any, branch: Branch, unit: int, colour: str = COLOURS[0])
     """Draw runs of steps of equal stability; a step's is the sign of its ends' mean abscissa."""
     values = branch.values.cpu().numpy()
     rates = branch.rates[:, unit].cpu().numpy()
-    abscissa = branch.abscissa.cpu().numpy()
+    abscissa = branch.abscissa().cpu().numpy()
     stable = abscissa[:-1] + abscissa[1:] < 0  # (P - 1,)
     borders = np.flatnonzero(np.diff(stable)) + 1
     for run in np.split(np.arange(len(stable)), borders):

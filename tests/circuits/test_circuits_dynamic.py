@@ -50,7 +50,7 @@ def test_wilson_cowan_limit_cycle(w_II, expected, low, high):
     assert frequency(t, E) == pytest.approx(expected, abs=0.2)  # crossings to a step
     assert (E.min(), E.max()) == pytest.approx((low, high), abs=1e-3)
     points = rn.find_all_fixed_points(circuit.network, circuit.drive[0], span=(0.0, 0.5))
-    assert len(points) == 1 and points.abscissa > 0  # so that nothing but the cycle is left
+    assert len(points) == 1 and points.abscissa() > 0  # so that nothing but the cycle is left
 
 
 @pytest.mark.slow

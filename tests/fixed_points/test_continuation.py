@@ -52,9 +52,9 @@ def test_every_point_is_a_fixed_point_with_its_stability() -> None:
     r, ends = branch.rates[:, 0], {float(branch.values[0]), float(branch.values[-1])}
     assert ends == {-1.5, 1.5}
     torch.testing.assert_close(branch.values, torch.atanh(r) - 2 * r, rtol=0, atol=1e-7)
-    torch.testing.assert_close(branch.abscissa, (2 * (1 - r**2) - 1) / TAU, rtol=0, atol=1e-5)
+    torch.testing.assert_close(branch.abscissa(), (2 * (1 - r**2) - 1) / TAU, rtol=0, atol=1e-5)
     assert (branch.residual <= 1e-9).all()
-    clear = branch.abscissa.abs() > 1e-3  # not at a fold
+    clear = branch.abscissa().abs() > 1e-3  # not at a fold
     assert branch.stable[clear].tolist() == (r.abs() > math.sqrt(0.5))[clear].tolist()
     assert (branch.values.diff().sign().unique().tolist()) == [-1.0, 1.0]
 
@@ -66,7 +66,7 @@ def test_special_points_stand_in_the_arrays_and_the_table() -> None:
     assert table["special"].value_counts().to_dict() == {"": len(branch) - 2, "fold": 2}
     for point in branch.special:
         assert float(branch.values[point.index]) == point.value
-        assert float(branch.abscissa[point.index]) == pytest.approx(0, abs=1e-3)
+        assert float(branch.abscissa()[point.index]) == pytest.approx(0, abs=1e-3)
         assert table["rate_0"][point.index] == float(point.rates[0])
 
 
@@ -140,7 +140,7 @@ def test_two_state_variables_and_a_named_parameter() -> None:
     at_end = rn.Network("adaptation", network.connectivity, {**network.parameters, "b": 0.2})
     known = rn.find_fixed_points(at_end, drive)
     torch.testing.assert_close(branch.rates[-1:], known.rates, rtol=0, atol=1e-8)
-    torch.testing.assert_close(branch.abscissa[-1:], known.abscissa(), rtol=1e-6, atol=0)
+    torch.testing.assert_close(branch.abscissa()[-1:], known.abscissa(), rtol=1e-6, atol=0)
 
 
 def test_a_parameter_with_a_unit() -> None:
@@ -183,7 +183,7 @@ def test_stability_that_jumps_at_a_kink(tmp_path: Path) -> None:
     branch = rn.continue_fixed_points(network, drive, rn.DriveScale(), start=0.1, stop=0.9)
     assert kinds(branch) == [rn.SpecialKind.KINK]
     assert branch.special[0].value == pytest.approx(0.5, abs=1e-6)
-    torch.testing.assert_close(branch.abscissa[[0, -1]], torch.tensor([-50.0, 50.0], dtype=FLOAT))
+    torch.testing.assert_close(branch.abscissa()[[0, -1]], torch.tensor([-50.0, 50.0], dtype=FLOAT))
 
 
 def test_a_found_unstable_point_can_be_followed() -> None:
@@ -250,22 +250,25 @@ def go(**options: Any) -> rn.Branch:
     ("options", "message"),
     [
         ({"parameter": "gamma"}, "no parameter 'gamma'; it has tau"),
-        ({"parameter": 3}, "parameter: 3 is no name"),
-        ({"parameter": lambda network, drive, value: drive}, "needed is the pair"),
-        ({"start": 1.0}, "start and stop are both 1"),
-        ({"start": math.nan}, "start: nan is NaN"),
-        ({"stop": math.inf}, "stop: inf is NaN or infinite"),
-        ({"stop": [1.0, 2.0]}, "stop: one number is needed"),
-        ({"stop": "far"}, "stop: 'far' is no number"),
-        ({"stop": 3 * mV}, "stop: the unit of 3. mV does not fit"),
+        ({"parameter": 3}, "parameter: expected a parameter name"),
+        (
+            {"parameter": lambda network, drive, value: drive},
+            "expected a function that returns",
+        ),
+        ({"start": 1.0}, "stop: expected a value other than"),
+        ({"start": math.nan}, "start: expected finite numbers, got nan"),
+        ({"stop": math.inf}, "stop: expected finite numbers, got inf"),
+        ({"stop": [1.0, 2.0]}, "stop: expected one number"),
+        ({"stop": "far"}, "stop: expected a number, got 'far'"),
+        ({"stop": 3 * mV}, "stop: expected the unit"),
         ({"initial": [math.nan]}, "NaN"),
         ({"parameter": "tau", "start": 0.01, "stop": -0.01}, "tau"),
         ({"drive": [[1.0], [2.0]]}, "one drive"),
         ({"drive": [1.0, 2.0]}, "drive: shape"),
-        ({"step": 0.0}, "step: 0.0 is no number"),
+        ({"step": 0.0}, "step: expected a number from 1e-12 to 1, got 0.0"),
         ({"step": 0.5}, "step: 0.5 is not between"),
-        ({"min_step": "a"}, "min_step: 'a' is no number"),
-        ({"max_points": 1}, "max_points: 1 is no whole number"),
+        ({"min_step": "a"}, "min_step: expected a number from 1e-12 to 1, got 'a'"),
+        ({"max_points": 1}, "max_points: expected a whole number of at least 2, got 1"),
         ({"tol": 1e-20}, "tol: 1e-20"),
         ({"network": rn.Network("rate", [[0.5]], dtype=torch.float32)}, "float64"),
     ],
@@ -306,7 +309,7 @@ def test_a_sweep_jumps_at_the_folds() -> None:
         assert part.stable.all()
         r = part.rates[:, 0]
         torch.testing.assert_close(torch.tanh(2 * r + values), r, rtol=0, atol=1e-8)
-        torch.testing.assert_close(part.abscissa, (2 * (1 - r**2) - 1) / TAU, rtol=0, atol=1e-4)
+        torch.testing.assert_close(part.abscissa(), (2 * (1 - r**2) - 1) / TAU, rtol=0, atol=1e-4)
     table = sweep.to_pandas()
     assert table.groupby("direction").size().to_dict() == {"up": 41, "down": 41}
 
@@ -334,19 +337,21 @@ def test_a_sweep_into_an_oscillation_says_so() -> None:
     )  # fmt: skip
     assert sweep.up.converged.tolist() == [True, False]
     assert sweep.up.stable.tolist() == [True, False]
-    assert sweep.up.abscissa.isnan().tolist() == [False, True]
+    assert rn.Status(int(sweep.up.status[1])) is rn.Status.OSCILLATING  # as solving says
+    assert "1 settled, 1 oscillating" in repr(sweep)
+    assert sweep.up.abscissa().isnan().tolist() == [False, True]
     assert sweep.down.stable.tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"values": [1.0]}, "values: at least two"),
+        ({"values": [1.0]}, "values: expected at least two"),
         ({"values": [1.0, 0.5]}, "each above the one before"),
-        ({"values": [0.0, math.nan]}, "values: .* NaN"),
+        ({"values": [0.0, math.nan]}, "values: expected finite numbers"),
         ({"parameter": "gamma"}, "no parameter 'gamma'"),
-        ({"nudge": -1.0}, "nudge: -1.0"),
-        ({"seed": "a"}, "seed: 'a'"),
+        ({"nudge": -1.0}, "nudge: .* got -1.0"),
+        ({"seed": "a"}, "seed: .* got 'a'"),
         ({"initial": [math.nan]}, "NaN"),
     ],
     ids=str,
@@ -358,3 +363,11 @@ def test_bad_input_of_a_sweep(options: dict[str, Any], message: str) -> None:
 
 
 # figures
+
+
+def test_branches_and_sets_print_as_a_line() -> None:
+    network = rn.Network("rate", [[2.0]])
+    branch = rn.continue_fixed_points(network, [1.0], rn.DriveScale(), start=-1, stop=1)
+    assert "fold at 0.53284, fold at -0.53284. The branch reached `stop`." in repr(branch)
+    found = rn.find_all_fixed_points(network, [0.1], starts=5)
+    assert repr(found).startswith("FixedPointSet of 3 fixed points, 2 stable, from 5 starts.")

@@ -55,7 +55,7 @@ def test_one_unit_has_two_stable_states_and_an_unstable_one(w: float) -> None:
     assert found.rates[:, 0].tolist() == pytest.approx([-r, r, 0.0], abs=1e-7)
     assert found.stable.tolist() == [True, True, False]
     known = [(w * (1 - rate**2) - 1) / 0.01 for rate in (r, r, 0.0)]
-    assert found.abscissa.tolist() == pytest.approx(known, abs=1e-4)
+    assert found.abscissa().tolist() == pytest.approx(known, abs=1e-4)
     assert (found.residual <= 1e-9).all()
     signs = (found.starts[0, :, 0] > 0).long()  # the border of the basins is 0
     assert found.reached.tolist() == signs.tolist()
@@ -192,23 +192,26 @@ def test_the_table() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"starts": 0}, "starts: 0 is no whole number"),
-        ({"starts": 2.5}, "starts: 2.5 is no whole number"),
-        ({"starts": True}, "starts: True is no whole number"),
-        ({"starts": "many"}, "starts: 'many' is no whole number"),
-        ({"starts": np.zeros((0, 1))}, "holds no start"),
+        ({"starts": 0}, "starts: expected a whole number of at least 1, or states, got 0"),
+        ({"starts": 2.5}, "starts: expected a whole number of at least 1, or states, got 2.5"),
+        ({"starts": True}, "starts: expected a whole number of at least 1, or states, got True"),
+        (
+            {"starts": "many"},
+            "starts: expected a whole number of at least 1",
+        ),
+        ({"starts": np.zeros((0, 1))}, "expected the shape of at least one start"),
         ({"starts": [[math.nan]]}, "NaN"),
         ({"starts": [[0.0, 1.0]]}, "does not fit"),
         ({"starts": {"q": 0.0}}, "the names"),
         ({"starts": {}}, "the names"),
-        ({"starts": [[0.0], [0.0, 1.0]]}, "no array of numbers"),
-        ({"starts": None}, "starts: None"),
-        ({"seed": -1}, "seed: -1"),
-        ({"span": (1.0, 0.0)}, "span: .* no finite range"),
-        ({"span": (0.0, math.nan)}, "span: .* no finite range"),
-        ({"span": 1.0}, "span: 1.0 is no pair"),
-        ({"distance": 0.0}, "distance: 0.0"),
-        ({"distance": "near"}, "distance: 'near'"),
+        ({"starts": [[0.0], [0.0, 1.0]]}, "starts: expected an array of numbers"),
+        ({"starts": None}, "starts: .* got None"),
+        ({"seed": -1}, "seed: .* got -1"),
+        ({"span": (1.0, 0.0)}, "span: expected a finite range"),
+        ({"span": (0.0, math.nan)}, "span: expected a finite range"),
+        ({"span": 1.0}, "span: expected two numbers"),
+        ({"distance": 0.0}, "distance: .* got 0.0"),
+        ({"distance": "near"}, "distance: .* got 'near'"),
         ({"tol": 1e-20}, "tol: 1e-20"),
         ({"drive": [[0.0], [1.0]]}, "one drive"),
         ({"drive": [0.0] * mV}, "the unit of"),

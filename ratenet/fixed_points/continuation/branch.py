@@ -1,4 +1,4 @@
-"""A branch of fixed points along one number, as data: points, special points, how it ended."""
+"""A branch of fixed points along a parameter, as data: points, special points, how it ended."""
 
 import enum
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class SpecialKind(enum.Enum):
     """Where the number of fixed points, or their stability, changes along a branch."""
 
-    FOLD = "fold"  # the branch turns back: two fixed points meet and vanish
+    FOLD = "fold"  # the branch turns back: two fixed points merge and vanish
     HOPF = "Hopf"  # a complex pair of eigenvalues crosses the imaginary axis
     BRANCH = "branch point"  # other branches cross this one, as at a pitchfork
     KINK = "kink"  # an eigenvalue jumps across the axis, where a gain is not smooth
@@ -24,7 +24,7 @@ class BranchEnd(enum.Enum):
 
     AT_STOP = "The branch reached `stop`."
     AT_START = "The branch turned and came back to `start`."
-    FULL = "The branch has `max_points` points and goes on; raise max_points."
+    FULL = "The branch has `max_points` points and continues; raise max_points."
     STEP_TOO_SMALL = (
         "The corrector did not converge even with the smallest step: the branch ends here, or "
         "turns more sharply than min_step resolves; lower min_step, or start on its other side."
@@ -48,10 +48,10 @@ class SpecialPoint:
     ----------
     kind : SpecialKind
     value : float
-        Of the varied number, in SI units.
+        Value of the varied parameter, SI units.
     rates : Tensor, shape (N,)
     frequency : float
-        Of the oscillation that is born at a Hopf point, |Im| / (2 pi), in Hz; else NaN.
+        Frequency of the oscillation that emerges at a Hopf point, |Im| / (2 pi), in Hz; else NaN.
     index : int
         Its place in the arrays of the branch.
     """
@@ -62,24 +62,25 @@ class SpecialPoint:
     frequency: float
     index: int
 
+    def __repr__(self) -> str:
+        hertz = f", {self.frequency:.4g} Hz" if self.kind is SpecialKind.HOPF else ""
+        return f"SpecialPoint({self.kind.value} at {self.value:.6g}{hertz})"
+
 
 @dataclass(frozen=True, eq=False)
 class Branch:
-    """Fixed points along one number, in the order of the curve, special points among them.
+    """Fixed points along a parameter, in the order of the curve, special points among them.
 
     Attributes
     ----------
     label : str
         What was varied, with its unit.
     values : Tensor, shape (P,)
-        Of the varied number, SI units; it runs backwards between two folds.
+        Values of the varied parameter, SI units; they run backwards between two folds.
     states : Tensor, shape (k, P, N)
     rates : Tensor, shape (P, N)
     residual : Tensor, shape (P,)
         As of `FixedPoints`; at most the tolerance.
-    abscissa : Tensor, shape (P,)
-        Largest real part of the Jacobian's eigenvalues, 1/s; 0 but for rounding at a special
-        point where stability changes.
     special : tuple of SpecialPoint
     ended : BranchEnd
         Why there are no further points.
@@ -90,17 +91,33 @@ class Branch:
     states: Tensor
     rates: Tensor
     residual: Tensor
-    abscissa: Tensor
+    _abscissa: Tensor
     special: tuple[SpecialPoint, ...]
     ended: BranchEnd
 
     @property
     def stable(self) -> Tensor:
         """Whether each point is stable for the dynamics, shape (P,)."""
-        return self.abscissa < 0
+        return self._abscissa < 0
+
+    def abscissa(self) -> Tensor:
+        """Return the largest real part of the Jacobian's eigenvalues at each point, (P,), in 1/s.
+
+        It is 0 but for rounding at a special point where stability changes.
+        """
+        return self._abscissa
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def __repr__(self) -> str:
+        ends = f"{float(self.values[0]):g} to {float(self.values[-1]):g}"
+        named = [f"{point.kind.value} at {point.value:.6g}" for point in self.special[:6]]
+        more = f" and {len(self.special) - 6} more" if len(self.special) > 6 else ""
+        return (
+            f"Branch of {len(self)} fixed points along {self.label}, {ends}: "
+            f"{', '.join(named) + more or 'no special points'}. {self.ended.value}"
+        )
 
     def of_kind(self, kind: SpecialKind) -> tuple[SpecialPoint, ...]:
         """Return the special points of one kind, in the order of the branch."""
@@ -112,7 +129,7 @@ class Branch:
 
         columns = {
             "value": self.values.cpu().numpy(),
-            "abscissa": self.abscissa.cpu().numpy(),
+            "abscissa": self._abscissa.cpu().numpy(),
             "residual": self.residual.cpu().numpy(),
             "stable": self.stable.cpu().numpy(),
         }

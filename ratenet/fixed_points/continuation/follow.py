@@ -1,4 +1,4 @@
-"""continue_fixed_points: a fixed point followed along one number, round folds, by arclength.
+"""continue_fixed_points: a fixed point followed along a parameter, round folds, by arclength.
 
     predict    u + h t                       t: the tangent, h: the length of the step
     correct    F(u) = 0, t . (u - u0) = 0    Newton, see `curve`
@@ -14,11 +14,10 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
-from brian2.units.allunits import hertz
-from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
+from ratenet.equations.units import DIMENSIONLESS, get_dimensions, hertz
 from ratenet.errors import InputError, RatenetWarning
 from ratenet.fixed_points.certificate import check_tolerance, default_tolerance
 from ratenet.fixed_points.continuation.arclength import Curve, Point, StepError
@@ -234,7 +233,7 @@ def _branch(passed: list[tuple[Point, SpecialKind | None]], label: str, ended: B
         states=torch.cat([point.state for point in points], dim=1),
         rates=rates,
         residual=torch.cat([point.residual for point in points]),
-        abscissa=torch.stack([point.eigenvalues[0].real for point in points]),
+        _abscissa=torch.stack([point.eigenvalues[0].real for point in points]),
         special=special,
         ended=ended,
     )
@@ -248,10 +247,10 @@ def _ends(
     for name, value in (("start", start), ("stop", stop)):
         array = as_values(value, name, dimensions)
         if array.ndim:
-            raise InputError(f"{name}: one number is needed, got an array of shape {array.shape}.")
+            raise InputError.at(name, got=array.shape, expected="one number, not an array")
         ends.append(float(array))
     if ends[0] == ends[1]:
-        raise InputError(f"start and stop are both {ends[0]:g}; a range is needed.")
+        raise InputError.at("stop", got=ends[1], expected="a value other than that of start")
     return ends[0], ends[1]
 
 
@@ -279,10 +278,10 @@ def _check_steps(
         )
     for name, value in (("step", step), ("max_step", max_step), ("min_step", min_step)):
         if not (isinstance(value, Real) and 1e-12 <= value <= 1):
-            raise InputError(f"{name}: {value!r} is no number from 1e-12 to 1.")
+            raise InputError.at(name, got=value, expected="a number from 1e-12 to 1")
     if not min_step <= step <= max_step:
         raise InputError(
             f"step: {step:g} is not between min_step = {min_step:g} and max_step = {max_step:g}."
         )
     if not isinstance(max_points, Integral) or max_points < 2:
-        raise InputError(f"max_points: {max_points!r} is no whole number of at least 2.")
+        raise InputError.at("max_points", got=max_points, expected="a whole number of at least 2")

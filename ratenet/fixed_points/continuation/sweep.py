@@ -1,7 +1,7 @@
-"""sweep_fixed_points: where the dynamics stay while a number goes up and then down again.
+"""sweep_fixed_points: where the dynamics settle while a parameter goes up and then down again.
 
-At each value the dynamics begin at the rest state of the value before, displaced by a tiny random
-amount, so that they leave a state that has become unstable as a real network would.
+At each value the dynamics start at the state reached at the value before, displaced by a tiny
+random amount, so that they leave a state that has become unstable as a real network would.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from ratenet.fixed_points.continuation.variations import (
     seeded,
 )
 from ratenet.fixed_points.find import find_fixed_points
-from ratenet.fixed_points.results import FixedPoints, at_rest
+from ratenet.fixed_points.results import FixedPoints, Status, at_rest
 from ratenet.fixed_points.solvers.base import AbstractSolver
 from ratenet.fixed_points.solvers.relaxation import Relaxation
 from ratenet.network import Network
@@ -45,15 +45,13 @@ class SweepDirection:
     status : Tensor of int, shape (P,)
         Codes of `Status`; at values that are not settled the state is the slowest one that the
         dynamics passed through, and no fixed point.
-    abscissa : Tensor, shape (P,)
-        1/s; NaN where not settled.
     """
 
     states: Tensor
     rates: Tensor
     residual: Tensor
     status: Tensor
-    abscissa: Tensor
+    _abscissa: Tensor
 
     @property
     def converged(self) -> Tensor:
@@ -63,7 +61,19 @@ class SweepDirection:
     @property
     def stable(self) -> Tensor:
         """Whether they rest on a stable fixed point, shape (P,)."""
-        return self.converged & (self.abscissa < 0)
+        return self.converged & (self._abscissa < 0)
+
+    def abscissa(self) -> Tensor:
+        """Return the largest real part of the Jacobian's eigenvalues, shape (P,), in 1/s.
+
+        NaN where the dynamics did not settle.
+        """
+        return self._abscissa
+
+    def __repr__(self) -> str:
+        names = [Status(code).name.lower().replace("_", " ") for code in self.status.tolist()]
+        counts = ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
+        return f"SweepDirection of {len(names)} values: {counts}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +95,14 @@ class Sweep:
     values: Tensor
     up: SweepDirection
     down: SweepDirection
+
+    def __repr__(self) -> str:
+        ends = f"{float(self.values[0]):g} to {float(self.values[-1]):g}"
+        return (
+            f"Sweep of {len(self.values)} values of {self.label}, {ends}; settles at different "
+            f"rates up and down at {int(self.differs().sum())}.\n  up:   {self.up}\n"
+            f"  down: {self.down}"
+        )
 
     def differs(self, distance: float = 1e-3) -> Tensor:
         """Return where the two settle at different rates, shape (P,): the hysteresis.
@@ -109,7 +127,7 @@ class Sweep:
                 "value": self.values.cpu().numpy(),
                 "converged": part.converged.cpu().numpy(),
                 "stable": part.stable.cpu().numpy(),
-                "abscissa": part.abscissa.cpu().numpy(),
+                "abscissa": part.abscissa().cpu().numpy(),
                 "residual": part.residual.cpu().numpy(),
             }
             rates = pd.DataFrame(part.rates.cpu().numpy()).add_prefix("rate_")
@@ -181,11 +199,13 @@ tensor([False,  True, False]))
     drive, variation = one_drive(network, drive), as_variation(parameter)
     array = as_values(values, "values", variation.dimensions(network))
     if array.ndim != 1 or len(array) < 2 or not (np.diff(array) > 0).all():
-        raise InputError("values: at least two numbers (P,) are needed, each above the one before.")
+        raise InputError.at(
+            "values", got=values, expected="at least two numbers (P,), each above the one before"
+        )
     tol = default_tolerance(network.dtype) if tol is None else tol
     check_tolerance(tol, network.dtype)
     if not (isinstance(nudge, Real) and 0 <= nudge < 1):
-        raise InputError(f"nudge: {nudge!r} is no number from 0 to below 1.")
+        raise InputError.at("nudge", got=nudge, expected="a number of at least 0 and below 1")
     follow = _Follow(network, drive, variation, tol, dynamics or Relaxation(), nudge)
     generator = seeded(seed)
     state = network.as_state(initial, 1)
@@ -225,7 +245,6 @@ class _Follow:
                 tol=self.tol,
                 solver=self.dynamics,
                 initial=state + self.nudge * size * noise,
-                certificate="residual",  # the abscissa is measured below
                 on_failure="return",
             )
             passed.append(found)
@@ -243,5 +262,5 @@ def _direction(passed: list[FixedPoints]) -> SweepDirection:
         rates=torch.cat([found.rates for found in passed]),
         residual=torch.cat([found.residual for found in passed]),
         status=torch.cat([found.status for found in passed]),
-        abscissa=torch.cat(abscissa),
+        _abscissa=torch.cat(abscissa),
     )

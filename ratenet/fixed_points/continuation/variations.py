@@ -66,7 +66,7 @@ class ModelParameter(AbstractVariation):
         return self.name if unit == "1" else f"{self.name} ({unit})"
 
     def dimensions(self, network: Network) -> Dimension:
-        """Return the parameter's dimensions, and refuse one that is no single number.
+        """Return the parameter's dimensions, and refuse one that is not a single number.
 
         Raises
         ------
@@ -150,9 +150,10 @@ class CustomVariation(AbstractVariation):
         """Return what the function returns, checked."""
         result = self.function(network, drive, value)
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Network)):
-            raise InputError(
-                f"parameter: the function returned {type(result).__name__}; needed is the pair "
-                "(network, drive)."
+            raise InputError.at(
+                "parameter",
+                got=type(result).__name__,
+                expected="a function that returns the pair (network, drive)",
             )
         return result[0], result[0].as_drive(result[1])
 
@@ -169,9 +170,11 @@ def as_variation(parameter: Any) -> AbstractVariation:
         return ModelParameter(parameter)
     if callable(parameter):
         return CustomVariation(parameter)
-    raise InputError(
-        f"parameter: {parameter!r} is no name of a parameter, no variation such as "
-        "rn.DriveScale(), and no function (network, drive, value) -> (network, drive)."
+    raise InputError.at(
+        "parameter",
+        got=parameter,
+        expected="a parameter name, a variation such as rn.DriveScale(), or a callable "
+        "(network, drive, value) -> (network, drive)",
     )
 
 
@@ -180,14 +183,14 @@ def one_drive(network: Network, drive: Any) -> Tensor:
     check_autonomous(network)
     tensor = network.as_drive(drive)
     if len(tensor) != 1:
-        raise InputError(f"drive: one drive (N,) is needed, got {len(tensor)}; take one at a time.")
+        raise InputError.at("drive", got=f"{len(tensor)} drives", expected="one drive (N,)")
     return tensor
 
 
 def seeded(seed: int) -> torch.Generator:
     """Return a generator on the CPU, so that draws are the same on every device."""
     if not isinstance(seed, Integral) or not 0 <= seed < 2**63:
-        raise InputError(f"seed: {seed!r} is no whole number from 0 to 2^63 - 1.")
+        raise InputError.at("seed", got=seed, expected="a whole number from 0 to 2**63 - 1")
     return torch.Generator().manual_seed(int(seed))
 
 
