@@ -75,7 +75,7 @@ def compare(
             )  # fmt: skip
     except KeyboardInterrupt as interrupt:
         print(interrupt, file=sys.stderr)
-        raise typer.Exit(128 + ended_by[0]) from None
+        sys.exit(128 + ended_by[0])
     _report(found)
 
 

@@ -69,7 +69,7 @@ def train(
     except KeyboardInterrupt as interrupt:
         if shown:
             print(interrupt, file=sys.stderr)
-        raise typer.Exit(130) from None
+        sys.exit(130)
     if shown:
         _report(result)
 

@@ -38,7 +38,7 @@ class StepBar:
     done : int
         Steps that are done already.
     shown : bool, optional
-        Default: where standard error is a terminal. A notebook without ipywidgets, which rich
+        Default: where standard error is a terminal; nowhere but there and in notebooks. A notebook without ipywidgets, which rich
         warns of at each refresh, gets one line instead.
     """
 
@@ -65,7 +65,7 @@ class StepBar:
             TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
             console=console,
-            disable=not shown,
+            disable=not (shown and (console.is_terminal or console.is_jupyter)),
         )
         self._task = self._progress.add_task(doing, total=steps, completed=done, note="")
         self._began = time.monotonic()

@@ -170,11 +170,11 @@ def test_mistakes_in_files_are_one_sentence(command, experiment, tmp_path):
 
     assert "drive is missing" in refused(without(experiment, "drive"))
     assert "weights is missing" in refused(without(experiment, "weights"))
-    assert "needed is synapses, or weights_after; or rates_before and rates_after" in refused(
+    assert "provide synapses, or weights_after; or rates_before and rates_after" in refused(
         without(experiment, "weights_after", "rates_after")
     )
     only_rates = without(experiment, "weights_after")
-    assert "needed is synapses, or weights_after" in refused(only_rates, "--kind", "weights")
+    assert "provide synapses, or weights_after" in refused(only_rates, "--kind", "weights")
     assert "it needs errors" in refused(without(experiment, "targets"))
     assert "kind: 'spikes'" in refused(experiment, "--kind", "spikes")
     assert "Unknown rule 'hepp'" in refused(experiment, "--rules", "hepp")
@@ -231,7 +231,7 @@ def test_power_writes_tables_and_figures(command, tmp_path):
         (["--noise", "low"], "noise: 'low' are no numbers"),
         (["--rules", "hebb"], "only one is given"),
         (["--observed", "5"], "observed: 5"),
-        (["--seed", -1], "seed: -1"),
+        (["--seed", -1], "seed: expected a whole number from 0"),
     ],
 )
 def test_mistakes_of_power_are_one_sentence(command, arguments, sentence):
