@@ -38,8 +38,8 @@ class StepBar:
     done : int
         Steps that are done already.
     shown : bool, optional
-        Default: where standard error is a terminal; nowhere but there and in notebooks. A notebook without ipywidgets, which rich
-        warns of at each refresh, gets one line instead.
+        Default: where standard error is a terminal. With True, in notebooks too; one without
+        ipywidgets, which rich warns of at each refresh, gets a line instead.
     """
 
     def __init__(
