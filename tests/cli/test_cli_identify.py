@@ -176,9 +176,7 @@ def test_mistakes_in_files_are_one_sentence(command, experiment, tmp_path):
     only_rates = without(experiment, "weights_after")
     assert "provide synapses, or weights_after" in refused(only_rates, "--kind", "weights")
     assert "it needs errors" in refused(without(experiment, "targets"))
-    assert "kind: expected 'weights' or 'rates', got 'spikes'" in refused(
-        experiment, "--kind", "spikes"
-    )
+    assert "'weights' or 'rates', got 'spikes'" in refused(experiment, "--kind", "spikes")
     assert "Unknown rule 'hepp'" in refused(experiment, "--rules", "hepp")
     few = table_of(experiment, 50)
     columns = {name: column.to_numpy() for name, column in few.items()}
