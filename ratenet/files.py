@@ -138,6 +138,7 @@ def open_folder(path: Path) -> Iterator[None]:
             f"out: {str(path)!r} cannot be made or written to ({why}).", argument="out", got=path
         ) from None
     try:
+        remove_parts(path)
         yield
     finally:
         with suppress(OSError):
@@ -191,6 +192,13 @@ def _remove_empty(folders: Sequence[Path]) -> None:
     for folder in folders:
         with suppress(OSError, ValueError):  # not empty, or not a name
             folder.rmdir()
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what a process that was killed had not yet moved to its place."""
+    for part in folder.glob(f"*.{_PART}"):
+        with suppress(OSError):
+            part.unlink()
 
 
 def refuse_link(folder: Path) -> None:
@@ -292,15 +300,10 @@ class ResultsFolder:
             ) from None
 
     def discard(self) -> None:
-        """Remove what was written and not moved, by this process or by one that was killed."""
+        """Remove what was written and not moved."""
         for part in self._parts.values():
             part.unlink(missing_ok=True)
         self._parts = {}
-        for name in self.names:
-            place = self.path / name
-            for part in place.parent.glob(f"*.{_PART}"):
-                if part.name.startswith(f"{place.name}."):
-                    part.unlink(missing_ok=True)
 
 
 @contextmanager

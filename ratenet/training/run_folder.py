@@ -36,6 +36,7 @@ from ratenet.files import (
     open_folder,
     read_regular,
     refuse_link,
+    remove_parts,
     write_whole,
 )
 from ratenet.report.record import write_config, write_json
@@ -157,6 +158,7 @@ class RunFolder:
         with open_folder(self.path):
             for folder in (self.figures_folder, self.tensorboard_folder):
                 refuse_link(folder)
+                remove_parts(folder)
             yield
 
     def _results(self) -> ResultsFolder:

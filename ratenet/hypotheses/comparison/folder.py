@@ -27,6 +27,7 @@ from ratenet.files import (
     make_folder,
     open_folder,
     read_regular,
+    remove_parts,
     write_text,
     write_whole,
 )
@@ -76,6 +77,7 @@ class ComparisonFolder:
             else:
                 self._refuse_others(recorded, config.table())
             make_folder(self.cells_folder)
+            remove_parts(self.cells_folder)
             yield
 
     def _recorded(self) -> dict[str, Any] | None:
