@@ -39,7 +39,7 @@ def write_whole(path: Path, write: Write) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text as UTF-8, whatever the locale, as `write_whole` does."""
+    """Write a string as UTF-8, whatever the locale, as `write_whole` does."""
     write_whole(path, _writes(text))
 
 

@@ -91,7 +91,7 @@ def _scheduler(processes: int | None, address: str | None) -> "AbstractScheduler
 
 
 def _rates(text: str) -> list[Any]:
-    """Return numbers; what is no number is refused by the configuration."""
+    """Return numbers; the configuration refuses anything else."""
     return [number_or_text(part) for part in split_list(text)]
 
 

@@ -32,7 +32,7 @@ def takes_options_of(
     kind : type
         A dataclass; its numpydoc describes the fields.
     leave_out : collection of str
-        Fields that are no options.
+        Fields that are not options.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def _alternatives(hint: Any) -> list[Any]:
 
 
 def _metavar(hint: Any) -> str:
-    """Return how values of an option that is no number are written."""
+    """Return how values of an option that is not a number are written."""
     if hint == Time:
         return "TIME"
     forms = []

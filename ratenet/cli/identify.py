@@ -44,7 +44,7 @@ def identify(
     DATA holds, as NAME.csv without headings or as arrays of an .npz file or a zarr group: weights
     (N, N) before learning; drive (B, N); targets or errors (B, N); and what was measured: synapses
     (columns post, pre, before, after, with a heading), or weights_after (N, N), or rates_before and
-    rates_after (B, N). Written are config.toml, identification.csv, summary.json and alignment.png.
+    rates_after (B, N). Writes config.toml, identification.csv, summary.json and alignment.png.
 
     Example: `ratenet identify data --rules euclidean,hebb --noise 0.001`
     """

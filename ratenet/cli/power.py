@@ -36,7 +36,7 @@ def power(
 ) -> None:
     """Simulate experiments under each rule, and count which rule is named.
 
-    Every combination of the numbers is a design. Written are config.toml, power.csv (a row for each
+    Every combination of the numbers is a design. Writes config.toml, power.csv (a row for each
     design, truth and named rule), accuracy.csv (for each design and truth), both with 95 %
     intervals, power.png, and confusion.png of the first design.
 

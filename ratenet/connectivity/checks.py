@@ -10,7 +10,7 @@ from ratenet.errors import InputError
 
 
 def check_weights(weights: Tensor, name: str, dimensions: str) -> None:
-    """Refuse what is no tensor of finite floating-point numbers of the given dimensions.
+    """Refuse anything but a tensor of finite floating-point numbers of the given dimensions.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def check_weights(weights: Tensor, name: str, dimensions: str) -> None:
     """
     if not isinstance(weights, Tensor):
         raise InputError(
-            f"{name}: {type(weights).__name__} is no torch tensor; give ({dimensions})."
+            f"{name}: expected a torch tensor, got {type(weights).__name__}; give ({dimensions})."
         )
     if weights.ndim != dimensions.count(",") + 1 or weights.numel() == 0:
         raise InputError(
@@ -40,16 +40,18 @@ def check_weights(weights: Tensor, name: str, dimensions: str) -> None:
 
 
 def check_alike(parts: Mapping[str, AbstractConnectivity], where: str) -> None:
-    """Refuse parts that are no connectivities, or differ in dtype or device."""
+    """Refuse parts that are not connectivities, or differ in dtype or device."""
     if not parts:
         raise InputError(f"{where}: there is no part; give at least one connectivity.")
     for name, part in parts.items():
         if not isinstance(name, str) or not name or "." in name:
-            raise InputError(f"{where}: {name!r} is no name; give a text without a dot.")
+            raise InputError(
+                f"{where}: expected a name, got {name!r}; give a string without a dot."
+            )
         if not isinstance(part, AbstractConnectivity):
             raise InputError(
-                f"{where}, {name}: {type(part).__name__} is no connectivity; give an object such "
-                "as Dense(W)."
+                f"{where}, {name}: expected a connectivity, got {type(part).__name__}; "
+                "give an object such as Dense(W)."
             )
     first_name, first = next(iter(parts.items()))
     for name, part in parts.items():

@@ -157,8 +157,7 @@ class Block(AbstractConnectivity):
                 for name in (post, pre):
                     if name not in slices:
                         raise InputError(
-                            f"blocks: there is no population {name!r}; there are "
-                            f"{', '.join(slices)}."
+                            f"blocks: unknown population {name!r}; available: {', '.join(slices)}."
                         )
                 name = f"{post}_from_{pre}"
                 parts[name], places[name] = part, (slices[post], slices[pre])
@@ -167,7 +166,7 @@ class Block(AbstractConnectivity):
             needed = tuple(place.stop - place.start for place in places[name])
             if part.shape != needed:
                 raise InputError(
-                    f"blocks, {name}: shape {part.shape} does not fit; needed is {needed}."
+                    f"blocks, {name}: shape {part.shape} does not fit; expected {needed}."
                 )
         object.__setattr__(self, "_parts", parts)
         object.__setattr__(self, "_places", places)
@@ -253,7 +252,7 @@ class Block(AbstractConnectivity):
 def _slices(sizes: Mapping[str, int]) -> dict[str, slice]:
     for name, size in sizes.items():
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise InputError(f"sizes, {name}: {size!r} is no whole number of at least 1.")
+            raise InputError(f"sizes, {name}: expected a whole number of at least 1, got {size!r}.")
     ends = itertools.accumulate(sizes.values())
     return {
         name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)

@@ -62,15 +62,17 @@ class Convolution(AbstractConnectivity):
         for name in ("height", "width"):
             size = getattr(self, name)
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise InputError(f"{name}: {size!r} is no whole number of at least 1.")
+                raise InputError(f"{name}: expected a whole number of at least 1, got {size!r}.")
         k, other = self.kernel.shape[2:]
         if k != other or k % 2 == 0 or k > min(self.height, self.width):
             raise InputError(
-                f"kernel: {k} x {other} does not fit; needed is k x k with k odd and at most the "
+                f"kernel: {k} x {other} does not fit; expected k x k with k odd and at most the "
                 f"height {self.height} and the width {self.width}."
             )
         if self.border not in BORDERS:
-            raise InputError(f"border: {self.border!r} is unknown; there are {', '.join(BORDERS)}.")
+            raise InputError(
+                f"border: {self.border!r} is unknown; available: {', '.join(BORDERS)}."
+            )
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -58,7 +58,7 @@ class Dense(AbstractMatrix):
     Raises
     ------
     InputError
-        If W is no matrix, or holds NaN or infinite entries.
+        If W is not a matrix, or holds NaN or infinite entries.
 
     Examples
     --------

@@ -220,7 +220,7 @@ def _check(*, radius: float = 1.0, **counts: int) -> None:
     """Refuse numbers out of range, by their names."""
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
-            raise InputError(f"{name}: {count!r} is no whole number of at least 1.")
+            raise InputError(f"{name}: expected a whole number of at least 1, got {count!r}.")
     if not (isinstance(radius, Real) and 0 < radius < float("inf")):
         raise InputError(f"radius: {radius!r} is not a finite number above 0.")
 
@@ -231,5 +231,5 @@ def _normal(shape: tuple[int, ...], seed: int) -> Tensor:
 
 def _generator(seed: int) -> torch.Generator:
     if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**63:
-        raise InputError(f"seed: {seed!r} is no whole number from 0 to 2**63 - 1.")
+        raise InputError(f"seed: expected a whole number from 0 to 2**63 - 1, got {seed!r}.")
     return torch.Generator().manual_seed(int(seed))

@@ -60,7 +60,7 @@ class Masked(AbstractMatrix):
         check_weights(W, "W", "post, pre")
         if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != W.shape:
             raise InputError(
-                f"mask: needed is a tensor of bool with the shape of W, {tuple(W.shape)}; "
+                f"mask: expected a tensor of bool with the shape of W, {tuple(W.shape)}; "
                 "compute it as W != 0."
             )
         if not mask.any():

@@ -44,7 +44,7 @@ def choose_route(route: str | None = None) -> str:
     """
     global _route  # of the process, as torch's number of threads is
     if route not in (None, *ROUTES):
-        raise InputError(f"matrix_product: {route!r} is unknown; there are {', '.join(ROUTES)}.")
+        raise InputError(f"matrix_product: {route!r} is unknown; available: {', '.join(ROUTES)}.")
     if route == "onednn" and not _has_onednn():
         raise UnsupportedError(
             "matrix_product: this torch has no oneDNN, whose products the run was made with; "

@@ -65,7 +65,9 @@ class Signed(AbstractMatrix):
     def __post_init__(self) -> None:
         check_weights(self.W, "W", "post, pre")
         if self.update not in UPDATES:
-            raise InputError(f"update: {self.update!r} is unknown; there are {', '.join(UPDATES)}.")
+            raise InputError(
+                f"update: {self.update!r} is unknown; available: {', '.join(UPDATES)}."
+            )
         pre = self.W.shape[1]
         signs = torch.as_tensor(self.signs)
         is_sign = signs.dtype != torch.bool and not signs.is_complex()

@@ -49,13 +49,13 @@ _LOOKALIKES = {"\u2212": "-", "\u2013": "-", "\u00d7": "*", "\u00b7": "*", "\u00
 
 
 def refusal(text: str, where: str, kind: str, remedy: str = "") -> ModelError:
-    """Return the error for a text that is not of a kind, with the likely mistake."""
+    """Return the error for a string that is not of a kind, with the likely mistake."""
     remedy = likely_mistake(text) or remedy or ALLOWED[kind]
     return ModelError.at(where, got=text, expected=kind, remedy=remedy)
 
 
 def likely_mistake(text: str) -> str:
-    """Return what to mend in a text outside the language, "" where that cannot be told."""
+    """Return what to correct in a string outside the language, "" where that cannot be told."""
     foreign = next((c for c in text if c.isprintable() and not c.isascii()), None)
     missing = text.count("(") - text.count(")")
     if foreign is not None:

@@ -181,7 +181,7 @@ def _operation(op: ast.operator, left: sympy.Expr, right: sympy.Expr) -> sympy.E
 
 
 def _reciprocal(divisor: sympy.Expr) -> sympy.Expr:
-    """Return 1 / divisor; 1 / (1 + exp(u)) as sigmoid(-u), whose slope is no inf / inf."""
+    """Return 1 / divisor; 1 / (1 + exp(u)) as sigmoid(-u), whose slope is not inf / inf."""
     if divisor.is_Add and len(divisor.args) == 2 and divisor.args[0] == 1:
         (exponential,) = divisor.args[1:]
         if isinstance(exponential, FUNCTIONS["exp"]):

@@ -94,7 +94,7 @@ def _is_fresh(expression: sympy.Basic) -> bool:
 
 
 def _may_overwrite(result: Any, operand: Any = None) -> bool:
-    """Return whether a fresh result may take up an operand in place, its shape and type kept.
+    """Return whether a fresh result may reuse an operand in place, its shape and type kept.
 
     Only with gradients off: autograd may still need what would be overwritten.
     """

@@ -1,6 +1,6 @@
 """Why samples did not settle: the dynamics are followed for a while from where they began.
 
-They come to rest after all, or slowly; they grow without end; or they go on at the same speed and
+They settle after all, or slowly; they grow without end; or they go on at the same speed and
 turn back, as on a limit cycle or in chaos.
 """
 

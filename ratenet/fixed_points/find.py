@@ -145,7 +145,7 @@ def _certified(network: Network, reached: Reached, drive: Tensor, tol: float) ->
 
 
 def _followed(found: FixedPoints, start: Tensor, limit: int) -> FixedPoints:
-    """Follow the dynamics from the start where the solver found a root that repels them."""
+    """Follow the dynamics from the start where the solver found an unstable fixed point."""
     repelled = torch.nonzero(found.status == Status.UNSTABLE)[:, 0]
     if len(repelled) == 0:
         return found

@@ -61,7 +61,7 @@ _SENTENCES = {
         "simulate."
     ),
     Status.UNSTABLE: (
-        "The state is a root of the equations, but it repels the dynamics, so the network does not "
+        "The state is an unstable fixed point, so the network does not "
         "stay there; start elsewhere, or reduce the recurrent weights."
     ),
     Status.OUT_OF_ITERATIONS: (
@@ -265,7 +265,9 @@ class FixedPoints:
         """Return the parts of one sample's Jacobian; refuse what has none."""
         self.check_current()
         if not -len(self) <= sample < len(self):
-            raise InputError(f"samples: there is no sample {sample}; there are {len(self)}.")
+            raise InputError(
+                f"samples: there is no sample {sample}; the samples are 0 to {len(self) - 1}."
+            )
         state, drive = self.state[:, [sample]], self.drive[[sample]]
         if not torch.isfinite(state).all():
             raise InputError(f"sample {sample} has a NaN or infinite state: it has no Jacobian.")

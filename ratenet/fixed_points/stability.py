@@ -55,7 +55,7 @@ def examined(found: FixedPoints) -> FixedPoints:
 def verdicts(found: FixedPoints) -> Tensor:
     """Return for each of these states, all finite, whether it is SETTLED, NEUTRAL or UNSTABLE.
 
-    Codes of `Status`, (B,), of a state that is stable, neither, or repels the dynamics; UNDECIDED
+    Codes of `Status`, (B,), of a state that is stable, neither, or unstable; UNDECIDED
     where no eigenvalue is found.
     """
     network = found.network

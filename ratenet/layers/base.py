@@ -34,16 +34,16 @@ def check_inputs(layer: torch.nn.Module, x: Tensor, wanted: int) -> None:
     """Refuse inputs that are not rows of M numbers."""
     if x.ndim == 0 or x.shape[-1] != wanted:
         raise InputError(
-            f"{type(layer).__name__}: input shape {tuple(x.shape)} does not fit; needed is "
+            f"{type(layer).__name__}: input shape {tuple(x.shape)} does not fit; expected "
             f"(..., M) with M = {wanted}."
         )
 
 
 def check_counts(**counts: int) -> None:
-    """Refuse what is no number of units, channels or places."""
+    """Refuse anything but a number of units, channels or places."""
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise InputError(f"{name}: {count!r} is no whole number of at least 1.")
+            raise InputError(f"{name}: expected a whole number of at least 1, got {count!r}.")
 
 
 def new_seed() -> int:

@@ -114,7 +114,9 @@ class FixedPointCore(torch.nn.Module):
         super().__init__()
         self.rule = Euclidean() if rule is None else rule
         if not isinstance(self.rule, AbstractRule):
-            raise InputError(f"rule: {rule!r} is no rule; give an object such as Euclidean().")
+            raise InputError(
+                f"rule: expected a rule, got {rule!r}; give an object such as Euclidean()."
+            )
         if self.rule.traits.needs_loss:
             raise InputError(
                 f"rule: {type(rule).__name__} needs each sample's loss, and a layer has only its "
@@ -188,7 +190,7 @@ class FixedPointCore(torch.nn.Module):
         """
         if drive.ndim == 0 or drive.shape[-1] != self.units:
             raise InputError(
-                f"drive: shape {tuple(drive.shape)} does not fit; needed is (..., N) with "
+                f"drive: shape {tuple(drive.shape)} does not fit; expected (..., N) with "
                 f"N = {self.units} units."
             )
         parameters = self._weights()

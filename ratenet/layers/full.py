@@ -140,5 +140,5 @@ def check_units(connectivity: AbstractConnectivity, units: int) -> None:
         )
     if connectivity.shape != (units, units):
         raise InputError(
-            f"connectivity: shape {connectivity.shape} does not fit; needed is ({units}, {units})."
+            f"connectivity: shape {connectivity.shape} does not fit; expected ({units}, {units})."
         )

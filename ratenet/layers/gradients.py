@@ -3,7 +3,7 @@
     forward    x -> y* = f(W y* + x)
     backward   e = dL/dy -> lambda = dL/dx by the adjoint solve; a rule's direction to the weights
 
-What is kept for the way back is the fixed points themselves: no iteration leaves anything. Rules
+The backward pass keeps the fixed points themselves: no iteration leaves anything. Rules
 return means over samples, and the errors of a mean loss are already divided by B, so with S
 settled samples and a step size eta
 
@@ -87,7 +87,7 @@ class Passage:
     tol : float, optional
         Tolerance of the adjoint solve, where it is above the default of `solve_adjoint`.
     report : callable
-        Told which settled samples the way back leaves out.
+        Told which settled samples the backward pass leaves out.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class Rest(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep the fixed points for the way back."""
+        """Keep the fixed points for the backward pass."""
         ctx.passage = inputs[0]
         ctx.save_for_backward(*inputs[1:])
 
@@ -235,8 +235,8 @@ class Back(torch.autograd.Function):
     def backward(ctx: Any, *errors: Tensor) -> Any:
         """Refuse second derivatives."""
         raise UnsupportedError(
-            "FixedPointCore: it has first derivatives only, since a plasticity rule is no gradient "
-            "to be derived again; leave create_graph out."
+            "FixedPointCore: double backward is not supported, since a plasticity rule is not a "
+            "gradient that could be differentiated again; leave create_graph out."
         )
 
     @staticmethod

@@ -62,7 +62,7 @@ def as_tensor(
     Raises
     ------
     InputError
-        If the value is no array of real numbers, or its unit does not fit.
+        If the value is not an array of real numbers, or its unit does not fit.
     """
     value = real_numbers(value, where)
     if isinstance(value, Quantity):

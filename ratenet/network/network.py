@@ -52,7 +52,7 @@ class Network:
     Parameters
     ----------
     model : ModelSpec or str
-        The dynamics; a text is looked up with `load_model`.
+        The dynamics; a string is looked up with `load_model`.
     W : array_like of shape (N, N), AbstractConnectivity, or mapping
         Recurrent weights ``W[post, pre]``. A torch tensor of the right dtype is used as it is,
         not copied, so a change of it changes the network. A mapping gives blocks by population,

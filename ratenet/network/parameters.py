@@ -106,7 +106,7 @@ class ParameterDoor:
         return tensor
 
     def _drawn(self, name: str, text: str | None = None) -> Tensor:
-        """Return the values of a default, or of a text in the language of model files."""
+        """Return the values of a default, or of a string in the language of model files."""
         where = f"parameters, {name}"
         try:
             parameter = self.model.defaults[name]

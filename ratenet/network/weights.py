@@ -37,7 +37,7 @@ def as_connectivity(
     populations : tuple of (name, size)
         Sizes, for blocks.
     dtype, device : optional
-        Default: those of W; float64 where W is no floating tensor.
+        Default: those of W; float64 where W is not a floating-point tensor.
 
     Raises
     ------

@@ -40,18 +40,19 @@ class FunctionRule(AbstractRule):
     def __post_init__(self) -> None:
         if not inspect.isfunction(self.function):
             raise InputError(
-                f"rule: {self.function!r} is no plain function; put @rule(metric=...) above one."
+                f"rule: expected a plain function, got {self.function!r}; "
+                "put @rule(metric=...) above one."
             )
         if not isinstance(self.stated_metric, str) or not self.stated_metric:
             raise InputError(
-                f"metric: {self.stated_metric!r} is no text; say in which geometry the rule "
-                "descends, such as 'Euclidean in W' or 'none'."
+                f"metric: expected a string, got {self.stated_metric!r}; say in "
+                "which geometry the rule descends, such as 'Euclidean in W' or 'none'."
             )
         object.__setattr__(self, "name", self.function.__name__)
         names = list(inspect.signature(self.function).parameters)
         if len(names) not in (3, 4) or names[3:] not in ([], ["loss"]):
             raise InputError(
-                f"rule {self.name}: it takes ({', '.join(names)}); needed is (fp, error, "
+                f"rule {self.name}: it takes ({', '.join(names)}); expected (fp, error, "
                 "learning_rate), and loss after them where it is used."
             )
 

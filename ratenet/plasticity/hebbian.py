@@ -106,7 +106,9 @@ class BCM(AbstractRule):
     def __post_init__(self) -> None:
         value = self.threshold
         if value is not None and not (isinstance(value, Real) and abs(value) < float("inf")):
-            raise InputError(f"threshold: {value!r} is no finite number; None takes mean y^2.")
+            raise InputError(
+                f"threshold: expected a finite number, got {value!r}; None takes mean y^2."
+            )
 
     @property
     def traits(self) -> Traits:

@@ -12,7 +12,7 @@ Loss = Callable[[Tensor], Tensor]
 
 
 def required(loss: Loss | None, rule: str) -> Loss:
-    """Return the loss; refuse that there is none, or that it is no function."""
+    """Return the loss; refuse that there is none, or that it is not a function."""
     if loss is None:
         raise InputError(
             f"{rule} needs the loss at other rates than those of the fixed points: give "
@@ -20,7 +20,8 @@ def required(loss: Loss | None, rule: str) -> Loss:
         )
     if not callable(loss):
         raise InputError(
-            f"loss: {loss!r} is no function; give one from rates (B, N) to each sample's loss (B,)."
+            f"loss: expected a function, got {loss!r}; "
+            "give one from rates (B, N) to each sample's loss (B,)."
         )
     return loss
 
@@ -43,7 +44,7 @@ def loss_of_kept(loss: Loss, kept: Tensor) -> Loss:
         if not isinstance(losses, Tensor) or losses.shape != (len(kept),):
             found = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
             raise InputError(
-                f"loss: it returned {found}; needed is a tensor with one loss a sample, "
+                f"loss: it returned {found}; expected a tensor with one loss a sample, "
                 f"(B,) = ({len(kept)},), such as cross_entropy(..., reduction='none')."
             )
         return losses[places]

@@ -195,7 +195,7 @@ def mirrored(
 
 
 def _check_linear(connectivity: AbstractConnectivity, rule: str) -> None:
-    """Refuse parameters of which W is no linear function, by Euler's theorem.
+    """Refuse parameters of which W is not a linear function, by Euler's theorem.
 
     With v = W r, the gradient of v^T W r along the parameters is |v|^2 times the degree of W.
     """

@@ -74,7 +74,7 @@ class BackpropagationThroughTime(AbstractRule):
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Proposal:
-        """Return the change by a simulation and the way back through it."""
+        """Return the change by a simulation and the backward pass through it."""
         network = fp.network
         state = fp.state if self.start == "fixed-point" else network.as_state(None, len(fp))
         steps, dt = _steps(network, self.duration, self.dt)

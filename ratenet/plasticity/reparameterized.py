@@ -93,8 +93,8 @@ class LinearizedReparameterized(AbstractRule):
     -----
     Equal to -eta mean(B lambda y^T C) with the adjoint lambda of the Euclidean rule and the
     positive semi-definite B = (I - W G)(I - W G)^T, C = (I - G W)^T (I - G W): gradient descent
-    under a metric of each sample's own. Nothing divides by a gain, so saturated units are no
-    problem. Cost: four products with W or W^T a batch.
+    under a metric of each sample's own. Nothing divides by a gain, so saturated units do
+    no harm. Cost: four products with W or W^T a batch.
 
     References
     ----------

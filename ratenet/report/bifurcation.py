@@ -154,7 +154,7 @@ def _shade(axis: Any, values: np.ndarray, differs: np.ndarray) -> None:
 
 def _check_unit(unit: int, units: int) -> None:
     if not 0 <= unit < units:
-        raise InputError(f"unit: there is no unit {unit}; there are {units}, from 0.")
+        raise InputError(f"unit: there is no unit {unit}; the units are 0 to {units - 1}.")
 
 
 def _finish(axis: Any, label: str, unit: int, rate_unit: str) -> None:

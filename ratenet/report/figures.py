@@ -132,7 +132,7 @@ def _draw_accuracy(
     )  # fmt: skip
     if (metrics["settled"] < 1).any():
         accuracy.plot(epochs, metrics["settled"], color=COLOURS[2], ls=":", label="settled share")
-    accuracy.set_ylabel("accuracy (share of right answers)")
+    accuracy.set_ylabel("accuracy (share classified correctly)")
     accuracy.set_ylim(0, 1.02)
     accuracy.legend(frameon=False, loc="center right", fontsize="small")
 

@@ -56,7 +56,7 @@ def phase_plane(
     network, drive = found.points.network, found.points.drive[:1]
     if network.units != 2 or len(network.model.states) != 1:
         raise UnsupportedError(
-            f"phase_plane: two units with one state variable are needed, and there are "
+            f"phase_plane: two units with one state variable are needed, got "
             f"{network.units} with {len(network.model.states)}; draw eigenvalues instead."
         )
     low, high = span or (float(found.starts.min()), float(found.starts.max()))

@@ -63,7 +63,7 @@ def figure_named(
         return lambda seed, progress: make(seed, progress, folder / "runs", images)
     if name not in FIGURES:
         allowed = ", ".join((*FIGURES, *TRAINED))
-        raise UnknownNameError(f"There is no figure {name!r}; there are {allowed}.")
+        raise UnknownNameError(f"Unknown figure {name!r}; available: {allowed}.")
     if data is not None or data_root is not None:
         raise InputError(f"data: the figure {name!r} needs no images; leave it out.")
     return FIGURES[name]

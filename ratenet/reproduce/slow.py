@@ -1,7 +1,7 @@
 """Slow: how slowly images must change for learning from a network that never quite rests.
 
 Digits fade into one another without a hold, over a time T; the rule acts when one has just come, on
-the rates as they are or with the predicted lag taken off. The measure is tau / T.
+the rates as they are or with the predicted lag subtracted. The measure is tau / T.
 """
 
 from pathlib import Path
@@ -60,7 +60,7 @@ def _draw(table: pd.DataFrame) -> "Figure":
     for axis, rule in zip(axes, RATES, strict=True):
         mine = table[table["rule"] == rule]
         for number, (corrects, label) in enumerate(
-            ((False, "rates as they are"), (True, "predicted lag taken off"))
+            ((False, "rates as they are"), (True, "predicted lag subtracted"))
         ):
             rows = mine[(mine["speed"] > 0) & (mine["corrected"] == corrects)]
             axis.plot(

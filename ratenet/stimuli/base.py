@@ -155,7 +155,7 @@ class ReadIn:
         shape = tuple(getattr(self.weights, "shape", ()))
         if not isinstance(self.weights, Tensor) or len(shape) != 2 or shape[1] != pixels:
             raise InputError(
-                f"ReadIn, weights: shape {shape} does not fit; needed is a tensor (N, M) with "
+                f"ReadIn, weights: shape {shape} does not fit; expected a tensor (N, M) with "
                 f"M = {pixels} pixels."
             )
 
@@ -165,19 +165,19 @@ class ReadIn:
 
 
 def check_stimulus(stimulus: Any, where: str) -> None:
-    """Refuse what is no stimulus."""
+    """Refuse anything but a stimulus."""
     if not isinstance(stimulus, AbstractStimulus):
         raise InputError(
-            f"{where}: {type(stimulus).__name__} is no stimulus; give an object such as "
+            f"{where}: expected a stimulus, got {type(stimulus).__name__}; give an object such as "
             "Still(images) or HeldImages(images, ...)."
         )
 
 
 def check_images(images: Any, where: str) -> None:
-    """Refuse what is no set of images, or an empty one."""
+    """Refuse anything but a set of images, and an empty one."""
     if not isinstance(images, Images) or not len(images):
         raise InputError(
-            f"{where}, images: needed is an Images object with at least one image, such as "
+            f"{where}, images: expected an Images object with at least one image, such as "
             "load_images().train."
         )
 

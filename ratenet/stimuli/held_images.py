@@ -122,8 +122,8 @@ class HeldImages(AbstractStimulus):
         check_images(self.images, "HeldImages")
         if not isinstance(self.streams, int) or not 0 < self.streams <= len(self.images):
             raise InputError(
-                f"HeldImages, streams: {self.streams!r} is no whole number from 1 to the "
-                f"{len(self.images)} images."
+                f"HeldImages, streams: expected a whole number from 1 to the {len(self.images)} "
+                f"images, got {self.streams!r}."
             )
         check_seed(self.seed, "HeldImages")
         profile_named(self.profile)

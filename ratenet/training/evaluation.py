@@ -109,6 +109,6 @@ def count_answers(
 
 
 def batch_accuracy(classifier: Classifier, fp: FixedPoints, labels: Tensor) -> float:
-    """Return the share of right answers in a batch, unsettled samples counted as wrong."""
+    """Return the share classified correctly in a batch, unsettled samples counted as wrong."""
     right = (classifier.logits(fp.rates).argmax(dim=1) == labels) & fp.converged
     return float(right.double().mean())

@@ -76,7 +76,7 @@ def train(
         Whether a run that is there already is replaced.
     callbacks : sequence of callable
         Each is called after each step with the `Run` and the step's row of metrics. What it puts
-        into the row goes to TensorBoard; a text that it returns ends the run, and is the reason.
+        into the row goes to TensorBoard; a string that it returns ends the run, and is the reason.
     show_progress : bool
         Whether a progress bar is drawn on the terminal.
 

@@ -123,5 +123,5 @@ def _number(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise InputError(
-            f"callbacks: the metric {name!r} is {value!r}, which is no number."
+            f"callbacks: the metric {name!r}: expected a number, got {value!r}."
         ) from None

@@ -122,8 +122,8 @@ class Slow(AbstractPresentation):
         When the rule acts, as shares of the hold, above 0 and up to 1, rounded to time steps;
         "continuous": after each time step of the hold.
     corrects_lag : bool
-        Whether the lag that the speed of the drive predicts is taken off the rates that the rule
-        gets (`correct_lag`); for images that never rest.
+        Whether the lag that the speed of the drive predicts is subtracted from the rates that the
+        rule gets (`correct_lag`); for images that never rest.
     backend : {"torch", "brian2"}
 
     Notes

@@ -262,7 +262,7 @@ def read_state(
     ):
         raise RunFolderError(f"{file}: its progress is not that of a run.")
     if not isinstance(progress["step"], int) or progress["step"] < 0:
-        raise RunFolderError(f"{file}: {progress['step']!r} is no number of a step.")
+        raise RunFolderError(f"{file}: expected the number of a step, got {progress['step']!r}.")
     return state
 
 

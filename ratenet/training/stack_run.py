@@ -195,7 +195,7 @@ class StackRun(Run):
     def _learn_from(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """Leave the gradients of a batch in .grad; return what each sample of all processes tells.
 
-        A failure of one process is raised in all of them, before and after the way back.
+        A failure of one process is raised in all of them, before and after the backward pass.
         """
         with self._agreeing():
             losses, used, mine = self._answers(pixels, labels)

@@ -187,7 +187,7 @@ def test_mistakes_in_files_are_one_sentence(command, experiment, tmp_path):
     assert "columns after are missing" in refused({**experiment, **without(columns, "after")})
     assert "does not exist" in command("identify", "nowhere")[2]
     (tmp_path / "data.zarr.txt").write_text("")
-    assert "needed is a folder with weights" in command("identify", "data.zarr.txt")[2]
+    assert "expected a folder with weights" in command("identify", "data.zarr.txt")[2]
     (tmp_path / "broken.npz").write_text("no archive")
     assert "cannot be read as .npz" in command("identify", "broken.npz")[2]
     (tmp_path / "broken.zarr").mkdir()

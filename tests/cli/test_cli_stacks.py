@@ -77,7 +77,7 @@ def test_a_file_without_layers_is_of_one_network(tmp_path: Path, ratenet: Comman
     [
         (("[training]", "[train]"), "Unknown section 'train'; did you mean 'training'"),
         (("epochs = 1", "epoch = 1"), "Unknown option 'epoch'; did you mean 'epochs'"),
-        (("units = 20", "units = -2"), "units: -2 is no whole number of at least 1"),
+        (("units = 20", "units = -2"), "units: expected a whole number of at least 1.*got -2"),
         (('kind = "read-out"', 'kind = "readout"'), "kind: 'readout' is not one of fixed-point"),
         (("threads = 1", "threads = "), "not valid TOML"),
         ((FILE, "# nothing"), ": empty; write [training]"),

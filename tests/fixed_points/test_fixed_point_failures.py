@@ -223,7 +223,7 @@ def test_abscissa_knows_its_samples_and_their_weights() -> None:
     every = fp.abscissa()
     assert torch.equal(fp.abscissa(torch.tensor([2, 0])), every[[2, 0]])
     assert fp.abscissa([]).shape == (0,)
-    with pytest.raises(ValueError, match="no sample 4; there are 4"):
+    with pytest.raises(ValueError, match="no sample 4; the samples are 0 to 3"):
         fp.abscissa([4])
     network.connectivity.add_(torch.zeros_like(problem.W))
     with pytest.raises(StaleError, match="older than the network's weights"):

@@ -230,7 +230,7 @@ def test_what_torch_func_cannot_do_is_said() -> None:
     with pytest.raises(UnsupportedError, match=r"torch.vmap cannot map.*one batch"):
         torch.func.vmap(layer)(x)
     (gradient,) = torch.autograd.grad(layer(x).sum(), x, create_graph=True)
-    with pytest.raises(UnsupportedError, match="first derivatives only"):
+    with pytest.raises(UnsupportedError, match="double backward is not supported"):
         gradient.square().sum().backward()
 
 
@@ -322,11 +322,14 @@ def test_no_matrix_is_built_for_12544_units(rule: AbstractRule) -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: rn.FixedPointLayer(0, 3), "in_features: 0 is no whole number"),
-        (lambda: rn.FixedPointLayer(3, 2.5), "units: 2.5 is no whole number"),
+        (lambda: rn.FixedPointLayer(0, 3), "in_features: expected a whole number.*got 0"),
+        (lambda: rn.FixedPointLayer(3, 2.5), "units: expected a whole number.*got 2.5"),
         (lambda: rn.FixedPointLayer(3, 4, connectivity=low_rank()), r"\(6, 6\) does not fit"),
         (lambda: rn.FixedPointLayer(3, 4, connectivity=torch.ones(4, 4)), "Tensor is none"),
-        (lambda: rn.FixedPointLayer(3, 4, rule="euclidean"), "rule: 'euclidean' is no rule"),
+        (
+            lambda: rn.FixedPointLayer(3, 4, rule="euclidean"),
+            "rule: expected a rule.*got 'euclidean'",
+        ),
         (lambda: rn.FixedPointLayer(3, 4, rule=Reparameterized()), "step_size: Reparameterized"),
         (lambda: rn.FixedPointLayer(3, 4, rule=NodePerturbation()), "needs each sample's loss"),
         (lambda: rn.FixedPointLayer(3, 4, step_size=-1.0), "-1.0 is not a finite number above 0"),

@@ -227,15 +227,15 @@ def test_what_needs_a_loss_says_so(rule: AbstractRule) -> None:
 
 @every_rule
 def test_a_loss_is_a_function(rule: AbstractRule) -> None:
-    with pytest.raises(InputError, match=r"loss: 'squared' is no function; give one"):
+    with pytest.raises(InputError, match=r"loss: expected a function.*got 'squared'; give one"):
         rule.update(settled(), errors(), 0.1, loss="squared")  # type: ignore[arg-type]
 
 
 def test_a_loss_gives_one_number_a_sample() -> None:
     fp = settled()
-    with pytest.raises(InputError, match=r"loss: it returned \(\); needed .* \(B,\) = \(4,\)"):
+    with pytest.raises(InputError, match=r"loss: it returned \(\); expected .* \(B,\) = \(4,\)"):
         NodePerturbation().update(fp, errors(), 0.1, loss=lambda rates: rates.mean())
-    with pytest.raises(InputError, match=r"loss: it returned float; needed"):
+    with pytest.raises(InputError, match=r"loss: it returned float; expected"):
         NodePerturbation().update(fp, errors(), 0.1, loss=lambda rates: 1.0)  # type: ignore[arg-type, return-value]
 
 

@@ -196,11 +196,13 @@ def test_what_a_function_returns_is_checked(change: object, sentence: str) -> No
 
 
 def test_other_functions_are_refused() -> None:
-    with pytest.raises(InputError, match=r"rule <lambda>: it takes \(fp\); needed is \(fp, error"):
+    with pytest.raises(InputError, match=r"rule <lambda>: it takes \(fp\); expected \(fp, error"):
         rn.plasticity.rule(metric="none")(lambda fp: fp)
-    with pytest.raises(InputError, match=r"rule: 3 is no plain function; put @rule"):
+    with pytest.raises(InputError, match=r"rule: expected a plain function.*got 3; put @rule"):
         rn.plasticity.rule(metric="none")(3)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"metric: '' is no text; say in which geometry"):
+    with pytest.raises(
+        InputError, match=r"metric: expected a string.*got ''; say in which geometry"
+    ):
         rn.plasticity.rule(metric="")(lambda fp, error, learning_rate: error)
 
 

@@ -117,7 +117,7 @@ def test_the_command_writes_table_and_picture(tmp_path, monkeypatch):
 
 
 def test_unknown_figures_are_one_sentence():
-    with pytest.raises(UnknownNameError, match="no figure 'seven'; there are linear, angles"):
+    with pytest.raises(UnknownNameError, match="Unknown figure 'seven'; available: linear, angles"):
         figure_named("seven", Path())
 
 

@@ -55,7 +55,7 @@ class SweepDirection:
 
     @property
     def converged(self) -> Tensor:
-        """Whether the dynamics came to rest, shape (P,)."""
+        """Whether the dynamics settled, shape (P,)."""
         return at_rest(self.status)
 
     @property
@@ -174,8 +174,8 @@ def sweep_fixed_points(
     Returns
     -------
     Sweep
-        Rates, residual, status and abscissa at each value in both directions. What did not come
-        to rest is in `status`, not left out.
+        Rates, residual, status and abscissa at each value in both directions. What did not settle
+     is in `status`, not left out.
 
     Raises
     ------

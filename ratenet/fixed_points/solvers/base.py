@@ -81,8 +81,8 @@ class Batch:
         """Have the preconditioner made; anew, as products double, where it does not fit any more.
 
         The gains where a solve begins may be far from those at rest. A preconditioner of the solve
-        before was made nearer to rest than this one is in its first steps. Few samples that are
-        left over do not stand for all, and adjoint solves of all will use it.
+        before was made nearer to rest than this one is in its first steps. The few remaining
+        samples do not stand for all, and adjoint solves of all will use it.
         """
         if maker is None or self.products < self.next_look or 2 * len(self.held) < self.samples:
             return

@@ -130,7 +130,7 @@ def load_measurements(path: Path) -> Measurements:
     DataError
         If the path is missing or cannot be read.
     InputError
-        If a table is no table of numbers.
+        If a table does not consist of numbers.
     UnsupportedError
         If it is a zarr group and the package that reads it is not there.
     """

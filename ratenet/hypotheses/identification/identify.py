@@ -159,12 +159,12 @@ def _random_weight_changes(
 
 
 def check_level(level: float) -> None:
-    """Refuse a level that is no probability below a half."""
+    """Refuse a level that is not a probability below a half."""
     if not isinstance(level, Real) or not 0.001 <= level <= 0.5:
-        raise InputError(f"level: {level!r} is no number from 0.001 to 0.5.")
+        raise InputError(f"level: expected a number from 0.001 to 0.5, got {level!r}.")
 
 
 def check_seed(seed: int) -> None:
-    """Refuse what is no seed."""
+    """Refuse anything but a seed."""
     if not isinstance(seed, Integral) or not 0 <= seed < 2**63:
-        raise InputError(f"seed: {seed!r} is no whole number from 0 to 2**63 - 1.")
+        raise InputError(f"seed: expected a whole number from 0 to 2**63 - 1, got {seed!r}.")

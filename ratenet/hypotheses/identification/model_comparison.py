@@ -122,7 +122,7 @@ class Identification:
         rivals = self.table["posterior"].drop(self.best)
         return (
             f"No rule is named: {self.best} and {rivals.idxmax()} cannot be told apart "
-            f"(confidence {self.confidence:.3f}, needed is {1 - self.level:.3f})."
+            f"(confidence {self.confidence:.3f}, required is {1 - self.level:.3f})."
         )
 
 

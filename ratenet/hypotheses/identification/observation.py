@@ -49,7 +49,9 @@ class Observation:
     def __post_init__(self) -> None:
         noise = self.noise
         if noise is not None and not (isinstance(noise, float | int) and 0 < noise < math.inf):
-            raise InputError(f"noise: {noise!r} is no finite number above 0; None estimates it.")
+            raise InputError(
+                f"noise: expected a finite number above 0, got {noise!r}; None estimates it."
+            )
         if len(self.changes) < LEAST:
             raise InputError(
                 f"{self.kind}: {len(self.changes)} changes are measured; at least {LEAST} are "
@@ -179,7 +181,7 @@ def _array(
     )
     if not fits:
         sizes = ", ".join("any" if size is None else str(size) for size in shape)
-        raise InputError(f"{where}: shape {found} does not fit; needed is {wanted}, ({sizes}).")
+        raise InputError(f"{where}: shape {found} does not fit; expected {wanted}, ({sizes}).")
     if torch.isinf(tensor).any():
         raise InputError(f"{where}: infinite entries; leave out, as NaN, what was not measured.")
     return tensor.numpy()
@@ -193,7 +195,7 @@ def _from_table(table: pd.DataFrame, units: int, noise: float | None) -> Observa
 
 
 def _floats(column: pd.Series) -> pd.Series:
-    """Return a column as floats; what is no number, or too large for a float, becomes NaN."""
+    """Return a column as floats; what is not a number, or too large for a float, becomes NaN."""
 
     def number(entry: Any) -> float:
         try:
@@ -210,7 +212,7 @@ def checked_table(table: pd.DataFrame, units: int) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If columns are missing, entries are no numbers, or a synapse does not exist or is there
+        If columns are missing, entries are not numbers, or a synapse does not exist or is there
         twice.
     """
     missing = [name for name in COLUMNS if name not in table.columns]

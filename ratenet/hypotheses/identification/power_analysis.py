@@ -77,7 +77,7 @@ class Power:
         for key, value in wanted.items():
             chosen = chosen[chosen[key] == value]
         if chosen.empty:
-            raise InputError(f"design: there is no {wanted!r}; there are {self.designs()}.")
+            raise InputError(f"design: unknown {wanted!r}; available: {self.designs()}.")
         order = [*self.rules, NONE]
         return chosen.pivot(index="truth", columns="named", values="share").loc[order, order]
 
@@ -201,12 +201,12 @@ def _several(value: Any) -> list[Any]:
 def check_size(value: Any, where: str, least: int) -> None:
     """Refuse what is not a whole number of at least `least`."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise InputError(f"{where}: {value!r} is no whole number of at least {least}.")
+        raise InputError(f"{where}: expected a whole number of at least {least}, got {value!r}.")
 
 
 def _check_positive(value: Any, where: str) -> None:
     if not isinstance(value, float | int) or not 0 < value < math.inf:
-        raise InputError(f"{where}: {value!r} is no finite number above 0.")
+        raise InputError(f"{where}: expected a finite number above 0, got {value!r}.")
 
 
 def _grid(units: Any, stimuli: Any, observed: Any, noise: Any, kind: str) -> Grid:

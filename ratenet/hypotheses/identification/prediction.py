@@ -78,7 +78,7 @@ def _rows(fp: FixedPoints, value: Any, where: str, dimensions: Dimension) -> Ten
     tensor = as_tensor(value, dimensions, where, like.dtype, like.device)
     if tensor.shape not in (like.shape, like.shape[1:]):
         raise InputError(
-            f"{where}: shape {tuple(tensor.shape)} does not fit; needed is (B, N) = "
+            f"{where}: shape {tuple(tensor.shape)} does not fit; expected (B, N) = "
             f"{tuple(like.shape)}, one row a stimulus."
         )
     return tensor.expand_as(like)
@@ -90,7 +90,7 @@ def named_rules(rules: Rules) -> dict[str, AbstractRule]:
     Raises
     ------
     InputError
-        If there is none, one is no rule, or two have the same name.
+        If there is none, one is not a rule, or two have the same name.
     UnknownNameError
         If there is no rule of a name.
     """
@@ -102,11 +102,13 @@ def named_rules(rules: Rules) -> dict[str, AbstractRule]:
                  for rule in rules]  # fmt: skip
     for name, rule in pairs:
         if not isinstance(rule, AbstractRule):
-            raise InputError(f"rules: {name} is no rule; give names, or objects such as Hebb().")
+            raise InputError(
+                f"rules: expected a rule, got {name}; give names, or objects such as Hebb()."
+            )
     named = dict(pairs)
     if not named or len(named) < len(pairs) or "none" in named:
         raise InputError(
-            f"rules: {[name for name, _ in pairs]}; needed is one or more, each once, and none of "
+            f"rules: {[name for name, _ in pairs]}; expected one or more, each once, and none of "
             "them called 'none'."
         )
     return named

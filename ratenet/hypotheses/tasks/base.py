@@ -121,5 +121,5 @@ def precision(fp: FixedPoints, target: Tensor) -> float:
 
 
 def share_right(answers: Tensor, fp: FixedPoints, aim: Tensor) -> float:
-    """Return the share of right answers; samples that did not settle have none."""
+    """Return the share classified correctly; samples that did not settle have none."""
     return float(((answers == aim) & fp.converged).double().mean())

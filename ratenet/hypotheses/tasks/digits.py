@@ -23,7 +23,7 @@ class Digits(AbstractTask):
         Holds the network, the read-in and the read-out.
     """
 
-    score_name: ClassVar[str] = "share of images that are answered rightly"
+    score_name: ClassVar[str] = "share of images classified correctly"
     classifier: Classifier
 
     @classmethod
@@ -75,7 +75,7 @@ class Digits(AbstractTask):
 def _chosen(images: Images, number: int, generator: torch.Generator, kind: str) -> Images:
     if number > len(images):
         raise InputError(
-            f"samples, held_out: {number} {kind} images are asked for and there are {len(images)}; "
+            f"samples, held_out: {number} {kind} images are requested, available: {len(images)}; "
             "ask for fewer, or choose a larger data set."
         )
     order = torch.randperm(len(images), generator=generator)[:number]
