@@ -341,7 +341,7 @@ def test_an_unsolved_adjoint_of_many_units_says_that_no_matrix_is_tried() -> Non
     fp = rn.fixed_points_at(network, torch.zeros(1, 2001), torch.zeros(1, 2001), tol=math.inf)
     adjoint = rn.solve_adjoint(fp, random(1, 2001, seed=30), max_iterations=1)
     assert not adjoint.converged.any()
-    assert "above N = 2000 no matrix is solved" in adjoint.summary()
+    assert "above N = 2000 there is no dense solve" in adjoint.summary()
 
 
 def test_two_layers_with_feedback_are_one_network() -> None:

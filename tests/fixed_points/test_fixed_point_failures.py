@@ -135,10 +135,10 @@ def test_explicit_time_is_refused(tmp_path: Path) -> None:
     ("options", "sentence"),
     [
         ({"drive": [0.0, math.nan]}, "drive: NaN or infinite entries"),
-        ({"drive": [0.0, 0.0, 0.0]}, r"drive: shape .*3\) does not fit.* N = 2 units"),
-        ({"drive": torch.zeros(1, 1, 2)}, r"drive: shape \(1, 1, 2\) does not fit"),
+        ({"drive": [0.0, 0.0, 0.0]}, r"drive: expected shape .* N = 2 units, got \(1, 3\)"),
+        ({"drive": torch.zeros(1, 1, 2)}, r"drive: expected shape .*, got \(1, 1, 2\)"),
         ({"initial": [math.nan, 0.0]}, "state.*: NaN or infinite entries"),
-        ({"initial": [0.0, 0.0, 0.0]}, r"state, r: shape \(3,\) does not fit"),
+        ({"initial": [0.0, 0.0, 0.0]}, r"state, r: expected .* N = 2, got \(3,\)"),
         ({"initial": {"v": 0.0}}, "state variables r"),
         ({"tol": 1e-16}, "tol: expected at least 9e-16, the precision of float64, got 1e-16"),
         ({"tol": -1.0}, "tol: expected at least .* got -1.0"),

@@ -201,7 +201,7 @@ def test_the_table() -> None:
         ),
         ({"starts": np.zeros((0, 1))}, "expected the shape of at least one start"),
         ({"starts": [[math.nan]]}, "NaN"),
-        ({"starts": [[0.0, 1.0]]}, "starts: .*shape|starts: expected"),
+        ({"starts": [[0.0, 1.0]]}, r"state, r: expected .* N = 1, got \(1, 2\)"),
         ({"starts": {"q": 0.0}}, "the names"),
         ({"starts": {}}, "the names"),
         ({"starts": [[0.0], [0.0, 1.0]]}, "starts: expected an array of numbers"),

@@ -409,7 +409,7 @@ def test_other_mistakes_are_one_sentence():
         observe_weights(before, W.numpy() * mV)
     with pytest.raises(InputError, match="noise: the unit"):
         observe_weights(before, W + 0.1, noise=3 * Hz)
-    with pytest.raises(InputError, match="noise: -1"):
+    with pytest.raises(InputError, match="noise: expected .*, got -1"):
         observe_weights(before, W + 0.1, noise=-1.0)
     with pytest.raises(InputError, match="nothing has changed"):
         observe_weights(before, W)
@@ -429,7 +429,7 @@ def test_other_mistakes_are_one_sentence():
         identify(before, drive, observed, ["eucld"])
     with pytest.raises(InputError, match="each once"):
         identify(before, drive, observed, ["hebb", "hebb"])
-    with pytest.raises(InputError, match="level: 0"):
+    with pytest.raises(InputError, match="level: expected .*, got 0"):
         identify(before, drive, observed, ["hebb"], level=0)
     with pytest.raises(UnsupportedError, match="gains differ"):
         identify(before, drive, observed, ["reparameterized"], target=target)

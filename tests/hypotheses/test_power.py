@@ -101,7 +101,7 @@ def test_progress_is_told():
     [
         ({"rules": ["hebb"]}, "only one is given"),
         ({"units": 4}, "units: expected a whole number of at least 5.*got 4"),
-        ({"stimuli": 0}, "stimuli: 0"),
+        ({"stimuli": 0}, "stimuli: expected .* at least 1, got 0"),
         ({"noise": [0.1, 0.0]}, "noise: expected a finite number above 0.*got 0.0"),
         ({"observed": 9}, "observed: expected a whole number of at least 10.*got 9"),
         ({"observed": 145}, "145 is more than the 144 synapses of 12 units"),
@@ -111,10 +111,10 @@ def test_progress_is_told():
         ),
         ({"observed": 13, "kind": "rates"}, "13 is more than the 12 neurons"),
         ({"kind": "spikes"}, "kind: 'spikes'"),
-        ({"experiments": 0}, "experiments: 0"),
-        ({"radius": float("nan")}, "radius: nan"),
-        ({"seed": -1}, "seed: -1"),
-        ({"level": 0.7}, "level: 0.7"),
+        ({"experiments": 0}, "experiments: expected .* at least 1, got 0"),
+        ({"radius": float("nan")}, "radius: expected a finite number above 0, got nan"),
+        ({"seed": -1}, "seed: expected .*, got -1"),
+        ({"level": 0.7}, "level: expected .* to 0.5, got 0.7"),
     ],
 )
 def test_mistakes_are_one_sentence(changes, sentence):
@@ -125,7 +125,7 @@ def test_mistakes_are_one_sentence(changes, sentence):
 def test_unknown_rules_and_designs_are_refused():
     with pytest.raises(UnknownNameError, match="Unknown rule 'heb'"):
         power(["heb", "oja"])
-    with pytest.raises(InputError, match="there is no"):
+    with pytest.raises(InputError, match="unknown .*13.*; available: "):
         power(["hebb", "oja"], **SMALL).confusion({"units": 13})
 
 
