@@ -159,7 +159,7 @@ def test_folders_with_something_else_are_refused(tmp_path):
         ({"held_out": 1}, InputError, "held_out: expected a whole number from 2 .*, got 1"),
         ({"batch_size": 21}, InputError, "batch_size: expected at most .*, 20, got 21"),
         ({"level": 95}, InputError, "level: expected a number .* below 1, got 95"),
-        ({"tasks": ["mnist"], "samples": 5000}, InputError, "5010 training images are asked for"),
+        ({"tasks": ["mnist"], "samples": 5000}, InputError, "5010 training images are requested"),
         ({"scheduler": Dask("tcp://127.0.0.1:9")}, InputError, "no Dask scheduler answers at 'tcp"),
         ({"scheduler": Dask("here")}, InputError, "no Dask scheduler answers at 'here'"),
     ],

@@ -405,7 +405,7 @@ def test_other_mistakes_are_one_sentence():
     W = before.connectivity.dense()
     with pytest.raises(InputError, match=r"after: shape \(24, 23\) does not fit"):
         observe_weights(before, W[:, 1:])
-    with pytest.raises(InputError, match="the unit of .* does not fit"):
+    with pytest.raises(InputError, match="after: expected numbers without a unit, got values in V"):
         observe_weights(before, W.numpy() * mV)
     with pytest.raises(InputError, match="noise: the unit"):
         observe_weights(before, W + 0.1, noise=3 * Hz)

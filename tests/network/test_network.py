@@ -162,7 +162,7 @@ def test_units_that_do_not_fit_are_refused() -> None:
         network.as_drive([1, 2] * ms)
     with pytest.raises(InputError, match="state, v: expected the unit V, got 1. s"):
         network.as_state({"v": 1 * second}, 1)
-    with pytest.raises(InputError, match="drive: expected the unit 1, got"):
+    with pytest.raises(InputError, match="drive: expected numbers without a unit, got values in V"):
         Network("rate", W).as_drive([1, 2] * volt)
 
 
