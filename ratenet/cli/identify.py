@@ -51,7 +51,7 @@ def identify(
     from ratenet.cli.output import plain_warnings
     from ratenet.files import new_results
     from ratenet.hypotheses import identify as run
-    from ratenet.hypotheses.identification.data_files import load_measurements
+    from ratenet.hypotheses.data_files import load_measurements
     from ratenet.network import Network
 
     plain_warnings()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ratenet.errors import DataError, InputError
-from ratenet.hypotheses.identification.data_files import load_measurements
+from ratenet.hypotheses.data_files import load_measurements
 from ratenet.hypotheses.identification.observation import checked_table
 
 
