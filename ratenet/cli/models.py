@@ -81,7 +81,7 @@ def show(
     else:
         model, heading, ending = load_model(name), "", ""
     if latex:
-        from ratenet.report.latex import model_latex
+        from ratenet.equations.latex import model_latex
 
         print(model_latex(model))
     else:

@@ -94,6 +94,14 @@ class AbstractConnectivity(ABC):
     def dense(self) -> Tensor:
         """Return W as a (post, pre) tensor: for figures, eigenvalues and small checks."""
 
+    def __repr__(self) -> str:
+        post, pre = self.shape
+        found = self.parameters
+        shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in found.items())
+        held = shapes if len(found) <= 4 else f"{len(found)} parameters"
+        dtype = str(self.dtype).removeprefix("torch.")
+        return f"{type(self).__name__}({post} x {pre} units; {held}; {dtype} on {self.device})"
+
     @property
     def units(self) -> int:
         """N, the number of units of a square W; else of the postsynaptic ones."""

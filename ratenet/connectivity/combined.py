@@ -17,7 +17,7 @@ from ratenet.errors import InputError
 Parts = Mapping[str, AbstractConnectivity]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sum(AbstractConnectivity):
     """W as the sum of connectivities over the same units.
 
@@ -106,7 +106,7 @@ class Sum(AbstractConnectivity):
         return dense_by_products(self)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Block(AbstractConnectivity):
     """Several populations or layers, with a connectivity of its own from each to each.
 

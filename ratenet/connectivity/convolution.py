@@ -24,7 +24,7 @@ from ratenet.errors import InputError
 BORDERS = ("circular", "zero")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Convolution(AbstractConnectivity):
     """Weights that are shared over the places of a grid, of stride 1.
 

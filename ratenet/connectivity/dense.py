@@ -46,7 +46,7 @@ class AbstractMatrix(AbstractConnectivity):
         return self.W
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dense(AbstractMatrix):
     """A full weight matrix.
 

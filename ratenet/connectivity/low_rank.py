@@ -11,7 +11,7 @@ from ratenet.connectivity.checks import check_weights
 from ratenet.errors import InputError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LowRank(AbstractConnectivity):
     """Weights of rank R at most, W = m n^T / pre, with entries of m and n of the order of 1.
 

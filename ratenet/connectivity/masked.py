@@ -18,7 +18,7 @@ from ratenet.errors import InputError
 SPARSE_BELOW = 0.05  # share of synapses: up to here compressed rows are clearly faster on a CPU
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Masked(AbstractMatrix):
     """Weights on a fixed pattern; gradients are those of the entries on it.
 

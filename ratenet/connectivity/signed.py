@@ -16,7 +16,7 @@ from ratenet.errors import InputError
 UPDATES = ("projection", "exponentiated")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Signed(AbstractMatrix):
     """Weights whose sign is that of the presynaptic unit.
 

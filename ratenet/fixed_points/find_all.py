@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ROOTS = Fallback((NewtonKrylov(max_iterations=500), Anderson()))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FixedPointSet:
     """Distinct fixed points of one drive, stable ones first, and how the starts came to them.
 
@@ -59,6 +59,13 @@ class FixedPointSet:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def __repr__(self) -> str:
+        return (
+            f"FixedPointSet({self.points.network.model.name}: {len(self)} fixed points, "
+            f"{int(self.stable.sum())} stable; {len(self.solved)} starts, {self.unsolved} of them "
+            f"unsolved, {self.unreached} without a stable one)"
+        )
 
     @property
     def rates(self) -> Tensor:

@@ -88,7 +88,7 @@ _ROWS = ("rates", "gain", "drive", "residual", "absolute_residual", "iterations"
          "examined", "solver")  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FixedPoints:
     """States of a network, one a sample, each with its certificate.
 
@@ -154,6 +154,19 @@ class FixedPoints:
 
     def __len__(self) -> int:
         return len(self.residual)
+
+    def __repr__(self) -> str:
+        codes = self.status.tolist()
+        counts = ", ".join(
+            f"{codes.count(status)} {status.name.lower().replace('_', ' ')}"
+            for status in Status
+            if status in codes
+        )
+        settled = self.residual[self.converged]
+        at_most = f", residual at most {float(settled.max()):.2g}" if len(settled) else ""
+        samples = "1 sample" if len(self) == 1 else f"{len(self)} samples"
+        units = "1 unit" if self.rates.shape[1] == 1 else f"{self.rates.shape[1]} units"
+        return f"FixedPoints({self.network.model.name}: {samples} of {units}; {counts}{at_most})"
 
     def check_current(self) -> None:
         """Refuse to be used with a network that changed after these fixed points were found.

@@ -26,6 +26,7 @@ from ratenet.network.populations import (
     join_populations,
     place_populations,
 )
+from ratenet.network.prints import as_line, as_table
 from ratenet.network.weights import as_connectivity
 
 
@@ -124,6 +125,12 @@ class Network:
         """Make them again."""
         self.__dict__.update(state)
         self._functions = translate(self.model)
+
+    def __repr__(self) -> str:
+        return as_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_table(self)
 
     def changed(self, *, W: Any = None, parameters: Mapping[str, Any] | None = None) -> "Network":
         """Return a network with other weights or some other parameters, and all else alike."""

@@ -29,6 +29,20 @@ def model_latex(model: ModelSpec) -> str:
     \tau &= \text{10*ms}
     \end{align*}
     """
+    parameters = [
+        rf"{_expression(name)} &= \text{{{_escape(show(value))}}}"
+        for name, value in model.parameters
+    ]
+    lines = [*_lines(model), *parameters]
+    return "\n".join([r"\begin{align*}", " \\\\\n".join(lines), r"\end{align*}"])
+
+
+def equations_latex(model: ModelSpec) -> str:
+    """Return equations and functions alone, as an ``aligned`` block within a formula."""
+    return "\n".join([r"\begin{aligned}", " \\\\\n".join(_lines(model)), r"\end{aligned}"])
+
+
+def _lines(model: ModelSpec) -> list[str]:
     lines = [
         f"{_left(statement)} &= {_expression(ast.unparse(statement.expression))} "
         f"&& ({_unit(statement.dimensions)})"
@@ -40,11 +54,7 @@ def model_latex(model: ModelSpec) -> str:
         rf"{_expression(model.recurrent)} &= W y, \quad {_expression(model.drive)} = x",
     ]
     lines += [f"{_expression(name)}(u) &= {_expression(body)}" for name, body in model.functions]
-    lines += [
-        rf"{_expression(name)} &= \text{{{_escape(show(value))}}}"
-        for name, value in model.parameters
-    ]
-    return "\n".join([r"\begin{align*}", " \\\\\n".join(lines), r"\end{align*}"])
+    return lines
 
 
 def _left(statement: Statement) -> str:
