@@ -60,13 +60,6 @@ class FixedPointSet:
     def __len__(self) -> int:
         return len(self.points)
 
-    def __repr__(self) -> str:
-        return (
-            f"FixedPointSet({self.points.network.model.name}: {len(self)} fixed points, "
-            f"{int(self.stable.sum())} stable; {len(self.solved)} starts, {self.unsolved} of them "
-            f"unsolved, {self.unreached} without a stable one)"
-        )
-
     @property
     def rates(self) -> Tensor:
         """The transmitted variable y of each fixed point, shape (C, N)."""

@@ -48,10 +48,3 @@ def test_fixed_points_say_what_became_of_them() -> None:
     assert repr(rn.fixed_points_at(network, [[1.0], [1.0]], [[2.0], [1.0]])) == (
         "FixedPoints(linear: 2 samples of 1 unit; 1 settled, 1 unsettled, residual at most 0)"
     )
-
-
-def test_sets_of_fixed_points() -> None:
-    found = rn.find_all_fixed_points(rn.Network("rate", [[2.0]]), [0.0], starts=8)
-    assert re.fullmatch(
-        r"FixedPointSet\(rate: 3 fixed points, 2 stable; \d+ starts, .*\)", repr(found)
-    )

@@ -175,7 +175,7 @@ def sweep_fixed_points(
     -------
     Sweep
         Rates, residual, status and abscissa at each value in both directions. What did not settle
-     is in `status`, not left out.
+        is in `status`, not left out.
 
     Raises
     ------
