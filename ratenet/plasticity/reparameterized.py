@@ -1,8 +1,10 @@
 """The reparameterized rules: descent in A = (G^{-1} - W)^{-1}, where no singularity is.
 
 For a linear network y = A x, so a squared loss is convex in A. Steepest descent there, mapped
-back to W, is rule 2; its first order in the learning rate is rule 3, which is gradient descent
-on W under a non-Euclidean metric and needs no linear solve; rule 4 drops factors of the gain.
+back to W, is rule 2. Where all gains are 1 its first order in the learning rate is rule 3, which is
+gradient descent on W under a non-Euclidean metric and needs no linear solve; rule 4 has fewer
+factors of the gain. The left factors of the three are (I - W G) G^a e with a = -1 (first order of
+rule 2), 0 (rule 4) and 1 (rule 3): at other gains they are different rules.
 """
 
 from dataclasses import dataclass
@@ -36,7 +38,7 @@ class Reparameterized(AbstractRule):
 
     References
     ----------
-    Zhu and Rosenbaum 2023, arXiv 2307.06732, delta W2.
+    Zhu and Rosenbaum 2024, Neural Computation 36(8), arXiv 2307.06732, delta W2.
     """
 
     @property
@@ -83,7 +85,7 @@ class Reparameterized(AbstractRule):
 
 @dataclass(frozen=True)
 class LinearizedReparameterized(AbstractRule):
-    """Gradient descent on the response matrix A = (1/G - W)^-1, to first order (rule 3).
+    """Gradient descent in a metric of the response matrix A = (1/G - W)^-1 (rule 3).
 
         left  = (I - W G) G e
         right = (I - G W)^T (I - G W) y
@@ -92,13 +94,15 @@ class LinearizedReparameterized(AbstractRule):
     Notes
     -----
     Equal to -eta mean(B lambda y^T C) with the adjoint lambda of the Euclidean rule and the
-    positive semi-definite B = (I - W G)(I - W G)^T, C = (I - G W)^T (I - G W): gradient descent
-    under a metric of each sample's own. Nothing divides by a gain, so saturated units do
-    no harm. Cost: four products with W or W^T a batch.
+    positive semi-definite B = (I - W G)(I - W G)^T, C = (I - G W)^T (I - G W). For one sample with
+    its gains held fixed this is steepest descent in the length |G^-1 dA G^-1| =
+    |(I - W G)^-1 dW (I - G W)^-1|; the mean over samples with different gains need not descend.
+    Where all gains are 1 it is the first order of `Reparameterized`. Nothing divides by a gain, so
+    saturated units do no harm. Cost: four products with W or W^T a batch.
 
     References
     ----------
-    Zhu and Rosenbaum 2023, arXiv 2307.06732, delta W3.
+    Zhu and Rosenbaum 2024, Neural Computation 36(8), arXiv 2307.06732, delta W3.
 
     Examples
     --------
@@ -111,8 +115,8 @@ class LinearizedReparameterized(AbstractRule):
 
     @property
     def traits(self) -> Traits:
-        """Euclidean in the response."""
-        return Traits("Euclidean in A = (1/G - W)^-1 of each sample, first order")
+        """Euclidean in the response, divided by the gains on both sides."""
+        return Traits("G^-1 dA G^-1 of each sample, A = (1/G - W)^-1")
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
@@ -136,7 +140,9 @@ class GainFreeReparameterized(AbstractRule):
 
     Notes
     -----
-    Equal to `LinearizedReparameterized` where every gain is 1. Cost: four products a batch.
+    Equal to `LinearizedReparameterized` where every gain is 1. Where no gain is 0 it is, for one
+    sample, steepest descent in the length |G^(1/2) (I - W G)^-1 dW (I - W G)^-1|. Cost: four
+    products per batch.
 
     References
     ----------
@@ -145,8 +151,8 @@ class GainFreeReparameterized(AbstractRule):
 
     @property
     def traits(self) -> Traits:
-        """As the linearized rule, without some gains."""
-        return Traits("none stated; Euclidean in A = (1 - W)^-1, first order, where gains are 1")
+        """Not that of rule 3 unless gains are 1."""
+        return Traits("G^(1/2) (I - W G)^-1 dW (I - W G)^-1 of each sample, where no gain is 0")
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None

@@ -115,5 +115,5 @@ def test_teachers_are_settled_networks_of_the_same_model():
 def test_too_few_images_are_one_sentence(few_digits):
     with pytest.raises(InputError, match="410 training images are requested, available: 400"):
         TASKS["mnist"].drawn(dataclasses.replace(SETTING, samples=400), seed=0)
-    with pytest.raises(InputError, match="101 test images are asked for and there are 100"):
+    with pytest.raises(InputError, match="101 test images are requested, available: 100"):
         TASKS["mnist"].drawn(dataclasses.replace(SETTING, held_out=101), seed=0)

@@ -407,7 +407,7 @@ def test_other_mistakes_are_one_sentence():
         observe_weights(before, W[:, 1:])
     with pytest.raises(InputError, match="after: expected numbers without a unit, got values in V"):
         observe_weights(before, W.numpy() * mV)
-    with pytest.raises(InputError, match="noise: the unit"):
+    with pytest.raises(InputError, match="noise: expected numbers without a unit, got 3. Hz"):
         observe_weights(before, W + 0.1, noise=3 * Hz)
     with pytest.raises(InputError, match="noise: expected .*, got -1"):
         observe_weights(before, W + 0.1, noise=-1.0)
@@ -416,12 +416,12 @@ def test_other_mistakes_are_one_sentence():
     with pytest.raises(InputError, match="4 units are recorded; at least 5"):
         few = torch.where(torch.arange(N) < 4, drive, torch.nan)
         observe_rates(before, few, few + 0.1)
-    with pytest.raises(InputError, match=r"rates after: shape \(7, 24\) does not fit"):
+    with pytest.raises(InputError, match=r"rates after: .*\(7, 24\)"):
         observe_rates(before, drive, drive[1:])
     observed = observe_weights(before, W + 0.01 * random(N, N, seed=60))
     with pytest.raises(InputError, match="rule euclidean: it needs errors"):
         identify(before, drive, observed, ["euclidean"])
-    with pytest.raises(InputError, match=r"target: shape \(7, 24\) does not fit"):
+    with pytest.raises(InputError, match=r"target: .*\(7, 24\)"):
         identify(before, drive, observed, ["euclidean"], target=target[1:])
     with pytest.raises(InputError, match="both are given"):
         identify(before, drive, observed, ["euclidean"], target=target, error=target)
