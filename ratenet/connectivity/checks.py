@@ -30,6 +30,8 @@ def check_weights(weights: Tensor, name: str, dimensions: str) -> None:
         )
     if not weights.is_floating_point():
         raise InputError(f"{name} must hold floating-point numbers, got {weights.dtype}.")
+    if weights.device.type == "meta":
+        raise InputError(f"{name}: expected values, got a meta tensor, which has none.")
     bad = ~torch.isfinite(weights)
     if bad.any():
         where = ", ".join(map(str, torch.nonzero(bad)[0].tolist()))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ratenet.connectivity.computation import computation
 from ratenet.errors import InputError, UnsupportedError
+from ratenet.fixed_points.detached import detached
 from ratenet.fixed_points.results import FixedPoints, judge
 from ratenet.network import Network
 from ratenet.network.residual import relative_size
@@ -57,12 +58,17 @@ def default_tolerance(dtype: torch.dtype) -> float:
     return 1e-9 if dtype == torch.float64 else 1e-5
 
 
-def check_autonomous(network: Network) -> None:
-    """Refuse a model whose equations contain t: it has no fixed points."""
+def check_solvable(network: Network) -> None:
+    """Refuse equations that contain t, which have no fixed points, and half precision."""
     if network.model.uses_time:
         raise UnsupportedError(
             f"Model {network.model.name!r}: its equations depend on t explicitly, so it has no "
             "fixed points; move the time dependence into the drive."
+        )
+    if network.dtype not in (torch.float32, torch.float64):
+        raise UnsupportedError(
+            f"Fixed points are found in float32 or float64, and the network has {network.dtype}; "
+            "make it with dtype=torch.float32."
         )
 
 
@@ -118,7 +124,7 @@ def certify(network: Network, state: Tensor, drive: Tensor, tol: float) -> Fixed
 
 
 @computation()
-@torch.no_grad()
+@detached
 def fixed_points_at(network: Network, drive: Any, state: Any, tol: float = 1e-3) -> FixedPoints:
     """Measure residual, gain and status of a given state, without solving.
 
@@ -152,7 +158,7 @@ def fixed_points_at(network: Network, drive: Any, state: Any, tol: float = 1e-3)
     >>> rn.fixed_points_at(network, [0.5], [0.4]).residual  # tanh(0.5) - 0.4
     tensor([0.0621], dtype=torch.float64)
     """
-    check_autonomous(network)
+    check_solvable(network)
     if not (isinstance(tol, Real) and tol > 0):
         raise InputError.at("tol", got=tol, expected="a number above 0")
     drive = network.as_drive(drive)

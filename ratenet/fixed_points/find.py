@@ -11,10 +11,11 @@ from ratenet.connectivity.computation import computation
 from ratenet.errors import ConvergenceError, InputError
 from ratenet.fixed_points.certificate import (
     certify,
-    check_autonomous,
+    check_solvable,
     check_tolerance,
     default_tolerance,
 )
+from ratenet.fixed_points.detached import detached
 from ratenet.fixed_points.diagnosis import diagnosed
 from ratenet.fixed_points.results import FixedPoints, Status
 from ratenet.fixed_points.solvers.automatic import Automatic
@@ -27,7 +28,7 @@ GOAL = 0.95  # of the tolerance: the certificate's own product may round differe
 
 
 @computation()
-@torch.no_grad()
+@detached
 def find_fixed_points(
     network: Network,
     drive: Any,
@@ -95,7 +96,7 @@ def find_fixed_points(
     >>> find_fixed_points(network, [1.0]).rates
     tensor([[2.]], dtype=torch.float64)
     """
-    check_autonomous(network)
+    check_solvable(network)
     for name, value, allowed in (
         ("on_failure", on_failure, ("raise", "return")),
         ("certificate", certificate, ("full", "residual")),

@@ -12,7 +12,7 @@ from torch import Tensor
 from ratenet.connectivity.changes import fingerprint
 from ratenet.errors import InputError, LeftOutWarning, RatenetWarning
 from ratenet.fixed_points import AbstractSolver, Automatic, FixedPoints, MeanGain, find_fixed_points
-from ratenet.fixed_points.certificate import check_autonomous, check_tolerance
+from ratenet.fixed_points.certificate import check_solvable, check_tolerance
 from ratenet.layers.gradients import Passage, Rest, Settled, count_settled
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule, Euclidean
@@ -123,7 +123,7 @@ class FixedPointCore(torch.nn.Module):
                 "gradient; find fixed points and call rule.update(..., loss=...) yourself."
             )
         self.step_size = _checked_step_size(self.rule, step_size)
-        check_autonomous(network)
+        check_solvable(network)
         if tol is not None:
             check_tolerance(tol, network.dtype)
         self.tol = tol

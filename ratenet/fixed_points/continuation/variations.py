@@ -21,7 +21,7 @@ from ratenet.equations.units import (
     Quantity,
 )
 from ratenet.errors import InputError
-from ratenet.fixed_points.certificate import check_autonomous
+from ratenet.fixed_points.certificate import check_solvable
 from ratenet.network import Network
 from ratenet.network.coerce import check_unit
 from ratenet.network.parameters import Known
@@ -180,7 +180,7 @@ def as_variation(parameter: Any) -> AbstractVariation:
 
 def one_drive(network: Network, drive: Any) -> Tensor:
     """Return a single drive as (1, N); refuse several, and models without fixed points."""
-    check_autonomous(network)
+    check_solvable(network)
     tensor = network.as_drive(drive)
     if len(tensor) != 1:
         raise InputError.at("drive", got=f"{len(tensor)} drives", expected="one drive (N,)")
