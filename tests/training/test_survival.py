@@ -111,9 +111,10 @@ def kill_once(arguments: list[object], out: Path, kind: str, moment: random.Rand
     assert run.returncode == -signal.SIGKILL, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kills", "epochs", "seed"),
-    [(3, 40, 2), pytest.param(20, 240, 1, marks=pytest.mark.slow)],
+    [(20, 240, 1)],
 )
 def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(kills, epochs, seed, tmp_path):
     whole, cut, moment = tmp_path / "whole", tmp_path / "cut", random.Random(seed)
