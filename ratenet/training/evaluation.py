@@ -1,4 +1,4 @@
-"""Evaluation: how well a classifier answers, at solved fixed points and under a presentation."""
+"""Evaluation: how well a classifier does, at solved fixed points and under a presentation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class Evaluation:
     loss : float
         Mean cross-entropy in nats over the images with an answer; NaN if none has one.
     accuracy : float
-        Right answers over all images; an image without an answer counts as wrong. Unless it is
-        said otherwise, one whose state did not settle has none.
+        Share of images classified correctly; an image without an answer counts as wrong. Unless
+        it is said otherwise, one whose state did not settle has none.
     unsettled : int
         Images whose state did not settle.
     confusion : Tensor of int, shape (K, K)

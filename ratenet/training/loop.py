@@ -202,10 +202,13 @@ def _carry_out(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> 
         take_best(run)
     summary = _summary(run, outcome)
     if outcome.status == "interrupted":
+        if run.workers.is_first:
+            run.folder.write_summary(summary)
         _end_interrupted(run, outcome)
     metrics = run.folder.read_metrics()
     if run.workers.is_first:
         run.draw(metrics, summary)
+        run.folder.write_summary(summary)  # last: it says that nothing is left to do
     run.workers.wait()
     if outcome.failure is not None:
         raise type(outcome.failure)(
@@ -216,7 +219,7 @@ def _carry_out(run: Run, callbacks: Sequence[Callback], show_progress: bool) -> 
 
 
 def _end_interrupted(run: Run, outcome: "_Outcome") -> NoReturn:
-    """Say how to go on, and end as the signal asks."""
+    """Say how to continue, and end as the signal asks."""
     said = (
         f"Interrupted after step {run.progress.step} of {run.steps}; continue with "
         f"--out {run.folder.path} --resume."
@@ -323,7 +326,7 @@ def _write(run: Run, row: Row, watching: _Watching) -> None:
 
 
 def _summary(run: Run, outcome: _Outcome) -> dict[str, Any]:
-    """Write the summary, and return it in every process."""
+    """Return the summary in every process."""
     text = ""
     if run.workers.is_first:
         reason, counted = run.progress.ended, run.progress
@@ -332,7 +335,6 @@ def _summary(run: Run, outcome: _Outcome) -> dict[str, Any]:
             reason = f"step {run.progress.step + 1}: {outcome.failure}"
             counted = outcome.tried
         summary = summarize(run, outcome.status, reason, counted)
-        run.folder.write_summary(summary)
         text = json.dumps(summary)
     found: dict[str, Any] = json.loads(run.workers.text(text))
     return found

@@ -28,7 +28,7 @@ def _talking() -> Iterator[None]:
         yield
     except RuntimeError:
         raise OtherProcessError(
-            "another process has ended; what it says is the reason, and the last checkpoint stays."
+            "Another worker failed (see its message); the last checkpoint is intact."
         ) from None
 
 
@@ -62,9 +62,8 @@ class Workers:
             If they cannot be shared out evenly.
         """
         if number % self.size:
-            raise InputError(
-                f"batch_size: {number} streams cannot be shared out evenly among {self.size} "
-                f"processes; give a multiple of {self.size}."
+            raise InputError.at(
+                "batch_size", got=number, expected=f"a multiple of the {self.size} processes"
             )
         each = number // self.size
         return slice(self.rank * each, (self.rank + 1) * each)

@@ -270,7 +270,7 @@ def test_a_callback_that_fails_loses_nothing(few_digits, tmp_path):
     ("callback", "sentence"),
     [
         (lambda run, row: 3, "returned 3; callbacks must return None, or a string"),
-        (lambda run, row: row.update(name="W"), "the metric 'name' is 'W', which is no number"),
+        (lambda run, row: row.update(name="W"), "the metric 'name': expected a number, got 'W'"),
     ],
 )
 def test_what_a_callback_may_not_do_is_one_sentence(callback, sentence, few_digits, tmp_path):

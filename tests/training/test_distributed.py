@@ -92,7 +92,7 @@ def test_all_processes_stop_when_one_does(tmp_path):
 
 def test_streams_are_shared_out_evenly(tmp_path):
     assert Workers(1, 4).share(8) == slice(2, 4)
-    with pytest.raises(InputError, match="9 streams cannot be shared out evenly among 2 processes"):
+    with pytest.raises(InputError, match="expected a multiple of the 2 processes, got 9"):
         Workers(0, 2).share(9)
 
 
