@@ -184,7 +184,7 @@ def test_unsettled_majority_exits_with_3(tmp_path):
         (("simulate", "rate", "--backend", "brian2", "--method", "rk4"), "does not offer 'rk4'"),
         (("train", "--model", "nope"), "Unknown model 'nope'"),
         (("train", "--rule", "hope"), "Unknown rule 'hope'; available: euclidean"),
-        (("train", "--optimizer", "hope"), "Unknown optimizer 'hope'; available: a2"),
+        (("train", "--optimizer", "hope"), "Unknown optimizer 'hope'; available: adadelta"),
         (
             ("train", "--learn", "all,read-in"),
             "learn, 1: expected one of read-in, read-out, got 'all'",
