@@ -62,6 +62,7 @@ def test_two_processes_train_the_weights_of_one(options, tmp_path):
     assert files[0] == files[1]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_in_another_number_of_processes(tmp_path):
     options = (
         *SHORT,
@@ -82,6 +83,7 @@ def test_a_run_goes_on_in_another_number_of_processes(tmp_path):
         assert float((whole[name] - cut[name]).abs().max()) < 1e-6
 
 
+@pytest.mark.slow
 def test_all_processes_stop_when_one_does(tmp_path):
     """One sentence, from the first process, and a summary that says which step and why."""
     options = ("--presentation", "slow", "--hold", "1", "--fade", "0", "--out", str(tmp_path))
@@ -96,6 +98,7 @@ def test_streams_are_shared_out_evenly(tmp_path):
         Workers(0, 2).share(9)
 
 
+@pytest.mark.slow
 def test_the_exact_step_has_no_mean_over_processes(tmp_path):
     options = ("--model", "linear", "--rule", "reparameterized", "--presentation", "static")
     printed = ratenet(
@@ -116,6 +119,7 @@ def test_rules_that_are_no_mean_are_refused(rule, sentence):
         new_optimizer(config, {rule: rule_named(rule)}, {"W": torch.zeros(2, 2)}, 1, processes=2)
 
 
+@pytest.mark.slow
 def test_a_mistake_is_no_traceback_in_any_process(tmp_path):
     out = tmp_path / "run"
     out.mkdir()
@@ -125,6 +129,7 @@ def test_a_mistake_is_no_traceback_in_any_process(tmp_path):
     assert "ratenet/training" not in printed  # a traceback; torchrun has one of its own
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
