@@ -9,13 +9,11 @@ answers at once.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from ratenet.validation import Time, check_fields
-
-OF_ONE_NETWORK = ("model", "units", "tau", "hold", "fade", "learn", "barrier")
 
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1, le=10**6)]
@@ -176,9 +174,3 @@ class TrainingConfig:
         for name, value in normalized(self).items():
             object.__setattr__(self, name, value)
         check_together(self)
-
-
-def times() -> list[str]:
-    """Return the names of the options that are times."""
-    hints = get_type_hints(TrainingConfig, include_extras=True)
-    return [name for name, hint in hints.items() if hint == Time]

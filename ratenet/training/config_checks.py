@@ -1,7 +1,7 @@
 """What the options of a run require of each other, of the machine and of the network."""
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import torch
 
@@ -12,17 +12,22 @@ from ratenet.layers.tables import read_tables
 from ratenet.network import Network
 from ratenet.plasticity import rule_named
 from ratenet.simulation.time_grid import seconds
-from ratenet.training.config import OF_ONE_NETWORK, TrainingConfig, times
 from ratenet.training.optimizers import check_optimizer
 from ratenet.training.presentation import CONTINUOUS
 from ratenet.training.schedules import check_schedule
+from ratenet.validation import Time
+
+if TYPE_CHECKING:
+    from ratenet.training.config import TrainingConfig
+
+OF_ONE_NETWORK = ("model", "units", "tau", "hold", "fade", "learn", "barrier")
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 HOLD_IN_TAU, FADE_IN_TAU = 20, 5
 LONGEST_IN_TAU = 10**5  # of an image; longer is a slip, and a step would take hours
 
 
-def normalized(config: TrainingConfig) -> dict[str, Any]:
+def normalized(config: "TrainingConfig") -> dict[str, Any]:
     """Return the options that can be written in several ways, in one of them; times in seconds."""
     shares = config.update_at
     return {
@@ -32,11 +37,11 @@ def normalized(config: TrainingConfig) -> dict[str, Any]:
         "layers": tuple(config.layers),
         "optimizer": config.optimizer.lower(),
         "schedule": config.schedule.lower(),
-        **{name: _seconds(getattr(config, name), name) for name in times()},
+        **{name: _seconds(getattr(config, name), name) for name in times(type(config))},
     }
 
 
-def check_together(config: TrainingConfig) -> None:
+def check_together(config: "TrainingConfig") -> None:
     """Check what no option tells by itself.
 
     Raises
@@ -54,7 +59,7 @@ def check_together(config: TrainingConfig) -> None:
     check_device(config.device)
 
 
-def _check_presentation(config: TrainingConfig) -> None:
+def _check_presentation(config: "TrainingConfig") -> None:
     of_slow = {
         "update_at": config.update_at != (1.0,),
         "correct_lag": config.correct_lag,
@@ -88,7 +93,7 @@ def _check_presentation(config: TrainingConfig) -> None:
         )
 
 
-def _check_continuous(config: TrainingConfig) -> None:
+def _check_continuous(config: "TrainingConfig") -> None:
     is_continuous = config.update_at == CONTINUOUS
     if config.eligibility is not None and not is_continuous:
         raise InputError(
@@ -107,7 +112,7 @@ def _check_continuous(config: TrainingConfig) -> None:
         )
 
 
-def _check_layers(config: TrainingConfig) -> None:
+def _check_layers(config: "TrainingConfig") -> None:
     if not config.layers:
         return
     read_tables(config.layers)
@@ -125,7 +130,7 @@ def _check_layers(config: TrainingConfig) -> None:
             )
 
 
-def _check_measurements(config: TrainingConfig) -> None:
+def _check_measurements(config: "TrainingConfig") -> None:
     if config.patience is not None and not config.validation:
         raise InputError(
             "patience: requires validation images; set validation, for example to 500.",
@@ -145,7 +150,7 @@ def _check_measurements(config: TrainingConfig) -> None:
         )
 
 
-def hold_and_fade(config: TrainingConfig, network: Network) -> tuple[float, float] | None:
+def hold_and_fade(config: "TrainingConfig", network: Network) -> tuple[float, float] | None:
     """Return hold and fade in seconds, or None if the network has no time constants."""
     if not network.time_constants():
         return None
@@ -154,7 +159,7 @@ def hold_and_fade(config: TrainingConfig, network: Network) -> tuple[float, floa
     return hold, FADE_IN_TAU * tau if config.fade is None else config.fade
 
 
-def on_this_machine(config: TrainingConfig) -> TrainingConfig:
+def on_this_machine(config: "TrainingConfig") -> "TrainingConfig":
     """Return the configuration with every default that depends on the machine written out."""
     return dataclasses.replace(
         config,
@@ -163,7 +168,7 @@ def on_this_machine(config: TrainingConfig) -> TrainingConfig:
     )
 
 
-def resolved(config: TrainingConfig, network: Network) -> TrainingConfig:
+def resolved(config: "TrainingConfig", network: Network) -> "TrainingConfig":
     """Return the configuration with every default that depends on the network written out.
 
     Raises
@@ -211,3 +216,9 @@ def check_device(device: str) -> None:
         raise InputError(
             f"device: {device!r} is unknown or not available here; available: {there}."
         ) from None
+
+
+def times(kind: type) -> list[str]:
+    """Return the names of the options of a configuration that are times."""
+    hints = get_type_hints(kind, include_extras=True)
+    return [name for name, hint in hints.items() if hint == Time]

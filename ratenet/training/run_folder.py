@@ -40,7 +40,8 @@ from ratenet.files import (
     write_whole,
 )
 from ratenet.report.record import write_config, write_json
-from ratenet.training.config import OF_ONE_NETWORK, TrainingConfig
+from ratenet.training.config import TrainingConfig
+from ratenet.training.config_checks import OF_ONE_NETWORK
 from ratenet.training.metrics_table import read_metrics
 from ratenet.validation import parse_json, read_toml
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from ratenet.cli.config_options import split_list, takes_options_of
 from ratenet.errors import InputError
 from ratenet.training import TrainingConfig
-from ratenet.training.config import times
+from ratenet.training.config_checks import times
 from ratenet.validation import descriptions
 
 
@@ -81,13 +81,13 @@ def test_every_option_has_a_help_and_its_default() -> None:
         assert said.startswith(descriptions(TrainingConfig)[field.name])
         is_shown = isinstance(field.default, str | int | float) and field.default is not False
         assert f"Default: {field.default}." in said or not is_shown
-        assert ("In ms" in said) == (field.name in times())
+        assert ("In ms" in said) == (field.name in times(TrainingConfig))
 
 
 def test_the_documentation_of_the_configuration_is_that_of_its_fields() -> None:
     names = [field.name for field in dataclasses.fields(TrainingConfig)]
     assert [name for name in descriptions(TrainingConfig) if name in names] == names
-    assert times() == ["tau", "hold", "fade", "eligibility"]
+    assert times(TrainingConfig) == ["tau", "hold", "fade", "eligibility"]
 
 
 def test_brackets_hold_a_list_together() -> None:
