@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from brian2 import second
 from helpers.problems import FLOAT, fast_inhibition, no_fixed_point, tanh_rates, write_model
 
 import ratenet as rn
@@ -102,7 +103,7 @@ def test_units_without_a_decay_are_singular(
 
 
 def test_very_different_time_constants_are_not_singular() -> None:
-    parameters = {"tau": 1e-6, "tau_a": 1e6, "b": 0.5}
+    parameters = {"tau": 1e-6, "tau_a": 1e6 * second, "b": 0.5}
     network = rn.Network("adaptation", torch.zeros(1, 1, dtype=FLOAT), parameters=parameters)
     fp = rn.find_fixed_points(network, [0.0])
     assert fp.converged.all()

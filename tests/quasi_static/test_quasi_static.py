@@ -270,7 +270,9 @@ def test_mistakes_are_one_sentence():
         measure_lag(run, drives(), records=[1.5])
     with pytest.raises(InputError, match="drive: expected 5 stimuli, as were simulated, got 2"):
         measure_lag(run, drives()[:2])
-    with pytest.raises(InputError, match=r"drive_velocity: shape \(3, 12\) does not fit"):
+    with pytest.raises(
+        InputError, match=r"drive_velocity: expected .* B = 5 and N = 12, got \(3, 12\)"
+    ):
         measure_lag(run, drives(), drive_velocity=lambda t: drives()[:3])
     with pytest.raises(InputError, match="records: expected the number of at least one record"):
         measure_lag(run, drives(), records=[])
