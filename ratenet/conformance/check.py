@@ -6,6 +6,7 @@ by every solver and by simulation, and its derivatives are compared with finite 
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from ratenet.conformance.answers import (
     Check,
@@ -17,7 +18,7 @@ from ratenet.conformance.answers import (
     check_noise,
 )
 from ratenet.conformance.case import Case
-from ratenet.equations import ModelSpec
+from ratenet.equations import ModelSpec, load_model
 from ratenet.errors import RatenetError
 
 CHECKS: dict[str, Callable[[Case], Check]] = {
@@ -30,12 +31,13 @@ CHECKS: dict[str, Callable[[Case], Check]] = {
 }
 
 
-def check_model(model: ModelSpec, seed: int = 0) -> list[Check]:
+def check_model(model: ModelSpec | str | Path, seed: int = 0) -> list[Check]:
     """Return what every check finds for a model.
 
     Parameters
     ----------
-    model : ModelSpec
+    model : ModelSpec, str or Path
+        A string or path is looked up with `load_model`.
     seed : int
         Seed of the small random network that is used.
 
@@ -46,11 +48,10 @@ def check_model(model: ModelSpec, seed: int = 0) -> list[Check]:
 
     Examples
     --------
-    >>> from ratenet import load_model
-    >>> [check.passed for check in check_model(load_model("linear"))]  # doctest: +SKIP
+    >>> [check.passed for check in check_model("linear")]  # doctest: +SKIP
     [True, True, True, True, True, True]
     """
-    case = Case(model, seed)
+    case = Case(load_model(model) if isinstance(model, str | Path) else model, seed)
     return [_checked(name, case) for name in CHECKS]
 
 
