@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -222,11 +223,41 @@ def test_every_rule_trains_a_linear_network(rule, few_digits, tmp_path):
         ({"tau": -0.01}, "tau: expected a finite time above 0, got -0.01"),
         ({"hold": 0.0, "fade": 0.0}, "hold, fade: cannot both be 0"),
         ({"device": "abacus"}, "device: 'abacus' is unknown or not available here"),
+        ({"hold": 0.1, "presentation": "static"}, "hold: has no effect on static presentation"),
+        ({"fade": 0.1, "presentation": "static"}, "fade: has no effect on static presentation"),
+        ({"hold": "0.1*mV"}, "hold: expected a time, such as 10.ms, got 100. uV"),
+        ({"hold": "soon"}, "hold: unknown unit 'soon'"),
+        ({"epochs": 3, "evaluate_every": 4}, "evaluate_every: expected at most .*, 3, got 4"),
+        (
+            {"rule": "frozen", "recurrent_learning_rate": 0.1},
+            "recurrent_learning_rate: has no effect, since rule 'frozen'",
+        ),
     ],
 )
 def test_bad_options_are_one_sentence(options, sentence):
     with pytest.raises(InputError, match=sentence):
         rn.TrainingConfig(**options)
+
+
+def test_numbers_of_numpy_and_times_as_strings_are_taken():
+    config = rn.TrainingConfig(units=np.int64(5), learning_rate=np.float32(0.5), hold="100*ms")
+    assert (config.units, config.learning_rate, config.hold) == (5, 0.5, 0.1)
+    assert (type(config.units), type(config.learning_rate)) == (int, float)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"units": 10**6}, "units: weights and gradients of 1,000,000 units need .* GB of memory"),
+        ({"hold": 1e9}, "hold: expected less than .* s, got 1000000000"),
+    ],
+)
+def test_what_would_not_fit_or_never_end_is_refused_before_anything_is_written(
+    options, sentence, tmp_path
+):
+    with pytest.raises(InputError, match=sentence):
+        rn.train(rn.TrainingConfig(**{"units": 5, **options}), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
