@@ -231,7 +231,7 @@ def _zarr_arrays(path: Path) -> dict[str, np.ndarray]:
             if (array := group.get(name)) is None:
                 continue
             if not isinstance(array, zarr.Array):
-                raise DataError(f"{str(path)!r}: {name} expected an array, got a group.")
+                raise DataError(f"{str(path)!r}: {name}: expected an array, got a group.")
             found[name] = np.asarray(array[...])
     except DataError:
         raise

@@ -197,7 +197,7 @@ def test_mistakes_in_files_are_one_sentence(command, experiment, tmp_path):
     with mock.patch.object(zarr, "__version__", "3.0.10"):
         assert "needs zarr 3.1 or later" in command("identify", "broken.zarr")[2]
     zarr.open_group("nested.zarr", mode="w").create_group("weights")
-    assert "weights is a group" in command("identify", "nested.zarr")[2]
+    assert "weights: expected an array, got a group" in command("identify", "nested.zarr")[2]
     write_folder(tmp_path / "folder", without(experiment, "drive"))
     (tmp_path / "folder" / "drive.csv").write_text("a,b\n1,2\n")
     assert "expected rows of numbers" in command("identify", "folder")[2]
@@ -230,7 +230,7 @@ def test_power_writes_tables_and_figures(command, tmp_path):
         (["--units", "8,many"], "units: '8,many' are no whole numbers, separated by commas"),
         (["--noise", "low"], "noise: 'low' are no numbers"),
         (["--rules", "hebb"], "only one is given"),
-        (["--observed", "5"], "observed: 5"),
+        (["--observed", "5"], "observed: expected a whole number of at least 10, got 5"),
         (["--seed", -1], "seed: expected a whole number from 0"),
     ],
 )

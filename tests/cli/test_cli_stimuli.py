@@ -68,11 +68,11 @@ def test_each_named_stimulus_can_be_drawn(name):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("nope",), "There is no stimulus 'nope'; there are hold-and-fade"),
+        (("nope",), "Unknown stimulus 'nope'; available: hold-and-fade"),
         (("drift", "--period", 0), "period: expected a time from 1e-06 to 1e+12 ms, got 0.0"),
         (("drift", "--tau", -1), "tau: expected a time from 1e-06 to 1e+12 ms, got -1.0"),
         (("drift", "--seed", -1), "seed: expected a whole number from 0 to"),
-        (("drift", "--data", "cifar"), "There is no data set 'cifar'"),
+        (("drift", "--data", "cifar"), "Unknown data set 'cifar'"),
         (("drift", "--preview", "x.png"), "expected a name that ends in .gif, got 'x.png'"),
         (("--preview", "x.gif"), "preview: name the stimulus too"),
         (("--period", 3), "period: name the stimulus too"),
