@@ -37,6 +37,7 @@ def wilson_cowan(t, y, w_II):
 @pytest.mark.parametrize(
     ("w_II", "expected", "low", "high"), [(3.0, 25.0, 0.103, 0.270), (4.0, 34.9, 0.168, 0.256)]
 )
+@pytest.mark.slow
 def test_wilson_cowan_limit_cycle(w_II, expected, low, high):
     """Against an adaptive solution of equations written by hand; rk4 with dt = 0.5 ms."""
     circuit = circuits.wilson_cowan_oscillating(w_II=w_II)
@@ -155,6 +156,7 @@ def test_hopfield_energy_never_rises_and_patterns_are_recalled():
     np.testing.assert_allclose(overlap_gained, 0.6, atol=0.05)  # 20 of 100 signs are put right
 
 
+@pytest.mark.slow
 def test_short_term_plasticity_reactivates_itself():
     """At rest silent; with facilitated synapses, population spikes at some per second."""
     quiet = simulate(circuits.short_term_plasticity(facilitation=0.2), dt=0.0005)
@@ -174,6 +176,7 @@ def softplus_rate(run):
 
 
 @pytest.mark.parametrize("nmda", [0.1, 0.5])
+@pytest.mark.slow
 def test_slow_synapses_stop_an_oscillation(nmda):
     circuit = circuits.synaptic_currents(nmda=nmda)
     run = simulate(circuit, 2.0)
@@ -186,6 +189,7 @@ def test_slow_synapses_stop_an_oscillation(nmda):
         assert 5 < frequency(run.t.numpy()[late], r_E) < 20
 
 
+@pytest.mark.slow
 def test_stochastic_network_sd():
     """The nonlinear network: 0.21, 0.86, 0.30 mV; 0.96 of the linear theory is too much at 2 mV.
 

@@ -93,6 +93,7 @@ def test_models_lists_and_shows():
     assert "Laing & Chow" in shown
 
 
+@pytest.mark.slow
 def test_simulate_writes_table_picture_and_record(tmp_path):
     out = tmp_path / "s"
     options = ("--units", 5, "--duration", 20, "--plot", "--out", out)
@@ -107,6 +108,7 @@ def test_simulate_writes_table_picture_and_record(tmp_path):
     assert "already holds results" in error_of(ratenet("simulate", "voltage", *options))
 
 
+@pytest.mark.slow
 def test_train_evaluate_resume(tmp_path):
     out = tmp_path / "run"
     options = ("--units", 30, "--epochs", 1, "--presentation", "static", "--threads", 1)
@@ -143,6 +145,7 @@ def test_ctrl_c_saves_and_resume_goes_on_as_if_nothing_had_been(tmp_path):
     assert metrics.read_text() == (whole / "metrics.csv").read_text()
 
 
+@pytest.mark.slow
 def test_train_with_an_optimizer_and_a_barrier(tmp_path):
     out = tmp_path / "run"
     said = ratenet(

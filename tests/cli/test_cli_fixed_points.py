@@ -84,6 +84,7 @@ def test_files_that_would_be_replaced_are_refused(command, tmp_path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["phase_plane.png"]
 
 
+@pytest.mark.slow
 def test_a_limit_cycle_is_told_and_drawn(command, tmp_path) -> None:
     code, out, _ = command("wilson_cowan_oscillating", "--starts", 4, "--out", "here")
     assert code == 0

@@ -203,6 +203,7 @@ def test_several_processes_give_the_same_and_a_killed_one_loses_nothing(tmp_path
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+@pytest.mark.slow
 def test_a_killed_dask_worker_loses_nothing(tmp_path):
     distributed = pytest.importorskip("distributed")
     killed = []

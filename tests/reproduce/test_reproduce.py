@@ -164,6 +164,7 @@ def test_finished_runs_are_found_and_stopped_ones_go_on(few_digits, tmp_path, mo
     assert resumed == [tmp_path / "one"]
 
 
+@pytest.mark.slow
 def test_slow_has_a_row_for_each_speed(few_digits, tmp_path, monkeypatch):
     monkeypatch.setattr(slow_figure, "SPEEDS", (0.3, 1.0))
     table, figure = slow_figure.slow(0, silent, tmp_path, IMAGES, **QUICK, units=20)
@@ -176,6 +177,7 @@ def test_slow_has_a_row_for_each_speed(few_digits, tmp_path, monkeypatch):
     assert len(figure.axes) == 2
 
 
+@pytest.mark.slow
 def test_conv_has_a_row_for_each_run_and_epoch(few_digits, tmp_path, monkeypatch):
     monkeypatch.setattr(conv_figure, "RATES", (1e-3,))
     table, _ = conv_figure.conv(0, silent, tmp_path, IMAGES, **{**QUICK, "epochs": 2})

@@ -138,6 +138,7 @@ def test_taking_off_the_lag_helps_at_fast_presentation(tmp_path):
     assert accuracy[True] > accuracy[False] + 0.02
 
 
+@pytest.mark.slow
 def test_both_backends_train_the_same_weights(few_digits, tmp_path):
     found = {}
     for backend in ("torch", "brian2"):
