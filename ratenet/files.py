@@ -222,7 +222,8 @@ class ResultsFolder:
     ----------
     path : Path
     names : sequence of str
-        All that it may write, relative to the folder; config.toml is among them in any case.
+        All that it may write, relative to the folder, in the order in which it comes to its place:
+        the last one says that the others are there. That is config.toml, unless it is among them.
     kind, remedy : str
         What the folder holds, and what else can be done about it, for the refusal.
     """
@@ -231,7 +232,7 @@ class ResultsFolder:
         self, path: Path, names: Sequence[str], kind: str = "results", remedy: str = ""
     ) -> None:
         self.path, self.kind, self.remedy = path, kind, remedy
-        self.names = [*(name for name in names if name != CONFIG), CONFIG]
+        self.names = [*names] if CONFIG in names else [*names, CONFIG]
         self._parts: dict[str, Path] = {}
 
     def existing(self) -> list[str]:
@@ -282,14 +283,14 @@ class ResultsFolder:
         self.write(name, _writes(text))
 
     def commit(self) -> None:
-        """Move what was written to its place, config.toml last; remove what it replaces.
+        """Move what was written to its place, in order; remove what it replaces.
 
         Raises
         ------
         RunFolderError
         """
         try:
-            for name in reversed(self.existing()):  # config.toml first
+            for name in reversed(self.existing()):  # first what says that the others are there
                 (self.path / name).unlink()
             for name in self.names:
                 if name in self._parts:

@@ -166,13 +166,14 @@ class RunFolder:
         """Return what a run writes, and the events that are there, as a results folder."""
         events = self.tensorboard_folder.glob("events.out.tfevents*")
         files = [
-            self.checkpoint_file,
+            self.config_file,
             self.metrics_file,
             self.summary_file,
             self.best_file,
             self.evaluation_file,
             *(self.figures_folder / name for name in FIGURES),
             *events,
+            self.checkpoint_file,
         ]
         names = [str(file.relative_to(self.path)) for file in files]
         return ResultsFolder(
