@@ -47,7 +47,7 @@ def _causes(batch: Batch, tol: float) -> Tensor:
         turns, ratio = _stretch(batch, relaxation, memory, unknown, tol)
         status[unknown & (ratio < SHRINKING)] = int(Status.SLOW)
         status[unknown & turns & ~(ratio < SHRINKING)] = int(Status.OSCILLATING)
-        status[unknown & memory.has_grown] = int(Status.DIVERGED)
+        status[unknown & memory.is_lost] = int(Status.DIVERGED)
         # More iterations would have done.
         status[unknown & (batch.best_residual <= tol)] = int(Status.OUT_OF_ITERATIONS)
         unknown = status == Status.UNSETTLED
@@ -75,7 +75,7 @@ def _stretch(
         turned.append((batch.found.step * direction).sum(dim=(0, 2)) < 0)
         if step % LOOK == 0:
             direction = batch.found.step
-            if step >= LOOK and (memory.has_grown | ~unknown).all():
+            if step >= LOOK and (memory.is_lost | ~unknown).all():
                 break
     return _second_half(torch.stack(speeds), torch.stack(turned))
 

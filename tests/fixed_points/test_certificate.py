@@ -20,6 +20,7 @@ from helpers.problems import (
     tanh_problem,
     tanh_rates,
 )
+from helpers.specs import spec
 
 import ratenet as rn
 from ratenet import circuits
@@ -275,3 +276,29 @@ def test_a_large_fixed_point_is_not_taken_for_divergence() -> None:
         network = rn.Network("linear", torch.tensor([[0.5, 0.2], [0.2, 0.5]], dtype=FLOAT))
         fp = rn.find_fixed_points(network, [1e9, 1e9], solver=solver)
         torch.testing.assert_close(fp.rates / 1e9, torch.full((1, 2), 1 / 0.3, dtype=FLOAT))
+
+
+@pytest.mark.parametrize("term", ["1 + r**2", "r**2 + 1 + relu(r)", "exp(r)", "r**3 + 1"])
+def test_growth_beyond_all_bounds_within_a_finite_time_is_told_at_once(term: str) -> None:
+    """At r = 0 no unit of r**2 depends on itself: the first step has no length from F_s."""
+    model = spec(equations=f"dr/dt = ({term} + 0*(I_rec + I_ext)) / tau : 1")
+    network = rn.Network(model, torch.eye(2, dtype=FLOAT))
+    fp = rn.find_fixed_points(network, [1.0, 2.0], on_failure="return")
+    assert fp.status.tolist() == [rn.Status.DIVERGED]
+    assert fp.iterations.max() < 1000
+
+
+def test_where_the_dynamics_are_not_defined_nothing_is_looked_for() -> None:
+    model = spec(equations="dr/dt = (sqrt(r - 1) + 0*(I_rec + I_ext)) / tau : 1")
+    network = rn.Network(model, torch.eye(2, dtype=FLOAT))
+    fp = rn.find_fixed_points(network, [1.0, 2.0], on_failure="return")
+    assert fp.status.tolist() == [rn.Status.DIVERGED]
+    assert fp.iterations.max() < 200
+
+
+def test_a_start_where_no_unit_depends_on_itself_is_left_along_the_dynamics() -> None:
+    """dr/dt = r (1 - r) + 1: F_s = 1 - 2 r is 0 at the start, and r goes to 1.618."""
+    model = spec(equations="dr/dt = (r - r**2 + I_ext + 0*I_rec) / tau : 1")
+    network = rn.Network(model, torch.zeros(1, 1, dtype=FLOAT))
+    fp = rn.find_fixed_points(network, [1.0], initial=0.5, solver=rn.Relaxation())
+    assert fp.rates.item() == pytest.approx((1 + 5**0.5) / 2, rel=1e-8)

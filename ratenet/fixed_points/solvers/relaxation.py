@@ -8,6 +8,7 @@ from torch import Tensor
 from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory
 
 GROWN = 1e6  # times the size that a state began with: a state that large grows without end
+SHRUNK = 1e-12  # of the first step: in shorter ones a state goes nowhere
 
 
 @dataclass
@@ -18,9 +19,10 @@ class RungeKutta(Memory):
     origin: Tensor  # (b, k, N): where the step begins
     change: Tensor  # (b,): largest change of F along the step, over F
     slopes: Tensor  # (b, 3, k, N): k1, k2, k3 there
+    first_dt: Tensor  # (b,): the first step's length
     first_size: Tensor  # (b,): of the state that was begun from, or of its Newton step
     first_speed: Tensor  # (b,): of that Newton step
-    has_grown: Tensor  # (b,): the state became a million times as large, and lost no speed
+    is_lost: Tensor  # (b,): became a million times as large and lost no speed, or has no slope
     stage: int = 0
 
 
@@ -32,7 +34,8 @@ class Relaxation(AbstractIteration[RungeKutta]):
     have large imaginary parts. A step is kept where no slope in it differs from the first by more
     than that is itself, and halved otherwise. So each sample goes where the network goes, and
     converges, slowly, wherever the dynamics do. A state that has grown a millionfold without losing
-    speed is given up.
+    speed is given up, and so is one that needs ever shorter steps, such as a state that grows
+    beyond all bounds within a finite time.
 
     Parameters
     ----------
@@ -51,25 +54,26 @@ class Relaxation(AbstractIteration[RungeKutta]):
         """Start at the end of a step, before the length of the next is chosen (0)."""
         state = batch.state
         rows = state.transpose(0, 1)
-        speed = _largest(batch.found.step)
+        speed = _largest(batch.found.step).nan_to_num(0.0, 0.0)  # F_s may be singular there
         return RungeKutta(
             dt=state.new_zeros(len(rows)),
             origin=rows.clone(),
             change=state.new_zeros(len(rows)),
             slopes=torch.zeros_like(rows)[:, None].repeat(1, 3, 1, 1),
+            first_dt=state.new_zeros(len(rows)),
             first_size=torch.maximum(_largest(state), speed).clamp(min=1.0),
             first_speed=speed,
-            has_grown=torch.zeros_like(speed, dtype=torch.bool),
+            is_lost=torch.zeros_like(speed, dtype=torch.bool),
         )
 
     def gives_up(self, batch: Batch, memory: RungeKutta) -> Tensor:
-        """Give up states that grow without end."""
-        return memory.has_grown
+        """Give up states that grow without end, or whose steps shrink to nothing."""
+        return memory.is_lost | (memory.dt < SHRUNK * memory.first_dt)
 
     def advance(self, batch: Batch, memory: RungeKutta, allowed: int) -> Tensor:
         """Go to the next stage of the step; all samples are at the same stage."""
         slopes = memory.slopes
-        F = -(batch.found.F_s * batch.found.step).sum(dim=1).transpose(0, 1)  # (b, k, N)
+        F = _slope(batch)
         stage = memory.stage
         scale = memory.origin.abs().amax(dim=2, keepdim=True).clamp(min=1.0)  # (b, k, 1)
         first_slope = (slopes[:, 0] / scale).flatten(1).norm(dim=1)
@@ -95,16 +99,29 @@ class Relaxation(AbstractIteration[RungeKutta]):
         states, ratio = batch.state.transpose(0, 1), memory.change
         first = memory.dt == 0
         fastest = batch.found.F_s.abs().amax(dim=(0, 1, 3))  # (b,), 1/s
+        alone = (F.abs() / memory.origin.abs().clamp(min=1.0)).amax(dim=(1, 2)).clamp(min=1.0)
+        fastest = torch.where(fastest > 0, fastest, alone)  # no unit may depend on itself here
         kept = first | (ratio <= 1.0)  # NaN is refused
         factor = torch.where(kept, (0.8 / ratio).clamp(0.8, 1.5), 0.5)
-        memory.dt = torch.where(first, 0.1 / fastest, factor * memory.dt)
+        memory.first_dt = torch.where(first, 0.1 / fastest, memory.first_dt)
+        memory.dt = torch.where(first, memory.first_dt, factor * memory.dt)
         mask = kept[:, None, None]
         memory.origin = torch.where(mask, states, memory.origin)
         memory.slopes[:, 0] = torch.where(mask, F, memory.slopes[:, 0])
         memory.change = torch.zeros_like(ratio)
         is_large = ~(_largest(batch.state) <= GROWN * memory.first_size)  # NaN is
         is_fast = ~(_largest(batch.found.step) <= 0.5 * memory.first_speed)
-        memory.has_grown |= kept & is_large & is_fast
+        is_nowhere = ~torch.isfinite(F).all(dim=2).all(dim=1)  # where the first step would begin
+        memory.is_lost |= kept & (is_large & is_fast | is_nowhere)
+
+
+def _slope(batch: Batch) -> Tensor:
+    """Return F at the present states, (b, k, N); from the step, which takes no product with W."""
+    F = -(batch.found.F_s * batch.found.step).sum(dim=1).transpose(0, 1)
+    if not torch.isfinite(F.sum()):  # F_s is singular, or the state is not finite
+        F = batch.network.derivative(batch.state, batch.drive).transpose(0, 1)
+        batch.products += 1
+    return F
 
 
 def _largest(values: Tensor) -> Tensor:
