@@ -96,7 +96,7 @@ def both_forms(body: str, **parameters: object) -> tuple[rn.Network, rn.Network,
 
 @pytest.mark.parametrize("body", FORMS.values(), ids=FORMS)
 def test_r_form_and_v_form_have_the_same_fixed_points(body: str) -> None:
-    # whatever the time constants, one a unit
+    # whatever the time constants, one per unit
     r_form, v_form, x = both_forms(body, tau=[0.01, 0.02, 0.03, 0.01, 0.02, 0.03])
     rates = [rn.find_fixed_points(form, x, tol=1e-12).rates for form in (r_form, v_form)]
     torch.testing.assert_close(*rates, rtol=0, atol=1e-9)

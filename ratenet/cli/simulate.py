@@ -125,7 +125,7 @@ def _write(
     *,
     plot: bool,
 ) -> None:
-    """Write config.toml, rates.csv with one row a time and stimulus, rates.nc and rates.png."""
+    """Write config.toml, rates.csv with one row per time and stimulus, rates.nc and rates.png."""
     import pandas as pd
 
     from ratenet.report.figures import as_png

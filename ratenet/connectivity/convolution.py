@@ -33,7 +33,7 @@ class Convolution(AbstractConnectivity):
     kernel : Tensor, shape (C_post, C_pre, k, k)
         k odd, at most the height and the width.
     height, width : int
-        Of the grid, H and W; a channel has H W units.
+        Size of the grid, H and W; a channel has H W units.
     border : {"circular", "zero"}
         What lies beyond the edge: the opposite edge, or nothing.
 

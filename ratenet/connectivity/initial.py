@@ -160,7 +160,7 @@ def random_kernel(
     size : int
         k, odd.
     height, width : int
-        Of the grid, at least k.
+        Size of the grid, at least k.
     radius : float
         Spectral radius with circular borders, above 0, exactly. With zero borders it is close to
         that for large grids, and mostly below.

@@ -57,7 +57,7 @@ class ModelSpec:
     functions : mapping, or tuple of (name, body)
         Functions of one argument ``u``; a body may use parameters and earlier functions.
     parameters : mapping, or tuple of (name, value)
-        Defaults: a number, a quantity (``"10*ms"`` or ``10*ms``), a list of them, one a unit, a
+        Defaults: a number, a quantity (``"10*ms"`` or ``10*ms``), a list of them (one per unit), a
         distribution such as ``"normal(10*ms, 2*ms)"``, or a mapping from populations to these.
     populations : mapping, or tuple of (name, size)
         Groups of units that follow one another: sizes, or fractions that sum to 1.

@@ -112,7 +112,7 @@ class FixedPointSet:
         )
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return one row a fixed point, with columns for its attributes, rate_0, rate_1 ..."""
+        """Return one row per fixed point, with columns for its attributes, rate_0, rate_1 ..."""
         import pandas as pd  # imported where it is used: it takes half a second
 
         columns = {
@@ -156,7 +156,7 @@ def find_all_fixed_points(
     tol : float, optional
         Largest residual; default as of `find_fixed_points`.
     seed : int
-        Of the random starts; the same on every device.
+        Seed of the random starts, which are the same on every device.
     distance : float, optional
         States closer than this are one fixed point: the largest difference of an entry, over
         max(1, largest |s_k|). Default sqrt(tol).

@@ -90,7 +90,7 @@ _ROWS = ("rates", "gain", "drive", "residual", "absolute_residual", "iterations"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FixedPoints:
-    """States of a network, one a sample, each with its certificate.
+    """Fixed points of a network, one row per stimulus: rates, gains, residuals and status.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Measurements in files: a folder of CSV tables, an .npz file or a zarr group, with the same names.
 
 weights         (N, N), before learning; not needed where synapses lists them all
-drive           (B, N), one row a stimulus
+drive           (B, N), one row per stimulus
 targets         (B, N), rates that were taught; or errors (B, N), dL/dy
 synapses        columns post, pre, before, after (in .npz and zarr: four arrays); or
 weights_after   (N, N), empty or NaN where not measured; or

@@ -32,11 +32,11 @@ class FeedbackLayers(AbstractFixedPointLayer):
     units : sequence of int
         N_1 to N_L, from the driven layer on; at least two.
     model : ModelSpec or str
-        Of all units.
+        Model of all units.
     rule : AbstractRule, optional
         Default `Euclidean`.
     parameters : mapping of str to value, optional
-        Of the model.
+        Overrides of the model's defaults.
     bias : bool
         Whether there is a b.
     step_size, tol, solver, max_iterations, on_unsettled : optional
@@ -46,7 +46,7 @@ class FeedbackLayers(AbstractFixedPointLayer):
     ----------
     read_in : torch.nn.Linear
     core : FixedPointCore
-        Of all units; weights such as ``recurrent["layer2_from_layer1/W"]``.
+        The recurrent network of all units; its weights have names such as ``recurrent["layer2_from_layer1/W"]``.
 
     Raises
     ------

@@ -44,7 +44,7 @@ class FixedPointLayer(AbstractFixedPointLayer):
         Such as ``{"tau": 20*ms}``.
     populations : mapping of str to int, optional
     connectivity : AbstractConnectivity, optional
-        Of `units` units; default `Dense` with normal weights of spectral radius 0.5, as expected
+        Recurrent weights; default `Dense` with normal weights of spectral radius 0.5, as expected
         for large N.
     bias : bool
         Whether there is a b.

@@ -45,7 +45,7 @@ class LayerDefaults:
     rule : str
         A plasticity rule's name.
     learning_rate, recurrent_learning_rate : float
-        Of read-in and read-out, and of the recurrent weights.
+        Learning rates of read-in and read-out, and of the recurrent weights.
     on_unsettled : {"mask", "include", "raise"}
         See `FixedPointCore`.
     """

@@ -104,7 +104,7 @@ def connectivity_of(table: Mapping[str, Any], units: int) -> AbstractConnectivit
 
     Notes
     -----
-    Of a low rank, W = radius m m^T / N with normal m, whose eigenvalues lie near the radius.
+    Low rank: W = radius m m^T / N with normal m; the eigenvalues of W that are not 0 lie near radius.
     """
     kind = table.get("kind", "dense")
     if not isinstance(kind, str) or kind not in KINDS:

@@ -55,7 +55,7 @@ def as_tensor(
     where : str
         What an error begins with.
     dtype, device
-        Of the result.
+        Those of the result.
     finite : bool
         Whether NaN and infinite entries are refused.
 

@@ -64,7 +64,7 @@ class Network:
     populations : mapping of str to int, optional
         Sizes of the model's populations, where they are not those of the model file.
     seed : int
-        Of the values that are drawn from distributions.
+        Seed of the values drawn from distributions.
     dtype : torch.dtype, optional
         Default: that of W where W is a floating tensor, else float64.
     device : str or torch.device, optional

@@ -35,7 +35,7 @@ class ParameterDoor:
     units : int
         N.
     seed : int
-        Of the values that are drawn.
+        Seed of the values drawn from distributions.
     tensor : callable
         (value, name, where) -> the value as a tensor, its unit checked.
     """

@@ -54,7 +54,7 @@ def write_report(
     score_names : mapping of str to str
         What each task's score is.
     cells, steps, best, differences : pandas.DataFrame
-        Of a comparison.
+        Tables of a comparison.
     """
     from jinja2 import Environment, PackageLoader  # here: it takes a moment
 

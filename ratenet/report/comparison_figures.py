@@ -24,9 +24,9 @@ def course_figure(
     Parameters
     ----------
     steps, best : pandas.DataFrame
-        Of a comparison.
+        Tables of a comparison.
     column, label : str
-        Of `steps`; of the axis.
+        Column of `steps`; label of the axis.
     is_log : bool
         Whether the axis is logarithmic.
     """
@@ -54,9 +54,9 @@ def score_figure(cells: pd.DataFrame, best: pd.DataFrame, level: float) -> "Figu
     Parameters
     ----------
     cells, best : pandas.DataFrame
-        Of a comparison.
+        Tables of a comparison.
     level : float
-        Of the intervals.
+        Confidence level of the intervals.
     """
     chosen = cells.merge(best[["task", "rule", "learning_rate"]])
     looks = _looks(best)
@@ -88,7 +88,7 @@ def rate_figure(cells: pd.DataFrame, best: pd.DataFrame) -> "Figure":
     Parameters
     ----------
     cells, best : pandas.DataFrame
-        Of a comparison.
+        Tables of a comparison.
     """
     means = cells.groupby(["task", "rule", "learning_rate"])["validation_score"].mean()
     figure, axes, tasks = _axes(best)

@@ -187,7 +187,7 @@ def digits_through_time(
     t : ndarray, shape (T,)
         Times in seconds.
     drive, rates : ndarray, shape (T, U)
-        Of the U chosen units.
+        Drive and rates of the U chosen units.
     units : sequence of int
         Their numbers.
     images : sequence of ndarray, each (height, width)

@@ -24,7 +24,7 @@ def alignment_figure(table: pd.DataFrame, *, ceiling: float | None, title: str) 
     Parameters
     ----------
     table : pandas.DataFrame
-        Of an identification: a row for each rule, the last for random changes.
+        The table of an identification: one row per rule, the last for random changes.
     ceiling : float or None
         The alignment that noise leaves a right rule.
     title : str

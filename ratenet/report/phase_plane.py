@@ -39,7 +39,7 @@ def phase_plane(
     Parameters
     ----------
     found : FixedPointSet
-        Of a network with two units and one state variable each.
+        Fixed points of a network with two units and one state variable each.
     span : pair of float, optional
         Range of both axes, in the state's SI unit; default that of its starts.
     title : str

@@ -24,7 +24,7 @@ def spectrum(
     connectivity : AbstractConnectivity
         Square.
     radius : float, optional
-        Of the circle; default the spectral radius.
+        Radius of the circle; default the spectral radius of W.
     title : str
 
     Raises

@@ -40,11 +40,11 @@ def mnist(
         The first of three.
     progress : callable
     folder : Path
-        Of the runs' own folders.
+        Folder in which each run has its own.
     images : dict of str to str
         data and data_root, as of `TrainingConfig`.
     **options
-        Of `TrainingConfig`, in place of the figure's own.
+        Options of `TrainingConfig` that replace those of the figure.
     """
     runs, rows = list(swept(RATES, range(seed, seed + SEEDS))), []
     for index, (rule, rate, of_run) in enumerate(runs):

@@ -67,7 +67,7 @@ class Recorder:
     progress : callable or None
         Called at each record with the number of steps done.
     residual : Tensor of shape (B,), or None
-        Of the last record, if `until_settled` was given.
+        Residual of the last record, if `until_settled` was given.
     """
 
     task: Task

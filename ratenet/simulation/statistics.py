@@ -55,7 +55,7 @@ class Statistics:
 
 @dataclass(frozen=True, eq=False)
 class RateStatistics:
-    """Mean, variance and covariance of the rates over time, one row a stimulus.
+    """Mean, variance and covariance of the rates over time, one row per stimulus.
 
     Attributes
     ----------

@@ -77,7 +77,7 @@ class AbstractModulation(AbstractStimulus):
 
 @dataclass(frozen=True, eq=False)
 class Still(AbstractStimulus):
-    """Images that do not change, one a stream: what the others move.
+    """Images that do not change, one per stream: what the others move.
 
     Its time scale is infinite.
 

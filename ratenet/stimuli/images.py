@@ -39,7 +39,7 @@ class Images:
     frame : (int, int), optional
         Height and width; default those of the array, or of a square of M pixels.
     is_drive : bool
-        Whether `pixels` holds what `read_in` made of images: any finite numbers, one a unit.
+        Whether `pixels` holds what `read_in` made of images: any finite numbers, one per unit.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def _checked_labels(value: Any, number: int, device: torch.device) -> Tensor:
         raise InputError.at("Images, labels", got=value, expected="whole numbers from 0")
     if tuple(labels.shape) != (number,):
         raise InputError.at(
-            "Images, labels", got=tuple(labels.shape), expected=f"one an image, ({number},)"
+            "Images, labels", got=tuple(labels.shape), expected=f"one per image, ({number},)"
         )
     if number and int(labels.min()) < 0:
         raise InputError.at(

@@ -38,7 +38,7 @@ class OrnsteinUhlenbeck:
     Parameters
     ----------
     shape : tuple of int
-        Of the array of processes.
+        Shape of the array of processes.
     time_constant : float
         T in seconds.
     kind : str
@@ -85,7 +85,7 @@ class Contrast(AbstractModulation):
     ----------
     source : AbstractStimulus
     mean, sd : float
-        Of the contrast before it is clipped; 1 leaves the images as they are.
+        Mean and standard deviation of the contrast before clipping; 1 is the image as it is.
     time_constant : Quantity or float
         A float is in seconds.
     seed : int

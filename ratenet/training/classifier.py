@@ -54,13 +54,13 @@ class Classifier:
         return rates @ self.read_out.T
 
     def surprise(self, rates: Tensor, labels: Tensor) -> Tensor:
-        """Return dL_b/dlogits_b, shape (B, K), one row a sample, not divided by B."""
+        """Return dL_b/dlogits_b, shape (B, K), one row per sample, not divided by B."""
         surprise = torch.softmax(self.logits(rates), dim=1)
         surprise[torch.arange(len(labels), device=labels.device), labels] -= 1
         return surprise
 
     def error(self, rates: Tensor, labels: Tensor) -> Tensor:
-        """Return e = dL_b/dy_b, shape (B, N), one row a sample, not divided by B."""
+        """Return e = dL_b/dy_b, shape (B, N), one row per sample, not divided by B."""
         return self.surprise(rates, labels) @ self.read_out
 
 

@@ -154,7 +154,7 @@ def resume(
     Returns
     -------
     TrainingResult
-        Of a finished run, with a warning that it is finished, what it came to.
+        The outcome; for a finished run the recorded one, with a warning that it is finished.
 
     Raises
     ------

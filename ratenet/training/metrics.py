@@ -1,4 +1,4 @@
-"""MetricsLog: one row a step, to a table on disk and to TensorBoard."""
+"""MetricsLog: one row per step, to a table on disk and to TensorBoard."""
 
 import math
 import time

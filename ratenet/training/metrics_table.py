@@ -1,4 +1,4 @@
-"""The table of metrics, one row a step: metrics.csv, checked as numbers with steps 1, 2, ..."""
+"""The table of metrics, one row per step: metrics.csv, checked as numbers with steps 1, 2, ..."""
 
 import io
 import os

@@ -49,7 +49,7 @@ class AbstractPresentation(ABC):
         network : Network
             Its weights may be changed before the next one is asked for.
         drive : Tensor, shape (B, N), or object with at(t) -> (B, N)
-            Images that were read in, one a stream, which the presentation holds; or what changes
+            Images that were read in, one per stream, which the presentation holds; or what changes
             by itself.
         examine : bool
             Whether the stability of solved fixed points is examined, so that no unstable one

@@ -1,7 +1,7 @@
 """RunFolder: everything that a run writes, and all that is needed to resume it.
 
     config.toml             all that was resolved: options, model, versions, machine
-    metrics.csv             one row a step
+    metrics.csv             one row per step
     tensorboard/            the same as events
     checkpoint.safetensors  tensors, and progress as JSON in the header; never pickle
     best.safetensors        the same with the best validation accuracy, where that is measured
@@ -294,7 +294,7 @@ class RunFolder:
         return state
 
     def read_metrics(self) -> pd.DataFrame:
-        """Return the metrics, one row a step.
+        """Return the metrics, one row per step.
 
         Raises
         ------

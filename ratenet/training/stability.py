@@ -75,7 +75,7 @@ class Held:
     limit : float
         What it is held below.
     corrections : int
-        Of the weights.
+        Number of corrections of the weights.
     refused : bool
         Whether the weights went back to where they were before the step.
     """
@@ -132,7 +132,7 @@ class Stability:
         network : Network
             After the step.
         jacobians : BatchJacobians
-            Of the batch that the step was learned from.
+            Jacobians of the batch that the step was learned from.
         before : dict of str to Tensor, or None
             The weights before the step, to which they go back if it is refused.
         """

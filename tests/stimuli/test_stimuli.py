@@ -129,7 +129,7 @@ def test_order_depends_on_seed_and_epoch_alone():
 
 
 def held(current: torch.Tensor, fade: float, profile="linear", before=None) -> HeldImages:
-    """Return drives, one a stream, that are faded into and held for 80 ms."""
+    """Return drives, one per stream, that are faded into and held for 80 ms."""
     images = Images(current, torch.zeros(len(current), dtype=torch.int64), is_drive=True)
     return HeldImages(
         images, len(current), 0.08, fade, profile=profile, shuffle=False, before=before
@@ -214,7 +214,7 @@ def test_images_that_were_read_in_may_have_any_values():
         (np.full((2, 4), 255, dtype=np.uint8), [0, 1], "such as bytes by 1/255"),
         (np.full((2, 4), np.nan), [0, 1], "Images, pixels: NaN or infinite|finite"),
         (np.zeros(4), [0, 1], r"expected the shape \(number, M\)"),
-        (np.zeros((2, 4)), [0, 1, 2], r"labels: expected one an image, \(2,\), got \(3,\)"),
+        (np.zeros((2, 4)), [0, 1, 2], r"labels: expected one per image, \(2,\), got \(3,\)"),
         (np.zeros((2, 4)), [0.0, 1.0], "labels: expected whole numbers from 0"),
         (np.zeros((2, 4)), [0, -1], "labels: expected whole numbers from 0, got -1"),
     ],

@@ -63,7 +63,7 @@ class Curve:
     start, stop : float
         The values at theta = 0 and 1.
     scale : Tensor, shape (k, 1, 1)
-        Of each state variable.
+        Typical size of each state variable.
     tol : float
         Largest residual of a point.
     """

@@ -117,7 +117,7 @@ class Sweep:
         return (apart > distance * size) & self.up.converged & self.down.converged
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return one row a value and direction: direction, value, stable, ..., rate_0 ..."""
+        """Return one row per value and direction: direction, value, stable, ..., rate_0 ..."""
         import pandas as pd  # imported where it is used: it takes half a second
 
         tables = []
@@ -169,7 +169,7 @@ def sweep_fixed_points(
     nudge : float
         Standard deviation of the displacement before each value, over max(1, largest |s_k|).
     seed : int
-        Of the displacements.
+        Seed of the displacements.
 
     Returns
     -------

@@ -156,7 +156,7 @@ def _combination(memory: Differences, states: Tensor, steps: Tensor) -> Tensor:
 
 
 def _rows(values: Tensor) -> Tensor:
-    """Turn (k, b, N) into one row a sample, (b, k N)."""
+    """Turn (k, b, N) into one row per sample, (b, k N)."""
     return values.transpose(0, 1).flatten(1)
 
 

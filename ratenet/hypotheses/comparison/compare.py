@@ -47,7 +47,7 @@ class Comparison:
     best : pandas.DataFrame
         The learning rate that was chosen for each task and rule, and its scores.
     differences : pandas.DataFrame
-        Of test scores between rules, with paired bootstrap intervals.
+        Differences in test scores between rules, with paired bootstrap intervals.
     folder : Path
     """
 

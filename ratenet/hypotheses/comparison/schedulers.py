@@ -57,7 +57,7 @@ class Processes(AbstractScheduler):
     Parameters
     ----------
     number : int
-        Of processes.
+        Number of processes.
     """
 
     number: int

@@ -27,7 +27,7 @@ def best_rates(cells: pd.DataFrame, level: float) -> pd.DataFrame:
         A row for each cell: task, rule, learning_rate, seed, status, validation_score, test_score,
         test_score_before. A rule that is not defined for a task has no scores and no row.
     level : float
-        Of the intervals.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def rule_differences(cells: pd.DataFrame, best: pd.DataFrame, level: float) -> p
     cells, best : pandas.DataFrame
         As of `best_rates`.
     level : float
-        Of the interval for each pair by itself.
+        Confidence level of the interval of each pair by itself.
 
     Returns
     -------

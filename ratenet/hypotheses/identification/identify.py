@@ -62,7 +62,7 @@ def identify(
     level : float
         Largest probability of naming a rule where there was none.
     seed : int
-        Of what is drawn: folds, resamples and changes by chance.
+        Seed of the folds, the resamples and the null distributions.
 
     Returns
     -------

@@ -38,7 +38,7 @@ class Identification:
     best : str
         The most probable rule, named or not.
     confidence : float
-        Of `best`: the smaller of its posterior probability and its share of wins.
+        Confidence in `best`: the smaller of its posterior probability and its share of wins.
     table : pandas.DataFrame
         A row for each rule: learning_rate, alignment (both with _low and _high: 95 % of the
         bootstrap), chance (what alignment chance reaches with the probability level / K), p_value
@@ -49,7 +49,7 @@ class Identification:
     unsettled : int
         Stimuli that have no fixed point, and were left out.
     noise : float or None
-        Of a change, as it was given.
+        Noise of a change, as it was given.
     residual : float
         Root mean square of what the best rule leaves.
     size : float
@@ -273,7 +273,7 @@ def _bootstrapped(sums: GroupSums, rng: np.random.Generator) -> dict[str, np.nda
 
 
 def _resampled(sums: GroupSums, rng: np.random.Generator) -> GroupSums:
-    """Return the sums over groups drawn with replacement, one row a resample."""
+    """Return the sums over groups drawn with replacement, one row per resample."""
     n = len(sums.count)
     parts = [
         sums.weighted(

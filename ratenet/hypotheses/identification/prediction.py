@@ -79,7 +79,7 @@ def _rows(fp: FixedPoints, value: Any, where: str, dimensions: Dimension) -> Ten
     if tensor.shape not in (like.shape, like.shape[1:]):
         raise InputError(
             f"{where}: shape {tuple(tensor.shape)} does not fit; expected (B, N) = "
-            f"{tuple(like.shape)}, one row a stimulus."
+            f"{tuple(like.shape)}, one row per stimulus."
         )
     return tensor.expand_as(like)
 
