@@ -1,7 +1,7 @@
 """Parameter values as a model gives them, and the numbers, one per unit, that follow from them.
 
-A value is a quantity ("10*ms", 0.5), a list of them (one per unit), a distribution from which one is
-drawn for each unit ("normal(10*ms, 2*ms)"), or a table of these by population.
+A value is a quantity ("10*ms", 0.5), a list of them (one per unit), a distribution from which one
+is drawn for each unit ("normal(10*ms, 2*ms)"), or a table of these by population.
 """
 
 import ast

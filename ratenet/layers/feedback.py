@@ -46,7 +46,8 @@ class FeedbackLayers(AbstractFixedPointLayer):
     ----------
     read_in : torch.nn.Linear
     core : FixedPointCore
-        The recurrent network of all units; its weights have names such as ``recurrent["layer2_from_layer1/W"]``.
+        The recurrent network of all units; its weights have names such as
+        ``recurrent["layer2_from_layer1/W"]``.
 
     Raises
     ------

@@ -104,7 +104,8 @@ def connectivity_of(table: Mapping[str, Any], units: int) -> AbstractConnectivit
 
     Notes
     -----
-    Low rank: W = radius m m^T / N with normal m; the eigenvalues of W that are not 0 lie near radius.
+    Low rank: W = radius m m^T / N with normal m, (N, rank); its nonzero eigenvalues lie near the
+    radius.
     """
     kind = table.get("kind", "dense")
     if not isinstance(kind, str) or kind not in KINDS:

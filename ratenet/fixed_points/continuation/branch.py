@@ -124,7 +124,7 @@ class Branch:
         return tuple(point for point in self.special if point.kind is kind)
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return one row per point: value, abscissa, residual, stable, special, rate_0, rate_1 ..."""
+        """Return one row per point: value, abscissa, residual, stable, special, rate_0 ..."""
         import pandas as pd  # imported where it is used: it takes half a second
 
         columns = {
