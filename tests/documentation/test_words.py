@@ -76,7 +76,7 @@ def test_sentences_and_docstrings(path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_docstring_begins_with_of(path):
     """No summary or description such as "Of the noise.": it does not say what the thing is."""
-    assert re.findall(r"^ *(?:\"\"\")?Of [a-z`].*", path.read_text(), re.MULTILINE) == []
+    assert re.findall(r"^ *(?:\"\"\")?Of (?!more )[a-z`].*", path.read_text(), re.MULTILINE) == []
 
 
 @pytest.mark.parametrize(
