@@ -1,9 +1,8 @@
 """Rules by their names on the command line."""
 
-import dataclasses
+from typing import Any
 
-from ratenet.equations.terms import Term, parse_sum
-from ratenet.errors import UnknownNameError
+from ratenet.equations.registry import Registry, Weighted
 from ratenet.plasticity.approximate_adjoint import FeedbackAlignment, TruncatedAdjoint
 from ratenet.plasticity.base import AbstractRule
 from ratenet.plasticity.equilibrium import ContrastiveHebbian, EquilibriumPropagation
@@ -21,39 +20,56 @@ from ratenet.plasticity.reparameterized import (
     Reparameterized,
 )
 
-RULES: dict[str, type[AbstractRule]] = {
-    "euclidean": Euclidean,
-    "reparameterized": Reparameterized,
-    "linearized-reparameterized": LinearizedReparameterized,
-    "gain-free-reparameterized": GainFreeReparameterized,
-    "bptt": BackpropagationThroughTime,
-    "recurrent-backpropagation": RecurrentBackpropagation,
-    "truncated-adjoint": TruncatedAdjoint,
-    "feedback-alignment": FeedbackAlignment,
-    "equilibrium-propagation": EquilibriumPropagation,
-    "contrastive-hebbian": ContrastiveHebbian,
-    "hebb": Hebb,
-    "oja": Oja,
-    "bcm": BCM,
-    "node-perturbation": NodePerturbation,
-    "weight-perturbation": WeightPerturbation,
-    "exponentiated-gradient": ExponentiatedGradient,
-    "mirror-descent": MirrorDescent,
-    "natural-gradient": NaturalGradient,
-    "frozen": Frozen,
-}
-"""All rules by the names that the command line knows them by."""
+
+def _pairs(rule: AbstractRule) -> Weighted | None:
+    return rule.rules if isinstance(rule, Mixed) else None
 
 
-def rule_named(name: str) -> AbstractRule:
-    """Return the rule with a given name on the command line.
+RULES: Registry[AbstractRule] = Registry(
+    "rule",
+    AbstractRule,
+    {
+        "euclidean": Euclidean,
+        "reparameterized": Reparameterized,
+        "linearized-reparameterized": LinearizedReparameterized,
+        "gain-free-reparameterized": GainFreeReparameterized,
+        "bptt": BackpropagationThroughTime,
+        "recurrent-backpropagation": RecurrentBackpropagation,
+        "truncated-adjoint": TruncatedAdjoint,
+        "feedback-alignment": FeedbackAlignment,
+        "equilibrium-propagation": EquilibriumPropagation,
+        "contrastive-hebbian": ContrastiveHebbian,
+        "hebb": Hebb,
+        "oja": Oja,
+        "bcm": BCM,
+        "node-perturbation": NodePerturbation,
+        "weight-perturbation": WeightPerturbation,
+        "exponentiated-gradient": ExponentiatedGradient,
+        "mirror-descent": MirrorDescent,
+        "natural-gradient": NaturalGradient,
+        "frozen": Frozen,
+    },
+    group="ratenet.rules",
+    expected="a rule: its name, FILE.py:NAME, or an object derived from AbstractRule or decorated "
+    "with ratenet.plasticity.rule",
+    remedy="sums such as '0.5*euclidean+0.5*hebb' are rules, too",
+    combine=Mixed,
+    parts=_pairs,
+)
+"""All rules, by the names that the command line knows them by."""
+
+
+def rule_named(name: Any) -> AbstractRule:
+    """Return the rule with a given name, or of the user's own.
 
     Parameters
     ----------
-    name : str
+    name : str, mapping or AbstractRule
         A key of `RULES`, with settings in brackets where they differ from the defaults, such as
-        ``"truncated-adjoint(terms=5)"``; or a sum of these with weights, such as
-        ``"0.5*euclidean+0.5*linearized-reparameterized"``, which makes a `Mixed`.
+        ``"truncated-adjoint(terms=5)"``; the user's own, ``"FILE.py:NAME"`` or
+        ``"package.module:NAME"``; a sum of these with weights, such as
+        ``"0.5*euclidean+0.5*linearized-reparameterized"``, which makes a `Mixed`; or a table with
+        the name and the settings. A rule is returned as it is.
 
     Returns
     -------
@@ -64,27 +80,12 @@ def rule_named(name: str) -> AbstractRule:
     UnknownNameError
         If there is no such rule, or it has no such setting.
     InputError
-        If the string cannot be read, or a setting has a wrong value.
+        If the string cannot be read, a setting has a wrong value, or the user's own cannot be
+        imported or is not a rule.
 
     Examples
     --------
     >>> rule_named("0.9*truncated-adjoint(terms=2)+0.1*hebb")
     Mixed(rules=((0.9, TruncatedAdjoint(terms=2)), (0.1, Hebb())))
     """
-    terms = parse_sum(name, "rule")
-    if len(terms) == 1 and terms[0].weight is None:
-        return _rule(terms[0])
-    return Mixed(tuple((1.0 if t.weight is None else t.weight, _rule(t)) for t in terms))
-
-
-def _rule(term: Term) -> AbstractRule:
-    """Return the rule of one term."""
-    if term.name not in RULES:
-        remedy = "sums such as '0.5*euclidean+0.5*hebb' are rules, too"
-        raise UnknownNameError.among("rule", term.name, RULES, remedy)
-    kind = RULES[term.name]
-    allowed = [each.name for each in dataclasses.fields(kind) if each.init]  # type: ignore[arg-type]
-    for setting in term.settings:
-        if setting not in allowed:
-            raise UnknownNameError.among(f"setting of rule {term.name!r}:", setting, allowed)
-    return kind(**term.settings)
+    return RULES.read(name)
