@@ -8,19 +8,14 @@ weights_after   (N, N), empty or NaN where not measured; or
 rates_before, rates_after   (B, N)
 """
 
-import io
-import math
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 import pandas as pd
 
-from ratenet.errors import DataError, InputError, UnsupportedError, shorten
+from ratenet.errors import DataError, InputError, UnsupportedError
 from ratenet.files import check_regular
 from ratenet.hypotheses.identification.observation import (
     COLUMNS,
@@ -30,16 +25,10 @@ from ratenet.hypotheses.identification.observation import (
     observe_weights,
 )
 from ratenet.network import Network
+from ratenet.validation.archives import LARGEST, read_npz, reason
 
 NAMES = ("weights", "drive", "targets", "errors", "synapses", "weights_after",
          "rates_before", "rates_after")  # fmt: skip
-# Of archives: RuntimeError if it is encrypted, or packed by a method that Python does not have;
-# the last two for the heading of an array.
-_UNREADABLE = (
-    OSError, ValueError, RuntimeError, EOFError, MemoryError, BadZipFile, zlib.error, TokenError,
-    SyntaxError,
-)  # fmt: skip
-LARGEST = 2**33  # bytes of a file, or of an array unpacked
 ZARR_GROUP = ("zarr.json", ".zgroup")  # of format 3 and 2
 KINDS = {
     "weights": "synapses, or weights_after",
@@ -148,7 +137,7 @@ def load_measurements(path: Path) -> Measurements:
             f"{str(path)!r} cannot be read: expected a folder with {', '.join(NAMES)} as .csv, or "
             "an .npz file or a zarr group with these names."
         )
-    return _from_arrays(path, _npz_arrays(path))
+    return _from_arrays(path, read_npz(path, (*NAMES, *COLUMNS)))
 
 
 def _from_folder(path: Path) -> Measurements:
@@ -163,13 +152,7 @@ def _read(file: Path, header: Any) -> pd.DataFrame:
         check_regular(file, LARGEST)
         return pd.read_csv(file, header=header)
     except (OSError, ValueError) as error:  # the errors of pandas' parser are ValueErrors
-        raise DataError(f"{str(file)!r} cannot be read as CSV ({_reason(error)}).") from None
-
-
-def _reason(error: BaseException) -> str:
-    """Return what an error says, on one line, without the file's name."""
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return shorten(said)
+        raise DataError(f"{str(file)!r} cannot be read as CSV ({reason(error)}).") from None
 
 
 def _matrix(file: Path) -> np.ndarray:
@@ -180,36 +163,6 @@ def _matrix(file: Path) -> np.ndarray:
         raise InputError(
             f"{str(file)!r}: expected rows of numbers, without a heading; got something else."
         ) from None
-
-
-def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays with our names; the others are not unpacked."""
-    try:
-        check_regular(path, LARGEST)
-        with ZipFile(path) as archive:
-            found = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
-            ours = {name: found[name] for name in (*NAMES, *COLUMNS) if name in found}
-            return {name: _npy(archive, entry) for name, entry in ours.items()}
-    except _UNREADABLE as error:
-        raise DataError(f"{str(path)!r} cannot be read as .npz ({_reason(error)}).") from None
-
-
-def _npy(archive: ZipFile, entry: ZipInfo) -> np.ndarray:
-    """Return an array of an archive, whose heading may promise no more than the entry holds."""
-    if entry.file_size > LARGEST:
-        raise ValueError(f"{entry.filename} is larger than {LARGEST // 2**20} MiB")
-    with archive.open(entry) as file:
-        content = io.BytesIO(file.read(LARGEST))
-    version = np.lib.format.read_magic(content)
-    header = np.lib.format.read_array_header_1_0
-    if version != (1, 0):
-        header = np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(content)
-    if math.prod(shape) * dtype.itemsize > entry.file_size:
-        raise ValueError(f"{entry.filename} is cut: its heading says {shape}")
-    content.seek(0)
-    array: np.ndarray = np.lib.format.read_array(content, allow_pickle=False)
-    return array
 
 
 def _zarr_arrays(path: Path) -> dict[str, np.ndarray]:

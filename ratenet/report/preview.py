@@ -9,6 +9,7 @@ import numpy as np
 from ratenet.errors import InputError, RunFolderError
 from ratenet.files import write_whole
 from ratenet.stimuli import AbstractStimulus
+from ratenet.stimuli.images import hidden, picture
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -85,20 +86,21 @@ def draw_frame(stimulus: AbstractStimulus, t: float) -> "Image.Image":
     """Return the streams at a time: bright pixels on black, the class and the time in ms below."""
     from PIL import Image, ImageDraw, ImageFont  # here: a command that draws nothing needs none
 
-    height, width = stimulus.shape
+    images = [picture(image, stimulus.shape) for image in stimulus.at(t)]
+    height, width = images[0].shape[:2]
     zoom = -(-WIDTH // width)
-    images = stimulus.at(t).reshape(-1, height, width).clamp(0.0, 1.0).cpu().numpy()
-    labels = stimulus.labels_at(t).reshape(len(images), -1).tolist()
+    labels = stimulus.labels_at(t).reshape(len(images), -1)
     step = zoom * width + MARGIN
     size = (MARGIN + step * len(images), 2 * MARGIN + zoom * height + 2 * CAPTION)
-    frame = Image.new("L", size, color=70)
+    frame = Image.new("L" if images[0].ndim == 2 else "RGB", size, color="#464646")
     draw, font = ImageDraw.Draw(frame), ImageFont.load_default(size=14)
-    for b, (image, classes) in enumerate(zip(images, labels, strict=True)):
+    for b, (image, shown_labels) in enumerate(zip(images, labels, strict=True)):
         shown = Image.fromarray((255 * image).round().astype(np.uint8))
         corner = (MARGIN + b * step, MARGIN)
         frame.paste(shown.resize((zoom * width, zoom * height), Image.Resampling.NEAREST), corner)
-        text = ", ".join(str(each) for each in classes if each >= 0) or "-"
+        known = shown_labels[~hidden(shown_labels)].tolist()
+        text = ", ".join(f"{n:.3g}" if isinstance(n, float) else str(n) for n in known) or "-"
         below = (corner[0] + zoom * width / 2, MARGIN + zoom * height + CAPTION / 2)
-        draw.text(below, text, fill=255, font=font, anchor="mm")
-    draw.text((MARGIN, size[1] - MARGIN), f"{1e3 * t:.0f} ms", fill=255, font=font, anchor="ls")
+        draw.text(below, text, fill="white", font=font, anchor="mm")
+    draw.text((MARGIN, size[1] - MARGIN), f"{1e3 * t:.0f} ms", fill="white", font=font, anchor="ls")
     return frame

@@ -6,13 +6,15 @@ from ratenet.stimuli.base import (
     Still as Still,
 )
 from ratenet.stimuli.batches import batches_of_epoch as batches_of_epoch
-from ratenet.stimuli.held_images import GammaDwell as GammaDwell, HeldImages as HeldImages
-from ratenet.stimuli.images import (
+from ratenet.stimuli.data_sets import (
+    DATA as DATA,
     DATA_SETS as DATA_SETS,
-    Images as Images,
-    ImageSet as ImageSet,
     load_images as load_images,
+    source_of as source_of,
 )
+from ratenet.stimuli.held_images import GammaDwell as GammaDwell, HeldImages as HeldImages
+from ratenet.stimuli.image_sets import ImageSet as ImageSet
+from ratenet.stimuli.images import Images as Images, masked as masked
 from ratenet.stimuli.movement import (
     Drift as Drift,
     Rotate as Rotate,

@@ -23,8 +23,8 @@ class AbstractStimulus(ABC):
 
     @property
     @abstractmethod
-    def shape(self) -> tuple[int, int]:
-        """Height and width of an image in pixels; M is their product."""
+    def shape(self) -> tuple[int, ...]:
+        """Height and width of an image in pixels, after its channels; M is their product."""
 
     @property
     @abstractmethod
@@ -37,7 +37,10 @@ class AbstractStimulus(ABC):
 
     @abstractmethod
     def labels_at(self, t: float) -> Tensor:
-        """Return the class that each stream shows at time t, shape (B,); -1: none."""
+        """Return the class that each stream shows at time t, shape (B,); -1: none.
+
+        Of images with targets these, shape (B, K), NaN for none.
+        """
 
     def speed(self, tau: Any) -> float:
         """Return tau / T, how fast the images change for a network.
@@ -61,8 +64,8 @@ class AbstractModulation(AbstractStimulus):
         """Time scale of the modulation by itself, in seconds."""
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width, those of the source."""
+    def shape(self) -> tuple[int, ...]:
+        """Height and width, after the channels, those of the source."""
         return self.source.shape
 
     @property
@@ -98,8 +101,8 @@ class Still(AbstractStimulus):
         check_images(self.images, "Still")
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width in pixels."""
+    def shape(self) -> tuple[int, ...]:
+        """Height and width in pixels, after the channels."""
         return frame_of(self.images)
 
     @property
@@ -182,14 +185,11 @@ def check_images(images: Any, where: str) -> None:
         )
 
 
-def frame_of(images: Images) -> tuple[int, int]:
-    """Return height and width of images; those of a square unless they say otherwise."""
-    if images.frame is not None:
-        return images.frame
-    pixels = images.pixels.shape[1]
-    side = math.isqrt(pixels)
-    if side * side != pixels:
+def frame_of(images: Images) -> tuple[int, ...]:
+    """Return height and width of images, after their channels where they have some."""
+    if len(images.shape) == 1:
         raise InputError(
-            f"images: {pixels} pixels make no square; only square images can be moved or drawn."
+            f"images: {images.shape[0]} pixels make no square; only square images can be moved or "
+            "drawn, or those of a known frame."
         )
-    return side, side
+    return images.shape

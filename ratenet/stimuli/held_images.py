@@ -13,7 +13,7 @@ from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli.base import AbstractStimulus, check_images, frame_of
 from ratenet.stimuli.batches import batches_of_epoch
 from ratenet.stimuli.fades import profile_named
-from ratenet.stimuli.images import Images
+from ratenet.stimuli.images import Images, masked
 from ratenet.stimuli.random_blocks import LENGTH, Blocks, check_seed, generator_for
 
 ON_TIME = 1e-6  # of a mean period: nearer than that, an image has begun
@@ -145,8 +145,8 @@ class HeldImages(AbstractStimulus):
         object.__setattr__(self, "_begins", begins)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width in pixels."""
+    def shape(self) -> tuple[int, ...]:
+        """Height and width in pixels, after the channels."""
         return frame_of(self.images)
 
     @property
@@ -174,9 +174,9 @@ class HeldImages(AbstractStimulus):
         return torch.lerp(now.before, now.current, weight[:, None].to(now.current))
 
     def labels_at(self, t: float) -> Tensor:
-        """Return the class of the image that fades in, dwells or fades out; -1 in a gap."""
+        """Return the label of the image that fades in, dwells or fades out; none in a gap."""
         t, now = max(0.0, t), self._showing(t)
-        return now.labels.masked_fill(self._blank(now, t).to(now.labels.device), -1)
+        return masked(now.labels, self._blank(now, t).to(now.labels.device))
 
     def _blank(self, now: _Showing, t: float) -> Tensor:
         """Return which streams are in a gap, (B,)."""

@@ -20,7 +20,7 @@ from ratenet.stimuli.base import AbstractModulation, AbstractStimulus, check_sti
 
 
 def resample(
-    pixels: Tensor, shape: tuple[int, int], maps: Tensor, frame: tuple[int, int]
+    pixels: Tensor, shape: tuple[int, ...], maps: Tensor, frame: tuple[int, ...]
 ) -> Tensor:
     """Return images as an affine map shows them, shape (B, height * width of the frame).
 
@@ -28,20 +28,20 @@ def resample(
     ----------
     pixels : Tensor, shape (B, M)
     shape : tuple of int
-        Height and width of these images.
+        Height and width of these images, after their channels where they have some.
     maps : Tensor, shape (2, 3) or (B, 2, 3)
         A and b: from a place in the frame to a place in the image, in pixels. What lies outside
         of an image is 0.
     frame : tuple of int
         Height and width of what is returned.
     """
-    B = len(pixels)
+    B, shape, frame = len(pixels), shape[-2:], frame[-2:]
     half_image = pixels.new_tensor([shape[1] / 2, shape[0] / 2])
     half_frame = pixels.new_tensor([frame[1] / 2, frame[0] / 2, 1.0])
     theta = maps.to(pixels) * half_frame / half_image[:, None]
     theta = theta.expand(B, 2, 3)  # grid_sample measures from -1 to 1
     grid = torch.nn.functional.affine_grid(theta, [B, 1, *frame], align_corners=False)
-    images = pixels.view(B, 1, *shape)
+    images = pixels.view(B, -1, *shape)
     shown = torch.nn.functional.grid_sample(images, grid, mode="bicubic", align_corners=False)
     return shown.flatten(1)
 
@@ -183,17 +183,17 @@ class Drift(AbstractMovement):
 
     def map_at(self, t: float) -> list[list[float]]:
         """Return the shift back at time t, from -1/2 to 1/2 of the frame."""
-        height, width = self.shape
+        height, width = self.shape[-2:]
         distance, angle = width * t / float(self.period), math.radians(self.direction)
         right, up = distance * math.cos(angle), distance * math.sin(angle)
         return [[1.0, 0.0, _wrapped(-right, width)], [0.0, 1.0, _wrapped(up, height)]]
 
     def at(self, t: float) -> Tensor:
         """Return the moved images at time t in seconds, shape (B, M)."""
-        (height, width), images = self.shape, self.source.at(t)
+        (height, width), images = self.shape[-2:], self.source.at(t)
         right, below = width // 2 + 1, height // 2 + 1
         tiled = torch.nn.functional.pad(
-            images.view(-1, 1, height, width), (right, right, below, below), mode="circular"
+            images.view(len(images), -1, height, width), (right, right, below, below), mode="circular"
         )
         shape = (height + 2 * below, width + 2 * right)
         return resample(tiled.flatten(1), shape, images.new_tensor(self.map_at(t)), self.shape)

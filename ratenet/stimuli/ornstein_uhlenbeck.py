@@ -23,7 +23,7 @@ from ratenet.stimuli.base import (
     check_stimulus,
     frame_of,
 )
-from ratenet.stimuli.images import Images
+from ratenet.stimuli.images import Images, masked
 from ratenet.stimuli.random_blocks import LENGTH, Blocks, check_seed, generator_for
 
 GRID = 200  # points of the grid in one time constant
@@ -180,8 +180,8 @@ class Walk(AbstractStimulus):
             object.__setattr__(self, name, made)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width in pixels."""
+    def shape(self) -> tuple[int, ...]:
+        """Height and width in pixels, after the channels."""
         return frame_of(self.images)
 
     @property
@@ -194,8 +194,9 @@ class Walk(AbstractStimulus):
         return torch.addmm(self._mean, self._process.at(t).to(self._axes), self._axes)
 
     def labels_at(self, t: float) -> Tensor:
-        """Return -1 for every stream: the walk passes between the classes."""
-        return torch.full((self.streams,), -1, device=self.images.labels.device)
+        """Return that no stream shows a label: the walk passes between the images."""
+        labels = self.images.labels[:1].expand(self.streams, *self.images.labels.shape[1:])
+        return masked(labels, torch.ones(self.streams, dtype=torch.bool, device=labels.device))
 
 
 def _process(stimulus: Any, shape: tuple[int, ...], kind: str) -> OrnsteinUhlenbeck:

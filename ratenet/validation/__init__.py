@@ -1,4 +1,4 @@
-"""Validation in one place: TOML and JSON within limits, and tables as frozen dataclasses.
+"""Validation in one place: TOML, JSON and .npz within limits, and tables as frozen dataclasses.
 
     @dataclass(frozen=True)
     class Pool:
@@ -11,6 +11,11 @@ follow the check, the sentence about a wrong value, the JSON schema for editors,
 the command line.
 """
 
+from ratenet.validation.archives import (
+    names_in_npz as names_in_npz,
+    read_npz as read_npz,
+    reason as reason,
+)
 from ratenet.validation.reading import (
     LARGEST_FILE as LARGEST_FILE,
     parse_json as parse_json,

@@ -1,0 +1,9 @@
+"""Where images come from: named data sets, files, folders, and the user's own."""
+
+from ratenet.stimuli.data_sets.base import EMBEDDED as EMBEDDED, AbstractSource as AbstractSource
+from ratenet.stimuli.data_sets.named import (
+    DATA as DATA,
+    DATA_SETS as DATA_SETS,
+    load_images as load_images,
+    source_of as source_of,
+)

@@ -1,0 +1,29 @@
+"""What all sources of images have in common."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from ratenet.stimuli.image_sets import ImageSet
+
+EMBEDDED = "mnist-5k"
+
+
+class AbstractSource(ABC):
+    """Where images come from; final ones are frozen dataclasses."""
+
+    @abstractmethod
+    def load(self, root: Path, *, download: bool) -> ImageSet:
+        """Return the images.
+
+        Parameters
+        ----------
+        root : Path
+            Where torchvision keeps its files.
+        download : bool
+            Whether torchvision may download what is not there.
+
+        Raises
+        ------
+        DataError, InputError
+            If they cannot be had, or do not fit together.
+        """
