@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ratenet.stimuli import images as images_module
+from ratenet.stimuli import DATA_SETS, ImageSet, load_images
 
 # Batched LAPACK of torch is not safe on several threads, and tests are small.
 torch.set_num_threads(1)
@@ -30,9 +30,9 @@ def full_mnist_root() -> Path:
 @pytest.fixture
 def few_digits(monkeypatch):
     """Make mnist-5k a set of 400 + 100 digits, so that runs take a moment."""
-    whole = images_module.load_images("mnist-5k")
+    whole = load_images("mnist-5k")
     _, train = whole.train.split(per_class=40, seed=0)
     _, test = whole.test.split(per_class=10, seed=0)
-    few = images_module.ImageSet("mnist-5k", train, test, whole.shape, whole.classes)
-    monkeypatch.setitem(images_module.DATA_SETS, "mnist-5k", lambda root, download: few)
+    few = ImageSet("mnist-5k", train, test, whole.shape, whole.classes)
+    monkeypatch.setitem(DATA_SETS, "mnist-5k", lambda: few)
     return few
