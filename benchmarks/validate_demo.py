@@ -15,13 +15,13 @@ from pathlib import Path
 import pandas as pd
 
 import ratenet as rn
-from ratenet.stimuli.images import DATA_SETS, ImageSet, load_images
+from ratenet.stimuli import DATA_SETS, ImageSet, load_images
 
 RATES = (0.05, 0.1, 0.25, 0.5)
 RESULTS = Path(__file__).parent / "results" / "validate_demo.md"
 
 
-def validation_split(root: Path, download: bool) -> ImageSet:
+def validation_split() -> ImageSet:
     """Return the training digits only, split into a part to train on and one to validate on."""
     whole = load_images("mnist-5k")
     train, validation = whole.train.split(per_class=80, seed=1)

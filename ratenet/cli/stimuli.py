@@ -23,7 +23,9 @@ def stimuli(
         float, milliseconds("Period in ms; the list says of each stimulus what it is.")
     ] = 500.0,
     tau: Annotated[float, milliseconds("Time constant of the network in ms.")] = 10.0,
-    data: Annotated[str, typer.Option(help="mnist-5k, mnist or fashion-mnist.")] = "mnist-5k",
+    data: Annotated[
+        str, typer.Option(help="A data set, an .npz file, a folder or FILE.py:NAME.")
+    ] = "mnist-5k",
     data_root: Annotated[Path, path("Folder with torchvision's data sets.")] = Path("data"),
     seed: Annotated[int, seed_option("Seed of the choice of images and of their course.")] = 0,
     overwrite: Overwrite = False,

@@ -9,6 +9,7 @@ entry point.
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
@@ -241,7 +242,8 @@ class Registry(Mapping[str, Any], Generic[T]):
         settings = {str(key): value for key, value in table.items() if key != "name"}
         for key, value in settings.items():
             if isinstance(value, str):
-                settings[key] = read_value(value, f"{self.noun}, {key}")
+                with suppress(InputError):  # a string such as a path stays as it is
+                    settings[key] = read_value(value, f"{self.noun}, {key}")
         return Term(None, terms[0].name, settings)
 
     def _of_term(self, term: Term) -> Callable[..., T]:

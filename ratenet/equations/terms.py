@@ -4,7 +4,8 @@
     term     = [number "*"] (name | own) ["(" [setting ("," setting)*] ")"]
     own      = (FILE.py | package.module) ":" NAME        quotes around a FILE that holds +*(),=
     setting  = key "=" value
-    value    = number | quantity such as 20*ms | true | false | none | word
+    value    = number | quantity such as 20*ms | true | false | none | word | path/with/slashes
+               | "anything in quotes"
 
 Nothing is executed here; `ratenet.equations.registry` says what a name means.
 """
@@ -29,8 +30,10 @@ _BARE_FILE = r"""(?:[A-Za-z]:)?[^\s:*+(),="'][^:*+(),="'\n]*?\.py"""
 _PLACE = rf"""(?:"([^"\n]+\.py)"|'([^'\n]+\.py)'|({_BARE_FILE}|{_MODULE}))"""
 _OWN = re.compile(rf"\s*{_PLACE}\s*:\s*([A-Za-z_]\w*)\s*")
 _NAMELESS_FILE = re.compile(rf"""\s*["']?{_BARE_FILE}["']?\s*(?:[+(]|$)""")
-_SETTING = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*([^,()=]+?)\s*(,|\))")
-_WORD = re.compile(r"""(["']?)([A-Za-z_][\w-]*)\1""")
+_QUOTED = re.compile(r"""(["'])([^"'\n]*)\1""")
+_SETTING = re.compile(r"""\s*([A-Za-z_]\w*)\s*=\s*((["'])([^"'\n]*)\3|[^,()=]+?)\s*(,|\))""")
+_WORD = re.compile(r"[A-Za-z_][\w-]*")
+_PATH = re.compile(r"""[^\s*,()="']*[/\\][^*,()="'\n]*""")
 _CONSTANTS = {"true": True, "false": False, "none": None}
 
 
@@ -128,7 +131,7 @@ def _settings(text: str, at: int, where: str) -> tuple[dict[str, Any], int]:
         if found[1] in settings:
             raise InputError(f"{where}: {shorten(found[1])} is set twice in {shorten(text)!r}.")
         settings[found[1]], at = read_value(found[2], f"{where}, {found[1]}"), found.end()
-        if found[3] == ")":
+        if found[5] == ")":
             return settings, at + len(text[at:]) - len(text[at:].lstrip())
 
 
@@ -138,7 +141,7 @@ def read_value(text: str, where: str) -> Any:
     Raises
     ------
     InputError
-        If it is not a number, a quantity, a constant or a word.
+        If it is not a number, a quantity, a constant, a word, a path or in quotes.
     """
     if text.lower() in _CONSTANTS:
         return _CONSTANTS[text.lower()]
@@ -146,19 +149,25 @@ def read_value(text: str, where: str) -> Any:
         return int(text)
     if re.fullmatch(_NUMBER, text):
         return float(text)
-    if word := _WORD.fullmatch(text):
-        return word[2]
+    if quoted := _QUOTED.fullmatch(text):
+        return quoted[2]
+    if _WORD.fullmatch(text):
+        return text
     try:
         return parse_quantity(text, where)
     except ModelError as error:
+        if _PATH.fullmatch(text):
+            return text
         raise InputError(str(error), argument=where, got=text) from None
 
 
 def as_value(value: Any) -> str | None:
     """Return how a setting's value is written; None if the grammar has no way to write it."""
     text = str(value).lower() if value is None or isinstance(value, bool) else None
-    if isinstance(value, str) and _WORD.fullmatch(value) and value.lower() not in _CONSTANTS:
-        text = value
+    if isinstance(value, str):
+        is_word = _WORD.fullmatch(value) and value.lower() not in _CONSTANTS
+        quoted = f'"{value}"'
+        text = value if is_word else quoted if _QUOTED.fullmatch(quoted) else None
     elif isinstance(value, Integral) and text is None:
         text = str(int(value))
     elif isinstance(value, Real) and text is None and math.isfinite(value):

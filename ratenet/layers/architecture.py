@@ -9,6 +9,7 @@ rule = "linearized-reparameterized"
 kind = "read-out"
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -27,20 +28,20 @@ from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, LayerDe
 
 def build_stack(
     tables: Sequence[AbstractTable],
-    image: tuple[int, int],
+    image: tuple[int, ...],
     defaults: LayerDefaults,
     *,
     seed: int,
     dtype: torch.dtype = torch.float32,
 ) -> torch.nn.Sequential:
-    """Return layers in a row, from pixels (B, H W) to logits (B, K), named layer1, layer2 and on.
+    """Return layers in a row, from pixels (B, M) to outputs (B, K), named layer1, layer2 and on.
 
     Parameters
     ----------
     tables : sequence of AbstractTable
         What `read_tables` returned.
-    image : (int, int)
-        H and W.
+    image : tuple of int
+        Its shape: (H, W), (C, H, W), or (M,) where it is none.
     defaults : LayerDefaults
     seed : int
         Seed of the random weights, which are drawn on the CPU in float32.
@@ -52,7 +53,7 @@ def build_stack(
     InputError, UnknownNameError, UnsupportedError
         If a layer cannot be built; it says which.
     """
-    shape: Shape = (image[0] * image[1],)
+    shape: Shape = (math.prod(image),)
     modules: OrderedDict[str, torch.nn.Module] = OrderedDict()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -102,7 +103,7 @@ def rates_of(
 
 
 def _reshaping(
-    table: AbstractTable, shape: Shape, image: tuple[int, int], where: str, *, is_first: bool
+    table: AbstractTable, shape: Shape, image: tuple[int, ...], where: str, *, is_first: bool
 ) -> tuple[torch.nn.Module | None, Shape]:
     """Return what brings samples into the form that a layer takes, and their shape then."""
     if table.takes_image and len(shape) == 1:
@@ -111,7 +112,13 @@ def _reshaping(
                 f"{where} ({table.kind}): it takes images, and the layer before gives {shape[0]} "
                 "numbers; put it after a convolutional layer, or first."
             )
-        return torch.nn.Unflatten(1, (1, *image)), (1, *image)
+        if len(image) == 1:
+            raise InputError(
+                f"{where} ({table.kind}): it takes images, and the data are vectors of {image[0]} "
+                "numbers; give arrays of shape (n, height, width)."
+            )
+        channels = image if len(image) == 3 else (1, *image)
+        return torch.nn.Unflatten(1, channels), channels
     if not table.takes_image and len(shape) == 3:
         return torch.nn.Flatten(), (shape[0] * shape[1] * shape[2],)
     return None, shape

@@ -13,7 +13,7 @@ from ratenet.reproduce.linear import linear as linear
 from ratenet.reproduce.mnist import mnist as mnist
 from ratenet.reproduce.singularities import singularities as singularities
 from ratenet.reproduce.slow import slow as slow
-from ratenet.stimuli.images import EMBEDDED
+from ratenet.stimuli.data_sets import EMBEDDED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

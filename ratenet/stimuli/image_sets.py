@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,7 +58,7 @@ class ImageSet:
             if images.pixels.shape[1] != math.prod(self.shape):
                 raise InputError.at(
                     f"{part}, images",
-                    got=f"images of {images.pixels.shape[1]} pixels",
+                    got=images.shape,
                     expected=f"images of the shape {tuple(self.shape)}",
                 )
         self._check_labels()
@@ -115,8 +116,8 @@ class ImageSet:
         if train.shape != test.shape:
             raise InputError.at(
                 wheres[2],
-                got=f"the shape {test.shape}",
-                expected=f"images like the training images, of the shape {train.shape}",
+                got=test.shape,
+                expected=f"the shape of the training images, {train.shape}",
             )
         classes = int(train.labels.max()) + 1 if train.has_classes and len(train) else None
         return cls(name, train, test, train.shape, classes)
@@ -163,17 +164,17 @@ class ImageSet:
         has_classes = self.classes is not None
         for part in ("train", "test"):
             if getattr(self, part).has_classes != has_classes:
-                kinds = ("targets, floats of shape (n, K)", "classes, whole numbers (n,)")
-                raise InputError.at(
-                    f"{part}, targets",
-                    got=kinds[not has_classes],
-                    expected=f"{kinds[has_classes]}, as in the other part",
+                kinds = ("floats of shape (n, K)", "classes, whole numbers of shape (n,)")
+                raise InputError(
+                    f"{part}, targets: expected {kinds[has_classes]}, as in the other part, got "
+                    f"{kinds[not has_classes]}.",
+                    argument=f"{part}, targets",
                 )
         if not has_classes:
             K, found = self.outputs, self.test.labels.shape[1]
             if found != K:
                 raise InputError.at(
-                    "test, targets", got=f"{found} per image", expected=f"{K} per image, as in train"
+                    "test, targets", got=found, expected=f"{K} targets per image, as in train"
                 )
             return
         self._check_classes()
@@ -205,6 +206,8 @@ class ImageSet:
 
 def _pixels(value: Any, where: str) -> Tensor:
     """Return pixels from 0 to 1 of floats or of bytes, without a single channel of grey images."""
+    if isinstance(value, list | tuple):
+        value = _stacked(value, where)
     if str(getattr(value, "dtype", "")).removeprefix("torch.") == "uint8":
         value = _of_bytes(value, where)
     pixels = as_pixels(value, where)
@@ -216,6 +219,20 @@ def _pixels(value: Any, where: str) -> Tensor:
             argument=where,
         )
     return pixels[:, 0] if len(shape) == 3 and shape[0] == 1 else pixels
+
+
+def _stacked(images: Sequence[Any], where: str) -> Any:
+    """Return a list of arrays as one array; other lists as they are."""
+    shapes = list(dict.fromkeys(np.shape(each) for each in images if hasattr(each, "shape")))
+    if len(shapes) > 1:
+        raise InputError(
+            f"{where}: images of different sizes, {shapes[0]} and {shapes[1]}; scale or crop them "
+            "to one size.",
+            argument=where,
+        )
+    if shapes and all(isinstance(each, Tensor) for each in images):
+        return torch.stack(list(images))
+    return np.stack(images) if shapes and all(isinstance(i, np.ndarray) for i in images) else images
 
 
 def _of_bytes(value: Any, where: str) -> Tensor:

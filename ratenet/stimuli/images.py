@@ -143,7 +143,7 @@ def as_pixels(value: Any, where: str, *, is_drive: bool = False) -> Tensor:
     is_tensor = isinstance(value, Tensor)
     dtype = value.dtype if is_tensor and value.is_floating_point() else torch.float32
     device = value.device if is_tensor else torch.device("cpu")
-    pixels = as_tensor(value, DIMENSIONLESS, where, dtype, device, finite=not is_drive)
+    pixels = as_tensor(value, DIMENSIONLESS, where, dtype, device, finite=not is_drive).detach()
     if pixels.ndim not in (2, 3, 4) or not all(pixels.shape[1:]):
         raise InputError.at(where, got=tuple(pixels.shape), expected=_SHAPES)
     if not is_drive and pixels.numel():
@@ -180,14 +180,16 @@ def as_labels(value: Any, number: int, where: str) -> Tensor:
             remedy="targets of a regression are floats of shape (number, K)",
         )
     if tuple(given.shape) != (number,):
-        raise InputError.at(where, got=tuple(given.shape), expected=f"one per image, ({number},)")
+        remedy = "targets of a regression are floats" if given.ndim == 2 else ""
+        expected = f"one per image, ({number},)"
+        raise InputError.at(where, got=tuple(given.shape), expected=expected, remedy=remedy)
     if number and int(given.min()) < 0:
         raise InputError.at(where, got=int(given.min()), expected="whole numbers from 0")
     return given.to(torch.int64)
 
 
 def _targets(value: Tensor, number: int, where: str) -> Tensor:
-    targets = as_tensor(value, DIMENSIONLESS, where, value.dtype, value.device)
+    targets = as_tensor(value, DIMENSIONLESS, where, value.dtype, value.device).detach()
     if len(targets) != number or not targets.shape[1]:
         expected = f"one row per image, ({number}, K)"
         raise InputError.at(where, got=tuple(targets.shape), expected=expected)

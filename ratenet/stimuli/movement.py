@@ -193,7 +193,9 @@ class Drift(AbstractMovement):
         (height, width), images = self.shape[-2:], self.source.at(t)
         right, below = width // 2 + 1, height // 2 + 1
         tiled = torch.nn.functional.pad(
-            images.view(len(images), -1, height, width), (right, right, below, below), mode="circular"
+            images.view(len(images), -1, height, width),
+            (right, right, below, below),
+            mode="circular",
         )
         shape = (height + 2 * below, width + 2 * right)
         return resample(tiled.flatten(1), shape, images.new_tensor(self.map_at(t)), self.shape)

@@ -1,7 +1,7 @@
 """Classifier: a recurrent network between a random read-in and a random read-out.
 
-x = R_in pixels,   y = rates of the network driven by x,   outputs z = R_out y
-loss = softmax cross-entropy, or another one,   s = dL/dz, such as softmax(z) - one-hot
+x = R_in pixels,   y = rates of the network driven by x,   logits = R_out y
+loss = softmax cross-entropy,   s = dL/dlogits = softmax(logits) - one-hot
 e = dL/dy = R_out^T s,   dL/dR_out = s y^T,   dL/dR_in = lambda pixels^T  (lambda: the adjoint)
 """
 
@@ -14,7 +14,6 @@ from torch import Tensor
 from ratenet.equations import ModelSpec, load_model
 from ratenet.errors import InputError
 from ratenet.network import Network
-from ratenet.training.losses import CrossEntropy, Loss, slope_of
 
 INITIAL_RADIUS = 0.5  # spectral radius of the initial W
 
@@ -30,14 +29,11 @@ class Classifier:
     read_in : Tensor, shape (N, M)
     read_out : Tensor, shape (K, N)
         Both stay as they were drawn, unless they are asked to learn.
-    loss : callable
-        From outputs (B, K), and classes (B,) or targets (B, K), to each sample's loss (B,).
     """
 
     network: Network
     read_in: Tensor
     read_out: Tensor
-    loss: Loss = CrossEntropy()
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -50,16 +46,18 @@ class Classifier:
         return pixels @ self.read_in.T
 
     def losses(self, rates: Tensor, labels: Tensor) -> Tensor:
-        """Return each sample's loss, shape (B,)."""
-        return self.loss(self.logits(rates), labels)
+        """Return each sample's cross-entropy in nats, shape (B,)."""
+        return torch.nn.functional.cross_entropy(self.logits(rates), labels, reduction="none")
 
     def logits(self, rates: Tensor) -> Tensor:
-        """Return the outputs R_out y, shape (B, K); with cross-entropy they are logits."""
+        """Return R_out y, shape (B, K)."""
         return rates @ self.read_out.T
 
     def surprise(self, rates: Tensor, labels: Tensor) -> Tensor:
         """Return dL_b/dlogits_b, shape (B, K), one row per sample, not divided by B."""
-        return slope_of(self.loss, self.logits(rates), labels)
+        surprise = torch.softmax(self.logits(rates), dim=1)
+        surprise[torch.arange(len(labels), device=labels.device), labels] -= 1
+        return surprise
 
     def error(self, rates: Tensor, labels: Tensor) -> Tensor:
         """Return e = dL_b/dy_b, shape (B, N), one row per sample, not divided by B."""
@@ -76,7 +74,6 @@ def random_classifier(
     seed: int,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
-    loss: Loss = CrossEntropy(),
 ) -> Classifier:
     """Return a classifier with random weights.
 
@@ -99,7 +96,7 @@ def random_classifier(
     W = INITIAL_RADIUS * normal(units, units)
     read_in, read_out = normal(units, inputs), normal(classes, units)
     parameters = {} if tau is None else {"tau": tau}
-    return Classifier(Network(spec, W, parameters, seed=seed), read_in, read_out, loss)
+    return Classifier(Network(spec, W, parameters, seed=seed), read_in, read_out)
 
 
 def _check_dimensionless(spec: ModelSpec) -> None:

@@ -223,7 +223,7 @@ def _stack(config: TrainingConfig) -> torch.nn.Sequential:
     stack = build_stack(
         read_tables(config.layers),
         images.shape,
-        defaults_of(config, images.classes),
+        defaults_of(config, images.outputs),
         seed=config.seed,
         dtype=DTYPES[config.dtype],
     )

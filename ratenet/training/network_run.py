@@ -81,7 +81,7 @@ class NetworkRun(LearningRun):
                 unsettled=config.unsettled,
             )
         except DivergenceError:  # the streams are lost, so no image has an answer
-            number, K = len(self.images.test), self.images.classes
+            number, K = len(self.images.test), self.images.outputs
             nothing = torch.zeros(K, K, dtype=torch.int64)
             return Evaluation(loss=float("nan"), accuracy=0.0, unsettled=number, confusion=nothing)
 
@@ -163,7 +163,7 @@ def new_network_run(
         model,
         units=config.units,
         inputs=images.train.pixels.shape[1],
-        classes=images.classes,
+        classes=images.outputs,
         tau=config.tau,
         seed=config.seed,
         device=torch.device(config.device),

@@ -303,22 +303,33 @@ def images_of(config: TrainingConfig, workers: Workers) -> ImageSet:
     images = load_images(config.data, root=config.data_root)
     if workers.is_first:
         workers.wait()
-    if config.validation % images.classes:
-        raise InputError(
-            f"validation: {config.validation} is not as many images of each of the "
-            f"{images.classes} classes; give a multiple of {images.classes}."
-        )
-    per_class = config.validation // images.classes
-    smallest = int(images.train.labels.bincount().min())
-    if per_class >= smallest:
-        raise InputError(
-            f"validation: {config.validation} images are {per_class} of each class, of which one "
-            f"has {smallest}; give fewer."
-        )
     if config.validation:
-        images = images.with_validation(per_class, config.seed)
+        images = images.with_validation(_per_class(config.validation, images), config.seed)
     if config.batch_size > len(images.train):
         raise InputError(
             f"batch_size: {config.batch_size} is more than the {len(images.train)} training images."
         )
     return images.to(torch.device(config.device), DTYPES[config.dtype])
+
+
+def _per_class(validation: int, images: ImageSet) -> int:
+    """Return how many training images of each class are held out; all have one if they have none.
+
+    Raises
+    ------
+    InputError
+        If the number cannot be shared out, or is too large.
+    """
+    K = images.classes or 1
+    smallest = len(images.train)
+    if images.classes:
+        smallest = int(images.train.labels.bincount().min())
+    if validation % K:
+        raise InputError(
+            f"validation: {validation} is not as many images of each of the {K} classes; give a "
+            f"multiple of {K}."
+        )
+    if validation // K >= smallest:
+        of_class = f"{validation // K} of each class, of which one has" if images.classes else "of"
+        raise InputError(f"validation: {validation} images are {of_class} {smallest}; give fewer.")
+    return validation // K

@@ -145,7 +145,7 @@ class StackRun(Run):
             return logits, settled, int((~settled).sum())
 
         try:
-            return count_answers(answer, images, classes=self.images.classes)
+            return count_answers(answer, images, classes=self.images.outputs)
         finally:
             for core, solver in kept.items():
                 core.solver = solver
@@ -309,7 +309,7 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
         If the configuration cannot be used.
     """
     images, tables = images_of(config, workers), read_tables(config.layers)
-    defaults = defaults_of(config, images.classes)
+    defaults = defaults_of(config, images.outputs)
     stack = build_stack(
         tables, images.shape, defaults, seed=config.seed, dtype=DTYPES[config.dtype]
     ).to(torch.device(config.device))

@@ -101,15 +101,14 @@ class ComparisonConfig:
         from ratenet.equations import ModelSpec, load_model
         from ratenet.hypotheses.tasks import TASKS
         from ratenet.plasticity import rule_named
-        from ratenet.stimuli.images import DATA_SETS
+        from ratenet.stimuli import DATA, source_of
 
         for task in self.tasks:
             if task not in TASKS:
                 raise UnknownNameError.among("task", task, TASKS)
         for rule in self.rules:
             rule_named(rule)
-        if self.data not in DATA_SETS:
-            raise UnknownNameError.among("data set", self.data, DATA_SETS)
+        DATA.check(source_of(self.data))
         model = load_model(self.model) if isinstance(self.model, str) else self.model
         if not isinstance(model, ModelSpec):
             expected = "the name of a model, a path or a ModelSpec"

@@ -38,6 +38,11 @@ class Digits(AbstractTask):
             If the images cannot be had.
         """
         images = load_images(setting.data, root=setting.data_root)
+        if images.classes is None:
+            raise InputError(
+                "data: the task digits requires images with classes; these have targets.",
+                argument="data",
+            )
         classifier = random_classifier(
             setting.model,
             units=setting.units,

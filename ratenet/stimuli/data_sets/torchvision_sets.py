@@ -155,6 +155,13 @@ def svhn() -> TorchvisionSet:
 
 
 def torchvision_datasets(name: str) -> Any:
+    """Return torchvision's module of data sets.
+
+    Raises
+    ------
+    DataError
+        If it cannot be imported.
+    """
     try:
         import torchvision.datasets  # here: a torchvision that does not fit torch fails on import
     except (ImportError, RuntimeError, AttributeError) as error:
