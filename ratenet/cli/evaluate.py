@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ratenet.training import Evaluation
 
 
@@ -36,27 +38,40 @@ def evaluate(
 
 
 def _result(solved: "Evaluation", slow: "Evaluation | None") -> dict[str, Any]:
-    result = {
-        "test_accuracy": solved.accuracy,
+    result: dict[str, Any] = {
+        f"test_{solved.score_name}": solved.score,
         "test_loss": solved.loss,
         "test_unsettled": solved.unsettled,
-        "confusion": solved.confusion.tolist(),
     }
+    if solved.confusion is not None:
+        result["confusion"] = solved.confusion.tolist()
     if slow is not None:
-        result |= {"test_accuracy_slow": slow.accuracy, "test_unsettled_slow": slow.unsettled}
+        result |= {
+            f"test_{slow.score_name}_slow": slow.score,
+            "test_unsettled_slow": slow.unsettled,
+        }
     return result
 
 
 def _report(solved: "Evaluation", slow: "Evaluation | None") -> None:
+    if solved.confusion is not None:
+        _report_classes(solved.confusion)
+    head = f"test {solved.score_name}"
+    print(f"{head:14s} {solved.score:.3f} at solved fixed points, {solved.unsettled} unsettled")
+    if slow is not None:
+        print(f"{slow.score:20.3f} at the end of slow holds, {slow.unsettled} unsettled")
+
+
+def _report_classes(confusion: "Tensor") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    right, shown = solved.confusion.diagonal(), solved.confusion.sum(dim=1)
+    right, shown = confusion.diagonal(), confusion.sum(dim=1)
     table = Table(title="Test images by class")
     for heading in ("class", "settled images", "correct", "accuracy", "most common error"):
         table.add_column(heading, justify="right")
     for label in range(len(right)):
-        mistakes = solved.confusion[label].clone()
+        mistakes = confusion[label].clone()
         mistakes[label] = 0
         share = float(right[label]) / max(1, int(shown[label]))
         most = str(int(mistakes.argmax())) if int(mistakes.sum()) else "-"
@@ -64,11 +79,3 @@ def _report(solved: "Evaluation", slow: "Evaluation | None") -> None:
             str(label), str(int(shown[label])), str(int(right[label])), f"{share:.3f}", most
         )
     Console().print(table)
-    print(
-        f"test accuracy  {solved.accuracy:.3f} at solved fixed points, {solved.unsettled} unsettled"
-    )
-    if slow is not None:
-        print(
-            f"               {slow.accuracy:.3f} at the end of slow holds, "
-            f"{slow.unsettled} unsettled"
-        )

@@ -108,10 +108,11 @@ def _check_layers_listen(config: TrainingConfig, given: Mapping[str, Any]) -> No
 def _report(result: Any) -> None:
     summary = result.summary
     what = "left out" if summary["unsettled"] == "leave-out" else "unsettled, too"
-    print(f"test accuracy  {summary['test_accuracy']:.3f} at solved fixed points")
-    if "test_accuracy_slow" in summary:
-        print(f"               {summary['test_accuracy_slow']:.3f} at the end of slow holds")
-    print(f"control        {summary['control_accuracy']:.3f} with the weights as drawn")
+    score = "accuracy" if "test_accuracy" in summary else "loss"
+    print(f"{f'test {score}':14s} {summary[f'test_{score}']:.3f} at solved fixed points")
+    if f"test_{score}_slow" in summary:
+        print(f"               {summary[f'test_{score}_slow']:.3f} at the end of slow holds")
+    print(f"control        {summary[f'control_{score}']:.3f} with the weights as drawn")
     print(f"{what:14s} {summary['unsettled_samples']} samples that did not settle")
     if summary["adjoint_left_out"]:
         print(f"               {summary['adjoint_left_out']} whose adjoint could not be solved")

@@ -57,84 +57,99 @@ def learning_curve(
     metrics: pd.DataFrame,
     *,
     steps_per_epoch: int,
-    control_accuracy: float,
-    test_accuracy: float,
-    test_accuracy_slow: float | None,
+    control: float,
+    test: float,
+    test_slow: float | None,
     abscissa_limit: float | None,
     title: str,
+    score: str = "accuracy",
+    unit: str = "nats",
 ) -> "Figure":
     """Return loss, accuracy and settled share, and the slowest modes, against epochs.
+
+    Of images with targets, the loss on test images takes the place of the accuracy.
 
     Parameters
     ----------
     metrics : pandas.DataFrame
         One row a step, as in metrics.csv.
     steps_per_epoch : int
-    control_accuracy : float
-        Test accuracy with all weights as they were drawn.
-    test_accuracy, test_accuracy_slow : float
+    control : float
+        Test accuracy, or loss, with all weights as they were drawn.
+    test, test_slow : float
         After learning; at solved fixed points, and at the end of slow holds if measured.
     abscissa_limit : float or None
         What a barrier holds the Jacobian's abscissa below, in 1/s.
     title : str
+    score : {"accuracy", "loss"}
+        What the run is judged by.
+    unit : str
+        Of the loss; empty where it has none.
     """
-    figure, ((loss, accuracy), (modes, weights)) = new_figure(
+    figure, ((loss, judged), (modes, weights)) = new_figure(
         figsize=(9, 6.6), ncols=2, nrows=2, sharex=True
     )
     epochs = metrics["step"] / steps_per_epoch
     last = float(epochs.iloc[-1]) if len(epochs) else 0.0
     window = max(1, len(metrics) // 100)
-    smooth = metrics[["train_loss", "train_accuracy"]].rolling(window, min_periods=1).mean()
-    for axis, name in ((loss, "train_loss"), (accuracy, "train_accuracy")):
-        axis.plot(epochs, metrics[name], color=COLOURS[5], lw=0.6, alpha=0.7, label="each batch")
-        label = f"mean of {window} batches" if window > 1 else "training"
-        axis.plot(epochs, smooth[name], color=COLOURS[0], lw=1.6, label=label)
-    loss.set_ylabel("training loss (nats)")
-    loss.set_ylim(bottom=0)
+    for axis, name in ((loss, "train_loss"), (judged, "train_accuracy")):
+        if name in metrics:
+            smooth = metrics[name].rolling(window, min_periods=1).mean()
+            axis.plot(
+                epochs, metrics[name], color=COLOURS[5], lw=0.6, alpha=0.7, label="each batch"
+            )
+            label = f"mean of {window} batches" if window > 1 else "training"
+            axis.plot(epochs, smooth, color=COLOURS[0], lw=1.6, label=label)
+    in_unit = f" ({unit})" if unit else ""
+    loss.set_ylabel(f"training loss{in_unit}")
+    if (metrics["train_loss"].dropna() >= 0).all():  # as is a loss of one's own unless it is not
+        loss.set_ylim(bottom=0)
     loss.legend(frameon=False)
-    _draw_accuracy(accuracy, epochs, metrics, control_accuracy, test_accuracy, test_accuracy_slow)
+    label = "accuracy (share classified correctly)" if score == "accuracy" else f"loss{in_unit}"
+    judged.set_ylabel(label)
+    _draw_scores(judged, epochs, metrics, score, (control, test, test_slow))
     _draw_modes(modes, weights, epochs, metrics, abscissa_limit)
     weights.set_xlim(0, max(1.0, last))
     figure.suptitle(title)
     return figure
 
 
-def _draw_accuracy(
-    accuracy: Any,
+def _draw_scores(
+    axis: Any,
     epochs: pd.Series,
     metrics: pd.DataFrame,
-    control_accuracy: float,
-    test_accuracy: float,
-    test_accuracy_slow: float | None,
+    score: str,
+    at_end: tuple[float, float, float | None],
 ) -> None:
-    """Draw test accuracies, along the way and at the end, the control and the settled share."""
-    tested = metrics["test_accuracy"].notna()
-    accuracy.plot(epochs[tested], metrics["test_accuracy"][tested], ".--", color=COLOURS[1], lw=0.8)
-    held_out = metrics["validation_accuracy"].notna()
+    """Draw test scores, along the way and at the end, the control and the settled share."""
+    control, test, test_slow = at_end
+    of_test, of_validation = metrics[f"test_{score}"], metrics[f"validation_{score}"]
+    tested, held_out = of_test.notna(), of_validation.notna()
+    axis.plot(epochs[tested], of_test[tested], ".--", color=COLOURS[1], lw=0.8)
     if held_out.any():
-        accuracy.plot(
-            epochs[held_out], metrics["validation_accuracy"][held_out], "^-", color=COLOURS[3],
-            ms=4, lw=0.8, label="validation",
+        axis.plot(
+            epochs[held_out], of_validation[held_out], "^-", color=COLOURS[3], ms=4, lw=0.8,
+            label="validation",
         )  # fmt: skip
     last = float(epochs.iloc[-1]) if len(epochs) else 0.0
-    accuracy.plot(
-        last, test_accuracy, "o", color=COLOURS[1], ms=7, clip_on=False, zorder=5,
-        label=f"test, fixed points: {test_accuracy:.3f}",
+    axis.plot(
+        last, test, "o", color=COLOURS[1], ms=7, clip_on=False, zorder=5,
+        label=f"test, fixed points: {test:.3f}",
     )  # fmt: skip
-    if test_accuracy_slow is not None:
-        accuracy.plot(
-            last, test_accuracy_slow, "x", color=COLOURS[6], ms=7, mew=1.8, clip_on=False, zorder=6,
-            label=f"test, slow: {test_accuracy_slow:.3f}",
+    if test_slow is not None:
+        axis.plot(
+            last, test_slow, "x", color=COLOURS[6], ms=7, mew=1.8, clip_on=False, zorder=6,
+            label=f"test, slow: {test_slow:.3f}",
         )  # fmt: skip
-    accuracy.axhline(
-        control_accuracy, color=GREY, ls="--", lw=1.2,
-        label=f"control, weights as drawn (test): {control_accuracy:.3f}",
+    axis.axhline(
+        control, color=GREY, ls="--", lw=1.2,
+        label=f"control, weights as drawn (test): {control:.3f}",
     )  # fmt: skip
-    if (metrics["settled"] < 1).any():
-        accuracy.plot(epochs, metrics["settled"], color=COLOURS[2], ls=":", label="settled share")
-    accuracy.set_ylabel("accuracy (share classified correctly)")
-    accuracy.set_ylim(0, 1.02)
-    accuracy.legend(frameon=False, loc="center right", fontsize="small")
+    if score == "accuracy":
+        if (metrics["settled"] < 1).any():
+            axis.plot(epochs, metrics["settled"], color=COLOURS[2], ls=":", label="settled share")
+        axis.set_ylim(0, 1.02)
+    axis.legend(frameon=False, loc="center right", fontsize="small")
 
 
 def _draw_modes(

@@ -4,6 +4,7 @@ A callback is a function, or an object that is called like one, of the run and o
 metrics. It may put a metric into the row; a string that it returns ends the run, and is the reason.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ def _is_due(run: Run, epochs: int) -> bool:
 
 
 class Evaluate:
-    """Measures the test accuracy at solved fixed points every so many epochs."""
+    """Measures the test accuracy, or loss, at solved fixed points every so many epochs."""
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
@@ -26,11 +27,11 @@ class Evaluate:
     def __call__(self, run: Run, row: Row) -> None:
         """Put it into the row when it is due."""
         if _is_due(run, self.epochs):
-            row["test_accuracy"] = run.test().accuracy
+            row[f"test_{run.score_name}"] = run.test().score
 
 
 class Validate:
-    """Measures the validation accuracy at solved fixed points, and keeps the best weights.
+    """Measures the validation accuracy, or loss, at fixed points, and keeps the best weights.
 
     Parameters
     ----------
@@ -48,16 +49,18 @@ class Validate:
         if not _is_due(run, self.epochs) and run.progress.step < run.steps:
             return None
         assert run.images.validation is not None
-        accuracy = row["validation_accuracy"] = run.evaluate(run.images.validation).accuracy
-        progress = run.progress
-        if progress.best_accuracy is None or accuracy > progress.best_accuracy:
-            progress.best_accuracy, progress.best_step = accuracy, progress.step
+        found, progress = run.evaluate(run.images.validation), run.progress
+        row[f"validation_{run.score_name}"] = found.score
+        if found.is_better_than(progress.best_score):
+            progress.best_score, progress.best_step = found.score, progress.step
             run.save_best()
         waited = (progress.step - progress.best_step) // (self.epochs * run.steps_per_epoch)
         if self.patience is None or waited < self.patience:
             return None
+        moved = "risen above" if run.score_name == "accuracy" else "fallen below"
+        best = math.nan if progress.best_score is None else progress.best_score
         return (
-            f"the validation accuracy has not risen above {progress.best_accuracy:.4g} of step "
+            f"the validation {run.score_name} has not {moved} {best:.4g} of step "
             f"{progress.best_step} for {waited} measurements"
         )
 

@@ -1,7 +1,7 @@
 """Classifier: a recurrent network between a random read-in and a random read-out.
 
-x = R_in pixels,   y = rates of the network driven by x,   logits = R_out y
-loss = softmax cross-entropy,   s = dL/dlogits = softmax(logits) - one-hot
+x = R_in pixels,   y = rates of the network driven by x,   outputs z = R_out y
+loss = softmax cross-entropy, or another one,   s = dL/dz, such as softmax(z) - one-hot
 e = dL/dy = R_out^T s,   dL/dR_out = s y^T,   dL/dR_in = lambda pixels^T  (lambda: the adjoint)
 """
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from ratenet.equations import ModelSpec, load_model
 from ratenet.errors import InputError
 from ratenet.network import Network
+from ratenet.training.losses import CROSS_ENTROPY, Loss, slope_of
 
 INITIAL_RADIUS = 0.5  # spectral radius of the initial W
 
@@ -29,11 +30,14 @@ class Classifier:
     read_in : Tensor, shape (N, M)
     read_out : Tensor, shape (K, N)
         Both stay as they were drawn, unless they are asked to learn.
+    loss : callable
+        From outputs (B, K), and classes (B,) or targets (B, K), to each sample's loss (B,).
     """
 
     network: Network
     read_in: Tensor
     read_out: Tensor
+    loss: Loss = CROSS_ENTROPY
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -46,18 +50,16 @@ class Classifier:
         return pixels @ self.read_in.T
 
     def losses(self, rates: Tensor, labels: Tensor) -> Tensor:
-        """Return each sample's cross-entropy in nats, shape (B,)."""
-        return torch.nn.functional.cross_entropy(self.logits(rates), labels, reduction="none")
+        """Return each sample's loss, shape (B,)."""
+        return self.loss(self.logits(rates), labels)
 
     def logits(self, rates: Tensor) -> Tensor:
-        """Return R_out y, shape (B, K)."""
+        """Return the outputs R_out y, shape (B, K); with cross-entropy they are logits."""
         return rates @ self.read_out.T
 
     def surprise(self, rates: Tensor, labels: Tensor) -> Tensor:
         """Return dL_b/dlogits_b, shape (B, K), one row per sample, not divided by B."""
-        surprise = torch.softmax(self.logits(rates), dim=1)
-        surprise[torch.arange(len(labels), device=labels.device), labels] -= 1
-        return surprise
+        return slope_of(self.loss, self.logits(rates), labels)
 
     def error(self, rates: Tensor, labels: Tensor) -> Tensor:
         """Return e = dL_b/dy_b, shape (B, N), one row per sample, not divided by B."""
@@ -74,6 +76,7 @@ def random_classifier(
     seed: int,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
+    loss: Loss = CROSS_ENTROPY,
 ) -> Classifier:
     """Return a classifier with random weights.
 
@@ -96,7 +99,7 @@ def random_classifier(
     W = INITIAL_RADIUS * normal(units, units)
     read_in, read_out = normal(units, inputs), normal(classes, units)
     parameters = {} if tau is None else {"tau": tau}
-    return Classifier(Network(spec, W, parameters, seed=seed), read_in, read_out)
+    return Classifier(Network(spec, W, parameters, seed=seed), read_in, read_out, loss)
 
 
 def _check_dimensionless(spec: ModelSpec) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ratenet.validation import Time, check_fields
+from ratenet.validation import Expected, Time, check_fields
 
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1, le=10**6)]
@@ -29,6 +29,10 @@ class TrainingConfig:
     ----------
     data : str
         Data set: mnist-5k (embedded), mnist or fashion-mnist.
+    loss : str or callable, optional
+        What the outputs are measured by: cross-entropy (classes), squared-error (targets, or
+        one-hot classes), or FILE.py:NAME, a function from outputs (B, K) and targets to each
+        sample's loss (B,). Default: cross-entropy for classes, squared-error for targets.
     data_root : str
         Folder where torchvision keeps its files.
     model : str
@@ -132,6 +136,7 @@ class TrainingConfig:
     """
 
     data: Name = "mnist-5k"
+    loss: Annotated[Any, Expected("the name of a loss, or a function")] = None
     data_root: Name = "data"
     model: Name = "rate"
     rule: Name = "linearized-reparameterized"

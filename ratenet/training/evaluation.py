@@ -1,14 +1,15 @@
-"""Evaluation: how well a classifier does, at solved fixed points and under a presentation."""
+"""Evaluation: how well images are answered, at solved fixed points and under a presentation."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ratenet.fixed_points import FixedPoints
 from ratenet.stimuli import Images
 from ratenet.training.classifier import Classifier
+from ratenet.training.losses import Loss
 from ratenet.training.presentation import AbstractPresentation
 
 EVALUATION_BATCH = 512
@@ -21,20 +22,37 @@ class Evaluation:
     Attributes
     ----------
     loss : float
-        Mean cross-entropy in nats over the images with an answer; NaN if none has one.
-    accuracy : float
+        Mean loss over the images with an answer; NaN if none has one.
+    accuracy : float or None
         Share of images classified correctly; an image without an answer counts as wrong. Unless
-        it is said otherwise, one whose state did not settle has none.
+        it is said otherwise, one whose state did not settle has none. None where the images have
+        targets in place of classes.
     unsettled : int
         Images whose state did not settle.
-    confusion : Tensor of int, shape (K, K)
-        Images with an answer by class (row) and answer (column).
+    confusion : Tensor of int, shape (K, K), or None
+        Images with an answer by class (row) and answer (column), where they have classes.
     """
 
     loss: float
-    accuracy: float
+    accuracy: float | None
     unsettled: int
-    confusion: Tensor
+    confusion: Tensor | None
+
+    @property
+    def score_name(self) -> str:
+        """What a run is judged by: "accuracy", or "loss" where there is none."""
+        return "loss" if self.accuracy is None else "accuracy"
+
+    @property
+    def score(self) -> float:
+        """The accuracy, or the loss where there is none."""
+        return self.loss if self.accuracy is None else self.accuracy
+
+    def is_better_than(self, score: float | None) -> bool:
+        """Return whether the score is better than another one, or than none."""
+        if score is None:
+            return not math.isnan(self.score)
+        return self.score < score if self.accuracy is None else self.score > score
 
 
 @torch.no_grad()
@@ -65,17 +83,19 @@ def evaluate_classifier(
         answered = fp.converged if unsettled == "leave-out" else torch.isfinite(fp.residual)
         return classifier.logits(fp.rates), answered, fp.unsettled
 
-    return count_answers(answer, images, classes=len(classifier.read_out), batch_size=batch_size)
+    K = len(classifier.read_out)
+    return count_answers(answer, images, outputs=K, loss=classifier.loss, batch_size=batch_size)
 
 
-Answers = tuple[Tensor, Tensor, int]  # logits (B, K), which are answers (B,), how many unsettled
+Answers = tuple[Tensor, Tensor, int]  # outputs (B, K), which are answers (B,), how many unsettled
 
 
 def count_answers(
     answer: Callable[[Tensor, int], Answers],
     images: Images,
     *,
-    classes: int,
+    outputs: int,
+    loss: Loss,
     batch_size: int = EVALUATION_BATCH,
 ) -> Evaluation:
     """Return how well images are answered.
@@ -85,30 +105,34 @@ def count_answers(
     answer : callable
         (pixels (B, M), number of the batch) -> Answers.
     images : Images
-    classes : int
+    outputs : int
         K.
+    loss : callable
     batch_size : int
     """
-    K, total_loss, moving = classes, 0.0, 0
+    K, total_loss, given, moving = outputs, 0.0, 0, 0
     confusion = torch.zeros(K, K, dtype=torch.int64)
     batches = zip(images.pixels.split(batch_size), images.labels.split(batch_size), strict=True)
     for number, (pixels, labels) in enumerate(batches):
-        logits, answered, unsettled = answer(pixels, number)
-        logits, labels = logits[answered], labels[answered]
-        total_loss += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
-        moving += unsettled
-        found = labels * K + logits.argmax(dim=1)
-        confusion += torch.bincount(found, minlength=K * K).view(K, K).cpu()
-    answers_given = int(confusion.sum())
+        found, answered, unsettled = answer(pixels, number)
+        found, labels = found[answered], labels[answered]
+        if len(found):
+            total_loss += float(loss(found, labels).double().sum())
+        given, moving = given + len(found), moving + unsettled
+        if images.has_classes:
+            places = labels * K + found.argmax(dim=1)
+            confusion += torch.bincount(places, minlength=K * K).view(K, K).cpu()
     return Evaluation(
-        loss=total_loss / answers_given if answers_given else float("nan"),
-        accuracy=int(confusion.trace()) / len(images),
+        loss=total_loss / given if given else math.nan,
+        accuracy=int(confusion.trace()) / len(images) if images.has_classes else None,
         unsettled=moving,
-        confusion=confusion,
+        confusion=confusion if images.has_classes else None,
     )
 
 
-def batch_accuracy(classifier: Classifier, fp: FixedPoints, labels: Tensor) -> float:
-    """Return the share classified correctly in a batch, unsettled samples counted as wrong."""
-    right = (classifier.logits(fp.rates).argmax(dim=1) == labels) & fp.converged
-    return float(right.double().mean())
+def nothing_answered(images: Images, outputs: int) -> Evaluation:
+    """Return the evaluation where no image has an answer."""
+    if not images.has_classes:
+        return Evaluation(math.nan, None, len(images), None)
+    nothing = torch.zeros(outputs, outputs, dtype=torch.int64)
+    return Evaluation(math.nan, 0.0, len(images), nothing)

@@ -68,8 +68,8 @@ class LoadedRun:
 
         Parameters
         ----------
-        images : Images or array_like, shape (B, M) or (B, height, width)
-            Pixels from 0 to 1.
+        images : Images or array_like
+            Pixels from 0 to 1, shape (B, M), (B, height, width) or (B, channels, height, width).
 
         Returns
         -------
@@ -93,17 +93,17 @@ class LoadedRun:
 
     @torch.no_grad()
     def answer(self, images: Any) -> Tensor:
-        """Return the outputs for images, (B, K), whose largest names the class.
+        """Return the outputs for images, (B, K): of classes, the largest names the class.
 
         Parameters
         ----------
-        images : Images or array_like, shape (B, M) or (B, height, width)
-            Pixels from 0 to 1.
+        images : Images or array_like
+            Pixels from 0 to 1, shape (B, M), (B, height, width) or (B, channels, height, width).
 
         Returns
         -------
         Tensor, shape (B, K)
-            Logits, at the rates that were reached; NaN where a network did not settle.
+            At the rates that were reached; NaN where a network did not settle.
         """
         if isinstance(self.learner, Classifier):
             fp = self.respond(images)
@@ -132,8 +132,9 @@ class LoadedRun:
 
     def __repr__(self) -> str:
         said = f"{self.config.rule}, {self.config.data}, {len(self.metrics)} steps"
-        if "test_accuracy" in self.summary:
-            said += f", test accuracy {self.summary['test_accuracy']:.3f}"
+        score = "accuracy" if "test_accuracy" in self.summary else "loss"
+        if f"test_{score}" in self.summary:
+            said += f", test {score} {self.summary[f'test_{score}']:.3f}"
         return f"LoadedRun({str(self.folder)!r}: {said})"
 
 

@@ -64,7 +64,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     show_progress: bool = False,
 ) -> TrainingResult:
-    """Train a recurrent network, or a stack of layers, to classify images; write a run folder.
+    """Train a recurrent network, or a stack of layers, on images; write a run folder.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def train(
         run = new_run(mine, None if config.layers else config.model, folder, workers)
         run.rehearse()
         if workers.is_first:
-            run.progress.control_accuracy = run.test().accuracy
+            run.progress.control_score = run.test().score
             recorded = dataclasses.replace(run.config, device=config.device)
             folder.begin(recorded, run.tables(), run.state_dict())
         workers.wait()
@@ -279,14 +279,15 @@ def _watching(
     if not run.workers.is_first:
         return _Watching([], [])
     done = run.progress.step
-    log = stack.enter_context(MetricsLog(run.folder, done, run.recent))
+    log = stack.enter_context(MetricsLog(run.folder, done, run.recent, run.columns))
     bar = stack.enter_context(StepBar(run.steps, "training", done=done, shown=show_progress))
     return _Watching([*built_in(run), *callbacks], [log, partial(_show, bar)])
 
 
 def _show(bar: StepBar, run: Run, row: Row) -> None:
-    loss, accuracy = row["train_loss"], row["train_accuracy"]
-    note = f"epoch {row['epoch']}  loss {loss:.3f}  accuracy {accuracy:.3f}"
+    note = f"epoch {row['epoch']}  loss {row['train_loss']:.3f}"
+    if "train_accuracy" in row:
+        note += f"  accuracy {row['train_accuracy']:.3f}"
     bar.show(row["step"], note)
 
 

@@ -24,6 +24,8 @@ class MetricsLog:
         Rows that stay when a run is resumed; later ones are dropped and written again.
     recent : sequence of str
         The last of them, as the checkpoint holds them.
+    columns : sequence of str
+        Those of metrics.csv.
 
     Raises
     ------
@@ -31,9 +33,15 @@ class MetricsLog:
         If they cannot be written.
     """
 
-    def __init__(self, folder: RunFolder, kept_steps: int, recent: Sequence[str] = ()) -> None:
-        keep_metrics(folder.metrics_file, kept_steps, recent)
-        self._folder = folder
+    def __init__(
+        self,
+        folder: RunFolder,
+        kept_steps: int,
+        recent: Sequence[str] = (),
+        columns: Sequence[str] = METRICS,
+    ) -> None:
+        keep_metrics(folder.metrics_file, kept_steps, recent, columns)
+        self._folder, self._columns = folder, columns
         with self._writing(), ExitStack() as stack:
             table = folder.metrics_file.open("a", newline="", encoding="utf-8")
             self._table = stack.enter_context(table)
@@ -42,7 +50,7 @@ class MetricsLog:
 
     def __call__(self, run: Run, row: dict[str, Any]) -> None:
         """Write one row; a metric that was not measured is NaN and left empty."""
-        cells = [row[name] for name in METRICS]
+        cells = [row[name] for name in self._columns]
         measured = {
             name: _number(name, value)
             for name, value in row.items()

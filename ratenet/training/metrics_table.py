@@ -19,10 +19,17 @@ METRICS = (
     "abscissa", "abscissa_mean_gain", "abscissa_largest_gain", "weight_abscissa", "weight_norm",
     "validation_accuracy", "test_accuracy",
 )  # fmt: skip
+_SCORES = {"validation_accuracy": "validation_loss", "test_accuracy": "test_loss"}
+METRICS_OF_TARGETS = tuple(
+    _SCORES.get(name, name) for name in METRICS if name != "train_accuracy"
+)  # of images with targets, which have no accuracy
+_HEADINGS = {",".join(names): len(names) for names in (METRICS, METRICS_OF_TARGETS)}
 LARGEST = 2**31  # bytes of a table
 
 
-def keep_metrics(file: Path, steps: int, recent: Sequence[str] = ()) -> None:
+def keep_metrics(
+    file: Path, steps: int, recent: Sequence[str] = (), columns: Sequence[str] = METRICS
+) -> None:
     """Leave the rows of the first steps as they are, and drop later ones.
 
     Parameters
@@ -31,6 +38,8 @@ def keep_metrics(file: Path, steps: int, recent: Sequence[str] = ()) -> None:
     steps : int
     recent : sequence of str
         The last of these rows, as the checkpoint holds them: they replace what is damaged.
+    columns : sequence of str
+        `METRICS` or `METRICS_OF_TARGETS`.
 
     Raises
     ------
@@ -46,7 +55,7 @@ def keep_metrics(file: Path, steps: int, recent: Sequence[str] = ()) -> None:
             f"{file}: the first {len(rows)} rows are whole, the checkpoint is at step {steps}; "
             "restore the file, or start again with --overwrite."
         )
-    write_text(file, "\n".join([",".join(METRICS), *rows, ""]))
+    write_text(file, "\n".join([",".join(columns), *rows, ""]))
 
 
 def read_metrics(file: Path) -> pd.DataFrame:
@@ -84,16 +93,17 @@ def _content(file: Path) -> str:
 def _whole_rows(content: str) -> list[str]:
     """Return the rows before the first one that is cut, out of order or holds no number."""
     heading, *lines = content.split("\n")[:-1] or [""]
-    if heading != ",".join(METRICS):
+    if heading not in _HEADINGS:
         return []
-    wrong = (index for index, line in enumerate(lines) if not _is_row(line, index + 1))
+    cells = _HEADINGS[heading]
+    wrong = (index for index, line in enumerate(lines) if not _is_row(line, index + 1, cells))
     return lines[: next(wrong, len(lines))]
 
 
-def _is_row(line: str, step: int) -> bool:
+def _is_row(line: str, step: int, number: int) -> bool:
     cells = line.split(",")
     try:
         numbers = [float(cell or "nan") for cell in cells]
     except ValueError:
         return False
-    return len(numbers) == len(METRICS) and cells[0] == str(step)
+    return len(numbers) == number and cells[0] == str(step)

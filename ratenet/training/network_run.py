@@ -18,8 +18,9 @@ from ratenet.training.classifier import Classifier, random_classifier
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import DTYPES, resolved
 from ratenet.training.eligibility import Eligibility
-from ratenet.training.evaluation import Evaluation, evaluate_classifier
+from ratenet.training.evaluation import Evaluation, evaluate_classifier, nothing_answered
 from ratenet.training.learning import learn_from, learned_parameters
+from ratenet.training.losses import check_loss, loss_for
 from ratenet.training.optimizers import new_optimizer
 from ratenet.training.pictures import draw_network_run
 from ratenet.training.presentation import STREAMS, AbstractPresentation, Slow, Static, UpdateTimes
@@ -49,6 +50,7 @@ class NetworkRun(LearningRun):
         few = self.images.train[:8]
         with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
             fp = Static().show(self.classifier.network, self.classifier.drive(few.pixels))
+            check_loss(self.classifier.loss, self.classifier.logits(fp.rates), few.labels)
             self.stability.limit(batch_jacobians(fp).excitable)
             learn_from(
                 self.classifier, self.rule, fp, few.pixels, few.labels,
@@ -81,9 +83,7 @@ class NetworkRun(LearningRun):
                 unsettled=config.unsettled,
             )
         except DivergenceError:  # the streams are lost, so no image has an answer
-            number, K = len(self.images.test), self.images.outputs
-            nothing = torch.zeros(K, K, dtype=torch.int64)
-            return Evaluation(loss=float("nan"), accuracy=0.0, unsettled=number, confusion=nothing)
+            return nothing_answered(self.images.test, self.images.outputs)
 
     def findings(self) -> dict[str, Any]:
         """Return the barrier's doings and the spectrum of W."""
@@ -168,6 +168,7 @@ def new_network_run(
         seed=config.seed,
         device=torch.device(config.device),
         dtype=DTYPES[config.dtype],
+        loss=loss_for(config.loss, images.train.has_classes),
     )
     config, rule = resolved(config, classifier.network), rule_named(config.rule)
     learned = learned_parameters(classifier, config.learn)
@@ -179,6 +180,7 @@ def new_network_run(
         classifier=classifier,
         rule=rule,
         images=images,
+        loss=classifier.loss,
         folder=folder,
         presentation=new_presentation(config),
         optimizer=new_optimizer(

@@ -1,4 +1,4 @@
-"""The pictures of a run: its learning curve, and three digits through the trained network."""
+"""The pictures of a run: its learning curve, and three images through the trained network."""
 
 from typing import Any
 
@@ -6,11 +6,12 @@ import pandas as pd
 import torch
 
 from ratenet.errors import DivergenceError
-from ratenet.fixed_points import find_fixed_points
+from ratenet.fixed_points import FixedPoints, find_fixed_points
 from ratenet.report.figures import digits_through_time, learning_curve, save
 from ratenet.simulation import simulate
 from ratenet.simulation.step_limit import why_too_long
-from ratenet.stimuli import HeldImages, ImageSet
+from ratenet.stimuli import HeldImages, Images, ImageSet
+from ratenet.stimuli.images import picture
 from ratenet.training.classifier import Classifier
 from ratenet.training.config_checks import hold_and_fade
 from ratenet.training.presentation import MAX_ITERATIONS, Slow
@@ -28,9 +29,11 @@ def draw_learning_curve(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]
     figure = learning_curve(
         metrics,
         steps_per_epoch=run.steps_per_epoch,
-        control_accuracy=summary["control_accuracy"],
-        test_accuracy=summary["test_accuracy"],
-        test_accuracy_slow=summary.get("test_accuracy_slow"),
+        score=run.score_name,
+        control=summary[f"control_{run.score_name}"],
+        test=summary[f"test_{run.score_name}"],
+        test_slow=summary.get(f"test_{run.score_name}_slow"),
+        unit=getattr(run.loss, "unit", ""),
         abscissa_limit=summary.get("abscissa_limit"),
         title=title,
     )
@@ -59,7 +62,7 @@ def draw_network_run(
 
 @torch.no_grad()
 def _digits(classifier: Classifier, data: ImageSet, hold: float, fade: float) -> Any:
-    """Show three test digits slowly to the trained network; None where dt is too long for it."""
+    """Show three test images slowly to the trained network; None where dt is too long for it."""
     images, network = data.test, classifier.network
     chosen = torch.tensor([0, len(images) // 2, len(images) - 1], device=network.device)
     drives = classifier.drive(images.pixels[chosen])  # (3, N)
@@ -73,22 +76,30 @@ def _digits(classifier: Classifier, data: ImageSet, hold: float, fade: float) ->
     stimulus = HeldImages(images[chosen].read_in(classifier.read_in), 1, hold, fade, shuffle=False)
     trajectory = simulate(network, stimulus, len(chosen) * duration, dt)
     shown = torch.cat([stimulus.at(float(t)) for t in trajectory.t])
-    answers = classifier.logits(solved.rates).argmax(dim=1).tolist()
-    said = ", ".join(
-        f"{label} read as {answer}" if settled else f"{label} did not settle"
-        for label, answer, settled in zip(
-            images.labels[chosen].tolist(), answers, solved.converged.tolist(), strict=True
-        )
-    )
     marked = torch.where(solved.converged[:, None], solved.rates, torch.nan)
     return digits_through_time(
         trajectory.t.numpy(),
         shown.cpu()[:, units].numpy(),
         trajectory.rates.cpu()[:, 0, units].numpy(),
         units.tolist(),
-        images=[image.view(data.shape).cpu().numpy() for image in images.pixels[chosen]],
+        images=[picture(image, data.shape) for image in images.pixels[chosen]],
         starts=[index * duration for index in range(3)],
         fade=fade,
         fixed_points=marked.cpu()[:, units].numpy(),
-        title=f"Three test digits through the trained network ({said})",
+        title="Three test images through the trained network"
+        + _answers(classifier, images[chosen], solved),
     )
+
+
+def _answers(classifier: Classifier, images: Images, solved: FixedPoints) -> str:
+    """Return what the network took images for, in brackets; nothing where they have targets."""
+    if not images.has_classes:
+        return ""
+    answers = classifier.logits(solved.rates).argmax(dim=1).tolist()
+    said = (
+        f"{label} read as {answer}" if settled else f"{label} did not settle"
+        for label, answer, settled in zip(
+            images.labels.tolist(), answers, solved.converged.tolist(), strict=True
+        )
+    )
+    return f" ({', '.join(said)})"

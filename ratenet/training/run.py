@@ -1,5 +1,6 @@
 """Run: a training run in progress, whatever learns, and its checkpoints."""
 
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,8 @@ from ratenet.stimuli import Images, ImageSet, batches_of_epoch, load_images
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import DTYPES
 from ratenet.training.evaluation import Evaluation
-from ratenet.training.metrics_table import sync_metrics
+from ratenet.training.losses import Loss
+from ratenet.training.metrics_table import METRICS, METRICS_OF_TARGETS, sync_metrics
 from ratenet.training.optimizers import AbstractOptimizer
 from ratenet.training.run_folder import RunFolder, RunState, digest_of_config
 from ratenet.training.workers import Workers
@@ -39,9 +41,9 @@ class Progress:
     is_doubtful: bool = False  # whether the network at mean gains is not stable any more
     ended: str | None = None  # why a callback ended the run before its last step
     best_step: int = 0  # with the best validation accuracy
-    best_accuracy: float | None = None
+    best_score: float | None = None  # accuracy, or loss where images have targets
     seconds: float = 0.0
-    control_accuracy: float | None = None  # of the network before learning: W frozen
+    control_score: float | None = None  # of the network before learning: W frozen
 
 
 @dataclass(kw_only=True)
@@ -50,6 +52,7 @@ class Run(ABC):
 
     config: TrainingConfig
     images: ImageSet
+    loss: Loss
     folder: RunFolder
     optimizer: AbstractOptimizer
     workers: Workers = field(default_factory=Workers)
@@ -118,6 +121,21 @@ class Run(ABC):
         return ()
 
     @property
+    def score_name(self) -> str:
+        """What the run is judged by: the accuracy, or the loss where images have targets."""
+        return "accuracy" if self.images.train.has_classes else "loss"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of metrics.csv."""
+        return METRICS if self.images.train.has_classes else METRICS_OF_TARGETS
+
+    def unmeasured(self) -> dict[str, float]:
+        """Return the metrics of a row that are measured now and then, as NaN."""
+        names = (f"validation_{self.score_name}", f"test_{self.score_name}")
+        return dict.fromkeys(names, math.nan)
+
+    @property
     def steps_per_epoch(self) -> int:
         """Whole batches an epoch."""
         return len(self.images.train) // self.config.batch_size
@@ -133,7 +151,7 @@ class Run(ABC):
         return self.progress.step % self.steps_per_epoch == 0
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        """Return pixels (B, M) and labels (B,) of this process's streams at this step."""
+        """Return pixels (B, M) and labels of this process's streams at this step."""
         images, config = self.images.train, self.config
         epoch, index = divmod(self.progress.step, self.steps_per_epoch)
         batch = batches_of_epoch(len(images), config.batch_size, config.seed, epoch)[index]

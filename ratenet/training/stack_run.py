@@ -1,6 +1,6 @@
 """StackRun: a run in which a stack of layers learns, each by its own rule, from static images.
 
-images -> Sequential(layers) -> logits -> mean cross-entropy over settled samples -> backward
+images -> Sequential(layers) -> outputs -> mean loss over settled samples -> backward
 (each recurrent layer: its rule) -> optimizer
 """
 
@@ -33,6 +33,7 @@ from ratenet.stimuli import Images
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import DTYPES, on_this_machine
 from ratenet.training.evaluation import Answers, Evaluation, count_answers
+from ratenet.training.losses import check_loss, loss_for
 from ratenet.training.optimizers import new_optimizer
 from ratenet.training.pictures import draw_learning_curve
 from ratenet.training.run import Run, images_of
@@ -41,6 +42,7 @@ from ratenet.training.step import (
     ABSCISSA_SAMPLES,
     LARGEST_UNSETTLED_SHARE,
     SAMPLE,
+    is_right,
     means_of,
 )
 from ratenet.training.workers import Workers
@@ -56,7 +58,7 @@ class StackRun(Run):
     Attributes
     ----------
     stack : torch.nn.Sequential
-        From pixels (B, M) to logits (B, K).
+        From pixels (B, M) to outputs (B, K).
     layers : tuple of AbstractTable
         What it was built from.
     defaults : LayerDefaults
@@ -89,8 +91,9 @@ class StackRun(Run):
         """Let rules and networks refuse one another before anything is written."""
         few = self.images.train[:8]
         with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
-            logits = self.stack(few.pixels)
-            torch.nn.functional.cross_entropy(logits, few.labels).backward()
+            outputs = self.stack(few.pixels)
+            check_loss(self.loss, outputs.detach(), few.labels)
+            self.loss(outputs, few.labels).mean().backward()
         self.stack.zero_grad()
 
     def take_step(self) -> dict[str, Any]:
@@ -121,14 +124,13 @@ class StackRun(Run):
         return {
             "step": self.progress.step + 1,
             "epoch": epoch + 1,
-            **means_of(samples),
+            **means_of(samples, has_classes=self.images.train.has_classes),
             "abscissa": _largest(slowest, "abscissa"),
             "abscissa_mean_gain": math.nan,
             "abscissa_largest_gain": math.nan,
             "weight_abscissa": _largest(weights, "weight_abscissa"),
             "weight_norm": _largest(weights, "weight_norm"),
-            "validation_accuracy": math.nan,
-            "test_accuracy": math.nan,
+            **self.unmeasured(),
             **slowest,
             **weights,
         }
@@ -145,7 +147,7 @@ class StackRun(Run):
             return logits, settled, int((~settled).sum())
 
         try:
-            return count_answers(answer, images, classes=self.images.outputs)
+            return count_answers(answer, images, outputs=self.images.outputs, loss=self.loss)
         finally:
             for core, solver in kept.items():
                 core.solver = solver
@@ -224,12 +226,12 @@ class StackRun(Run):
     def _answers(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return losses (B,), which of them are learned from, and what each sample tells."""
         logits = self.stack(pixels)
-        losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+        losses = self.loss(logits, labels)
         points = [_points(core) for core in self.cores.values()]
         used = settled = _all_settled(self.cores)
         if self.config.unsettled == "include":
             used = torch.stack([fp.rates.isfinite().all(dim=1) for fp in points]).all(dim=0)
-        right = logits.argmax(dim=1) == labels
+        right = is_right(logits, labels)
         columns = (
             losses.detach(),
             right & used,
@@ -326,6 +328,7 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
     return StackRun(
         config=config,
         images=images,
+        loss=loss_for(config.loss, images.train.has_classes),
         folder=folder,
         stack=stack,
         layers=tables,
@@ -393,6 +396,5 @@ def _all_settled(cores: Mapping[str, FixedPointCore]) -> Tensor:
 
 def _largest(values: Mapping[str, float], kind: str) -> float:
     """Return the largest of the layers' values of one kind; NaN if there are none."""
-    chosen = [value for name, value in values.items() if name.startswith(f"{kind}/")]
-    known = [value for value in chosen if not math.isnan(value)]
-    return max(known, default=math.nan)
+    chosen = (value for name, value in values.items() if name.startswith(f"{kind}/"))
+    return max((value for value in chosen if not math.isnan(value)), default=math.nan)

@@ -72,12 +72,11 @@ def take_step(run: LearningRun) -> dict[str, Any]:
     return {
         "step": run.progress.step + 1,
         "epoch": epoch + 1,
-        **means_of(samples),
+        **means_of(samples, has_classes=run.images.train.has_classes),
         "abscissa": abscissa,
         **_track(run, jacobians, before),
         "weight_norm": norm(network.connectivity) if ends_epoch else math.nan,
-        "validation_accuracy": math.nan,
-        "test_accuracy": math.nan,
+        **run.unmeasured(),
     }
 
 
@@ -99,10 +98,10 @@ def _copies(run: LearningRun) -> dict[str, Tensor]:
 
 def _samples(run: LearningRun, fp: FixedPoints, used: FixedPoints, labels: Tensor) -> Tensor:
     """Return what each sample of all processes tells, float64, shape (B, len(SAMPLE))."""
-    right = run.classifier.logits(fp.rates).argmax(dim=1) == labels
+    outputs = run.classifier.logits(fp.rates)
     columns = (
-        run.classifier.losses(fp.rates, labels),
-        right & used.converged,
+        run.classifier.loss(outputs, labels),
+        is_right(outputs, labels) & used.converged,
         used.converged,
         fp.converged,
         fp.residual,
@@ -111,12 +110,19 @@ def _samples(run: LearningRun, fp: FixedPoints, used: FixedPoints, labels: Tenso
     return run.workers.rows(torch.stack([column.double() for column in columns], dim=1))
 
 
-def means_of(samples: Tensor) -> dict[str, float]:
+def is_right(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return which samples are classified correctly, (B,); none where they have targets."""
+    if labels.is_floating_point():
+        return torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
+    return outputs.argmax(dim=1) == labels
+
+
+def means_of(samples: Tensor, *, has_classes: bool) -> dict[str, float]:
     """Return a row's metrics from what each sample tells, in the order of SAMPLE."""
     loss, right, used, settled, residual, iterations = samples.unbind(dim=1)
     return {
         "train_loss": float(loss[used > 0].mean()),
-        "train_accuracy": float(right.mean()),
+        **({"train_accuracy": float(right.mean())} if has_classes else {}),
         "settled": float(settled.mean()),
         "residual": float(residual.nanmedian()),
         "iterations": float(iterations.mean()),

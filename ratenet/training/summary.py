@@ -23,24 +23,24 @@ def summarize(run: Run, status: str, reason: str | None, counted: Progress) -> d
         "unsettled_samples": counted.left_out,
         "unsettled_share": counted.left_out / max(1, counted.shown),
         "adjoint_left_out": counted.adjoint_left_out,
-        "control_accuracy": run.progress.control_accuracy,
+        f"control_{run.score_name}": run.progress.control_score,
         **run.findings(),
     }
     if status == "interrupted":
         return summary
     if run.config.validation:
-        accuracy, step = run.progress.best_accuracy, run.progress.best_step
-        summary |= {"best_validation_accuracy": accuracy, "best_step": step}
+        score, step = run.progress.best_score, run.progress.best_step
+        summary |= {f"best_validation_{run.score_name}": score, "best_step": step}
     tested = run.test()
     summary |= {
         "test_loss": tested.loss,
-        "test_accuracy": tested.accuracy,
+        f"test_{run.score_name}": tested.score,
         "test_unsettled": tested.unsettled,
     }
     slowly = run.test_slowly()
     if slowly is not None:
         summary |= {
-            "test_accuracy_slow": slowly.accuracy,
+            f"test_{run.score_name}_slow": slowly.score,
             "test_unsettled_slow": slowly.unsettled,
         }
     return summary

@@ -53,7 +53,9 @@ def test_split_refuses_more_than_there_are(digits):
 
 
 def test_unknown_data_set_lists_the_known_ones():
-    with pytest.raises(UnknownNameError, match="'cifar'; available: mnist-5k, mnist"):
+    with pytest.raises(
+        UnknownNameError, match="'cifar'; did you mean 'cifar-10'\\? Available: mnist-5k, mnist"
+    ):
         rn.stimuli.load_images("cifar")
 
 
