@@ -27,7 +27,8 @@ class Evaluate:
     def __call__(self, run: Run, row: Row) -> None:
         """Put it into the row when it is due."""
         if _is_due(run, self.epochs):
-            row[f"test_{run.score_name}"] = run.test().score
+            found = run.test()
+            row[f"test_{found.score_name}"] = found.score
 
 
 class Validate:
@@ -50,17 +51,17 @@ class Validate:
             return None
         assert run.images.validation is not None
         found, progress = run.evaluate(run.images.validation), run.progress
-        row[f"validation_{run.score_name}"] = found.score
+        row[f"validation_{found.score_name}"] = found.score
         if found.is_better_than(progress.best_score):
             progress.best_score, progress.best_step = found.score, progress.step
             run.save_best()
         waited = (progress.step - progress.best_step) // (self.epochs * run.steps_per_epoch)
         if self.patience is None or waited < self.patience:
             return None
-        moved = "risen above" if run.score_name == "accuracy" else "fallen below"
+        moved = "fallen below" if found.accuracy is None else "risen above"
         best = math.nan if progress.best_score is None else progress.best_score
         return (
-            f"the validation {run.score_name} has not {moved} {best:.4g} of step "
+            f"the validation {found.score_name} has not {moved} {best:.4g} of step "
             f"{progress.best_step} for {waited} measurements"
         )
 

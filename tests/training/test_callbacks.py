@@ -2,7 +2,6 @@
 
 import json
 import math
-import types
 
 import pandas as pd
 import pytest
@@ -12,7 +11,7 @@ from helpers.small_runs import small, weights
 import ratenet as rn
 from ratenet.errors import InputError, RatenetWarning, UnknownNameError, UnsupportedError
 from ratenet.training import callbacks
-from ratenet.training.evaluation import evaluate_classifier
+from ratenet.training.evaluation import Evaluation, evaluate_classifier
 from ratenet.training.presentation import Static
 from ratenet.training.run import Progress
 from ratenet.training.schedules import _classes, learning_rates
@@ -72,9 +71,9 @@ class _Run:
         self.images, self.validation = self, "images"
         self.accuracies = iter([0.5, 0.6, 0.6, 0.7, 0.7, 0.65])
 
-    def evaluate(self, images: str) -> types.SimpleNamespace:
+    def evaluate(self, images: str) -> Evaluation:
         assert images == "images"
-        return types.SimpleNamespace(accuracy=next(self.accuracies))
+        return Evaluation(0.0, next(self.accuracies), 0, None)
 
     def save_best(self) -> None:
         self.saved.append(self.progress.step)
