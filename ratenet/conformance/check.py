@@ -51,7 +51,7 @@ def check_model(model: ModelSpec | str | Path, seed: int = 0) -> list[Check]:
     >>> [check.passed for check in check_model("linear")]  # doctest: +SKIP
     [True, True, True, True, True, True]
     """
-    case = Case(load_model(model) if isinstance(model, str | Path) else model, seed)
+    case = Case(load_model(model), seed)
     return [_checked(name, case) for name in CHECKS]
 
 

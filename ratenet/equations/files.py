@@ -1,14 +1,18 @@
-"""load_model: from a model's name, or the path of a TOML file, to a ModelSpec.
+"""load_model: from a model's name, file or table, or one's own code, to a ModelSpec.
 
-A model file is data: loading one executes nothing.
+A model file is data: loading one executes nothing. FILE.py:NAME is code, which is imported.
 """
 
 import difflib
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ratenet.equations.registry import Registry
 from ratenet.equations.spec import ModelSpec
 from ratenet.equations.table import ModelTable
 from ratenet.errors import ModelError, RatenetWarning, UnknownNameError, escape
@@ -27,13 +31,16 @@ def model_names() -> list[str]:
     return sorted(path.stem for path in models_folder().glob("*.toml"))
 
 
-def load_model(name_or_path: str | Path) -> ModelSpec:
-    """Return the model with a given name, or the one that a TOML file describes.
+def load_model(given: Any) -> ModelSpec:
+    """Return the model with a given name, of a file, of a table, or of your own code.
 
     Parameters
     ----------
-    name_or_path : str or Path
-        One of `model_names`, or a path that ends in ``.toml``.
+    given : str, Path, mapping or ModelSpec
+        One of `model_names`, with values of its parameters in brackets where they differ from the
+        defaults, ``"rate(tau=20*ms)"``; a path that ends in ``.toml``; ``"FILE.py:NAME"`` or
+        ``"package.module:NAME"``, where NAME is a ModelSpec, a table or a function that returns
+        one; or a table in the layout of a model file. A ModelSpec is returned as it is.
 
     Returns
     -------
@@ -43,9 +50,11 @@ def load_model(name_or_path: str | Path) -> ModelSpec:
     Raises
     ------
     UnknownNameError
-        If there is no such model or file.
+        If there is no such model, file or parameter.
     ModelError
         If the file cannot be used; the message names the file, the key and the remedy.
+    InputError
+        If it is anything else, or your own code cannot be imported.
 
     Warns
     -----
@@ -56,27 +65,83 @@ def load_model(name_or_path: str | Path) -> ModelSpec:
     --------
     >>> print(load_model("linear").equations.strip())
     dr/dt = (-r + I_rec + I_ext) / tau : 1
+    >>> load_model("linear(tau=5*ms)").parameters
+    (('tau', '0.005*second'),)
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = models_folder() / f"{name_or_path}.toml"
-        if str(name_or_path) not in model_names():
-            raise _unknown("model", name_or_path)
-    elif not path.exists():  # False for a name with a NUL, too
-        raise _unknown("model file", name_or_path)
+    if isinstance(given, str | Path) and Path(given).suffix == ".toml":
+        return _read_file(Path(given))
+    if isinstance(given, Mapping):
+        return parse_model(given)
+    if isinstance(given, Path) or (isinstance(given, str) and not re.search("[(:]", given)):
+        given = str(given)
+        if given not in MODELS.names:
+            raise _unknown("model", given)
+        return MODELS.read({"name": given})
+    return MODELS.read(given)
+
+
+def _read_file(path: Path) -> ModelSpec:
+    if not path.exists():  # False for a name with a NUL, too
+        raise _unknown("model file", path)
     table = read_toml(path, error=ModelError)
     try:
         model = parse_model(table)
     except ModelError as error:
         raise error.within(escape(str(path))) from None
     for name in model.unused_parameters:
-        warnings.warn(_unused(name, model, path), RatenetWarning, stacklevel=2)
+        warnings.warn(_unused(name, model, path), RatenetWarning, stacklevel=3)
     return model
+
+
+@dataclass(frozen=True)
+class _Shipped(Mapping[str, Any]):
+    """The shipped models by name, each read when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in model_names():
+            raise KeyError(name)
+        return partial(_shipped, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(model_names())
+
+    def __len__(self) -> int:
+        return len(model_names())
+
+
+def _shipped(name: str, **parameters: Any) -> ModelSpec:
+    """Return a shipped model, with other defaults of some parameters."""
+    model = _read_file(models_folder() / f"{name}.toml")
+    if not parameters:
+        return model
+    for each in parameters:
+        if each not in dict(model.parameters):
+            kind = f"setting of model {name!r}:"
+            raise UnknownNameError.among(kind, each, dict(model.parameters))
+    return parse_model({**model.to_table(), "parameters": {**dict(model.parameters), **parameters}})
+
+
+def _as_model(found: Any) -> Any:
+    """Return the model of a table or a path that a name of somebody's own stands for."""
+    is_file = isinstance(found, str | Path) and Path(found).suffix == ".toml"
+    return load_model(found) if isinstance(found, Mapping) or is_file else found
+
+
+MODELS: Registry[ModelSpec] = Registry(
+    "model",
+    ModelSpec,
+    _Shipped(),
+    group="ratenet.models",
+    expected="the name of a model, a path, a table or a ModelSpec",
+    remedy="or give the path of a .toml file",
+    convert=_as_model,
+)
+"""All models, by the names that `load_model` knows them by."""
 
 
 def _unknown(kind: str, name_or_path: str | Path) -> UnknownNameError:
     remedy = "or give the path of a .toml file"
-    return UnknownNameError.among(kind, str(name_or_path), model_names(), remedy)
+    return UnknownNameError.among(kind, str(name_or_path), MODELS.names, remedy)
 
 
 def _unused(name: str, model: ModelSpec, path: Path) -> str:

@@ -118,7 +118,7 @@ class Registry(Mapping[str, Any], Generic[T]):
 
     def maker(self, given: Any) -> Callable[..., T]:
         """Return what makes the object of what the door fills in; everything else is checked."""
-        if isinstance(given, Recorded) and self.names_own(given):
+        if self.is_untrusted(given):
             raise self._untrusted(given)
         if isinstance(given, str):
             return self._of_sum(parse_sum(given, self.noun))
@@ -155,7 +155,9 @@ class Registry(Mapping[str, Any], Generic[T]):
     def is_untrusted(self, given: Any) -> bool:
         """Return whether something is recorded and names the user's code, so is not imported."""
         name = given.get("name") if isinstance(given, Mapping) else given
-        return isinstance(name, Recorded) and self.names_own(name)
+        if not isinstance(name, str):
+            return False
+        return _is_nameless(name) or (isinstance(name, Recorded) and self.names_own(name))
 
     def normal(self, given: Any) -> Any:
         """Return the string of what has a name of ours or of a package's; else the object.
@@ -206,7 +208,8 @@ class Registry(Mapping[str, Any], Generic[T]):
     def _is_kind(self, found: Any) -> bool:
         return isinstance(self.kind, type) and issubclass(found, self.kind)
 
-    def _untrusted(self, given: Recorded) -> InputError:
+    def _untrusted(self, given: Any) -> InputError:
+        given = given["name"] if isinstance(given, Mapping) else given
         if _is_nameless(given):
             said, remedy = "an object without a name", ""
         else:
@@ -234,8 +237,6 @@ class Registry(Mapping[str, Any], Generic[T]):
         name = table.get("name")
         if not isinstance(name, str):
             raise InputError.at(f"{self.noun}, name", got=name, expected="a name")
-        if isinstance(name, Recorded) and self.names_own(name):
-            raise self._untrusted(name)
         terms = parse_sum(name, self.noun)
         if len(terms) > 1 or terms[0].weight is not None or terms[0].settings:
             raise InputError.at(f"{self.noun}, name", got=name, expected="a name by itself")

@@ -1,6 +1,5 @@
 """Layers as data: one dataclass for each kind, whose fields are the keys of its table."""
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ import torch
 from pydantic import BeforeValidator, Field
 
 from ratenet.equations import load_model
-from ratenet.equations.files import parse_model
 from ratenet.equations.parameters import as_text
 from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import check_tolerance
@@ -19,7 +17,7 @@ from ratenet.layers.core import FixedPointCore, OnUnsettled
 from ratenet.layers.feedback import FeedbackLayers
 from ratenet.layers.full import FixedPointLayer
 from ratenet.layers.weights import connectivity_of
-from ratenet.plasticity import Frozen, rule_named
+from ratenet.plasticity import RULES, Frozen
 from ratenet.validation import Expected, validated
 
 Table = dict[str, Any]
@@ -42,8 +40,8 @@ class LayerDefaults:
     ----------
     classes : int
         K, of the read-out.
-    rule : str
-        A plasticity rule's name.
+    rule : str or AbstractRule
+        A plasticity rule.
     learning_rate, recurrent_learning_rate : float
         Learning rates of read-in and read-out, and of the recurrent weights.
     on_unsettled : {"mask", "include", "raise"}
@@ -51,7 +49,7 @@ class LayerDefaults:
     """
 
     classes: int
-    rule: str
+    rule: Any
     learning_rate: float
     recurrent_learning_rate: float
     on_unsettled: OnUnsettled = "mask"
@@ -73,7 +71,7 @@ class AbstractTable(ABC):
 
     def resolved(self, defaults: LayerDefaults) -> dict[str, Any]:
         """Return the table with its defaults written out."""
-        return {"kind": self.kind, **dataclasses.asdict(self)}  # type: ignore[call-overload]
+        return {"kind": self.kind, **vars(self)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +82,7 @@ class AbstractRecurrentTable(AbstractTable):
     ----------
     model : str or table
         A model's name or file, or the model itself.
-    rule : str, optional
+    rule : str, table or AbstractRule, optional
         Plasticity rule; default that of all layers.
     parameters : table
         Values of the model's parameters, such as tau = "20*ms".
@@ -98,8 +96,8 @@ class AbstractRecurrentTable(AbstractTable):
         Largest relative residual of a settled sample.
     """
 
-    model: Annotated[str | Table, Expected("a string or a table")] = "rate"
-    rule: str | None = None
+    model: Annotated[Any, Expected("a string or a table")] = "rate"
+    rule: Annotated[Any, Expected("a rule: its name, a table or an object")] = None
     parameters: Table = field(default_factory=dict)
     bias: bool = True
     learn: Annotated[list[Literal["read-in", "recurrent"]], BeforeValidator(_as_list)] = field(
@@ -118,23 +116,27 @@ class AbstractRecurrentTable(AbstractTable):
         given = {
             name: value for name, value in super().resolved(defaults).items() if value is not None
         }
-        return {**given, "model": _model(self.model).to_table(), "parameters": parameters}
+        return {**given, "model": load_model(self.model).to_table(), "parameters": parameters}
 
     @property
     def learns(self) -> bool:
         """Whether a rule changes the recurrent weights, unless it is `Frozen`."""
         return "recurrent" in self.learn
 
-    def rule_name(self, defaults: LayerDefaults) -> str:
-        """Return the name of the layer's rule."""
+    def rule_of(self, defaults: LayerDefaults) -> Any:
+        """Return the layer's rule, as it was given."""
         return defaults.rule if self.rule is None else self.rule
+
+    def rule_name(self, defaults: LayerDefaults) -> str:
+        """Return how the layer's rule is written."""
+        return RULES.written(self.rule_of(defaults))
 
     def build(self, shape: Shape, defaults: LayerDefaults, dtype: torch.dtype) -> torch.nn.Module:
         """Return the layer, with what is not to learn frozen."""
-        rule = rule_named(self.rule_name(defaults))
+        rule = RULES.read(self.rule_of(defaults))
         layer = self._layer(
             shape,
-            model=_model(self.model),
+            model=load_model(self.model),
             rule=rule,
             parameters=self.parameters,
             bias=self.bias,
@@ -369,7 +371,3 @@ def _read(table: Mapping[str, Any], where: str) -> AbstractTable:
         raise InputError.at(f"{where}, kind", got=kind, expected=allowed)
     given = {key: value for key, value in table.items() if key != "kind"}
     return validated(TABLES[kind], given, where=f"{where} ({kind})")
-
-
-def _model(model: str | dict[str, Any]) -> Any:
-    return load_model(model) if isinstance(model, str) else parse_model(model)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ratenet.equations import ModelSpec
 from ratenet.equations.arrays import real_numbers
 from ratenet.equations.units import (
     DIMENSIONLESS,
@@ -21,10 +20,8 @@ from ratenet.equations.units import (
 from ratenet.errors import InputError, shorten
 
 
-def check_arguments(model: Any, parameters: Any, seed: Any, dtype: Any) -> None:
+def check_arguments(parameters: Any, seed: Any, dtype: Any) -> None:
     """Refuse a network's arguments that are of another kind, each in a sentence of its own."""
-    if not isinstance(model, ModelSpec):
-        raise InputError.at("model", got=model, expected="a name, a path or a ModelSpec")
     if parameters is not None and not isinstance(parameters, Mapping):
         raise InputError.at(
             "parameters", got=parameters, expected='names with values, such as {"tau": 20*ms}'

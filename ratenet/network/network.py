@@ -52,7 +52,7 @@ class Network:
 
     Parameters
     ----------
-    model : ModelSpec or str
+    model : ModelSpec, str, Path or mapping
         The dynamics; a string is looked up with `load_model`.
     W : array_like of shape (N, N), AbstractConnectivity, or mapping
         Recurrent weights ``W[post, pre]``. A torch tensor of the right dtype is used as it is,
@@ -94,7 +94,7 @@ class Network:
     @computation()
     def __init__(
         self,
-        model: ModelSpec | str,
+        model: ModelSpec | str | Path | Mapping[str, Any],
         W: Any,
         parameters: Mapping[str, Any] | None = None,
         *,
@@ -103,8 +103,8 @@ class Network:
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
     ) -> None:
-        self.model = load_model(model) if isinstance(model, str | Path) else model
-        check_arguments(self.model, parameters, seed, dtype)
+        self.model = load_model(model)
+        check_arguments(parameters, seed, dtype)
         sizes = self.model.populations
         if populations is not None:
             sizes = given_sizes(populations, sizes)

@@ -94,7 +94,7 @@ def random_classifier(
         drawn = torch.randn(rows, columns, generator=generator) / math.sqrt(columns)
         return drawn.to(device, dtype)
 
-    spec = load_model(model) if isinstance(model, str) else model
+    spec = load_model(model)
     _check_dimensionless(spec)
     W = INITIAL_RADIUS * normal(units, units)
     read_in, read_out = normal(units, inputs), normal(classes, units)

@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from ratenet.validation import Expected, Time, check_fields
 
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1, le=10**6)]
 Positive = Annotated[float, Field(gt=0)]
+# What `ratenet.equations.registry` reads: a string, a table, or an object.
+Named = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]})]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -35,11 +37,13 @@ class TrainingConfig:
         sample's loss (B,). Default: cross-entropy for classes, squared-error for targets.
     data_root : str
         Folder where torchvision keeps its files.
-    model : str
-        Name of a model, or path of a model file (.toml).
-    rule : str
-        Plasticity rule of the recurrent weights: a name, or a sum such as
-        `0.5*euclidean+0.5*hebb`; docs/rules.md lists them.
+    model : str, ModelSpec or mapping
+        Name of a model, path of a model file (.toml), or FILE.py:NAME of your own; in Python also
+        a ModelSpec or a table.
+    rule : str, AbstractRule or mapping
+        Plasticity rule of the recurrent weights: a name, with settings in brackets as in
+        `truncated-adjoint(terms=5)`; a sum such as `0.5*euclidean+0.5*hebb`; or FILE.py:NAME of
+        your own. `ratenet rules` lists them.
     learning_rate : float
         Learning rate, at the start if there is a schedule.
     recurrent_learning_rate : float, optional
@@ -138,8 +142,8 @@ class TrainingConfig:
     data: Name = "mnist-5k"
     loss: Annotated[Any, Expected("the name of a loss, or a function")] = None
     data_root: Name = "data"
-    model: Name = "rate"
-    rule: Name = "linearized-reparameterized"
+    model: Annotated[Named, Expected("a model: its name, a path, a ModelSpec or a table")] = "rate"
+    rule: Annotated[Named, Expected("a rule")] = "linearized-reparameterized"
     learning_rate: Positive = 0.25
     recurrent_learning_rate: Positive | None = None
     epochs: Count = 30

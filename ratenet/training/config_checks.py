@@ -1,16 +1,21 @@
 """What the options of a run require of each other, of the machine and of the network."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import torch
 
 from ratenet.connectivity import choose_route
+from ratenet.equations import ModelSpec, load_model, model_names
+from ratenet.equations.files import MODELS
+from ratenet.equations.own_code import Source
 from ratenet.equations.quantities import parse_quantity
+from ratenet.equations.registry import recorded, sources, without_folders
 from ratenet.errors import InputError, ModelError
 from ratenet.layers.tables import read_tables
 from ratenet.network import Network
-from ratenet.plasticity import rule_named
+from ratenet.plasticity import RULES
 from ratenet.simulation.time_grid import seconds
 from ratenet.training.optimizers import check_optimizer
 from ratenet.training.presentation import CONTINUOUS
@@ -20,6 +25,7 @@ from ratenet.validation import Time
 if TYPE_CHECKING:
     from ratenet.training.config import TrainingConfig
 
+NAMED = ("model", "rule")  # options that may name the user's code
 OF_ONE_NETWORK = ("model", "units", "tau", "hold", "fade", "learn", "barrier")
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -31,14 +37,93 @@ def normalized(config: "TrainingConfig") -> dict[str, Any]:
     """Return the options that can be written in several ways, in one of them; times in seconds."""
     shares = config.update_at
     return {
+        "model": _model(config.model),
+        "rule": RULES.normal(config.rule),
         "update_at": shares if shares == CONTINUOUS else tuple(sorted(set(shares))),
         "learn": tuple(config.learn),
         "schedule_options": dict(config.schedule_options),
-        "layers": tuple(config.layers),
+        "layers": tuple(map(_layer, config.layers)),
         "optimizer": config.optimizer.lower(),
         "schedule": config.schedule.lower(),
         **{name: _seconds(getattr(config, name), name) for name in times(type(config))},
     }
+
+
+def _model(given: Any) -> Any:
+    """Return the name or path of a model, or the model itself where it has none."""
+    if MODELS.is_untrusted(given):
+        return given
+    if isinstance(given, str) and not MODELS.names_own(given):
+        return str(given)
+    model = load_model(given)
+    is_shipped = model.name in model_names() and load_model(model.name) == model
+    return model.name if is_shipped else model
+
+
+def _layer(table: Any) -> Any:
+    """Return a layer's table, its rule and its model as they are kept."""
+    if not isinstance(table, Mapping):
+        return table
+    kept = dict(table)
+    if table.get("rule") is not None:
+        kept["rule"] = RULES.normal(table["rule"])
+    model = table.get("model")
+    is_code = MODELS.names_own(model) and not MODELS.is_untrusted(model)
+    if is_code or isinstance(model, ModelSpec):
+        kept["model"] = load_model(model).to_table()
+    return kept
+
+
+def recorded_options(config: "TrainingConfig") -> dict[str, Any]:
+    """Return the options as plain data, by which a run folder records them.
+
+    A model without a name is left out, since the section [model] holds it.
+    """
+    options = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {
+        **options,
+        "model": options["model"] if isinstance(options["model"], str) else None,
+        "rule": RULES.written(config.rule),
+        "layers": recorded_layers(config),
+    }
+
+
+def recorded_layers(config: "TrainingConfig") -> list[dict[str, Any]]:
+    """Return the layers' tables as plain data."""
+    return [
+        {**table, "rule": RULES.written(table["rule"])} if "rule" in table else dict(table)
+        for table in config.layers
+    ]
+
+
+def comparable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return recorded options without the folders of the user's code, which may have moved."""
+    layers = [
+        {**table, "rule": without_folders(table["rule"])} if "rule" in table else table
+        for table in options["layers"]
+    ]
+    named = {name: without_folders(options[name]) for name in NAMED if options[name]}
+    return {**options, **named, "layers": layers}
+
+
+def recorded_as_such(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options that a file records, marked so that code which they name is not imported."""
+
+    def marked(table: Any) -> Any:
+        if not isinstance(table, Mapping):
+            return table
+        return {name: recorded(each) if name in NAMED else each for name, each in table.items()}
+
+    layers = options.get("layers", ())
+    found = marked(options)
+    return {**found, "layers": [*map(marked, layers)]} if isinstance(layers, list) else found
+
+
+def code_of(config: "TrainingConfig") -> list[Source]:
+    """Return the files of code, besides ratenet's, that a run needs."""
+    named = [config.rule, *(table["rule"] for table in config.layers if "rule" in table)]
+    found = {source.file: source for each in named for source in sources(each)}
+    return list(found.values())
 
 
 def check_together(config: "TrainingConfig") -> None:
@@ -49,7 +134,6 @@ def check_together(config: "TrainingConfig") -> None:
     InputError, UnknownNameError
         If a name is unknown, options contradict each other, or one has no effect.
     """
-    rule_named(config.rule)
     check_optimizer(config.optimizer)
     check_schedule(config.schedule)
     _check_presentation(config)

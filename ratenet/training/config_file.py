@@ -17,20 +17,25 @@ from pathlib import Path
 from typing import Any
 
 from ratenet.equations import load_model
+from ratenet.equations.files import parse_model
 from ratenet.errors import InputError, UnknownNameError, escape
 from ratenet.training.config import TrainingConfig
+from ratenet.training.config_checks import recorded_as_such
 from ratenet.validation import json_schema, read_toml
 
-RECORDED = ("model", "versions", "machine")  # sections of a run folder's config.toml
+RECORDED = ("model", "code", "versions", "machine")  # sections of a run folder's config.toml
 
 
-def read_options(path: str | Path) -> dict[str, Any]:
+def read_options(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
     """Return what a training file says, as arguments of `TrainingConfig`.
 
     Parameters
     ----------
     path : path
         Times in it are strings such as "20*ms", or numbers in seconds.
+    trust : bool
+        Whether code that the config.toml of a run folder names may be imported. Code that a file
+        of your own names is.
 
     Returns
     -------
@@ -63,8 +68,13 @@ def read_options(path: str | Path) -> dict[str, Any]:
         raise InputError.at(f"{where}, layers", got=layers, expected=expected)
     names = [field.name for field in dataclasses.fields(TrainingConfig) if field.name != "layers"]
     _check_names("option", options, names, f"{where}, training")
-    _check_model(where, table)
-    return {**options, **({"layers": layers} if layers else {})}
+    is_recorded = not trust and any(name in table for name in RECORDED)
+    options = {**options, **({"layers": layers} if layers else {})}
+    if "model" in table and "model" not in options and not layers:
+        options["model"] = parse_model(table["model"])
+    options = recorded_as_such(options) if is_recorded else options
+    _check_model(where, options.get("model"), table)
+    return options
 
 
 def training_schema() -> dict[str, Any]:
@@ -94,12 +104,12 @@ def _check_names(noun: str, table: dict[str, Any], allowed: Any, where: str) -> 
             raise InputError(str(found), argument=name, got=name, expected=found.expected)
 
 
-def _check_model(where: str, table: dict[str, Any]) -> None:
+def _check_model(where: str, name: Any, table: dict[str, Any]) -> None:
     """Refuse a run's recorded model that is no longer what its name or file stands for."""
-    name, recorded = table.get("training", {}).get("model"), table.get("model")
+    recorded = table.get("model")
     if recorded is None or "layers" in table:
         return
-    if not isinstance(name, str) or load_model(name).to_table() != recorded:
+    if load_model(name).to_table() != recorded:
         raise InputError(
             f"{where}: [model] differs from the current {name!r}; delete the section, or save it "
             "as a .toml file and name that as training.model.",

@@ -1,7 +1,7 @@
 """load_run: a trained network from its run folder, which is only read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +9,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.base import Change
 from ratenet.errors import UnsupportedError
 from ratenet.fixed_points import FixedPoints, find_fixed_points
 from ratenet.layers.architecture import build_stack, cores_of
 from ratenet.layers.tables import read_tables
 from ratenet.network import Network
+from ratenet.plasticity import RULES, AbstractRule, Loss, Traits
 from ratenet.stimuli import Images, load_images
 from ratenet.training.classifier import Classifier, random_classifier
 from ratenet.training.config import TrainingConfig
-from ratenet.training.config_checks import DTYPES
+from ratenet.training.config_checks import DTYPES, recorded_layers
 from ratenet.training.presentation import MAX_ITERATIONS
 from ratenet.training.run import read_state
 from ratenet.training.run_folder import RunFolder, digest_of_config
@@ -131,7 +133,7 @@ class LoadedRun:
         return pixels
 
     def __repr__(self) -> str:
-        said = f"{self.config.rule}, {self.config.data}, {len(self.metrics)} steps"
+        said = f"{RULES.written(self.config.rule)}, {self.config.data}, {len(self.metrics)} steps"
         score = "accuracy" if "test_accuracy" in self.summary else "loss"
         if f"test_{score}" in self.summary:
             said += f", test {score} {self.summary[f'test_{score}']:.3f}"
@@ -182,12 +184,13 @@ def load_run(folder: str | Path, device: str = "cpu") -> LoadedRun:
     learner: Classifier | torch.nn.Sequential
     tables: dict[str, Any]
     if model is None:
-        learner, tables = _stack(config), {"layers": config.layers}
+        learner, tables = _stack(config), {"layers": recorded_layers(config)}
     else:
         learner = _classifier(config, model, stored)
         tables = {"model": learner.network.model.to_table()}
     parameters = _parameters(learner)
-    state = read_state(place, file, holds, parameters, digest_of_config(config, tables), device)
+    digest = digest_of_config(config, tables, place.read_code())
+    state = read_state(place, file, holds, parameters, digest, device)
     with torch.no_grad():
         for name, tensor in parameters.items():
             tensor.copy_(state.tensors[name])
@@ -221,11 +224,38 @@ def _classifier(config: TrainingConfig, model: Any, stored: Mapping[str, Tensor]
 def _stack(config: TrainingConfig) -> torch.nn.Sequential:
     """Return a stack of the recorded layers, its weights still to be loaded."""
     images = load_images(config.data, root=config.data_root)  # for their shape
+    layers = [{**table, "rule": _rule(table["rule"])} if "rule" in table else table
+              for table in config.layers]  # fmt: skip
+    defaults = defaults_of(config, images.outputs)
     stack = build_stack(
-        read_tables(config.layers),
+        read_tables(layers),
         images.shape,
-        defaults_of(config, images.outputs),
+        replace(defaults, rule=_rule(defaults.rule)),
         seed=config.seed,
         dtype=DTYPES[config.dtype],
     )
     return stack.to(torch.device(config.device))
+
+
+def _rule(given: Any) -> Any:
+    """Return a rule, or what stands for one that is not imported."""
+    return _NotImported(given) if RULES.is_untrusted(given) else given
+
+
+@dataclass(frozen=True)
+class _NotImported(AbstractRule):
+    """A rule of the user's own that a run folder names; it cannot learn."""
+
+    text: Any
+
+    @property
+    def traits(self) -> Traits:
+        """Nothing is known of it."""
+        return Traits("unknown: not imported")
+
+    def change(
+        self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
+    ) -> Change:
+        """Say why it cannot learn."""
+        RULES.read(self.text)
+        raise AssertionError("RULES refuses it")

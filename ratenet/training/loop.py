@@ -23,6 +23,7 @@ from ratenet.errors import STOPPED_BY_SCIENCE, InputError, RatenetError, Ratenet
 from ratenet.report.progress import StepBar
 from ratenet.training.callbacks import Callback, Row, built_in
 from ratenet.training.config import TrainingConfig
+from ratenet.training.config_checks import code_of
 from ratenet.training.interruption import caught_signals
 from ratenet.training.metrics import MetricsLog
 from ratenet.training.run import Progress, Run, on_machine
@@ -135,6 +136,7 @@ def resume(
     out: str | Path,
     wanted: dict[str, Any] | None = None,
     *,
+    trust: bool = False,
     callbacks: Sequence[Callback] = (),
     show_progress: bool = False,
 ) -> TrainingResult:
@@ -147,6 +149,9 @@ def resume(
     wanted : dict, optional
         Options that are asked for; only `epochs`, `data_root`, and what belongs to the machine
         (`device`, `threads`, `matrix_product`) may differ from those that it was started with.
+        Your own code is given again here, `{"rule": ...}`.
+    trust : bool
+        Whether your own code that the run folder names may be imported.
     callbacks : sequence of callable
         As for `train`.
     show_progress : bool
@@ -162,9 +167,10 @@ def resume(
         If there is no run or no checkpoint, they are damaged, or another process is writing to
         the folder.
     InputError
-        If another option differs.
+        If another option differs, or the run names code of your own, and it is neither given
+        again nor trusted.
     """
-    saved = SavedRun.read(out, wanted or {})
+    saved = SavedRun.read(out, wanted or {}, trust=trust)
     joined = joined_workers(saved.config.device)
     with saved.machine(), joined as (workers, device), ExitStack() as stack:
         if workers.is_first:
@@ -175,7 +181,8 @@ def resume(
             return _finished(run, summary)
         if workers.is_first:
             config = dataclasses.replace(run.config, device=saved.config.device)
-            saved.folder.write_config(config, run.tables())
+            code = saved.folder.add_code(saved.code, code_of(config), run.progress.step)
+            saved.folder.write_config(config, run.tables(), code)
         return _carry_out(run, callbacks, show_progress)
 
 

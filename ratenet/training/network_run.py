@@ -12,7 +12,7 @@ from ratenet.equations import ModelSpec
 from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError
 from ratenet.fixed_points.mode_tracking import batch_jacobians
 from ratenet.linear_algebra import require_memory
-from ratenet.plasticity import Frozen, rule_named
+from ratenet.plasticity import RULES, Frozen
 from ratenet.stimuli import Images
 from ratenet.training.classifier import Classifier, random_classifier
 from ratenet.training.config import TrainingConfig
@@ -170,7 +170,7 @@ def new_network_run(
         dtype=DTYPES[config.dtype],
         loss=loss_for(config.loss, images.train.has_classes),
     )
-    config, rule = resolved(config, classifier.network), rule_named(config.rule)
+    config, rule = resolved(config, classifier.network), RULES.read(config.rule)
     learned = learned_parameters(classifier, config.learn)
     if isinstance(rule, Frozen):  # out of the optimizer's reach, and of its weight decay
         learned = {name: learned[name] for name in config.learn}
@@ -184,7 +184,12 @@ def new_network_run(
         folder=folder,
         presentation=new_presentation(config),
         optimizer=new_optimizer(
-            config, {config.rule: rule}, learned, steps, workers.size, _factors(config, classifier)
+            config,
+            {RULES.written(rule): rule},
+            learned,
+            steps,
+            workers.size,
+            _factors(config, classifier),
         ),
         stability=Stability(config.barrier),
         eligibility=Eligibility(config.eligibility),

@@ -18,12 +18,18 @@ from ratenet.connectivity import choose_route
 from ratenet.errors import InputError, RatenetWarning, RunFolderError, UnsupportedError
 from ratenet.stimuli import Images, ImageSet, batches_of_epoch, load_images
 from ratenet.training.config import TrainingConfig
-from ratenet.training.config_checks import DTYPES
+from ratenet.training.config_checks import DTYPES, code_of
 from ratenet.training.evaluation import Evaluation
 from ratenet.training.losses import Loss
 from ratenet.training.metrics_table import METRICS, METRICS_OF_TARGETS, sync_metrics
 from ratenet.training.optimizers import AbstractOptimizer
-from ratenet.training.run_folder import RunFolder, RunState, digest_of_config
+from ratenet.training.run_folder import (
+    Entries,
+    RunFolder,
+    RunState,
+    code_entries,
+    digest_of_config,
+)
 from ratenet.training.workers import Workers
 
 
@@ -59,6 +65,7 @@ class Run(ABC):
     progress: Progress = field(default_factory=Progress)
     recent: list[str] = field(default_factory=list)  # rows of metrics, as in `RunState`
     is_saved: bool = False  # whether the last checkpoint holds them
+    code: Entries | None = None  # the user's, as a run that is resumed records it
 
     @property
     @abstractmethod
@@ -97,7 +104,9 @@ class Run(ABC):
     @cached_property
     def digest(self) -> str:
         """What the run's numbers follow from, as a SHA-256 of its configuration."""
-        return digest_of_config(self.config, self.tables())
+        if self.code is None:
+            self.code = code_entries(code_of(self.config))
+        return digest_of_config(self.config, self.tables(), self.code)
 
     def test(self) -> Evaluation:
         """Return the answers to the test images at solved fixed points."""

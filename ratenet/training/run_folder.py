@@ -6,6 +6,7 @@
     checkpoint.safetensors  tensors, and progress as JSON in the header; never pickle
     best.safetensors        the same with the best validation accuracy, where that is measured
     summary.json            the outcome
+    code/*.py               copies of the user's own code that it used
     figures/*.png
 
 Files are written beside their place and then moved there, so a stop at any moment leaves the
@@ -15,9 +16,9 @@ last good one.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +30,33 @@ from torch import Tensor
 
 from ratenet.equations import ModelSpec
 from ratenet.equations.files import parse_model
+from ratenet.equations.own_code import Source
 from ratenet.errors import InputError, RatenetError, RunFolderError, UnknownNameError, escape
 from ratenet.files import (
     ResultsFolder,
     check_regular,
+    make_folder,
     open_folder,
     read_regular,
     refuse_link,
     remove_parts,
+    write_text,
     write_whole,
 )
 from ratenet.report.record import write_config, write_json
 from ratenet.training.config import TrainingConfig
-from ratenet.training.config_checks import OF_ONE_NETWORK
+from ratenet.training.config_checks import (
+    NAMED,
+    OF_ONE_NETWORK,
+    code_of,
+    comparable,
+    recorded_as_such,
+    recorded_options,
+)
 from ratenet.training.metrics_table import read_metrics
 from ratenet.validation import parse_json, read_toml
 
+Entries = list[dict[str, str]]  # of the user's code: file, sha256 and copy
 FIGURES = ("learning_curve.png", "digits.png")
 LARGEST_SUMMARY, LARGEST_CHECKPOINT = 2**24, 2**40  # bytes
 # Facts of the machine, in the section [machine]: they may differ wherever a run is used again.
@@ -90,15 +102,32 @@ class RunState:
         return found.hexdigest()
 
 
-def digest_of_config(config: TrainingConfig, tables: Mapping[str, Any]) -> str:
+def digest_of_config(
+    config: TrainingConfig, tables: Mapping[str, Any], code: Sequence[Mapping[str, str]] = ()
+) -> str:
     """Return a SHA-256 of all that a run's numbers follow from, but for what may differ.
 
-    Where the learning rate follows a schedule, epochs are a part of it.
+    Where the learning rate follows a schedule, epochs are a part of it. The folders of the user's
+    code are not, since a run may be resumed on another machine.
     """
     may_differ = set(MAY_DIFFER) - ({"epochs"} if config.schedule != "constant" else set())
-    options = {name: value for name, value in asdict(config).items() if name not in may_differ}
-    plain = json.dumps([options, tables], sort_keys=True, default=str)
+    options = comparable(recorded_options(config))
+    whole: list[Any] = [{n: v for n, v in options.items() if n not in may_differ}, tables]
+    if code:
+        begun = [each for each in code if "since_step" not in each]
+        whole.append({Path(each["file"]).name: each["sha256"] for each in begun})
+    plain = json.dumps(whole, sort_keys=True, default=str)
     return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def copy_of(source: Source) -> str:
+    """Return what the copy of a file of code is called, relative to the run folder."""
+    return f"code/{Path(source.file).stem}-{source.sha256[:8]}.py"
+
+
+def code_entries(code: Iterable[Source]) -> Entries:
+    """Return what is recorded of code."""
+    return [{"file": s.file, "sha256": s.sha256, "copy": copy_of(s)} for s in code]
 
 
 @dataclass(frozen=True)
@@ -147,6 +176,11 @@ class RunFolder:
         """Pictures."""
         return self.path / "figures"
 
+    @property
+    def code_folder(self) -> Path:
+        """Copies of the user's code."""
+        return self.path / "code"
+
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Make the folder where need be, and keep other processes from writing to it.
@@ -157,13 +191,14 @@ class RunFolder:
             If it cannot be made or written to, or another process trains in it.
         """
         with open_folder(self.path):
-            for folder in (self.figures_folder, self.tensorboard_folder):
+            for folder in (self.figures_folder, self.tensorboard_folder, self.code_folder):
                 refuse_link(folder)
                 remove_parts(folder)
             yield
 
-    def _results(self) -> ResultsFolder:
+    def _results(self, copies: Iterable[str] = ()) -> ResultsFolder:
         """Return what a run writes, and the events that are there, as a results folder."""
+        code = {self.path / copy for copy in copies} | {*self.code_folder.glob("*.py")}
         events = self.tensorboard_folder.glob("events.out.tfevents*")
         files = [
             self.config_file,
@@ -173,6 +208,7 @@ class RunFolder:
             self.evaluation_file,
             *(self.figures_folder / name for name in FIGURES),
             *events,
+            *sorted(code),
             self.checkpoint_file,
         ]
         names = [str(file.relative_to(self.path)) for file in files]
@@ -198,29 +234,42 @@ class RunFolder:
         RunFolderError
             If they cannot be written; the folder is then as it was.
         """
-        results = self._results()
+        code = code_of(config)
+        results = self._results(map(copy_of, code))
         try:
             results.write(
                 self.checkpoint_file.name, lambda part: part.write_bytes(_checkpoint(state))
             )
+            if code:
+                make_folder(self.code_folder)
+            for source in code:
+                results.write_text(copy_of(source), source.text)
+            entries = code_entries(code)
             results.write(
-                self.config_file.name, lambda part: self._write_config(part, config, tables)
+                self.config_file.name,
+                lambda part: self._write_config(part, config, tables, entries),
             )
             results.commit()
         finally:
             results.discard()
 
-    def write_config(self, config: TrainingConfig, tables: Mapping[str, Any]) -> None:
-        """Record what was resolved: the options, and tables of what learns, by section."""
-        self._write_config(self.config_file, config, tables)
+    def write_config(
+        self, config: TrainingConfig, tables: Mapping[str, Any], code: Entries
+    ) -> None:
+        """Record what was resolved: the options, tables of what learns, by section, and code."""
+        self._write_config(self.config_file, config, tables, code)
 
-    def _write_config(self, path: Path, config: TrainingConfig, tables: Mapping[str, Any]) -> None:
+    def _write_config(
+        self, path: Path, config: TrainingConfig, tables: Mapping[str, Any], code: Entries
+    ) -> None:
         left_out = ("layers", *OF_MACHINE, *(OF_ONE_NETWORK if config.layers else ()))
-        options = {name: value for name, value in asdict(config).items() if name not in left_out}
-        write_config(path, {"training": options, **tables}, config.device)
+        options = recorded_options(config)
+        training = {name: value for name, value in options.items() if name not in left_out}
+        sections = {"training": training, **tables, **({"code": code} if code else {})}
+        write_config(path, sections, config.device)
 
     def read_config(
-        self, machine: Mapping[str, Any] | None = None
+        self, machine: Mapping[str, Any] | None = None, *, trust: bool = False
     ) -> tuple[TrainingConfig, ModelSpec | None]:
         """Return the recorded configuration, and the model unless layers have their own.
 
@@ -228,15 +277,15 @@ class RunFolder:
         ----------
         machine : mapping, optional
             Device, threads or matrix_product, in place of the recorded ones.
+        trust : bool
+            Whether the user's code that it names is imported.
 
         Raises
         ------
         RunFolderError
             If there is no run, or its configuration cannot be read.
         """
-        if not self.config_file.exists():
-            raise RunFolderError(f"{str(self.path)!r} holds no run: there is no config.toml in it.")
-        table = read_toml(self.config_file, error=RunFolderError)
+        table = self._read_table()
         for section in ("training", "machine", *(() if "layers" in table else ("model",))):
             if not isinstance(table.get(section), dict):
                 raise RunFolderError(
@@ -244,16 +293,51 @@ class RunFolder:
                     f"[{section}]."
                 )
         try:
-            recorded = {n: v for n, v in table["machine"].items() if n in OF_MACHINE}
-            options = {**table["training"], **recorded, **(machine or {})}
-            config = TrainingConfig(**options, layers=table.get("layers", ()))
-            return config, None if config.layers else parse_model(table["model"])
+            of_machine = {n: v for n, v in table["machine"].items() if n in OF_MACHINE}
+            model = None if "layers" in table else parse_model(table["model"])
+            options = {**table["training"], "layers": table.get("layers", ())}
+            options |= {"model": model} if model and "model" not in options else {}
+            options = options if trust else recorded_as_such(options)
+            return TrainingConfig(**{**options, **of_machine, **(machine or {})}), model
         except RatenetError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunFolderError(
                 f"{self.config_file}: not the configuration of a run ({escape(str(error))})."
             ) from None
+
+    def _read_table(self) -> dict[str, Any]:
+        if not self.config_file.exists():
+            raise RunFolderError(f"{str(self.path)!r} holds no run: there is no config.toml in it.")
+        return read_toml(self.config_file, error=RunFolderError)
+
+    def read_code(self) -> Entries:
+        """Return what is recorded of the user's code.
+
+        Raises
+        ------
+        RunFolderError
+            If that is not a list of files with their SHA-256.
+        """
+        found = self._read_table().get("code", [])
+        keys = ("file", "sha256", "copy")
+        if not isinstance(found, list) or not all(
+            isinstance(each, dict) and all(isinstance(each.get(key), str) for key in keys)
+            for each in found
+        ):
+            raise RunFolderError(
+                f"{self.config_file}: expected file, sha256 and copy in each [[code]]."
+            )
+        return found
+
+    def add_code(self, begun: Entries, code: Iterable[Source], step: int) -> Entries:
+        """Return what is recorded of code, with a copy of what changed before a step."""
+        known = {each["sha256"] for each in begun}
+        new = [source for source in code if begun and source.sha256 not in known]
+        for source in new:
+            write_text(self.path / copy_of(source), source.text)
+        since = {"since_step": str(step)}
+        return [*begun, *({**entry, **since} for entry in code_entries(new))]
 
     def write_checkpoint(self, state: RunState, file: Path) -> None:
         """Replace a checkpoint, at once or not at all."""
@@ -345,6 +429,7 @@ def resumed_config(recorded: TrainingConfig, wanted: Mapping[str, Any]) -> Train
                 expected=f"{started!r}, as the run was started",
                 remedy="leave the option out, or start another run",
             )
+    wanted = {**wanted, **_layers_again(recorded, wanted)}
     config = dataclasses.replace(recorded, **wanted)
     if config.schedule != "constant" and config.epochs != recorded.epochs:
         raise InputError.at(
@@ -358,8 +443,23 @@ def resumed_config(recorded: TrainingConfig, wanted: Mapping[str, Any]) -> Train
 
 def _is_same(recorded: TrainingConfig, name: str, wanted: Any) -> bool:
     """Return whether an option is what a run was started with, however it is written."""
+    if name == "layers":
+        wanted = _layers_again(recorded, {name: wanted}).get(name)
     try:
         asked = dataclasses.replace(recorded, **{name: wanted})
     except InputError:
+        if name in NAMED:
+            raise
         return False
-    return bool(getattr(asked, name) == getattr(recorded, name))
+    found, started = (comparable(recorded_options(each)) for each in (asked, recorded))
+    return bool(found[name] == started[name])
+
+
+def _layers_again(recorded: TrainingConfig, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recorded layers with the rules of those that are given again."""
+    given = wanted.get("layers", ())
+    if len(given) != len(recorded.layers):
+        return dict(wanted)
+    rules = [{"rule": each["rule"]} if "rule" in each else {} for each in given]
+    layers = [{**old, **rule} for old, rule in zip(recorded.layers, rules, strict=True)]
+    return {"layers": layers}

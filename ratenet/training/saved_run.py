@@ -1,24 +1,37 @@
 """A run as its folder holds it: read, restored, and evaluated, on this machine or another."""
 
 import dataclasses
+import warnings
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ratenet.equations import ModelSpec
-from ratenet.errors import InputError
+from ratenet.errors import InputError, RatenetWarning
 from ratenet.training.config import TrainingConfig
+from ratenet.training.config_checks import code_of
 from ratenet.training.evaluation import Evaluation
 from ratenet.training.network_run import new_network_run
 from ratenet.training.run import Run, on_machine
-from ratenet.training.run_folder import OF_MACHINE, RunFolder, resumed_config
+from ratenet.training.run_folder import (
+    OF_MACHINE,
+    Entries,
+    RunFolder,
+    code_entries,
+    resumed_config,
+)
 from ratenet.training.stack_run import new_stack_run
 from ratenet.training.workers import ALONE, Workers
 
 
 def evaluate(
-    out: str | Path, *, data_root: str | None = None, device: str | None = None
+    out: str | Path,
+    *,
+    data_root: str | None = None,
+    device: str | None = None,
+    trust: bool = False,
+    **again: Any,
 ) -> tuple[Evaluation, Evaluation | None]:
     """Return how well a trained run classifies the test images.
 
@@ -30,6 +43,10 @@ def evaluate(
         Where torchvision's files are, if not where they were.
     device : str, optional
         "cpu" or "cuda", if not where it was trained.
+    trust : bool
+        Whether your own code that the run folder names may be imported.
+    **again
+        Your own code in its place: rule=, as it was given to the training.
 
     Returns
     -------
@@ -40,9 +57,12 @@ def evaluate(
     ------
     RunFolderError
         If there is no run or no checkpoint, or they are damaged.
+    InputError
+        If the run names code of your own, and it is neither given again nor trusted.
     """
-    asked = {"data_root": data_root, "device": device}
-    saved = SavedRun.read(out, {name: value for name, value in asked.items() if value is not None})
+    asked = {"data_root": data_root, "device": device, **again}
+    given = {name: value for name, value in asked.items() if value is not None}
+    saved = SavedRun.read(out, given, trust=trust)
     with saved.machine():
         run = saved.restored(saved.config.device, ALONE)
         if is_over(run):
@@ -58,14 +78,17 @@ class SavedRun:
     recorded: TrainingConfig
     config: TrainingConfig
     model: ModelSpec | None
+    code: Entries
 
     @classmethod
-    def read(cls, out: str | Path, wanted: dict[str, Any]) -> "SavedRun":
+    def read(cls, out: str | Path, wanted: dict[str, Any], *, trust: bool = False) -> "SavedRun":
         """Read the configuration; what belongs to the machine may be another one's."""
         folder = RunFolder(Path(out))
         machine = {name: value for name, value in wanted.items() if name in OF_MACHINE}
-        recorded, model = folder.read_config(machine)
-        return cls(folder, recorded, resumed_config(recorded, wanted), model)
+        recorded, model = folder.read_config(machine, trust=trust)
+        config, code = resumed_config(recorded, wanted), folder.read_code()
+        _tell_of_changes(code_entries(code_of(config)), code, folder)
+        return cls(folder, recorded, config, model, code)
 
     def machine(self) -> AbstractContextManager[None]:
         """Return the context of its threads and products."""
@@ -75,6 +98,7 @@ class SavedRun:
         """Return the run at its last checkpoint."""
         mine = dataclasses.replace(self.config, device=device)
         run = new_run(mine, self.model, self.folder, workers)
+        run.code = self.code
         run.restore()
         if self.config.epochs > self.recorded.epochs:
             run.progress.ended = None  # a run that has ended is continued where more is asked for
@@ -86,6 +110,22 @@ class SavedRun:
                 got=self.config.epochs,
             )
         return run
+
+
+def _tell_of_changes(now: Entries, begun: Entries, folder: RunFolder) -> None:
+    """Warn of code that is not what the run was started with."""
+    before = {Path(each["file"]).name: each for each in begun}
+    for each in now:
+        old = before.get(Path(each["file"]).name)
+        if old is not None and old["sha256"] != each["sha256"]:
+            warnings.warn(
+                RatenetWarning(
+                    f"{each['file']} has changed since the run was started (SHA-256 "
+                    f"{each['sha256'][:8]}..., then {old['sha256'][:8]}...); what it was then is "
+                    f"in {folder.path / old['copy']}."
+                ),
+                stacklevel=4,
+            )
 
 
 def is_over(run: Run) -> bool:

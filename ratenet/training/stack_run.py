@@ -31,7 +31,7 @@ from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, LayerDe
 from ratenet.plasticity import AbstractRule, Frozen, Mixed
 from ratenet.stimuli import Images
 from ratenet.training.config import TrainingConfig
-from ratenet.training.config_checks import DTYPES, on_this_machine
+from ratenet.training.config_checks import DTYPES, on_this_machine, recorded_layers
 from ratenet.training.evaluation import Answers, Evaluation, count_answers
 from ratenet.training.losses import check_loss, loss_for
 from ratenet.training.optimizers import new_optimizer
@@ -188,7 +188,7 @@ class StackRun(Run):
 
     def tables(self) -> dict[str, Any]:
         """Return the layers' tables."""
-        return {"layers": self.config.layers}
+        return {"layers": recorded_layers(self.config)}
 
     def draw(self, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
         """Write the learning curve."""
