@@ -12,7 +12,7 @@ from ratenet.equations.files import MODELS
 from ratenet.equations.own_code import Source
 from ratenet.equations.quantities import parse_quantity
 from ratenet.equations.registry import recorded, sources, without_folders
-from ratenet.errors import InputError, ModelError
+from ratenet.errors import InputError, ModelError, RatenetError, escape
 from ratenet.layers.tables import read_tables
 from ratenet.network import Network
 from ratenet.plasticity import RULES
@@ -42,7 +42,7 @@ def normalized(config: "TrainingConfig") -> dict[str, Any]:
         "update_at": shares if shares == CONTINUOUS else tuple(sorted(set(shares))),
         "learn": tuple(config.learn),
         "schedule_options": dict(config.schedule_options),
-        "layers": tuple(map(_layer, config.layers)),
+        "layers": tuple(_layer(table, n) for n, table in enumerate(config.layers, start=1)),
         "optimizer": config.optimizer.lower(),
         "schedule": config.schedule.lower(),
         **{name: _seconds(getattr(config, name), name) for name in times(type(config))},
@@ -60,10 +60,17 @@ def _model(given: Any) -> Any:
     return model.name if is_shipped else model
 
 
-def _layer(table: Any) -> Any:
+def _layer(table: Any, number: int) -> Any:
     """Return a layer's table, its rule and its model as they are kept."""
     if not isinstance(table, Mapping):
         return table
+    try:
+        return _kept(table)
+    except RatenetError as error:
+        raise error.within(f"layers, {number}. ({escape(str(table.get('kind')))})") from None
+
+
+def _kept(table: Mapping[str, Any]) -> dict[str, Any]:
     kept = dict(table)
     if table.get("rule") is not None:
         kept["rule"] = RULES.normal(table["rule"])
