@@ -392,4 +392,4 @@ def without_folders(text: str) -> str:
 
 def sources(given: Any) -> list[Source]:
     """Return the files of code that an object needs besides ratenet."""
-    return [] if isinstance(given, str) else sources_of(given)
+    return [] if given is None or isinstance(given, str) else sources_of(given)

@@ -140,7 +140,7 @@ class TrainingConfig:
     """
 
     data: Name = "mnist-5k"
-    loss: Annotated[Any, Expected("the name of a loss, or a function")] = None
+    loss: Annotated[Named, Expected("the name of a loss, or a function")] = None
     data_root: Name = "data"
     model: Annotated[Named, Expected("a model: its name, a path, a ModelSpec or a table")] = "rate"
     rule: Annotated[Named, Expected("a rule")] = "linearized-reparameterized"

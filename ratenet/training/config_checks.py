@@ -11,12 +11,13 @@ from ratenet.equations import ModelSpec, load_model, model_names
 from ratenet.equations.files import MODELS
 from ratenet.equations.own_code import Source
 from ratenet.equations.quantities import parse_quantity
-from ratenet.equations.registry import recorded, sources, without_folders
+from ratenet.equations.registry import Registry, recorded, sources, without_folders
 from ratenet.errors import InputError, ModelError, RatenetError, escape
 from ratenet.layers.tables import read_tables
 from ratenet.network import Network
 from ratenet.plasticity import RULES
 from ratenet.simulation.time_grid import seconds
+from ratenet.training.losses import LOSSES
 from ratenet.training.optimizers import check_optimizer
 from ratenet.training.presentation import CONTINUOUS
 from ratenet.training.schedules import check_schedule
@@ -25,7 +26,9 @@ from ratenet.validation import Time
 if TYPE_CHECKING:
     from ratenet.training.config import TrainingConfig
 
-NAMED = ("model", "rule")  # options that may name the user's code
+REGISTRIES: dict[str, Registry[Any]] = {"rule": RULES, "loss": LOSSES}
+"""Options that are read by a registry; None where one is left out."""
+NAMED = ("model", *REGISTRIES)  # what may name the user's code
 OF_ONE_NETWORK = ("model", "units", "tau", "hold", "fade", "learn", "barrier")
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -38,7 +41,7 @@ def normalized(config: "TrainingConfig") -> dict[str, Any]:
     shares = config.update_at
     return {
         "model": _model(config.model),
-        "rule": RULES.normal(config.rule),
+        **{name: _normal(name, getattr(config, name)) for name in REGISTRIES},
         "update_at": shares if shares == CONTINUOUS else tuple(sorted(set(shares))),
         "learn": tuple(config.learn),
         "schedule_options": dict(config.schedule_options),
@@ -81,6 +84,14 @@ def _kept(table: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def _normal(name: str, given: Any) -> Any:
+    return None if given is None else REGISTRIES[name].normal(given)
+
+
+def _written(name: str, given: Any) -> str | None:
+    return None if given is None else REGISTRIES[name].written(given)
+
+
 def recorded_options(config: "TrainingConfig") -> dict[str, Any]:
     """Return the options as plain data, by which a run folder records them.
 
@@ -90,7 +101,7 @@ def recorded_options(config: "TrainingConfig") -> dict[str, Any]:
     return {
         **options,
         "model": options["model"] if isinstance(options["model"], str) else None,
-        "rule": RULES.written(config.rule),
+        **{name: _written(name, options[name]) for name in REGISTRIES},
         "layers": recorded_layers(config),
     }
 
@@ -128,7 +139,8 @@ def recorded_as_such(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def code_of(config: "TrainingConfig") -> list[Source]:
     """Return the files of code, besides ratenet's, that a run needs."""
-    named = [config.rule, *(table["rule"] for table in config.layers if "rule" in table)]
+    named = [getattr(config, name) for name in REGISTRIES]
+    named += [table["rule"] for table in config.layers if "rule" in table]
     found = {source.file: source for each in named for source in sources(each)}
     return list(found.values())
 
