@@ -16,10 +16,10 @@ demo: install
 	$(BIN)/ratenet train --out runs/demo --overwrite
 
 test: install lint
-	$(BIN)/python -m pytest -n 2 -m "not slow and not full_mnist and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not full_mnist and not gpu"
 
 test-all: install lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .

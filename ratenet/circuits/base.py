@@ -41,7 +41,7 @@ class Circuit:
     >>> from ratenet import circuits, simulate
     >>> circuit = circuits.wilson_cowan_oscillating()
     >>> trajectory = simulate(
-    ...     circuit.network, circuit.drive, circuit.duration, circuit.dt, initial=circuit.initial
+    ...     circuit.network, circuit.drive, 1000 * circuit.dt, circuit.dt, initial=circuit.initial
     ... )
     >>> trajectory.rates.shape[1:]
     torch.Size([1, 2])

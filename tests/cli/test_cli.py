@@ -83,6 +83,7 @@ def test_help_imports_nothing_heavy():
     assert said.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_models_lists_and_shows():
     listed = ratenet("models").stdout
     for name in ("rate", "voltage", "linear", "threshold_linear", "adaptation"):
@@ -161,6 +162,7 @@ def test_train_with_an_optimizer_and_a_barrier(tmp_path):
     assert json.loads((out / "summary.json").read_text())["refused_steps"] >= 0
 
 
+@pytest.mark.slow
 def test_unsettled_majority_exits_with_3(tmp_path):
     out = tmp_path / "run"
     options = ("--units", 20, "--epochs", 1, "--hold", 1, "--fade", 0, "--threads", 1)
@@ -233,6 +235,7 @@ def test_read_only_folder_is_one_sentence(tmp_path, mistake):
     assert "cannot be made or written to" in said
 
 
+@pytest.mark.slow
 def test_large_step_is_warned_of_in_one_line(tmp_path):
     options = ("--radius", 0.1, "--dt", 25, "--duration", 50, "--units", 5, "--out", tmp_path / "s")
     said = ratenet("simulate", "rate", *options)

@@ -148,6 +148,7 @@ def test_a_fault_of_ratenet_keeps_its_traceback(run, monkeypatch):
         run("models")
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_the_end(tmp_path):
     program = f"{sys.executable} -m ratenet models | {sys.executable} -c pass"
     done = subprocess.run(program, shell=True, capture_output=True, text=True, cwd=Path(tmp_path))

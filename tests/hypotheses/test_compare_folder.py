@@ -183,6 +183,7 @@ def test_learning_rates_that_cannot_be_used(tmp_path, rates):
         Processes(0)
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_and_a_killed_one_loses_nothing(tmp_path):
     killed = []
 

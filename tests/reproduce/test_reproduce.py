@@ -85,6 +85,7 @@ def test_angles_between_the_rules():
     assert one == pytest.approx(45.0)
 
 
+@pytest.mark.slow
 def test_singularities_are_where_the_determinant_vanishes():
     table, _ = singularities(0, silent, points=201, grid=5)
     poles = table[table["space"] == "pole"]
@@ -125,6 +126,7 @@ QUICK = {"epochs": 1, "batch_size": 100, "threads": 1}
 IMAGES = {"data": "mnist-5k", "data_root": "data"}
 
 
+@pytest.mark.slow
 def test_mnist_compares_rules_over_rates_and_seeds(few_digits, tmp_path, monkeypatch):
     monkeypatch.setattr(
         mnist_figure, "RATES", {"euclidean": (0.01, 2.0), "hebb": (1e-3,), "frozen": (0.1,)}

@@ -30,7 +30,7 @@ from ratenet.training.run_folder import RunFolder
 from ratenet.training.workers import ALONE
 
 
-def test_run_folder_holds_everything(few_digits, tmp_path):
+def test_run_folder_holds_everything(few_digits, tmp_path, pictures):
     result = rn.train(small(presentation="slow", seed=3), out=tmp_path)
     config = tomllib.loads((tmp_path / "config.toml").read_text())
     assert config["training"]["seed"] == 3
@@ -359,8 +359,14 @@ def test_what_is_no_configuration_is_one_sentence(content, sentence, saved):
 @pytest.mark.parametrize(
     ("options", "error", "at", "reason"),
     [
-        ({"learning_rate": 20.0}, UnsettledError, 5, "100 of 100 samples did not settle"),
-        ({"rule": "euclidean", "learning_rate": 4.0, "epochs": 6}, UnsettledError, 8, "oscillat"),
+        pytest.param(
+            {"learning_rate": 20.0}, UnsettledError, 5, "100 of 100 samples did not settle",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"rule": "euclidean", "learning_rate": 4.0, "epochs": 6}, UnsettledError, 8, "oscillat",
+            marks=pytest.mark.slow,
+        ),
         (
             {"schedule": "steplr", "schedule_options": {"step_size": 2, "gamma": 1e42}},
             DivergenceError, 3, "NaN or infinite",

@@ -126,6 +126,7 @@ def test_the_network_itself_is_not_moved_by_the_correction():
     assert torch.equal(slow.state_dict()["stream_state"], plain.state_dict()["stream_state"])
 
 
+@pytest.mark.slow
 def test_taking_off_the_lag_helps_at_fast_presentation(tmp_path):
     accuracy = {}
     for correct_lag in (False, True):
@@ -197,7 +198,7 @@ def test_samples_are_counted_once_a_presentation(few_digits, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:dt = ")  # of the picture, by when it has blown up
-def test_a_model_without_static_fixed_points_can_learn_on_its_way(few_digits, tmp_path):
+def test_a_model_without_static_fixed_points_can_learn_on_its_way(few_digits, tmp_path, pictures):
     model = tmp_path / "growing.toml"
     growing = "1.5 + I_rec + I_ext + (I_rec + I_ext)**2"
     text = NOISY.replace("tanh(I_rec + I_ext)", growing).replace("+ 0.1 * xi / tau**0.5", "")

@@ -62,7 +62,7 @@ def test_a_stack_of_one_layer_learns_as_the_network_does(tmp_path: Path) -> None
         )
 
 
-def test_a_stack_is_trained_recorded_repeated_and_evaluated(tmp_path: Path) -> None:
+def test_a_stack_is_trained_recorded_repeated_and_evaluated(tmp_path: Path, pictures) -> None:
     result = rn.train(config(*TWO, validation=200, patience=5), out=tmp_path / "run")
     assert result.summary["test_accuracy"] > 0.6
     assert set(result.summary["layers"]) == {"layer1", "layer2"}

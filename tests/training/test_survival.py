@@ -146,18 +146,25 @@ def _events(folder: Path) -> EventAccumulator:
     return EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
 
 
+SELDOM = (
+    {
+        "presentation": "slow",
+        "update_at": "continuous",
+        "hold": 0.05,
+        "eligibility": 0.05,
+        "unsettled": "include",
+    },
+    {"presentation": "slow", "hold": 0.0, "fade": 0.4, "correct_lag": True},
+    {"barrier": 0.5, "presentation": "slow", "learning_rate": 1.0},
+    {"rule": "euclidean", "model": "adaptation", "presentation": "slow", "learning_rate": 0.01},
+)
+
+
 @pytest.mark.parametrize(
     "options",
     [
+        *(pytest.param(options, marks=pytest.mark.slow) for options in SELDOM),
         {"presentation": "slow", "update_at": (0.5, 0.75, 1.0), "dtype": "float64"},
-        {
-            "presentation": "slow",
-            "update_at": "continuous",
-            "hold": 0.05,
-            "eligibility": 0.05,
-            "unsettled": "include",
-        },
-        {"presentation": "slow", "hold": 0.0, "fade": 0.4, "correct_lag": True},
         {
             "optimizer": "adam",
             "learning_rate": 0.003,
@@ -166,10 +173,8 @@ def _events(folder: Path) -> EventAccumulator:
             "batch_size": 50,
         },
         {"validation": 50, "patience": 1, "batch_size": 50, "learning_rate": 1e-6, "epochs": 4},
-        {"barrier": 0.5, "presentation": "slow", "learning_rate": 1.0},
         {"schedule": "cosine", "presentation": "slow", "momentum": 0.5},
         {"schedule": "onecyclelr", "optimizer": "adamw", "learning_rate": 0.003},
-        {"rule": "euclidean", "model": "adaptation", "presentation": "slow", "learning_rate": 0.01},
     ],
     ids=lambda options: "-".join(map(str, options)),
 )
@@ -255,14 +260,14 @@ def fill(disk: Path, pages: int) -> None:
 @pytest.mark.parametrize(
     ("pages", "sentence"),
     [
-        (0, "metrics cannot be written"),
+        pytest.param(0, "metrics cannot be written", marks=pytest.mark.slow),
         (9, "checkpoint.safetensors' cannot be written"),
-        (30, "learning_curve.png' cannot be written"),
+        pytest.param(30, "learning_curve.png' cannot be written", marks=pytest.mark.slow),
         *(pytest.param(n, "cannot be written", marks=pytest.mark.slow) for n in range(1, 51, 3)),
     ],
 )
 def test_a_full_disk_is_one_sentence_and_nothing_is_lost(
-    pages, sentence, few_digits, tmp_path, small_disk
+    pages, sentence, few_digits, tmp_path, small_disk, pictures
 ):
     """The disk fills up in the second step of the second epoch, but for a few pages."""
     config = small(batch_size=10, epochs=2, units=20)

@@ -92,7 +92,7 @@ def test_same_seed_same_numbers(presentation, few_digits, tmp_path):
     assert not torch.equal(weights(first), weights(other))
 
 
-def test_few_units_are_drawn_as_well(few_digits, tmp_path):
+def test_few_units_are_drawn_as_well(few_digits, tmp_path, pictures):
     rn.train(small(units=3), out=tmp_path)
     assert (tmp_path / "figures" / "digits.png").exists()
 
