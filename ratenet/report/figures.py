@@ -67,7 +67,7 @@ def learning_curve(
 ) -> "Figure":
     """Return loss, accuracy and settled share, and the slowest modes, against epochs.
 
-    Of images with targets, the loss on test images takes the place of the accuracy.
+    For images with targets, the loss on test images takes the place of the accuracy.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def learning_curve(
     score : {"accuracy", "loss"}
         What the run is judged by.
     unit : str
-        Of the loss; empty where it has none.
+        Unit of the loss; empty where it has none.
     """
     figure, ((loss, judged), (modes, weights)) = new_figure(
         figsize=(9, 6.6), ncols=2, nrows=2, sharex=True
@@ -105,7 +105,9 @@ def learning_curve(
     if (metrics["train_loss"].dropna() >= 0).all():  # as is a loss of one's own unless it is not
         loss.set_ylim(bottom=0)
     loss.legend(frameon=False)
-    label = "accuracy (share classified correctly)" if score == "accuracy" else f"loss{in_unit}"
+    label = (
+        "accuracy (share classified correctly)" if score == "accuracy" else f"test loss{in_unit}"
+    )
     judged.set_ylabel(label)
     _draw_scores(judged, epochs, metrics, score, (control, test, test_slow))
     _draw_modes(modes, weights, epochs, metrics, abscissa_limit)
@@ -205,7 +207,7 @@ def digits_through_time(
         Drive and rates of the U chosen units.
     units : sequence of int
         Their numbers.
-    images : sequence of ndarray, each (height, width)
+    images : sequence of ndarray, each (height, width), or (height, width, 3) in colour
     starts : sequence of float
         When each image begins to fade in, in seconds.
     fade : float
@@ -252,5 +254,6 @@ def _draw_images(
     axis.axis("off")
     for image, start, end in zip(images, starts, ends, strict=True):
         middle = (1e3 * (start + fade) + end) / 2
-        thumbnail = OffsetImage(1 - image, cmap="gray", zoom=1.6)
+        zoom = 1.6 * 28 / max(image.shape[:2])  # as large as digits are
+        thumbnail = OffsetImage(1 - image if image.ndim == 2 else image, cmap="gray", zoom=zoom)
         axis.add_artist(AnnotationBbox(thumbnail, (middle, 0.5), frameon=False))

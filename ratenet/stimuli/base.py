@@ -39,7 +39,7 @@ class AbstractStimulus(ABC):
     def labels_at(self, t: float) -> Tensor:
         """Return the class that each stream shows at time t, shape (B,); -1: none.
 
-        Of images with targets these, shape (B, K), NaN for none.
+        For images with targets, these: shape (B, K), NaN for none.
         """
 
     def speed(self, tau: Any) -> float:

@@ -27,7 +27,7 @@ class AbstractLoss(ABC):
     Attributes
     ----------
     unit : str
-        Of the loss, for figures; empty where it has none.
+        Unit of the loss, for figures; empty where it has none.
     """
 
     unit: ClassVar[str] = ""

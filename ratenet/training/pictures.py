@@ -24,7 +24,7 @@ def draw_learning_curve(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]
     """Write figures/learning_curve.png."""
     title = (
         f"{summary['rule']}, {run.config.optimizer}, learning rate {run.config.learning_rate:g}, "
-        f"{run.config.data}, {run.config.presentation}"
+        f"{run.images.name}, {run.config.presentation}"
     )
     figure = learning_curve(
         metrics,

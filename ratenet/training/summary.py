@@ -15,7 +15,7 @@ def summarize(run: Run, status: str, reason: str | None, counted: Progress) -> d
         "optimizer": run.config.optimizer,
         "learning_rate": run.config.learning_rate,
         "presentation": run.config.presentation,
-        "data": run.config.data,
+        "data": run.images.name,
         "unsettled": run.config.unsettled,
         "seed": run.config.seed,
         "steps": run.progress.step,

@@ -64,7 +64,7 @@ class TorchvisionSet(AbstractSource):
     ----------
     name : str
     class_name : str
-        Of torchvision's class.
+        Name of torchvision's class.
     classes : int
         K.
     read : callable
