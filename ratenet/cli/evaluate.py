@@ -16,6 +16,9 @@ def evaluate(
     data_root: Annotated[
         Path | None, typer.Option(help="Folder of torchvision's files. [where they were]")
     ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The images, if they are not where they were.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. [as trained]")] = None,
 ) -> None:
     """Evaluate a trained run on the test images; writes evaluation.json into the run folder.
@@ -32,7 +35,7 @@ def evaluate(
     folder.read_config({"device": device} if device else {})  # before a folder is made
     root = None if data_root is None else str(data_root)
     with folder.opened():
-        solved, slow = evaluate_run(run, data_root=root, device=device)
+        solved, slow = evaluate_run(run, data_root=root, device=device, data=data)
         write_json(folder.evaluation_file, _result(solved, slow))
     _report(solved, slow)
 

@@ -139,18 +139,6 @@ class ImageSet:
                 found.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         return found.hexdigest()
 
-    def facts(self) -> dict[str, Any]:
-        """Return what a run folder records of the data set, as plain data."""
-        of_labels = {"targets": self.outputs} if self.classes is None else {"classes": self.classes}
-        return {
-            "name": self.name,
-            "shape": list(self.shape),
-            **of_labels,
-            "train": len(self.train),
-            "test": len(self.test),
-            "sha256": self.sha256(),
-        }
-
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> "ImageSet":
         """Return the data set with its images on a device, pixels of a floating type."""
         return dataclasses.replace(

@@ -29,8 +29,10 @@ class TrainingConfig:
 
     Parameters
     ----------
-    data : str
-        Data set: mnist-5k (embedded), mnist or fashion-mnist.
+    data : str, mapping or ImageSet
+        Images: mnist-5k (embedded), mnist, fashion-mnist, kmnist, emnist, usps, cifar-10, svhn; the
+        path of an .npz file or of a folder of class folders; FILE.py:NAME of your own; in Python
+        also an ImageSet or a table. docs/own-data.md says more.
     loss : str or callable, optional
         What the outputs are measured by: cross-entropy (classes), squared-error (targets, or
         one-hot classes), or FILE.py:NAME, a function from outputs (B, K) and targets to each
@@ -139,7 +141,7 @@ class TrainingConfig:
     ratenet.errors.InputError: epochs: expected a whole number from 1 to 1000000, got 0.
     """
 
-    data: Name = "mnist-5k"
+    data: Annotated[Named, Expected("a data set")] = "mnist-5k"
     loss: Annotated[Named, Expected("the name of a loss, or a function")] = None
     data_root: Name = "data"
     model: Annotated[Named, Expected("a model: its name, a path, a ModelSpec or a table")] = "rate"

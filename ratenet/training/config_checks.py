@@ -20,6 +20,7 @@ from ratenet.simulation.time_grid import seconds
 from ratenet.training.losses import LOSSES
 from ratenet.training.optimizers import check_optimizer
 from ratenet.training.presentation import CONTINUOUS
+from ratenet.training.run_data import kept_data, written_data
 from ratenet.training.schedules import check_schedule
 from ratenet.validation import Time
 
@@ -40,6 +41,7 @@ def normalized(config: "TrainingConfig") -> dict[str, Any]:
     """Return the options that can be written in several ways, in one of them; times in seconds."""
     shares = config.update_at
     return {
+        "data": kept_data(config.data),
         "model": _model(config.model),
         **{name: _normal(name, getattr(config, name)) for name in REGISTRIES},
         "update_at": shares if shares == CONTINUOUS else tuple(sorted(set(shares))),
@@ -100,6 +102,7 @@ def recorded_options(config: "TrainingConfig") -> dict[str, Any]:
     options = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     return {
         **options,
+        "data": written_data(config.data),
         "model": options["model"] if isinstance(options["model"], str) else None,
         **{name: _written(name, options[name]) for name in REGISTRIES},
         "layers": recorded_layers(config),
@@ -130,7 +133,8 @@ def recorded_as_such(options: Mapping[str, Any]) -> dict[str, Any]:
     def marked(table: Any) -> Any:
         if not isinstance(table, Mapping):
             return table
-        return {name: recorded(each) if name in NAMED else each for name, each in table.items()}
+        names = ("data", *NAMED)
+        return {name: recorded(each) if name in names else each for name, each in table.items()}
 
     layers = options.get("layers", ())
     found = marked(options)

@@ -23,7 +23,13 @@ from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import recorded_as_such
 from ratenet.validation import json_schema, read_toml
 
-RECORDED = ("model", "code", "versions", "machine")  # sections of a run folder's config.toml
+RECORDED = (
+    "model",
+    "data",
+    "code",
+    "versions",
+    "machine",
+)  # sections of a run folder's config.toml
 
 
 def read_options(path: str | Path, *, trust: bool = False) -> dict[str, Any]:

@@ -16,13 +16,15 @@ from ratenet.layers.architecture import build_stack, cores_of
 from ratenet.layers.tables import read_tables
 from ratenet.network import Network
 from ratenet.plasticity import RULES, AbstractRule, Loss, Traits
-from ratenet.stimuli import Images, load_images
+from ratenet.stimuli import Images
 from ratenet.training.classifier import Classifier, random_classifier
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import DTYPES, recorded_layers
 from ratenet.training.presentation import MAX_ITERATIONS
 from ratenet.training.run import read_state
-from ratenet.training.run_folder import RunFolder, digest_of_config
+from ratenet.training.run_data import DataFacts, written_data
+from ratenet.training.run_folder import RunFolder
+from ratenet.training.same_run import digest_of_config
 from ratenet.training.stack_run import defaults_of
 
 
@@ -133,7 +135,8 @@ class LoadedRun:
         return pixels
 
     def __repr__(self) -> str:
-        said = f"{RULES.written(self.config.rule)}, {self.config.data}, {len(self.metrics)} steps"
+        rule, data = RULES.written(self.config.rule), written_data(self.config.data)
+        said = f"{rule}, {data}, {len(self.metrics)} steps"
         score = "accuracy" if "test_accuracy" in self.summary else "loss"
         if f"test_{score}" in self.summary:
             said += f", test {score} {self.summary[f'test_{score}']:.3f}"
@@ -183,12 +186,14 @@ def load_run(folder: str | Path, device: str = "cpu") -> LoadedRun:
     stored = place.read_checkpoint(file, device).tensors
     learner: Classifier | torch.nn.Sequential
     tables: dict[str, Any]
+    data = place.read_data()
     if model is None:
-        learner, tables = _stack(config), {"layers": recorded_layers(config)}
+        learner, tables = _stack(config, data), {"layers": recorded_layers(config)}
     else:
         learner = _classifier(config, model, stored)
         tables = {"model": learner.network.model.to_table()}
     parameters = _parameters(learner)
+    tables["data"] = data.table()
     digest = digest_of_config(config, tables, place.read_code())
     state = read_state(place, file, holds, parameters, digest, device)
     with torch.no_grad():
@@ -221,15 +226,14 @@ def _classifier(config: TrainingConfig, model: Any, stored: Mapping[str, Tensor]
     )
 
 
-def _stack(config: TrainingConfig) -> torch.nn.Sequential:
+def _stack(config: TrainingConfig, data: DataFacts) -> torch.nn.Sequential:
     """Return a stack of the recorded layers, its weights still to be loaded."""
-    images = load_images(config.data, root=config.data_root)  # for their shape
     layers = [{**table, "rule": _rule(table["rule"])} if "rule" in table else table
               for table in config.layers]  # fmt: skip
-    defaults = defaults_of(config, images.outputs)
+    defaults = defaults_of(config, data.outputs)
     stack = build_stack(
         read_tables(layers),
-        images.shape,
+        tuple(data.shape),
         replace(defaults, rule=_rule(defaults.rule)),
         seed=config.seed,
         dtype=DTYPES[config.dtype],

@@ -104,8 +104,9 @@ class NetworkRun(LearningRun):
         return found
 
     def tables(self) -> dict[str, Any]:
-        """Return the model's table."""
-        return {"model": self.classifier.network.model.to_table()}
+        """Return the model's table, and the facts of the data."""
+        model = self.classifier.network.model.to_table()
+        return {"model": model, "data": self.data.table()}
 
     def draw(self, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
         """Write the learning curve, and digits through time."""
@@ -158,7 +159,7 @@ def new_network_run(
     entry = DTYPES[config.dtype].itemsize
     what = f"units: weights and gradients of {config.units:,} units"
     require_memory(3 * entry * config.units**2, what, "choose fewer", device=config.device)
-    images = images_of(config, workers)
+    images, data = images_of(config, workers)
     classifier = random_classifier(
         model,
         units=config.units,
@@ -180,6 +181,7 @@ def new_network_run(
         classifier=classifier,
         rule=rule,
         images=images,
+        data=data,
         loss=classifier.loss,
         folder=folder,
         presentation=new_presentation(config),

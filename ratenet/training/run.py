@@ -23,13 +23,14 @@ from ratenet.training.evaluation import Evaluation
 from ratenet.training.losses import Loss
 from ratenet.training.metrics_table import METRICS, METRICS_OF_TARGETS, sync_metrics
 from ratenet.training.optimizers import AbstractOptimizer
+from ratenet.training.run_data import DataFacts, facts_of
 from ratenet.training.run_folder import (
     Entries,
     RunFolder,
     RunState,
     code_entries,
-    digest_of_config,
 )
+from ratenet.training.same_run import digest_of_config
 from ratenet.training.workers import Workers
 
 
@@ -58,6 +59,7 @@ class Run(ABC):
 
     config: TrainingConfig
     images: ImageSet
+    data: DataFacts
     loss: Loss
     folder: RunFolder
     optimizer: AbstractOptimizer
@@ -316,8 +318,10 @@ def on_machine(threads: int | None, matrix_product: str | None) -> Iterator[None
         choose_route(route_before)
 
 
-def images_of(config: TrainingConfig, workers: Workers) -> ImageSet:
-    """Return the images, on the device; the first process downloads them where need be.
+def images_of(config: TrainingConfig, workers: Workers) -> tuple[ImageSet, DataFacts]:
+    """Return the images, on the device, and the facts of all of them.
+
+    The first process downloads them where need be.
 
     Raises
     ------
@@ -330,13 +334,14 @@ def images_of(config: TrainingConfig, workers: Workers) -> ImageSet:
     images = load_images(config.data, root=config.data_root)
     if workers.is_first:
         workers.wait()
+    facts = facts_of(images)
     if config.validation:
         images = images.with_validation(_per_class(config.validation, images), config.seed)
     if config.batch_size > len(images.train):
         raise InputError(
             f"batch_size: {config.batch_size} is more than the {len(images.train)} training images."
         )
-    return images.to(torch.device(config.device), DTYPES[config.dtype])
+    return images.to(torch.device(config.device), DTYPES[config.dtype]), facts
 
 
 def _per_class(validation: int, images: ImageSet) -> int:

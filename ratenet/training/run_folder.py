@@ -13,10 +13,9 @@ Files are written beside their place and then moved there, so a stop at any mome
 last good one.
 """
 
-import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ from torch import Tensor
 from ratenet.equations import ModelSpec
 from ratenet.equations.files import parse_model
 from ratenet.equations.own_code import Source
-from ratenet.errors import InputError, RatenetError, RunFolderError, UnknownNameError, escape
+from ratenet.errors import RatenetError, RunFolderError, escape
 from ratenet.files import (
     ResultsFolder,
     check_regular,
@@ -46,22 +45,20 @@ from ratenet.files import (
 from ratenet.report.record import write_config, write_json
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import (
-    NAMED,
     OF_ONE_NETWORK,
     code_of,
-    comparable,
     recorded_as_such,
     recorded_options,
 )
 from ratenet.training.metrics_table import read_metrics
-from ratenet.validation import parse_json, read_toml
+from ratenet.training.run_data import DataFacts
+from ratenet.validation import parse_json, read_toml, validated
 
 Entries = list[dict[str, str]]  # of the user's code: file, sha256 and copy
 FIGURES = ("learning_curve.png", "digits.png")
 LARGEST_SUMMARY, LARGEST_CHECKPOINT = 2**24, 2**40  # bytes
 # Facts of the machine, in the section [machine]: they may differ wherever a run is used again.
 OF_MACHINE = ("device", "threads", "matrix_product")
-MAY_DIFFER = ("epochs", "data_root", *OF_MACHINE)
 
 
 @dataclass(frozen=True)
@@ -100,24 +97,6 @@ class RunState:
             plain = tensor.detach().cpu().contiguous().flatten()
             found.update(plain.view(torch.uint8).numpy().tobytes())
         return found.hexdigest()
-
-
-def digest_of_config(
-    config: TrainingConfig, tables: Mapping[str, Any], code: Sequence[Mapping[str, str]] = ()
-) -> str:
-    """Return a SHA-256 of all that a run's numbers follow from, but for what may differ.
-
-    Where the learning rate follows a schedule, epochs are a part of it. The folders of the user's
-    code are not, since a run may be resumed on another machine.
-    """
-    may_differ = set(MAY_DIFFER) - ({"epochs"} if config.schedule != "constant" else set())
-    options = comparable(recorded_options(config))
-    whole: list[Any] = [{n: v for n, v in options.items() if n not in may_differ}, tables]
-    if code:
-        begun = [each for each in code if "since_step" not in each]
-        whole.append({Path(each["file"]).name: each["sha256"] for each in begun})
-    plain = json.dumps(whole, sort_keys=True, default=str)
-    return hashlib.sha256(plain.encode()).hexdigest()
 
 
 def copy_of(source: Source) -> str:
@@ -311,6 +290,18 @@ class RunFolder:
             raise RunFolderError(f"{str(self.path)!r} holds no run: there is no config.toml in it.")
         return read_toml(self.config_file, error=RunFolderError)
 
+    def read_data(self) -> DataFacts:
+        """Return what is recorded of the data.
+
+        Raises
+        ------
+        RunFolderError
+            If that is missing or damaged.
+        """
+        where = f"{self.config_file}, data"
+        found = self._read_table().get("data")
+        return validated(DataFacts, found, where=where, error=RunFolderError)
+
     def read_code(self) -> Entries:
         """Return what is recorded of the user's code.
 
@@ -405,61 +396,3 @@ def _checkpoint(state: RunState) -> bytes:
     tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
     # Not save_file, which leaves a file of its own behind when it is killed.
     return save(tensors, {**state.header(), "sha256": state.digest()})
-
-
-def resumed_config(recorded: TrainingConfig, wanted: Mapping[str, Any]) -> TrainingConfig:
-    """Return the configuration to continue with: epochs, data_root and the machine may differ.
-
-    Raises
-    ------
-    InputError
-        If an option differs from what the run was started with.
-    UnknownNameError
-        If there is no such option.
-    """
-    names = [field.name for field in dataclasses.fields(TrainingConfig)]
-    for name in wanted:
-        if name not in names:
-            raise UnknownNameError.among("option", name, names)
-        if name not in MAY_DIFFER and not _is_same(recorded, name, wanted[name]):
-            started = getattr(recorded, name)
-            raise InputError.at(
-                name,
-                got=wanted[name],
-                expected=f"{started!r}, as the run was started",
-                remedy="leave the option out, or start another run",
-            )
-    wanted = {**wanted, **_layers_again(recorded, wanted)}
-    config = dataclasses.replace(recorded, **wanted)
-    if config.schedule != "constant" and config.epochs != recorded.epochs:
-        raise InputError.at(
-            "epochs",
-            got=config.epochs,
-            expected=f"{recorded.epochs}, which the {config.schedule} schedule was laid out for",
-            remedy="start another run",
-        )
-    return config
-
-
-def _is_same(recorded: TrainingConfig, name: str, wanted: Any) -> bool:
-    """Return whether an option is what a run was started with, however it is written."""
-    if name == "layers":
-        wanted = _layers_again(recorded, {name: wanted}).get(name)
-    try:
-        asked = dataclasses.replace(recorded, **{name: wanted})
-    except InputError:
-        if name in NAMED:
-            raise
-        return False
-    found, started = (comparable(recorded_options(each)) for each in (asked, recorded))
-    return bool(found[name] == started[name])
-
-
-def _layers_again(recorded: TrainingConfig, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the recorded layers with the rules of those that are given again."""
-    given = wanted.get("layers", ())
-    if len(given) != len(recorded.layers):
-        return dict(wanted)
-    rules = [{"rule": each["rule"]} if "rule" in each else {} for each in given]
-    layers = [{**old, **rule} for old, rule in zip(recorded.layers, rules, strict=True)]
-    return {"layers": layers}

@@ -19,8 +19,8 @@ from ratenet.training.run_folder import (
     Entries,
     RunFolder,
     code_entries,
-    resumed_config,
 )
+from ratenet.training.same_run import resumed_config
 from ratenet.training.stack_run import new_stack_run
 from ratenet.training.workers import ALONE, Workers
 
@@ -46,7 +46,7 @@ def evaluate(
     trust : bool
         Whether your own code that the run folder names may be imported.
     **again
-        Your own code in its place: rule=, as it was given to the training.
+        Your own code or data in its place: rule=, data=, as they were given to the training.
 
     Returns
     -------
@@ -99,6 +99,7 @@ class SavedRun:
         mine = dataclasses.replace(self.config, device=device)
         run = new_run(mine, self.model, self.folder, workers)
         run.code = self.code
+        self.folder.read_data().check(run.data)
         run.restore()
         if self.config.epochs > self.recorded.epochs:
             run.progress.ended = None  # a run that has ended is continued where more is asked for

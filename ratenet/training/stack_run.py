@@ -107,13 +107,12 @@ class StackRun(Run):
             If no state is finite, or a loss or gradient is not.
         """
         epoch, index = divmod(self.progress.step, self.steps_per_epoch)
-        pixels, labels = self.batch()
         if self.workers.size > 1 or self.progress.step == 0:
             self._forget()
         elif self.progress.step % STALE_AFTER == 0:
             for core in self.cores.values():
                 _preconditioner(core).renew()
-        samples = self._learn_from(pixels, labels)
+        samples = self._learn_from(*self.batch())
         at_end = index == self.steps_per_epoch - 1
         slowest = self._abscissas() if at_end else {}
         left_out = sum(core.last.left_out for core in self.cores.values() if core.last is not None)
@@ -187,8 +186,8 @@ class StackRun(Run):
         }
 
     def tables(self) -> dict[str, Any]:
-        """Return the layers' tables."""
-        return {"layers": recorded_layers(self.config)}
+        """Return the layers' tables, and the facts of the data."""
+        return {"layers": recorded_layers(self.config), "data": self.data.table()}
 
     def draw(self, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
         """Write the learning curve."""
@@ -310,7 +309,7 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
     InputError, UnknownNameError, DataError, UnsupportedError
         If the configuration cannot be used.
     """
-    images, tables = images_of(config, workers), read_tables(config.layers)
+    (images, data), tables = images_of(config, workers), read_tables(config.layers)
     defaults = defaults_of(config, images.outputs)
     stack = build_stack(
         tables, images.shape, defaults, seed=config.seed, dtype=DTYPES[config.dtype]
@@ -328,6 +327,7 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
     return StackRun(
         config=config,
         images=images,
+        data=data,
         loss=loss_for(config.loss, images.train.has_classes),
         folder=folder,
         stack=stack,
