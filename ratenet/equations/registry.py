@@ -38,7 +38,7 @@ class Registry(Mapping[str, Any], Generic[T]):
     noun : str
         What it is in a sentence, such as "rule"; the option's name too.
     kind : type
-        Of the objects.
+        Type of the objects.
     built_in : mapping of str to callable
         A class or function for each name; its parameters are the settings.
     group : str

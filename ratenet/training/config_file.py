@@ -23,13 +23,8 @@ from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import recorded_as_such
 from ratenet.validation import json_schema, read_toml
 
-RECORDED = (
-    "model",
-    "data",
-    "code",
-    "versions",
-    "machine",
-)  # sections of a run folder's config.toml
+# Sections of the config.toml of a run folder:
+RECORDED = ("model", "data", "code", "versions", "machine")
 
 
 def read_options(path: str | Path, *, trust: bool = False) -> dict[str, Any]:

@@ -108,7 +108,8 @@ def test_the_schema_of_training_files_holds_every_option() -> None:
     options = schema["properties"]["training"]["properties"]
     names = {field.name for field in dataclasses.fields(TrainingConfig)}
     assert set(options) == names - {"layers"}
-    assert set(schema["properties"]) == {"training", "layers", "model", "versions", "machine"}
+    recorded = {"model", "data", "code", "versions", "machine"}
+    assert set(schema["properties"]) == {"training", "layers"} | recorded
     assert (options["epochs"]["minimum"], options["epochs"]["default"]) == (1, 30)
     assert options["presentation"]["enum"] == ["slow", "static"]
     assert options["hold"]["description"].startswith("Presentation time of an image.")
