@@ -2,6 +2,7 @@
 
 from ratenet.stimuli.base import (
     AbstractStimulus as AbstractStimulus,
+    Delayed as Delayed,
     ReadIn as ReadIn,
     Still as Still,
 )
@@ -21,6 +22,12 @@ from ratenet.stimuli.movement import (
     Scale as Scale,
     Shear as Shear,
 )
-from ratenet.stimuli.moving_mnist import MovingMNIST as MovingMNIST
-from ratenet.stimuli.named import stimulus_named as stimulus_named, stimulus_names as stimulus_names
+from ratenet.stimuli.moving_mnist import Bounce as Bounce, MovingMNIST as MovingMNIST
+from ratenet.stimuli.named import (
+    HELD as HELD,
+    STIMULI as STIMULI,
+    comes_to_rest as comes_to_rest,
+    stimulus_named as stimulus_named,
+    stimulus_names as stimulus_names,
+)
 from ratenet.stimuli.ornstein_uhlenbeck import Contrast as Contrast, Walk as Walk

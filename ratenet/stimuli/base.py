@@ -79,6 +79,39 @@ class AbstractModulation(AbstractStimulus):
 
 
 @dataclass(frozen=True, eq=False)
+class Delayed(AbstractModulation):
+    """What another stimulus shows, some time later.
+
+    Parameters
+    ----------
+    source : AbstractStimulus
+    delay : Quantity or float
+        A float is in seconds.
+    """
+
+    source: AbstractStimulus
+    delay: Any
+
+    def __post_init__(self) -> None:
+        check_stimulus(self.source, "Delayed, source")
+        delay = seconds(self.delay, "Delayed, delay", or_zero=True)
+        object.__setattr__(self, "delay", delay)
+
+    @property
+    def own_time_scale(self) -> float:
+        """Infinity."""
+        return math.inf
+
+    def at(self, t: float) -> Tensor:
+        """Return the images of the source at t - delay, shape (B, M)."""
+        return self.source.at(t - self.delay)
+
+    def labels_at(self, t: float) -> Tensor:
+        """Return the classes of the source at t - delay."""
+        return self.source.labels_at(t - self.delay)
+
+
+@dataclass(frozen=True, eq=False)
 class Still(AbstractStimulus):
     """Images that do not change, one per stream: what the others move.
 

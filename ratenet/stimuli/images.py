@@ -224,3 +224,13 @@ def picture(pixels: Tensor, shape: tuple[int, ...]) -> np.ndarray:
         image = image.permute(1, 2, 0) if channels == [3] else image.mean(dim=0)
     drawn: np.ndarray = image.numpy()
     return drawn
+
+
+def is_answerable(labels: Tensor) -> Tensor:
+    """Return which images have a class, or all their targets, shape (number,)."""
+    return ~hidden(labels).flatten(1).any(dim=1) if labels.ndim > 1 else ~hidden(labels)
+
+
+def filled(labels: Tensor) -> Tensor:
+    """Return labels with zeros in place of the hidden ones."""
+    return labels.masked_fill(hidden(labels), 0)

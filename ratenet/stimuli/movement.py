@@ -14,7 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ratenet.equations.units import DIMENSIONLESS
 from ratenet.errors import InputError
+from ratenet.network.coerce import as_tensor
 from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli.base import AbstractModulation, AbstractStimulus, check_stimulus
 
@@ -47,13 +49,14 @@ def resample(
 
 
 class AbstractMovement(AbstractModulation):
-    """A periodic movement of all streams, the same for each."""
+    """A periodic movement of all streams: in step, or each at a phase of its own."""
 
     period: Any
+    phase: Any
 
     @abstractmethod
     def map_at(self, t: float) -> list[list[float]]:
-        """Return A and b, 2 x 3, at time t in seconds."""
+        """Return A and b, 2 x 3, at time t in seconds for a stream whose phase is 0."""
 
     @property
     def own_time_scale(self) -> float:
@@ -63,7 +66,14 @@ class AbstractMovement(AbstractModulation):
     def at(self, t: float) -> Tensor:
         """Return the moved images at time t in seconds, shape (B, M)."""
         images = self.source.at(t)
-        return resample(images, self.shape, images.new_tensor(self.map_at(t)), self.shape)
+        return resample(images, self.shape, self._maps(images, t), self.shape)
+
+    def _maps(self, images: Tensor, t: float) -> Tensor:
+        """Return the maps at time t, (2, 3), or (B, 2, 3) where streams differ."""
+        if isinstance(self.phase, float):
+            return images.new_tensor(self.map_at(t + self.phase * self.period))
+        times = (t + phase * self.period for phase in self.phase)
+        return images.new_tensor([self.map_at(each) for each in times])
 
     def _angle(self, t: float) -> float:
         """Return the phase of the movement, in radians."""
@@ -73,6 +83,8 @@ class AbstractMovement(AbstractModulation):
         name = type(self).__name__
         check_stimulus(self.source, f"{name}, source")
         object.__setattr__(self, "period", seconds(self.period, f"{name}, period"))
+        streams = len(self.source.at(0.0))
+        object.__setattr__(self, "phase", _phases(self.phase, f"{name}, phase", streams))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +98,13 @@ class Rotate(AbstractMovement):
     source : AbstractStimulus
     period : Quantity or float
         Time of a full turn; a float is in seconds.
+    phase : float or array_like, shape (B,)
+        Where in the period the streams are at t = 0, in periods; one for all, or one for each.
     """
 
     source: AbstractStimulus
     period: Any
+    phase: Any = 0.0
 
     def __post_init__(self) -> None:
         self._check()
@@ -113,11 +128,14 @@ class Scale(AbstractMovement):
         A float is in seconds.
     factor : float
         Largest magnification, above 0; the smallest is its inverse.
+    phase : float or array_like, shape (B,)
+        Where in the period the streams are at t = 0, in periods; one for all, or one for each.
     """
 
     source: AbstractStimulus
     period: Any
     factor: float = 1.5
+    phase: Any = 0.0
 
     def __post_init__(self) -> None:
         self._check()
@@ -142,11 +160,14 @@ class Shear(AbstractMovement):
         A float is in seconds.
     amount : float
         Largest shift for each pixel of height.
+    phase : float or array_like, shape (B,)
+        Where in the period the streams are at t = 0, in periods; one for all, or one for each.
     """
 
     source: AbstractStimulus
     period: Any
     amount: float = 0.5
+    phase: Any = 0.0
 
     def __post_init__(self) -> None:
         self._check()
@@ -171,11 +192,14 @@ class Drift(AbstractMovement):
         Time in which they move by the frame's width; a float is in seconds.
     direction : float
         In degrees: 0 is to the right, 90 upwards.
+    phase : float or array_like, shape (B,)
+        Where in the period the streams are at t = 0, in periods; one for all, or one for each.
     """
 
     source: AbstractStimulus
     period: Any
     direction: float = 0.0
+    phase: Any = 0.0
 
     def __post_init__(self) -> None:
         self._check()
@@ -198,12 +222,22 @@ class Drift(AbstractMovement):
             mode="circular",
         )
         shape = (height + 2 * below, width + 2 * right)
-        return resample(tiled.flatten(1), shape, images.new_tensor(self.map_at(t)), self.shape)
+        return resample(tiled.flatten(1), shape, self._maps(images, t), self.shape)
 
 
 def _wrapped(shift: float, size: int) -> float:
     """Return a shift that shows the same on a torus, between -size/2 and size/2."""
     return (shift + size / 2) % size - size / 2
+
+
+def _phases(value: Any, where: str, streams: int) -> float | list[float]:
+    """Return a phase, or one for each stream."""
+    phases = as_tensor(value, DIMENSIONLESS, where, torch.float64, torch.device("cpu"))
+    if phases.shape not in ((), (streams,)):
+        expected = f"a number, or one for each of the {streams} streams"
+        raise InputError.at(where, got=value, expected=expected)
+    found: float | list[float] = phases.tolist()
+    return found
 
 
 def _check_number(value: Any, where: str, *, positive: bool = False) -> None:

@@ -1,4 +1,8 @@
-"""MovingMNIST: two digits in each frame that move at constant speeds and bounce off its edges."""
+"""Images that move at constant speeds and bounce off the edges of a frame.
+
+`MovingMNIST` shows two digits a frame, the same ones for good; `Bounce` moves what another stimulus
+shows, one image a frame.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -10,14 +14,123 @@ from torch import Tensor
 
 from ratenet.errors import InputError
 from ratenet.simulation.time_grid import seconds
-from ratenet.stimuli.base import AbstractStimulus, check_images, frame_of
+from ratenet.stimuli.base import (
+    AbstractModulation,
+    AbstractStimulus,
+    check_images,
+    check_stimulus,
+    frame_of,
+)
 from ratenet.stimuli.images import Images
 from ratenet.stimuli.movement import resample
 from ratenet.stimuli.random_blocks import check_seed, generator_for
 
 DIGITS = 2
-FRAME = 64  # pixels; where the frame is another one, digits are scaled along with it
+DIGIT, FRAME = 28, 64  # pixels; where the frame is another one, digits are scaled along with it
 SPEEDS = (0.5, 1.5)  # slowest and fastest, of the mean speed
+
+
+class _Paths:
+    """Straight paths at constant speeds, folded back at the ends of a free range.
+
+    Parameters
+    ----------
+    number : int
+        Of paths.
+    free : int
+        How far an image can move, in pixels.
+    speed : float
+        The mean one, in pixels per second.
+    generator : numpy.random.Generator
+    """
+
+    def __init__(
+        self, number: int, free: int, speed: float, generator: np.random.Generator
+    ) -> None:
+        self.free = free
+        self._start = torch.as_tensor(generator.uniform(0.0, free, (number, 2)))  # unfolded
+        angle = generator.uniform(0.0, 2 * math.pi, number)
+        speeds = generator.uniform(*SPEEDS, number) * speed
+        directions = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        self._velocity = torch.as_tensor(speeds[:, None] * directions)  # (number, 2)
+
+    def at(self, t: float) -> Tensor:
+        """Return where upper left corners are, shape (number, 2): (x, y), px."""
+        folded = (self._start + t * self._velocity).remainder(2 * self.free)
+        return torch.minimum(folded, 2 * self.free - folded)  # there and back
+
+    def show(self, sprites: Tensor, side: int, frame: tuple[int, ...], t: float) -> Tensor:
+        """Return frames with a sprite of side x side pixels in each, at its place."""
+        from_centre = self.at(t) - self.free / 2
+        maps = torch.eye(2, 3, dtype=torch.float64).repeat(len(from_centre), 1, 1)
+        maps[:, :, 2] = -from_centre
+        return resample(sprites, (side, side), maps, frame)
+
+
+def _scaled(pixels: Tensor, shape: tuple[int, ...], side: int) -> Tensor:
+    """Return images of side x side pixels."""
+    if (side, side) == shape[-2:]:
+        return pixels
+    images = pixels.view(len(pixels), -1, *shape[-2:])
+    smaller = torch.nn.functional.interpolate(
+        images, (side, side), mode="bilinear", antialias=True, align_corners=False
+    )
+    return smaller.flatten(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Bounce(AbstractModulation):
+    """Images that move in a frame at constant speeds and bounce off its edges, one in each frame.
+
+    Places and velocities are drawn as for `MovingMNIST`, and images are as much smaller than the
+    frame as its digits are: 28 of 64 pixels.
+
+    T is the time in which an image at the mean speed moves by its own width over 2 pi, the period
+    over 2 pi.
+
+    Parameters
+    ----------
+    source : AbstractStimulus
+        Its images are scaled down, and put into a frame as large as they were.
+    period : Quantity or float
+        Time in which an image at the mean speed moves by its own width; a float is in seconds.
+    seed : int
+    """
+
+    source: AbstractStimulus
+    period: Any
+    seed: int = 0
+    _paths: _Paths = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_stimulus(self.source, "Bounce, source")
+        check_seed(self.seed, "Bounce")
+        object.__setattr__(self, "period", seconds(self.period, "Bounce, period"))
+        height, width = self.source.shape[-2:]
+        if height != width or height < 4:
+            expected = "square images of at least 4 x 4 pixels"
+            raise InputError.at(
+                "Bounce, source", got=f"{height} x {width} pixels", expected=expected
+            )
+        streams, side = len(self.source.at(0.0)), self._side
+        generator = generator_for("bounce", self.seed)
+        paths = _Paths(streams, height - side, side / self.period, generator)
+        object.__setattr__(self, "_paths", paths)
+
+    @property
+    def own_time_scale(self) -> float:
+        """Period over 2 pi, in seconds."""
+        return float(self.period) / (2 * math.pi)
+
+    @property
+    def _side(self) -> int:
+        """Height and width of an image in the frame, in pixels."""
+        return round(self.source.shape[-1] * DIGIT / FRAME)
+
+    def at(self, t: float) -> Tensor:
+        """Return the frames at time t in seconds, shape (B, M)."""
+        images = _scaled(self.source.at(t), self.source.shape, self._side)
+        return self._paths.show(images, self._side, self.shape, t)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +168,7 @@ class MovingMNIST(AbstractStimulus):
     size: int = FRAME
     seed: int = 0
     _sprites: Tensor = field(init=False, repr=False)  # (2 B, side * side)
-    _start: Tensor = field(init=False, repr=False)  # (2 B, 2): px of the free range, unfolded
-    _velocity: Tensor = field(init=False, repr=False)  # (2 B, 2): px / s
+    _paths: _Paths = field(init=False, repr=False)  # 2 B of them
     _labels: Tensor = field(init=False, repr=False)  # (B, 2)
 
     def __post_init__(self) -> None:
@@ -74,14 +186,11 @@ class MovingMNIST(AbstractStimulus):
         number = DIGITS * self.streams
         chosen = torch.as_tensor(generator.integers(len(self.images), size=number))
         chosen = chosen.to(self.images.labels.device)
-        start = generator.uniform(0.0, self._range, (number, 2))
-        angle = generator.uniform(0.0, 2 * math.pi, number)
-        speed = generator.uniform(*SPEEDS, number) * self._side / self.period
-        velocity = speed[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        paths = _Paths(number, self.size - self._side, self._side / self.period, generator)
+        sprites = _scaled(self.images.pixels[chosen], frame_of(self.images), self._side)
         for name, made in (
-            ("_sprites", self._scaled(self.images.pixels[chosen])),
-            ("_start", torch.as_tensor(start)),
-            ("_velocity", torch.as_tensor(velocity)),
+            ("_sprites", sprites),
+            ("_paths", paths),
             ("_labels", self.images.labels[chosen].view(self.streams, DIGITS)),
         ):
             object.__setattr__(self, name, made)
@@ -102,37 +211,15 @@ class MovingMNIST(AbstractStimulus):
         side, _ = frame_of(self.images)
         return side if self.size == FRAME else round(side * self.size / FRAME)
 
-    @property
-    def _range(self) -> int:
-        """How far a digit can move, in pixels."""
-        return self.size - self._side
-
     def places_at(self, t: float) -> Tensor:
         """Return where the digits' upper left corners are, shape (B, 2, 2): digit, (x, y), px."""
-        folded = (self._start + t * self._velocity).remainder(2 * self._range)
-        places = torch.minimum(folded, 2 * self._range - folded)  # there and back
-        return places.view(self.streams, DIGITS, 2)
+        return self._paths.at(t).view(self.streams, DIGITS, 2)
 
     def at(self, t: float) -> Tensor:
         """Return the frames at time t in seconds, shape (B, size * size)."""
-        from_centre = self.places_at(t).flatten(0, 1) - self._range / 2  # (2 B, 2)
-        maps = torch.eye(2, 3, dtype=torch.float64).repeat(len(from_centre), 1, 1)
-        maps[:, :, 2] = -from_centre
-        side = (self._side, self._side)
-        frames = resample(self._sprites, side, maps, self.shape)
+        frames = self._paths.show(self._sprites, self._side, self.shape, t)
         return frames.view(self.streams, DIGITS, -1).amax(dim=1)
 
     def labels_at(self, t: float) -> Tensor:
         """Return the classes of both digits, shape (B, 2)."""
         return self._labels
-
-    def _scaled(self, pixels: Tensor) -> Tensor:
-        """Return digits of the size that the frame asks for."""
-        shape, side = frame_of(self.images), (self._side, self._side)
-        if side == shape:
-            return pixels
-        images = pixels.view(-1, 1, *shape)
-        smaller = torch.nn.functional.interpolate(
-            images, side, mode="bilinear", antialias=True, align_corners=False
-        )
-        return smaller.flatten(1)

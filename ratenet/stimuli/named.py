@@ -1,89 +1,176 @@
-"""Stimuli by name: one example of each kind, all with the same arguments, for the command line."""
+"""Stimuli by name: what each makes of images that come one after another.
+
+A named stimulus is a function of its `source`, the images as they are held and fade into one
+another, and of its settings. It moves them, changes how one gives way to the next, or shows
+something else in their place; a training run and the command line give it theirs.
+"""
 
 import math
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ratenet.errors import UnknownNameError
+from ratenet.equations.registry import Registry
+from ratenet.equations.terms import parse_sum
+from ratenet.equations.units import second
+from ratenet.errors import InputError
 from ratenet.simulation.time_grid import seconds
-from ratenet.stimuli.base import AbstractStimulus, Still
+from ratenet.stimuli.base import AbstractStimulus, Delayed, Still
 from ratenet.stimuli.batches import batches_of_epoch
 from ratenet.stimuli.held_images import GammaDwell, HeldImages
 from ratenet.stimuli.images import Images
 from ratenet.stimuli.movement import Drift, Rotate, Scale, Shear
-from ratenet.stimuli.moving_mnist import MovingMNIST
+from ratenet.stimuli.moving_mnist import DIGITS, Bounce, MovingMNIST
 from ratenet.stimuli.ornstein_uhlenbeck import Contrast, Walk
 from ratenet.stimuli.random_blocks import check_seed
 
-Make = Callable[[Images, int, float, int], AbstractStimulus]
+HELD = "hold-and-fade"
+RESTING = (HELD, "gaps")  # at the end of a hold these have rested for all of it
+GAP = 0.6  # of the time between two images
 
 
-class _Kind(NamedTuple):
-    title: str
+def hold_and_fade(source: HeldImages, profile: str = "linear") -> AbstractStimulus:
+    """Images that are held and cross-fade."""
+    return replace(source, profile=profile)
+
+
+def morphing(source: HeldImages) -> AbstractStimulus:
+    """Images that fade into one another without rest."""
+    fade = source.time_scale
+    return replace(source, dwell=0.0, fade=fade, profile="raised-cosine")
+
+
+def random_dwell(source: HeldImages, sd: Any = None) -> AbstractStimulus:
+    """Images held for gamma distributed times."""
+    return replace(source, dwell=GammaDwell(source.dwell, source.dwell / 2 if sd is None else sd))
+
+
+def gaps(source: HeldImages, gap: Any = None) -> AbstractStimulus:
+    """Images with blank gaps between them."""
+    between = source.fade
+    blank = GAP * between if gap is None else seconds(gap, "gap")
+    if not 0 < blank < between:
+        raise InputError.at(
+            "gap", got=gap, expected=f"less than the fade, {between:g} s, in which it lies"
+        )
+    fade = (between - blank) / 2  # one image fades out, the frame is blank, the next one fades in
+    shown = replace(source, fade=fade, gap=blank, profile="raised-cosine")
+    return Delayed(shown, fade + blank)
+
+
+def drift(
+    source: AbstractStimulus, period: Any = 1 * second, direction: float = 0.0
+) -> AbstractStimulus:
+    """Drifting images."""
+    return Drift(source, period, direction)
+
+
+def rotate(source: AbstractStimulus, period: Any = 1 * second) -> AbstractStimulus:
+    """Rotating images."""
+    return Rotate(source, period)
+
+
+def scale(
+    source: AbstractStimulus, period: Any = 1 * second, factor: float = 1.5
+) -> AbstractStimulus:
+    """Images that grow and shrink."""
+    return Scale(source, period, factor)
+
+
+def shear(
+    source: AbstractStimulus, period: Any = 1 * second, amount: float = 0.5
+) -> AbstractStimulus:
+    """Images that slant to and fro."""
+    return Shear(source, period, amount)
+
+
+def contrast(
+    source: AbstractStimulus, time_constant: Any = 0.1 * second, mean: float = 0.6, sd: float = 0.25
+) -> AbstractStimulus:
+    """Contrast follows an Ornstein-Uhlenbeck process."""
+    return Contrast(source, mean, sd, time_constant, _seed_of(source))
+
+
+def walk(
+    source: HeldImages, time_constant: Any = 0.1 * second, components: int = 50
+) -> AbstractStimulus:
+    """Ornstein-Uhlenbeck walk in PCA coordinates."""
+    return Walk(source.images, source.streams, time_constant, components, source.seed)
+
+
+def moving_mnist(
+    source: HeldImages, period: Any = 1 * second, digits: int = 1, size: int | None = None
+) -> AbstractStimulus:
+    """Digits that bounce off the edges of the frame."""
+    if digits not in (1, DIGITS):
+        raise InputError.at("digits", got=digits, expected=f"1 or {DIGITS}")
+    frame = source.shape[-1] if size is None else size
+    if digits == DIGITS:
+        return MovingMNIST(source.images, source.streams, period, frame, source.seed)
+    if frame != source.shape[-1]:
+        expected = f"{source.shape[-1]} pixels, as the images have, for one digit"
+        raise InputError.at("size", got=size, expected=expected)
+    return Bounce(source, period, source.seed)
+
+
+def _seed_of(source: AbstractStimulus) -> int:
+    return source.seed if isinstance(source, HeldImages) else 0
+
+
+STIMULI: Registry[AbstractStimulus] = Registry(
+    noun="stimulus",
+    kind=AbstractStimulus,
+    built_in={
+        HELD: hold_and_fade,
+        "morphing": morphing,
+        "random-dwell": random_dwell,
+        "gaps": gaps,
+        "drift": drift,
+        "rotate": rotate,
+        "scale": scale,
+        "shear": shear,
+        "contrast": contrast,
+        "walk": walk,
+        "moving-mnist": moving_mnist,
+    },
+    group="ratenet.stimuli",
+    expected="a stimulus such as 'rotate(period=2*second)', or what makes one of held images",
+    needs=1,
+)
+"""All stimuli by name: what makes each of its source and settings."""
+
+
+class _Example(NamedTuple):
+    """How `stimulus_named` makes an example of one period."""
+
     period: str  # what the period is
-    make: Make  # (images, streams, period in seconds, seed)
-
-
-def _still(images: Images, streams: int, seed: int) -> Still:
-    chosen = batches_of_epoch(len(images), streams, seed, 0)[0].to(images.labels.device)
-    return Still(images[chosen])
-
-
-def _held(images: Images, streams: int, period: float, seed: int) -> AbstractStimulus:
-    return HeldImages(images, streams, 0.8 * period, 0.2 * period, seed=seed)
-
-
-def _morphing(images: Images, streams: int, period: float, seed: int) -> AbstractStimulus:
-    return HeldImages(images, streams, 0.0, period, profile="raised-cosine", seed=seed)
-
-
-def _random_dwell(images: Images, streams: int, period: float, seed: int) -> AbstractStimulus:
-    return HeldImages(images, streams, GammaDwell(0.8 * period, 0.4 * period), 0.2 * period,
-                      seed=seed)  # fmt: skip
-
-
-def _gaps(images: Images, streams: int, period: float, seed: int) -> AbstractStimulus:
-    return HeldImages(images, streams, 0.5 * period, 0.1 * period, 0.3 * period,
-                      profile="raised-cosine", seed=seed)  # fmt: skip
-
-
-def _moved(movement: Callable[[AbstractStimulus, float], AbstractStimulus]) -> Make:
-    return lambda images, streams, period, seed: movement(_still(images, streams, seed), period)
-
-
-def _contrast(images: Images, streams: int, period: float, seed: int) -> AbstractStimulus:
-    return Contrast(_still(images, streams, seed), 0.6, 0.25, period / (2 * math.pi), seed)
-
-
-def _walk(images: Images, streams: int, period: float, seed: int) -> AbstractStimulus:
-    return Walk(images, streams, period / (2 * math.pi), seed=seed)
-
-
-def _moving(images: Images, streams: int, period: float, seed: int) -> AbstractStimulus:
-    return MovingMNIST(images, streams, period, seed=seed)
+    hold: float | None = None  # share of the period for which images are held; None: for good
+    setting: str | None = "period"  # which is a share of the period
+    share: float = 1.0
 
 
 _NEXT = "from one image to the next"
 _SWING = "of a swing"
 _CONSTANT = "2 pi time constants"
-_KINDS = {
-    "hold-and-fade": _Kind("Images that are held and cross-fade", _NEXT, _held),
-    "morphing": _Kind("Images that fade into one another without rest", _NEXT, _morphing),
-    "random-dwell": _Kind("Held for gamma distributed times", f"mean time {_NEXT}", _random_dwell),
-    "gaps": _Kind("Images with blank gaps between them", _NEXT, _gaps),
-    "drift": _Kind("Drifting images", "time to move by the frame's width", _moved(Drift)),
-    "rotate": _Kind("Rotating images", "of a full turn", _moved(Rotate)),
-    "scale": _Kind("Images that grow and shrink", _SWING, _moved(Scale)),
-    "shear": _Kind("Images that slant to and fro", _SWING, _moved(Shear)),
-    "contrast": _Kind("Contrast follows an Ornstein-Uhlenbeck process", _CONSTANT, _contrast),
-    "walk": _Kind("Ornstein-Uhlenbeck walk in PCA coordinates", _CONSTANT, _walk),
-    "moving-mnist": _Kind("Two bouncing digits", "time to move by a digit's width", _moving),
+_EXAMPLES = {
+    HELD: _Example(_NEXT, 0.8, None),
+    "morphing": _Example(_NEXT, 0.8, None),
+    "random-dwell": _Example(f"mean time {_NEXT}", 0.8, None),
+    "gaps": _Example(_NEXT, 0.5, None),
+    "drift": _Example("time to move by the frame's width"),
+    "rotate": _Example("of a full turn"),
+    "scale": _Example(_SWING),
+    "shear": _Example(_SWING),
+    "contrast": _Example(_CONSTANT, None, "time_constant", 1 / (2 * math.pi)),
+    "walk": _Example(_CONSTANT, 0.8, "time_constant", 1 / (2 * math.pi)),
+    "moving-mnist": _Example("time to move by a digit's width", 0.8),
 }
 
 
 def stimulus_names() -> dict[str, str]:
     """Return the named stimuli, each with one line on what it shows and what its period is."""
-    return {name: f"{kind.title}; period: {kind.period}" for name, kind in _KINDS.items()}
+    return {
+        name: f"{STIMULI.about(name)[:-1]}; period: {_EXAMPLES[name].period}" for name in STIMULI
+    }
 
 
 def stimulus_named(
@@ -94,7 +181,8 @@ def stimulus_named(
     Parameters
     ----------
     name : str
-        One of `stimulus_names`.
+        One of `stimulus_names`, with settings in brackets where they differ from the defaults,
+        such as ``"drift(direction=90)"``; or the user's own, ``FILE.py:NAME``.
     images : Images
     streams : int
         B.
@@ -105,11 +193,34 @@ def stimulus_named(
     Raises
     ------
     UnknownNameError
-        If there is no such name.
+        If there is no such name or setting.
     InputError
-        If the period is not a time, or the seed not a seed.
+        If the period is not a time, the seed not a seed, or a setting has a wrong value.
     """
-    if name not in _KINDS:
-        raise UnknownNameError.among("stimulus", name, _KINDS)
-    check_seed(seed, name)
-    return _KINDS[name].make(images, streams, seconds(period, "period"), seed)
+    make = STIMULI.maker(name)
+    check_seed(seed, "stimulus")
+    time = seconds(period, "period")
+    (term,) = parse_sum(name, "stimulus")
+    example = _EXAMPLES.get(term.name, _Example(_NEXT, 0.8, None))
+    if example.setting is not None and example.setting not in term.settings:
+        settings = {example.setting: example.share * time, **term.settings}
+        make = STIMULI.maker({"name": term.name, **settings})
+    if example.hold is not None:
+        hold, fade = example.hold * time, (1 - example.hold) * time
+        return make(HeldImages(images, streams, hold, fade, seed=seed))
+    chosen = batches_of_epoch(len(images), streams, seed, 0)[0].to(images.labels.device)
+    return make(Still(images[chosen]))
+
+
+def comes_to_rest(stimulus: Any) -> bool:
+    """Return whether what a configuration names is known to rest at the end of a hold.
+
+    Parameters
+    ----------
+    stimulus : object, str or mapping
+        As `STIMULI` takes it.
+    """
+    if not isinstance(stimulus, str):
+        return False
+    (term, *others) = parse_sum(stimulus, "stimulus")
+    return not others and term.name in RESTING

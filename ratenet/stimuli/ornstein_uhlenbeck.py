@@ -8,6 +8,7 @@ sqrt(tau / T), not like tau / T, however slow it is.
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -163,8 +164,6 @@ class Walk(AbstractStimulus):
     components: int = 50
     seed: int = 0
     _process: OrnsteinUhlenbeck = field(init=False, repr=False)
-    _mean: Tensor = field(init=False, repr=False)
-    _axes: Tensor = field(init=False, repr=False)  # (components, M): sd_c u_c
 
     def __post_init__(self) -> None:
         check_images(self.images, "Walk")
@@ -175,9 +174,7 @@ class Walk(AbstractStimulus):
                 allowed = "of at least 1" if limit == math.inf else f"from 1 to {limit}"
                 raise InputError(f"Walk, {name}: expected a whole number {allowed}, got {value!r}.")
         process = _process(self, (self.streams, self.components), "walk")
-        mean, axes = _principal_axes(self.images.pixels, self.components)
-        for name, made in (("_process", process), ("_mean", mean), ("_axes", axes)):
-            object.__setattr__(self, name, made)
+        object.__setattr__(self, "_process", process)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -191,7 +188,13 @@ class Walk(AbstractStimulus):
 
     def at(self, t: float) -> Tensor:
         """Return the images at time t in seconds, shape (B, M)."""
-        return torch.addmm(self._mean, self._process.at(t).to(self._axes), self._axes)
+        mean, axes = self._mean_and_axes
+        return torch.addmm(mean, self._process.at(t).to(axes), axes)
+
+    @cached_property
+    def _mean_and_axes(self) -> tuple[Tensor, Tensor]:
+        """(M,) and, sd_c u_c, (components, M); found when they are asked for: it takes a while."""
+        return _principal_axes(self.images.pixels, self.components)
 
     def labels_at(self, t: float) -> Tensor:
         """Return that no stream shows a label: the walk passes between the images."""

@@ -63,6 +63,10 @@ class TrainingConfig:
         points found by a solver.
     tau : Quantity, str or float, optional
         Time constant tau, in place of the model's.
+    stimulus : str, mapping, type or AbstractStimulus
+        What the images do while they are presented slowly: a name, with settings in brackets, such
+        as `rotate(period=2*second)`; `ratenet stimuli` lists them. Or the user's own,
+        `FILE.py:NAME`.
     hold : Quantity, str or float, optional
         Presentation time of an image. With 0, rates never settle, and the rule acts at the end of
         each fade. Default: 20 times the model's longest time constant, adaptation included.
@@ -78,9 +82,10 @@ class TrainingConfig:
         not an eligibility trace in the sense of reinforcement learning.
     correct_lag : bool
         Whether the lag predicted from the speed of the drive is subtracted from the rates before
-        the rule acts; only with hold 0.
-    unsettled : {"leave-out", "include"}
-        What the rule does with samples that did not settle.
+        the rule acts; only with hold 0, or with a stimulus that does not rest.
+    unsettled : {"leave-out", "include"}, optional
+        What the rule does with samples that did not settle. Default: leave-out; include for a
+        stimulus that does not rest.
     validation : int
         Number of training images held out for validation, as many of each class; the accuracy on
         them is measured after each epoch, or every evaluate_every epochs.
@@ -153,12 +158,13 @@ class TrainingConfig:
     batch_size: Count = 256
     presentation: Literal["slow", "static"] = "slow"
     tau: Time = None
+    stimulus: Named = "hold-and-fade"
     hold: Time = None
     fade: Time = None
     update_at: Literal["continuous"] | Annotated[Sequence[Share], Field(min_length=1)] = (1.0,)
     eligibility: Time = None
     correct_lag: bool = False
-    unsettled: Literal["leave-out", "include"] = "leave-out"
+    unsettled: Literal["leave-out", "include"] | None = None
     validation: Annotated[int, Field(ge=0, le=10**9)] = 0
     patience: Count | None = None
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0

@@ -17,17 +17,19 @@ from ratenet.layers.tables import read_tables
 from ratenet.network import Network
 from ratenet.plasticity import RULES
 from ratenet.simulation.time_grid import seconds
+from ratenet.stimuli import HELD, STIMULI, comes_to_rest
 from ratenet.training.losses import LOSSES
 from ratenet.training.optimizers import check_optimizer
 from ratenet.training.presentation import CONTINUOUS
 from ratenet.training.run_data import kept_data, written_data
 from ratenet.training.schedules import check_schedule
+from ratenet.training.shown import check_stimulus_of
 from ratenet.validation import Time
 
 if TYPE_CHECKING:
     from ratenet.training.config import TrainingConfig
 
-REGISTRIES: dict[str, Registry[Any]] = {"rule": RULES, "loss": LOSSES}
+REGISTRIES: dict[str, Registry[Any]] = {"rule": RULES, "loss": LOSSES, "stimulus": STIMULI}
 """Options that are read by a registry; None where one is left out."""
 NAMED = ("model", *REGISTRIES)  # what may name the user's code
 OF_ONE_NETWORK = ("model", "units", "tau", "hold", "fade", "learn", "barrier")
@@ -39,11 +41,12 @@ LONGEST_IN_TAU = 10**5  # of an image; longer is a slip, and a step would take h
 
 def normalized(config: "TrainingConfig") -> dict[str, Any]:
     """Return the options that can be written in several ways, in one of them; times in seconds."""
-    shares = config.update_at
+    shares, is_moving = config.update_at, not comes_to_rest(config.stimulus)
     return {
         "data": kept_data(config.data),
         "model": _model(config.model),
         **{name: _normal(name, getattr(config, name)) for name in REGISTRIES},
+        "unsettled": config.unsettled or ("include" if is_moving else "leave-out"),
         "update_at": shares if shares == CONTINUOUS else tuple(sorted(set(shares))),
         "learn": tuple(config.learn),
         "schedule_options": dict(config.schedule_options),
@@ -157,6 +160,7 @@ def check_together(config: "TrainingConfig") -> None:
     InputError, UnknownNameError
         If a name is unknown, options contradict each other, or one has no effect.
     """
+    check_stimulus_of(config)
     check_optimizer(config.optimizer)
     check_schedule(config.schedule)
     _check_presentation(config)
@@ -170,6 +174,7 @@ def _check_presentation(config: "TrainingConfig") -> None:
     of_slow = {
         "update_at": config.update_at != (1.0,),
         "correct_lag": config.correct_lag,
+        "stimulus": config.stimulus != HELD,
         "backend": config.backend != "torch",
         "hold": config.hold is not None,
         "fade": config.fade is not None,
@@ -188,7 +193,7 @@ def _check_presentation(config: "TrainingConfig") -> None:
             "update_at: there is no hold; leave the option out, or use a hold above 0.",
             argument="update_at",
         )
-    if config.correct_lag and config.hold != 0:
+    if config.correct_lag and config.hold != 0 and comes_to_rest(config.stimulus):
         raise InputError(
             "correct_lag: images that are held have settled when the rule acts, so there is no "
             "lag to subtract; use hold 0.",

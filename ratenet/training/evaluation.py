@@ -1,16 +1,19 @@
 """Evaluation: how well images are answered, at solved fixed points and under a presentation."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ratenet.stimuli import Images
+from ratenet.stimuli.images import is_answerable
 from ratenet.training.classifier import Classifier
 from ratenet.training.losses import Loss
 from ratenet.training.presentation import AbstractPresentation
+from ratenet.training.shown import AbstractShown, Batch
 
 EVALUATION_BATCH = 512
 
@@ -55,7 +58,6 @@ class Evaluation:
         return self.score < score if self.accuracy is None else self.score > score
 
 
-@torch.no_grad()
 def evaluate_classifier(
     classifier: Classifier,
     images: Images,
@@ -77,56 +79,66 @@ def evaluate_classifier(
     unsettled : {"leave-out", "include"}
         Whether the rates of images that did not settle are an answer.
     """
-
-    def answer(pixels: Tensor, number: int) -> Answers:
-        fp = presentation.show(classifier.network, classifier.drive(pixels), seed=number)
-        answered = fp.converged if unsettled == "leave-out" else torch.isfinite(fp.residual)
-        return classifier.logits(fp.rates), answered, fp.unsettled
-
-    K = len(classifier.read_out)
-    return count_answers(answer, images, outputs=K, loss=classifier.loss, batch_size=batch_size)
+    shown = batches_of(images, batch_size)
+    return evaluate_shown(classifier, shown, presentation, unsettled=unsettled)
 
 
-Answers = tuple[Tensor, Tensor, int]  # outputs (B, K), which are answers (B,), how many unsettled
-
-
-def count_answers(
-    answer: Callable[[Tensor, int], Answers],
-    images: Images,
+@torch.no_grad()
+def evaluate_shown(
+    classifier: Classifier,
+    shown: Iterable[AbstractShown],
+    presentation: AbstractPresentation,
     *,
-    outputs: int,
-    loss: Loss,
-    batch_size: int = EVALUATION_BATCH,
+    unsettled: str | None = "leave-out",
 ) -> Evaluation:
-    """Return how well images are answered.
+    """Return the answers to what is shown in one presentation after the other, at their ends."""
+    (*_, end) = presentation.update_times(classifier.network)
 
-    Parameters
-    ----------
-    answer : callable
-        (pixels (B, M), number of the batch) -> Answers.
-    images : Images
-    outputs : int
-        K.
-    loss : callable
-    batch_size : int
-    """
-    K, total_loss, given, moving = outputs, 0.0, 0, 0
+    def answers() -> Iterator[Answers]:
+        for number, each in enumerate(shown):
+            fp = presentation.show(classifier.network, each.drive(classifier), seed=number)
+            answered = fp.converged if unsettled == "leave-out" else torch.isfinite(fp.residual)
+            yield Answers(classifier.logits(fp.rates), answered, fp.unsettled, each.labels_at(end))
+
+    return count_answers(answers(), outputs=len(classifier.read_out), loss=classifier.loss)
+
+
+class Answers(NamedTuple):
+    """Answers to the images of one batch."""
+
+    outputs: Tensor  # (B, K)
+    answered: Tensor  # (B,): which of them are answers
+    unsettled: int
+    labels: Tensor  # (B,) or (B, K)
+
+
+def batches_of(images: Images, batch_size: int = EVALUATION_BATCH) -> Iterator[Batch]:
+    """Return images in their own order, some side by side."""
+    both = zip(images.pixels.split(batch_size), images.labels.split(batch_size), strict=True)
+    return (Batch(pixels, labels) for pixels, labels in both)
+
+
+def count_answers(batches: Iterable[Answers], *, outputs: int, loss: Loss) -> Evaluation:
+    """Return how well images are answered; those without a class or targets do not count."""
+    K, total_loss, given, moving, asked, has_classes = outputs, 0.0, 0, 0, 0, True
     confusion = torch.zeros(K, K, dtype=torch.int64)
-    batches = zip(images.pixels.split(batch_size), images.labels.split(batch_size), strict=True)
-    for number, (pixels, labels) in enumerate(batches):
-        found, answered, unsettled = answer(pixels, number)
-        found, labels = found[answered], labels[answered]
+    for found, answered, unsettled, labels in batches:
+        has_label = is_answerable(labels)
+        asked += int(has_label.sum())
+        found, labels = found[answered & has_label], labels[answered & has_label]
         if len(found):
             total_loss += float(loss(found, labels).double().sum())
         given, moving = given + len(found), moving + unsettled
-        if images.has_classes:
+        has_classes = not labels.is_floating_point()
+        if has_classes:
             places = labels * K + found.argmax(dim=1)
             confusion += torch.bincount(places, minlength=K * K).view(K, K).cpu()
+    accuracy = int(confusion.trace()) / asked if asked else math.nan
     return Evaluation(
         loss=total_loss / given if given else math.nan,
-        accuracy=int(confusion.trace()) / len(images) if images.has_classes else None,
+        accuracy=accuracy if has_classes else None,
         unsettled=moving,
-        confusion=confusion if images.has_classes else None,
+        confusion=confusion if has_classes else None,
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from ratenet.errors import DivergenceError
 from ratenet.fixed_points import FixedPoints, solve_adjoint
 from ratenet.plasticity import AbstractRule
+from ratenet.stimuli.images import filled, is_answerable
 from ratenet.training.classifier import Classifier
 from ratenet.training.optimizers import Changes
 from ratenet.training.workers import Workers
@@ -63,6 +64,13 @@ def learned_parameters(classifier: Classifier, learn: Sequence[str]) -> dict[str
     return {name: classifier.parameters[name] for name in names}
 
 
+def teaches(rule: AbstractRule, labels: Tensor) -> Tensor:
+    """Return which samples a rule can learn from, (B,): without a class there is no error."""
+    needs_label = rule.traits.uses_error or rule.traits.needs_loss
+    has_label = is_answerable(labels)
+    return has_label if needs_label else torch.ones_like(has_label)
+
+
 @torch.no_grad()
 def learn_from(
     classifier: Classifier,
@@ -76,6 +84,9 @@ def learn_from(
 ) -> Learned:
     """Return what the settled samples of a batch change; means over them.
 
+    Samples without a class, whose label is -1, change the recurrent weights only by rules that do
+    not use the error, and nothing else.
+
     Raises
     ------
     UnsettledError, SingularError
@@ -83,20 +94,29 @@ def learn_from(
     DivergenceError
         If a change is not finite.
     """
-    surprise = classifier.surprise(fp.rates, labels)
+    taught = teaches(rule, labels)
+    if not taught.all():
+        fp, pixels, labels = fp.select(taught), pixels[taught], labels[taught]
+    if not len(fp):
+        return nothing_learned(classifier, learn)
+    has_label = is_answerable(labels)
+    surprise = classifier.surprise(fp.rates, filled(labels))
+    surprise[~has_label] = 0.0
     error = surprise @ classifier.read_out
     if not torch.isfinite(error[fp.converged]).all():
         raise DivergenceError("the error of a sample is NaN or infinite; lower learning_rate.")
     delta, left_out, _ = rule.propose(
         fp, error, rate, loss=lambda rates: classifier.losses(rates, labels)
     )
-    settled = fp.converged
+    counts = dict.fromkeys(
+        learned_parameters(classifier, learn), int(fp.converged.sum()) - left_out
+    )
+    settled = fp.converged & has_label
     number = int(settled.sum())
-    counts = dict.fromkeys(learned_parameters(classifier, learn), number - left_out)
     counts["read-out"] = number
     changes = dict(classifier.network.connectivity.named(delta))
     if "read-out" in learn:
-        changes["read-out"] = -rate * (surprise[settled].T @ fp.rates[settled] / number)
+        changes["read-out"] = -rate * (surprise[settled].T @ fp.rates[settled] / max(1, number))
     if "read-in" in learn:
         adjoint = solve_adjoint(fp.select(settled), error[settled])
         solved = adjoint.converged

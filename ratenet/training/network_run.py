@@ -1,5 +1,7 @@
 """NetworkRun: a run in which one recurrent network learns, from slow or static images."""
 
+import math
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -9,23 +11,30 @@ import torch
 from torch import Tensor
 
 from ratenet.equations import ModelSpec
-from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError
+from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError, InputError
 from ratenet.fixed_points.mode_tracking import batch_jacobians
 from ratenet.linear_algebra import require_memory
 from ratenet.plasticity import RULES, Frozen
-from ratenet.stimuli import Images
+from ratenet.stimuli import STIMULI, Images
 from ratenet.training.classifier import Classifier, random_classifier
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import DTYPES, resolved
 from ratenet.training.eligibility import Eligibility
-from ratenet.training.evaluation import Evaluation, evaluate_classifier, nothing_answered
-from ratenet.training.learning import learn_from, learned_parameters
+from ratenet.training.evaluation import (
+    Evaluation,
+    batches_of,
+    evaluate_classifier,
+    evaluate_shown,
+    nothing_answered,
+)
+from ratenet.training.learning import learn_from, learned_parameters, teaches
 from ratenet.training.losses import check_loss, loss_for
 from ratenet.training.optimizers import new_optimizer
 from ratenet.training.pictures import draw_network_run
 from ratenet.training.presentation import STREAMS, AbstractPresentation, Slow, Static, UpdateTimes
 from ratenet.training.run import images_of
 from ratenet.training.run_folder import RunFolder
+from ratenet.training.shown import AbstractShown, excerpts_of_test, stimulus_of
 from ratenet.training.stability import Stability
 from ratenet.training.step import LearningRun, take_step
 from ratenet.training.workers import Workers
@@ -47,6 +56,7 @@ class NetworkRun(LearningRun):
 
     def rehearse(self) -> None:
         """Let rule and barrier refuse the network before anything is written."""
+        self._check_labels()
         few = self.images.train[:8]
         with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
             fp = Static().show(self.classifier.network, self.classifier.drive(few.pixels))
@@ -57,6 +67,20 @@ class NetworkRun(LearningRun):
                 learn=self.config.learn, rate=self.config.learning_rate,
             )  # fmt: skip
 
+    def _check_labels(self) -> None:
+        """Refuse a stimulus that shows nothing from which the rule can learn."""
+        if self.stimulus is None:
+            return
+        times, shown = self.presentation.update_times(self.classifier.network), self.shown()
+        if not any(teaches(self.rule, shown.labels_at(t)).any() for t in times):
+            raise InputError(
+                f"stimulus: {STIMULI.written(self.config.stimulus)} shows no class when the rule "
+                "acts, so that the rule has no error to learn from; choose another stimulus, "
+                "another update_at, or a rule without an error, such as oja.",
+                argument="stimulus",
+                got=self.config.stimulus,
+            )
+
     def take_step(self) -> dict[str, Any]:
         """Show one batch and learn from it."""
         return take_step(self)
@@ -66,22 +90,23 @@ class NetworkRun(LearningRun):
         return evaluate_classifier(self.classifier, images, Static())
 
     def test_slowly(self) -> Evaluation | None:
-        """Return the answers at the end of each hold, or fade; None for a static run.
+        """Return the answers at the end of each hold, or fade, while images do what they did.
 
-        Where the dynamics diverge, no image has an answer.
+        None for a static run, and where the stimulus has images of its own or no classes. Where
+        the dynamics diverge, no image has an answer.
         """
         if self.config.presentation == "static":
             return None
-        config = self.config
+        config, images = self.config, self.images.test
+        shown: Iterator[AbstractShown] | None = batches_of(images, config.batch_size)
+        if self.stimulus is not None:
+            shown = excerpts_of_test(config, images)
+        if shown is None:
+            return None
         presentation = new_presentation(config, update_at=(1.0,))
         try:
-            return evaluate_classifier(
-                self.classifier,
-                self.images.test,
-                presentation,
-                config.batch_size,
-                unsettled=config.unsettled,
-            )
+            found = evaluate_shown(self.classifier, shown, presentation, unsettled=config.unsettled)
+            return None if self.stimulus is not None and math.isnan(found.score) else found
         except DivergenceError:  # the streams are lost, so no image has an answer
             return nothing_answered(self.images.test, self.images.outputs)
 
@@ -93,6 +118,7 @@ class NetworkRun(LearningRun):
             "weight_abscissa": float(eigenvalues.max()),
             "weight_eigenvalue_min": float(eigenvalues.min()),
             "weight_norm": float(torch.linalg.matrix_norm(W.double(), 2)),
+            **self._speed(),
         }
         if self.config.barrier is not None:
             found |= {
@@ -102,6 +128,18 @@ class NetworkRun(LearningRun):
                 "refused_steps": self.progress.refused,
             }
         return found
+
+    def _speed(self) -> dict[str, Any]:
+        """Return what moved in a slow presentation, and how fast: tau / T."""
+        config = self.config
+        if config.presentation == "static":
+            return {}
+        T = config.hold + config.fade if self.stimulus is None else self.stimulus.time_scale
+        return {
+            "stimulus": STIMULI.written(config.stimulus),
+            "speed": self.classifier.network.longest_time_constant() / T,
+            "unlabelled_samples": self.progress.unlabelled,
+        }
 
     def tables(self) -> dict[str, Any]:
         """Return the model's table, and the facts of the data."""
@@ -172,6 +210,7 @@ def new_network_run(
         loss=loss_for(config.loss, images.train.has_classes),
     )
     config, rule = resolved(config, classifier.network), RULES.read(config.rule)
+    stimulus = stimulus_of(config, images.train)
     learned = learned_parameters(classifier, config.learn)
     if isinstance(rule, Frozen):  # out of the optimizer's reach, and of its weight decay
         learned = {name: learned[name] for name in config.learn}
@@ -185,6 +224,7 @@ def new_network_run(
         loss=classifier.loss,
         folder=folder,
         presentation=new_presentation(config),
+        stimulus=stimulus,
         optimizer=new_optimizer(
             config,
             {RULES.written(rule): rule},

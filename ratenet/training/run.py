@@ -41,6 +41,7 @@ class Progress:
     step: int = 0  # steps done
     shown: int = 0  # samples so far
     left_out: int = 0  # those of them that did not settle
+    unlabelled: int = 0  # those of them whose stimulus showed no class
     adjoint_left_out: int = 0  # settled ones whose adjoint could not be solved
     corrected: int = 0  # steps whose weights the barrier corrected
     refused: int = 0  # steps that it refused

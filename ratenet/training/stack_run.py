@@ -32,7 +32,7 @@ from ratenet.plasticity import AbstractRule, Frozen, Mixed
 from ratenet.stimuli import Images
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import DTYPES, on_this_machine, recorded_layers
-from ratenet.training.evaluation import Answers, Evaluation, count_answers
+from ratenet.training.evaluation import Answers, Evaluation, batches_of, count_answers
 from ratenet.training.losses import check_loss, loss_for
 from ratenet.training.optimizers import new_optimizer
 from ratenet.training.pictures import draw_learning_curve
@@ -140,13 +140,14 @@ class StackRun(Run):
         kept = {core: core.solver for core in self.cores.values()}
         self._forget()
 
-        def answer(pixels: Tensor, number: int) -> Answers:
-            logits = self.stack(pixels)
-            settled = _all_settled(self.cores)
-            return logits, settled, int((~settled).sum())
+        def answers() -> Iterator[Answers]:
+            for batch in batches_of(images):
+                logits = self.stack(batch.pixels)
+                settled = _all_settled(self.cores)
+                yield Answers(logits, settled, int((~settled).sum()), batch.labels)
 
         try:
-            return count_answers(answer, images, outputs=self.images.outputs, loss=self.loss)
+            return count_answers(answers(), outputs=self.images.outputs, loss=self.loss)
         finally:
             for core, solver in kept.items():
                 core.solver = solver
@@ -235,6 +236,7 @@ class StackRun(Run):
             losses.detach(),
             right & used,
             used,
+            torch.ones_like(used),
             settled,
             torch.stack([fp.residual for fp in points]).amax(dim=0),
             torch.stack([fp.iterations for fp in points]).sum(dim=0),
@@ -353,7 +355,7 @@ def defaults_of(config: TrainingConfig, classes: int) -> LayerDefaults:
         config.rule,
         config.learning_rate,
         config.recurrent_learning_rate or config.learning_rate,
-        ON_UNSETTLED[config.unsettled],
+        ON_UNSETTLED[str(config.unsettled)],
     )
 
 

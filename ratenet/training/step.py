@@ -15,16 +15,28 @@ from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.mode_tracking import BatchJacobians
 from ratenet.plasticity import AbstractRule
 from ratenet.simulation.time_grid import seed_of_step
+from ratenet.stimuli import AbstractStimulus, comes_to_rest
+from ratenet.stimuli.images import filled, is_answerable
 from ratenet.training.classifier import Classifier
 from ratenet.training.eligibility import Eligibility
-from ratenet.training.learning import Learned, learn_from, nothing_learned
+from ratenet.training.learning import Learned, learn_from, nothing_learned, teaches
 from ratenet.training.presentation import CONTINUOUS, AbstractPresentation, Slow
 from ratenet.training.run import Run
+from ratenet.training.shown import AbstractShown, Batch, Excerpt
 from ratenet.training.stability import Stability, shared_jacobians
 
 LARGEST_UNSETTLED_SHARE = 0.5
 ABSCISSA_SAMPLES = 2  # a measurement each epoch; each sample costs the eigenvalues of a matrix
-SAMPLE = ("loss", "right", "used", "settled", "residual", "iterations")  # what each tells
+# What each sample tells.
+SAMPLE = (
+    "loss",
+    "right",
+    "used",
+    "labelled",
+    "settled",
+    "residual",
+    "iterations",
+)  # what each tells
 
 
 @dataclass(kw_only=True)
@@ -34,8 +46,17 @@ class LearningRun(Run):
     classifier: Classifier
     rule: AbstractRule
     presentation: AbstractPresentation
+    stimulus: AbstractStimulus | None  # None: images are held, or stay as they are
     stability: Stability
     eligibility: Eligibility
+
+    def shown(self) -> AbstractShown:
+        """Return what this step shows to the streams of this process."""
+        if self.stimulus is None:
+            return Batch(*self.batch())
+        duration = self.config.hold + self.config.fade
+        streams = self.workers.share(self.config.batch_size)
+        return Excerpt(self.stimulus, self.progress.step * duration, duration, streams)
 
 
 def take_step(run: LearningRun) -> dict[str, Any]:
@@ -45,30 +66,31 @@ def take_step(run: LearningRun) -> dict[str, Any]:
     """
     epoch, index = divmod(run.progress.step, run.steps_per_epoch)
     ends_epoch = index == run.steps_per_epoch - 1
-    pixels, labels = run.batch()
+    images = run.shown()
     before = None if run.config.barrier is None else _copies(run)
     if isinstance(run.presentation, Slow):
         run.eligibility.decay(run.presentation.fade)
     network, abscissa = run.classifier.network, math.nan
     shown = run.presentation.present(
         network,
-        run.classifier.drive(pixels),
+        images.drive(run.classifier),
         examine=run.progress.is_doubtful,
         seed=seed_of_step(run.config.seed, run.progress.step * run.workers.size + run.workers.rank),
     )
-    updates, number = len(run.presentation.update_times(network)), 0
+    times, number = run.presentation.update_times(network), 0
     moving = torch.zeros(run.config.batch_size, dtype=torch.bool, device=network.device)
     while (fp := _next(run, shown)) is not None:
+        pixels, labels = images.at(times[number]), images.labels_at(times[number])
         number += 1
         used = fp if run.config.unsettled == "leave-out" else fp.with_tolerance(math.inf)
         samples = _samples(run, fp, used, labels)
         moving = moving | (samples[:, SAMPLE.index("settled")] == 0)
-        _check_settled(run, fp, samples, moving if number == updates else None)
-        if number == updates:  # before the weights change: at the rates that are learned from
+        _check_settled(run, fp, samples, moving if number == len(times) else None)
+        if number == len(times):  # before the weights change: at the rates that are learned from
             jacobians = shared_jacobians(used, run.workers)
             if ends_epoch:
                 abscissa = _abscissa(used)
-        _learn(run, used, pixels, labels, updates)
+        _learn(run, used, pixels, labels, len(times))
     return {
         "step": run.progress.step + 1,
         "epoch": epoch + 1,
@@ -98,11 +120,12 @@ def _copies(run: LearningRun) -> dict[str, Tensor]:
 
 def _samples(run: LearningRun, fp: FixedPoints, used: FixedPoints, labels: Tensor) -> Tensor:
     """Return what each sample of all processes tells, float64, shape (B, len(SAMPLE))."""
-    outputs = run.classifier.logits(fp.rates)
+    outputs, has_label = run.classifier.logits(fp.rates), is_answerable(labels)
     columns = (
-        run.classifier.loss(outputs, labels),
+        run.classifier.loss(outputs, filled(labels)),
         is_right(outputs, labels) & used.converged,
-        used.converged,
+        used.converged & has_label,
+        has_label,
         fp.converged,
         fp.residual,
         fp.iterations,
@@ -119,10 +142,10 @@ def is_right(outputs: Tensor, labels: Tensor) -> Tensor:
 
 def means_of(samples: Tensor, *, has_classes: bool) -> dict[str, float]:
     """Return a row's metrics from what each sample tells, in the order of SAMPLE."""
-    loss, right, used, settled, residual, iterations = samples.unbind(dim=1)
+    loss, right, used, labelled, settled, residual, iterations = samples.unbind(dim=1)
     return {
         "train_loss": float(loss[used > 0].mean()),
-        **({"train_accuracy": float(right.mean())} if has_classes else {}),
+        **({"train_accuracy": float(right[labelled > 0].mean())} if has_classes else {}),
         "settled": float(settled.mean()),
         "residual": float(residual.nanmedian()),
         "iterations": float(iterations.mean()),
@@ -141,6 +164,7 @@ def _check_settled(
     if moving is not None or is_stuck:
         run.progress.shown += number
         run.progress.left_out += unsettled if moving is None else int(moving.sum())
+        run.progress.unlabelled += int((samples[:, SAMPLE.index("labelled")] == 0).sum())
     if is_stuck:
         of_mine = "" if run.workers.size > 1 else f"\n{fp.summary()}"
         raise UnsettledError(
@@ -153,6 +177,8 @@ def _remedy(run: LearningRun) -> str:
     config, moving = run.config, "learn from samples that are on their way, unsettled 'include'"
     if config.presentation == "static":
         return "lower learning_rate, or hold the slowest mode by a barrier"
+    if not comes_to_rest(config.stimulus):
+        return f"the stimulus never rests: slow it down, or {moving}"
     if config.hold == 0:
         return f"images never rest here: lengthen fade, or {moving}"
     if config.update_at != (1.0,):
@@ -168,7 +194,7 @@ def _learn(
     rate = run.optimizer.rule_rate(step)
     learned, failure = None, None
     try:
-        if run.workers.size == 1 or bool(used.converged.any()):
+        if run.workers.size == 1 or bool((used.converged & teaches(run.rule, labels)).any()):
             learned = learn_from(
                 run.classifier, run.rule, used, pixels, labels, learn=config.learn, rate=rate
             )
