@@ -124,11 +124,11 @@ class Registry(Mapping[str, Any], Generic[T]):
             return self._of_sum(parse_sum(given, self.noun))
         if isinstance(given, Mapping):
             return self._of_term(self._table_term(given))
-        if isinstance(given, type) and self._is_kind(given):
-            maker = self._checked(given.__name__, self.convert(given), {})
-            return partial(self._make, given.__name__, maker, {})
         if not isinstance(given, type) and isinstance(given, self.kind):
             return lambda *needs: given
+        if (isinstance(given, type) and self._is_kind(given)) or (self.needs and callable(given)):
+            name = str(getattr(given, "__name__", shorten(show_any(given))))
+            return partial(self._make, name, self._checked(name, self.convert(given), {}), {})
         raise InputError.at(self.noun, got=given, expected=self.expected)
 
     def check(self, given: Any) -> None:
@@ -168,10 +168,12 @@ class Registry(Mapping[str, Any], Generic[T]):
             return given
         if isinstance(given, str) and not self.names_own(given):
             self.check(given)
-            return str(given)
+            (term, *others) = parse_sum(given, self.noun)
+            return str(given) if others or term.settings or term.weight is not None else term.name
         if self.needs and not isinstance(given, self.kind):
             self.check(given)
-            return given
+            is_table = isinstance(given, Mapping)
+            return str(self._table_term(given)) if is_table else given
         found = self.read(given)
         text = self.written(found)
         is_named = not text.startswith("<") and not self.names_own(text)
