@@ -182,20 +182,19 @@ def _check_fits(stimulus: AbstractStimulus, source: HeldImages) -> None:
     """Refuse a stimulus of other streams, images or labels than a run takes."""
     images, labels, own = stimulus.at(0.0), stimulus.labels_at(0.0), source.images
     for what, found, like in (("images", images, own.pixels), ("labels", labels, own.labels)):
-        wanted = (source.streams, *like.shape[1:])
-        shape = tuple(getattr(found, "shape", ()))
+        wanted, shape = (source.streams, *like.shape[1:]), tuple(getattr(found, "shape", ()))
         if not isinstance(found, Tensor) or shape != wanted:
             raise InputError.at(
-                "stimulus",
-                got=f"{what} of shape {shape}",
-                expected=f"{what} of shape {wanted}, one row per stream, as the data set has them",
+                f"stimulus, {what}",
+                got=shape,
+                expected=f"the shape {wanted}, one row per stream, as the data set has them",
             )
     if labels.is_floating_point() != own.labels.is_floating_point():
-        raise InputError.at("stimulus", got=f"labels of {labels.dtype}", expected="classes")
+        raise InputError.at("stimulus, labels", got=labels.dtype, expected=f"{own.labels.dtype}")
     known = labels[is_answerable(labels)]
     if own.has_classes and len(known) and int(known.max()) > (highest := int(own.labels.max())):
         raise InputError.at(
-            "stimulus",
-            got=f"class {int(known.max())}",
+            "stimulus, labels",
+            got=int(known.max()),
             expected=f"classes from 0 to {highest}, or -1 for none",
         )
