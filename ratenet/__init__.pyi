@@ -40,6 +40,7 @@ from .fixed_points import (
     DriveShift as DriveShift,
     FixedPoints as FixedPoints,
     FixedPointSet as FixedPointSet,
+    MapFixedPoints as MapFixedPoints,
     MeanGain as MeanGain,
     ModelParameter as ModelParameter,
     NewtonKrylov as NewtonKrylov,
@@ -53,6 +54,7 @@ from .fixed_points import (
     find_all_fixed_points as find_all_fixed_points,
     find_fixed_points as find_fixed_points,
     fixed_points_at as fixed_points_at,
+    fixed_points_of as fixed_points_of,
     predict_state as predict_state,
     solve_adjoint as solve_adjoint,
     sweep_fixed_points as sweep_fixed_points,
@@ -63,7 +65,9 @@ from .layers import (
     FixedPointLayer as FixedPointLayer,
 )
 from .network import (
+    AffineReadIn as AffineReadIn,
     Network as Network,
+    from_rnn as from_rnn,
 )
 from .quasi_static import (
     Lag as Lag,

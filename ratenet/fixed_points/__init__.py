@@ -28,7 +28,9 @@ from ratenet.fixed_points.find_all import (
     FixedPointSet as FixedPointSet,
     find_all_fixed_points as find_all_fixed_points,
 )
-from ratenet.fixed_points.results import FixedPoints as FixedPoints, Status as Status
+from ratenet.fixed_points.maps.fixed_points_of import fixed_points_of as fixed_points_of
+from ratenet.fixed_points.maps.results import MapFixedPoints as MapFixedPoints
+from ratenet.fixed_points.results import FixedPoints as FixedPoints
 from ratenet.fixed_points.solvers.anderson import Anderson as Anderson
 from ratenet.fixed_points.solvers.automatic import Automatic as Automatic
 from ratenet.fixed_points.solvers.base import AbstractSolver as AbstractSolver, Fallback as Fallback
@@ -40,3 +42,4 @@ from ratenet.fixed_points.solvers.newton import (
 )
 from ratenet.fixed_points.solvers.newton_krylov import NewtonKrylov as NewtonKrylov
 from ratenet.fixed_points.solvers.relaxation import Relaxation as Relaxation
+from ratenet.fixed_points.status import Status as Status

@@ -16,7 +16,8 @@ from torch import Tensor
 from ratenet.connectivity.computation import computation
 from ratenet.errors import InputError, UnsupportedError
 from ratenet.fixed_points.detached import detached
-from ratenet.fixed_points.results import FixedPoints, judge
+from ratenet.fixed_points.results import FixedPoints
+from ratenet.fixed_points.status import judge
 from ratenet.network import Network
 from ratenet.network.residual import relative_size
 

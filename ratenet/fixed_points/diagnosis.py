@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from ratenet.fixed_points.certificate import certify
-from ratenet.fixed_points.results import FixedPoints, Status
+from ratenet.fixed_points.results import FixedPoints
 from ratenet.fixed_points.solvers.base import Batch, new_batch
 from ratenet.fixed_points.solvers.relaxation import Relaxation, RungeKutta
 from ratenet.fixed_points.stability import verdicts
+from ratenet.fixed_points.status import Status
 
 STEPS = 200  # Runge-Kutta steps of the dynamics in a stretch, four products with W each
 STRETCHES = 4  # most that are followed while a cause is not plain

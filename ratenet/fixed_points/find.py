@@ -17,11 +17,12 @@ from ratenet.fixed_points.certificate import (
 )
 from ratenet.fixed_points.detached import detached
 from ratenet.fixed_points.diagnosis import diagnosed
-from ratenet.fixed_points.results import FixedPoints, Status
+from ratenet.fixed_points.results import FixedPoints
 from ratenet.fixed_points.solvers.automatic import Automatic
 from ratenet.fixed_points.solvers.base import AbstractSolver, Reached
 from ratenet.fixed_points.solvers.relaxation import Relaxation
 from ratenet.fixed_points.stability import examined
+from ratenet.fixed_points.status import Status
 from ratenet.network import Network
 
 GOAL = 0.95  # of the tolerance: the certificate's own product may round differently

@@ -1,4 +1,4 @@
-"""find_all_fixed_points: from many starts to the distinct fixed points of one drive.
+"""find_all_fixed_points: from many starts to the distinct fixed points of each drive.
 
 Each start goes two ways: to a solver, which finds roots, stable or not, and along the dynamics,
 which show its basin. Where both ways end is clustered.
@@ -16,8 +16,14 @@ from torch import Tensor
 
 from ratenet.connectivity.computation import computation
 from ratenet.errors import InputError
-from ratenet.fixed_points.certificate import certify, check_tolerance, default_tolerance
-from ratenet.fixed_points.continuation.variations import one_drive, seeded
+from ratenet.fixed_points.certificate import (
+    certify,
+    check_solvable,
+    check_tolerance,
+    default_tolerance,
+)
+from ratenet.fixed_points.clusters import check_distance, clusters, in_order
+from ratenet.fixed_points.continuation.variations import seeded
 from ratenet.fixed_points.find import find_fixed_points
 from ratenet.fixed_points.results import FixedPoints
 from ratenet.fixed_points.solvers.anderson import Anderson
@@ -35,15 +41,18 @@ ROOTS = Fallback((NewtonKrylov(max_iterations=500), Anderson()))
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FixedPointSet:
-    """Distinct fixed points of one drive, stable ones first, and how the starts came to them.
+    """Distinct fixed points of each drive, stable ones first, and how the starts came to them.
 
     Attributes
     ----------
     points : FixedPoints
-        One sample a fixed point, C of them: rates, residual, gain ... ; within stable and
-        unstable ones they are sorted by their states, unit by unit.
+        One sample per fixed point, C of them: rates, residual, gain ... ; drive by drive, and
+        within stable and unstable ones they are sorted by their states, unit by unit.
+    stimulus : Tensor of int, shape (C,)
+        Which drive each fixed point belongs to; `of` gives those of one.
+    drives : Tensor, shape (B, N)
     starts : Tensor, shape (k, S, N)
-        The states that were begun from.
+        The states that were begun from; of several drives, those of the first, of the second ...
     solved : Tensor of int, shape (S,)
         Which fixed point the solver found from each start; -1: none.
     reached : Tensor of int, shape (S,)
@@ -53,6 +62,8 @@ class FixedPointSet:
 
     points: FixedPoints
     _abscissa: Tensor
+    stimulus: Tensor
+    drives: Tensor
     starts: Tensor
     solved: Tensor
     reached: Tensor
@@ -79,6 +90,38 @@ class FixedPointSet:
         """Return the largest real part of the Jacobian's eigenvalues, shape (C,), in 1/s."""
         return self._abscissa
 
+    def of(self, stimulus: int) -> "FixedPointSet":
+        """Return the fixed points of one of the drives, with its starts.
+
+        Raises
+        ------
+        InputError
+            If there is no such drive.
+        """
+        B = len(self.drives)
+        if (
+            isinstance(stimulus, bool)
+            or not isinstance(stimulus, Integral)
+            or (not 0 <= stimulus < B)
+        ):
+            expected = f"a whole number from 0 to {B - 1}"
+            raise InputError.at("stimulus", got=stimulus, expected=expected)
+        chosen = torch.nonzero(self.stimulus == int(stimulus))[:, 0]
+        before = int((self.stimulus < int(stimulus)).sum())
+        starts, solved, reached = (
+            values.chunk(B, dim=axis)[int(stimulus)]
+            for values, axis in ((self.starts, 1), (self.solved, 0), (self.reached, 0))
+        )
+        return FixedPointSet(
+            self.points.select(chosen),
+            self._abscissa[chosen],
+            torch.zeros_like(chosen),
+            self.drives[[int(stimulus)]],
+            starts,
+            torch.where(solved < 0, -1, solved - before),
+            torch.where(reached < 0, -1, reached - before),
+        )
+
     @property
     def found_from(self) -> Tensor:
         """From how many starts the solver found each fixed point, shape (C,)."""
@@ -104,18 +147,24 @@ class FixedPointSet:
 
     def summary(self) -> str:
         """Return a line on the fixed points and one on the starts that led to none."""
-        stable, starts = int(self.stable.sum()), len(self.solved)
+        stable, starts, drives = int(self.stable.sum()), len(self.solved), len(self.drives)
+        of = f" of {drives} drives" if drives > 1 else ""
         return (
-            f"{len(self)} fixed points, {stable} stable, from {starts} starts.\n"
+            f"{len(self)} fixed points{of}, {stable} stable, from {starts} starts.\n"
             f"The solver found none from {self.unsolved} of them; the dynamics come to no stable "
             f"one from {self.unreached}."
         )
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return one row per fixed point, with columns for its attributes, rate_0, rate_1 ..."""
+        """Return one row per fixed point, with columns for its attributes, rate_0, rate_1 ...
+
+        With several drives the first column, stimulus, says which drive it belongs to.
+        """
         import pandas as pd  # imported where it is used: it takes half a second
 
+        several = {"stimulus": self.stimulus} if len(self.drives) > 1 else {}
         columns = {
+            **several,
             "stable": self.stable,
             "abscissa": self.abscissa(),
             "residual": self.residual,
@@ -141,12 +190,13 @@ def find_all_fixed_points(
     solver: AbstractSolver | None = None,
     dynamics: AbstractSolver | None = None,
 ) -> FixedPointSet:
-    """Return the fixed points of one drive that many starts lead to, and their basins.
+    """Return the fixed points of each drive that many starts lead to, and their basins.
 
     Parameters
     ----------
     network : Network
-    drive : array_like, shape (N,)
+    drive : array_like, shape (N,) or (B, N)
+        One drive, or several, for each of which the same starts are taken.
     starts : int, mapping or array_like
         How many random starts, every state variable of every unit drawn uniformly from `span`;
         or the states, (S, N) for a single state variable, (k, S, N), or (S, N) by name.
@@ -174,7 +224,7 @@ def find_all_fixed_points(
     Raises
     ------
     InputError
-        If the drive is not one, or starts, span, distance or tol do not fit.
+        If the drive, starts, span, distance or tol do not fit.
 
     Notes
     -----
@@ -196,33 +246,40 @@ def find_all_fixed_points(
     tensor([[-0.9575],
             [ 0.9575]], dtype=torch.float64)
     """
-    drive = one_drive(network, drive)
+    check_solvable(network)
+    drives = network.as_drive(drive)
     tol = default_tolerance(network.dtype) if tol is None else tol
     check_tolerance(tol, network.dtype)
-    apart = _distance(distance, tol)
+    apart = check_distance(distance, tol)
     states = _starts(network, starts, span, seed)  # (k, S, N)
+    group = torch.arange(len(drives), device=drives.device).repeat_interleave(states.shape[1])
+    states = states.repeat(1, len(drives), 1)
     ways = (solver or ROOTS, dynamics or Relaxation())
-    everything = _both_ways(network, drive, states, tol, ways)
-    leaders, members = _clusters(everything, apart)
-    points = everything.select(leaders)
+    everything = _both_ways(network, drives[group], states, tol, ways)
+    both = group.repeat(2)
+    leaders, members = clusters(
+        everything.state, everything.residual, everything.converged, both, apart
+    )
+    points, stimulus = everything.select(leaders), both[leaders]
     abscissa = points.abscissa()
-    order = _order(points, abscissa, apart)
+    order = in_order(points.state, [stimulus, ~(abscissa < 0)], apart)
     place = torch.cat([order.argsort(), order.new_tensor([-1])])  # the last: of no cluster
     solved, reached = place[members].split(states.shape[1])
     stable = torch.cat([abscissa[order] < 0, torch.tensor([False], device=order.device)])
     reached = torch.where(stable[reached], reached, -1)
-    return FixedPointSet(points.select(order), abscissa[order], states, solved, reached)
+    return FixedPointSet(
+        points.select(order), abscissa[order], stimulus[order], drives, states, solved, reached
+    )
 
 
 def _both_ways(
     network: Network,
-    drive: Tensor,
+    drives: Tensor,
     states: Tensor,
     tol: float,
     solvers: tuple[AbstractSolver, AbstractSolver],
 ) -> FixedPoints:
     """Return what the solver, then what the dynamics come to from each start: 2 S samples."""
-    drives = drive.expand(states.shape[1], -1)
     found = [
         find_fixed_points(
             network, drives, tol=tol, solver=solver, initial=states, certificate="residual",
@@ -234,44 +291,6 @@ def _both_ways(
     iterations = torch.cat([part.iterations for part in found])
     ends = certify(network, states, torch.cat([drives, drives]), tol)
     return dataclasses.replace(ends, iterations=iterations)
-
-
-def _distance(distance: float | None, tol: float) -> float:
-    if distance is None:
-        return float(tol) ** 0.5
-    if not isinstance(distance, Real) or not 0 < float(distance) < float("inf"):
-        raise InputError.at("distance", got=distance, expected="a finite number above 0")
-    return float(distance)
-
-
-def _clusters(found: FixedPoints, distance: float) -> tuple[Tensor, Tensor]:
-    """Return one sample for each cluster (C,), and the cluster of each sample, -1: unsettled.
-
-    The sample with the least residual gathers all within the distance, then the next of the rest.
-    """
-    members = torch.full_like(found.status, -1)
-    left = found.converged.clone()
-    residual = found.residual.clone()
-    leaders: list[int] = []
-    while left.any():
-        leader = int(residual.where(left, torch.inf).argmin())
-        centre = found.state[:, leader, None]  # (k, 1, N)
-        scale = centre.abs().amax(dim=2).clamp(min=1.0)  # (k, 1)
-        apart = ((found.state - centre).abs().amax(dim=2) / scale).amax(dim=0)  # (S,)
-        near = left & (apart <= distance)
-        near[leader] = True
-        members[near] = len(leaders)
-        leaders.append(leader)
-        left &= ~near
-    return torch.tensor(leaders, dtype=torch.int64, device=members.device), members
-
-
-def _order(points: FixedPoints, abscissa: Tensor, distance: float) -> Tensor:
-    """Return the order of the points: stable ones first, then by their states in steps."""
-    steps = (points.state.transpose(0, 1).flatten(1) / distance).round().tolist()  # (C, kN)
-    unstable = (~(abscissa < 0)).tolist()
-    order = sorted(range(len(steps)), key=lambda index: (unstable[index], steps[index]))
-    return torch.tensor(order, dtype=torch.int64, device=abscissa.device)
 
 
 def _starts(network: Network, starts: Any, span: tuple[float, float], seed: int) -> Tensor:

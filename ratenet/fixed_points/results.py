@@ -1,7 +1,6 @@
-"""Results as data: FixedPoints and the Status of a sample."""
+"""Results as data: FixedPoints, states with their certificates."""
 
 import dataclasses
-import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,76 +10,12 @@ from torch import Tensor
 
 from ratenet.connectivity.computation import computation
 from ratenet.errors import ConvergenceError, InputError, StaleError
-from ratenet.linear_algebra import rightmost_eigenvalue
+from ratenet.fixed_points.status import Status, at_rest, judge
+from ratenet.linear_algebra import rightmost_eigenvalue, spectral_radius
 from ratenet.network import JacobianBlocks, Network
 from ratenet.simulation import Trajectory as Trajectory
 
 DENSE_EIGENVALUES = 512  # k N up to which all eigenvalues are computed
-
-
-class Status(enum.IntEnum):
-    """What became of a sample; `sentence` gives the likely cause and the remedy."""
-
-    SETTLED = 0
-    UNSETTLED = 1
-    DIVERGED = 2
-    SINGULAR = 3
-    SLOW = 4
-    OSCILLATING = 5
-    UNSTABLE = 6
-    OUT_OF_ITERATIONS = 7
-    NEUTRAL = 8
-
-    @property
-    def sentence(self) -> str:
-        """One sentence: what it means, the likely cause, what to do."""
-        return _SENTENCES[self]
-
-
-_SENTENCES = {
-    Status.SETTLED: "The residual is at most the tolerance.",
-    Status.UNSETTLED: (
-        "The residual is above the tolerance: the state still changes, or oscillates; simulate "
-        "longer, or reduce the recurrent weights."
-    ),
-    Status.DIVERGED: (
-        "The state became NaN or infinite, or grows without end: the dynamics are unstable, or "
-        "dt is too large; reduce the recurrent weights, dt or the learning rate."
-    ),
-    Status.SINGULAR: (
-        "A unit's own dynamics have no isolated fixed point (F_s is singular), so it has no "
-        "static gain; give every state variable a decay."
-    ),
-    Status.SLOW: (
-        "Converging, but slowly (an eigenvalue of the Jacobian is near the imaginary axis); raise "
-        "max_iterations, start closer, use the default solver, or reduce the recurrent weights."
-    ),
-    Status.OSCILLATING: (
-        "The dynamics return to where they were without coming to rest, as on a limit cycle, so no "
-        "fixed point is reached from this start; change the weights or the time constants, or "
-        "simulate."
-    ),
-    Status.UNSTABLE: (
-        "The state is an unstable fixed point, so the network does not "
-        "stay there; start elsewhere, or reduce the recurrent weights."
-    ),
-    Status.OUT_OF_ITERATIONS: (
-        "The solver stopped at max_iterations with the residual above the tolerance; raise "
-        "max_iterations, or use the default solver, which falls back on the dynamics."
-    ),
-    Status.NEUTRAL: (
-        "The state is at rest, but in some direction the dynamics neither return to it nor leave "
-        "it (an eigenvalue of the Jacobian has a real part of 0 to working precision), as in a "
-        "perfect integrator or on a line attractor: which state is reached depends on the start, "
-        "and I - G W may be singular, so that exact gradients do not exist; accept it, or weaken "
-        "the recurrent weights slightly."
-    ),
-}
-
-
-def at_rest(status: Tensor) -> Tensor:
-    """Return where status codes say that a sample rests and is not repelled: settled or neutral."""
-    return (status == Status.SETTLED) | (status == Status.NEUTRAL)
 
 
 # What FixedPoints holds of each sample, besides the state.
@@ -245,16 +180,61 @@ class FixedPoints:
         ConvergenceError
             If the Arnoldi iteration finds no eigenvalue.
         """
-        chosen = range(len(self)) if samples is None else [int(sample) for sample in samples]
         small = len(self.state) * self.network.units <= DENSE_EIGENVALUES
-        result = self.residual.new_empty(len(chosen))
-        for index, sample in enumerate(chosen):
-            result[index] = (
-                torch.linalg.eigvals(self.jacobian(sample)).real.max()
-                if small
-                else self._arnoldi(sample)
-            )
-        return result
+        return self.residual.new_tensor(
+            [
+                float(self.eigenvalues(sample)[0].real) if small else self._arnoldi(sample)
+                for sample in self._chosen(samples)
+            ]
+        )
+
+    @computation()
+    def spectral_radius(self, samples: Sequence[int] | None = None) -> Tensor:
+        """Return the largest modulus of the eigenvalues of G W, G = diag(gain); dimensionless.
+
+        G W is the Jacobian of the map y <- g(W y + x) in which all units go to the state that they
+        settle at for the present input at once, g being that static response. For the model
+        "rate" it is y <- f(W y + x), the step of a `torch.nn.RNN`.
+
+        Parameters
+        ----------
+        samples : sequence of int, optional
+            Which samples; default all. Each costs O(N^3) up to N = 512, and above some hundreds
+            of products with W (Arnoldi iteration, on the CPU, no matrix).
+
+        Returns
+        -------
+        Tensor, shape (number of samples,)
+            Below 1: the fixed point is stable for the map. That differs from `abscissa`, which
+            is about the dynamics in continuous time.
+
+        Raises
+        ------
+        InputError
+            If there is no such sample, or it has no gain.
+        ConvergenceError
+            If the Arnoldi iteration finds no eigenvalue.
+
+        Examples
+        --------
+        Inhibition of itself by -2 is stable in continuous time and not as a map, whose steps
+        overshoot.
+
+        >>> import ratenet as rn
+        >>> fp = rn.find_fixed_points(rn.Network("linear", [[-2.0]]), [1.0])
+        >>> fp.abscissa(), fp.spectral_radius()
+        (tensor([-300.], dtype=torch.float64), tensor([2.], dtype=torch.float64))
+        """
+        return self.residual.new_tensor([self._radius(sample) for sample in self._chosen(samples)])
+
+    @computation()
+    def eigenvalues(self, sample: int) -> Tensor:
+        """Return the eigenvalues of one sample's Jacobian, shape (k N,), in 1/s, rightmost first.
+
+        Complex; those of `jacobian`, at O((k N)^3).
+        """
+        found = torch.linalg.eigvals(self.jacobian(sample))
+        return found[found.real.argsort(descending=True, stable=True)]
 
     @computation()
     def jacobian(self, sample: int) -> Tensor:
@@ -274,17 +254,45 @@ class FixedPoints:
         ]
         return torch.cat(rows)
 
-    def _blocks(self, sample: int) -> JacobianBlocks:
-        """Return the parts of one sample's Jacobian; refuse what has none."""
+    def _check_sample(self, sample: int) -> None:
+        """Refuse weights that changed since, and a sample that is not there."""
         self.check_current()
         if not -len(self) <= sample < len(self):
             raise InputError(
                 f"samples: there is no sample {sample}; the samples are 0 to {len(self) - 1}."
             )
+
+    def _blocks(self, sample: int) -> JacobianBlocks:
+        """Return the parts of one sample's Jacobian; refuse what has none."""
+        self._check_sample(sample)
         state, drive = self.state[:, [sample]], self.drive[[sample]]
         if not torch.isfinite(state).all():
             raise InputError(f"sample {sample} has a NaN or infinite state: it has no Jacobian.")
         return self.network.jacobian_blocks(state, drive)
+
+    def _chosen(self, samples: Sequence[int] | None) -> Sequence[int]:
+        return range(len(self)) if samples is None else [int(sample) for sample in samples]
+
+    def _radius(self, sample: int) -> float:
+        """Return one sample's spectral radius."""
+        self._check_sample(sample)
+        gain, W = self.gain[[sample]], self.network.connectivity
+        if not torch.isfinite(gain).all():
+            raise InputError(
+                f"sample {sample} has no static gain, and so no spectral radius: "
+                f"{Status(int(self.status[sample])).sentence}"
+            )
+        if self.network.units <= DENSE_EIGENVALUES:
+            return float(torch.linalg.eigvals(gain[0, :, None] * W.dense()).abs().max())
+        tol = 2e-5 if gain.dtype == torch.float32 else 1e-8
+        found = spectral_radius(lambda row: gain * W.apply(row), gain.numel(), gain, tol)
+        if math.isnan(found):
+            raise ConvergenceError(
+                f"spectral_radius: the Arnoldi iteration found no eigenvalue of sample {sample}; "
+                "look at the eigenvalues of diag(gain) W.",
+                self,
+            )
+        return found
 
     def _arnoldi(self, sample: int) -> float:
         """Return one sample's abscissa, matrix-free."""
@@ -311,14 +319,3 @@ def jacobian_product(network: Network, blocks: JacobianBlocks, vectors: Tensor) 
     output = (blocks.rho_s * vectors).sum(dim=0)
     own = (blocks.F_s * vectors).sum(dim=1)
     return own + blocks.F_I * network.connectivity.apply(output)
-
-
-def judge(
-    residual: Tensor, tol: float, singular: Tensor, otherwise: Status = Status.UNSETTLED
-) -> Tensor:
-    """Return the status codes (B,) that follow from residuals and singular units."""
-    status = torch.full_like(residual, otherwise, dtype=torch.int64)
-    status[residual <= tol] = Status.SETTLED
-    status[~torch.isfinite(residual)] = Status.DIVERGED
-    status[singular] = Status.SINGULAR
-    return status

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import ConvergenceError
-from ratenet.fixed_points.results import FixedPoints, Status, jacobian_product
+from ratenet.fixed_points.results import FixedPoints, jacobian_product
+from ratenet.fixed_points.status import Status
 from ratenet.linear_algebra import lanczos, random_start, rightmost_ritz
 from ratenet.linear_algebra.krylov import STEPS, Product
 from ratenet.network import JacobianBlocks, Network

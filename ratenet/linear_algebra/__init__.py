@@ -3,6 +3,7 @@
 from ratenet.linear_algebra.arpack import (
     largest_singular_value as largest_singular_value,
     rightmost_eigenvalue as rightmost_eigenvalue,
+    spectral_radius as spectral_radius,
 )
 from ratenet.linear_algebra.batched_solve import (
     solve_samples as solve_samples,

@@ -35,18 +35,47 @@ def rightmost_eigenvalue(
     ----------
     Lehoucq, Sorensen and Yang 1998, ARPACK Users' Guide (SIAM).
     """
+    forward = _on_arrays(product, like)
+    found = _eigenvalues(lambda v: forward(v) + shift * v.ravel(), n, "LR", tol)
+    return math.nan if found is None else float(found.real.max()) - shift
+
+
+def spectral_radius(product: Product, n: int, like: Tensor, tol: float) -> float:
+    """Return the largest modulus of a matrix's eigenvalues; NaN if none is found.
+
+    Parameters
+    ----------
+    product : callable
+        A vector (1, n) to A v.
+    n : int
+        At least 4.
+    like : Tensor
+        Whose dtype and device the vectors have.
+    tol : float
+        Relative error.
+    """
+    forward = _on_arrays(product, like)
+    if not forward(_start(n)).any():  # A = 0, on which ARPACK stops
+        return 0.0
+    found = _eigenvalues(forward, n, "LM", tol)
+    return math.nan if found is None else float(np.abs(found).max())
+
+
+def _eigenvalues(
+    matvec: Callable[[np.ndarray], np.ndarray], n: int, which: str, tol: float
+) -> np.ndarray | None:
+    """Return two eigenvalues, the largest in the sense of `which`; None if none is found."""
     from scipy.sparse.linalg import ArpackError, eigs  # imported where it is used: takes a while
 
-    forward = _on_arrays(product, like)
-    operator = _operator((n, n), matvec=lambda vector: forward(vector) + shift * vector.ravel())
+    operator = _operator((n, n), matvec=matvec)
     for basis in BASES:
         try:
-            found = eigs(operator, k=2, which="LR", v0=_start(n), ncv=min(basis, n), tol=tol,
-                         return_eigenvectors=False)  # fmt: skip
-            return float(found.real.max()) - shift
+            found: np.ndarray = eigs(operator, k=2, which=which, v0=_start(n), ncv=min(basis, n),
+                                     tol=tol, return_eigenvectors=False)  # fmt: skip
+            return found
         except ArpackError:
             continue
-    return math.nan
+    return None
 
 
 def largest_singular_value(

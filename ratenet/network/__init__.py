@@ -1,5 +1,6 @@
 """Network: a model with its weights and parameter values, and what values become at the door."""
 
+from ratenet.network.from_rnn import AffineReadIn as AffineReadIn, from_rnn as from_rnn
 from ratenet.network.network import (
     JacobianBlocks as JacobianBlocks,
     Network as Network,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ratenet.fixed_points import FixedPoints
-from ratenet.fixed_points.results import at_rest
+from ratenet.fixed_points.status import at_rest
 
 
 @dataclass(frozen=True, eq=False)

@@ -154,18 +154,20 @@ class Still(AbstractStimulus):
 
 @dataclass(frozen=True, eq=False)
 class ReadIn:
-    """The drive of a network by a stimulus: x(t) = W_in images(t).
+    """The drive of a network by a stimulus: x(t) = W_in images(t) + b.
 
     Parameters
     ----------
     stimulus : AbstractStimulus
     weights : Tensor, shape (N, M)
         W_in, of the network's dtype and device.
+    bias : Tensor, shape (N,), optional
+        b, as of the read-in that `from_rnn` returns.
 
     Raises
     ------
     InputError
-        If the weights do not fit the images.
+        If the weights do not fit the images, or the bias the weights.
 
     Notes
     -----
@@ -184,6 +186,7 @@ class ReadIn:
 
     stimulus: AbstractStimulus
     weights: Tensor
+    bias: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_stimulus(self.stimulus, "ReadIn, stimulus")
@@ -194,10 +197,15 @@ class ReadIn:
                 f"ReadIn, weights: shape {shape} does not fit; expected a tensor (N, M) with "
                 f"M = {pixels} pixels."
             )
+        found = None if self.bias is None else tuple(getattr(self.bias, "shape", ()))
+        if found is not None and found != shape[:1]:
+            expected = f"a tensor (N,) with N = {shape[0]} units"
+            raise InputError.at("ReadIn, bias", got=found, expected=expected)
 
     def at(self, t: float) -> Tensor:
         """Return the drive at time t in seconds, shape (B, N)."""
-        return self.stimulus.at(t).to(self.weights) @ self.weights.T
+        drive = self.stimulus.at(t).to(self.weights) @ self.weights.T
+        return drive if self.bias is None else drive + self.bias
 
 
 def check_stimulus(stimulus: Any, where: str) -> None:

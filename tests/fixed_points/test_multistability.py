@@ -182,6 +182,23 @@ def test_a_large_distance_makes_one_of_all() -> None:
     assert len(found) == 1
 
 
+def test_several_drives_have_their_own_fixed_points() -> None:
+    drives = [[0.0], [1.0], [0.2]]  # two folds lie at +-0.53
+    found = rn.find_all_fixed_points(bistable(), drives, starts=20)
+    assert found.stimulus.tolist() == [0, 0, 0, 1, 2, 2, 2]
+    assert found.points.drive[:, 0].tolist() == [0.0, 0.0, 0.0, 1.0, 0.2, 0.2, 0.2]
+    assert "7 fixed points of 3 drives, 5 stable, from 60 starts" in found.summary()
+    assert found.to_pandas()["stimulus"].tolist() == found.stimulus.tolist()
+    for stimulus, drive in enumerate(drives):
+        alone, part = rn.find_all_fixed_points(bistable(), drive, starts=20), found.of(stimulus)
+        for name in ("rates", "stable", "found_from", "basin", "solved", "reached", "stimulus"):
+            torch.testing.assert_close(getattr(part, name), getattr(alone, name), msg=name)
+        torch.testing.assert_close(part.starts, alone.starts)
+    for stimulus in (3, -1, True, "0"):
+        with pytest.raises(InputError, match="stimulus: expected a whole number from 0 to 2"):
+            found.of(stimulus)  # type: ignore[arg-type]
+
+
 def test_the_table() -> None:
     table = rn.find_all_fixed_points(bistable(), [0.0], starts=20).to_pandas()
     columns = ["stable", "abscissa", "residual", "found_from", "basin", "rate_0"]
@@ -213,7 +230,7 @@ def test_the_table() -> None:
         ({"distance": 0.0}, "distance: .* got 0.0"),
         ({"distance": "near"}, "distance: .* got 'near'"),
         ({"tol": 1e-20}, "tol: .*1e-20"),
-        ({"drive": [[0.0], [1.0]]}, "one drive"),
+        ({"drive": [[0.0, 1.0]]}, r"drive: expected shape .* got \(1, 2\)"),
         ({"drive": [0.0] * mV}, "drive: expected"),
         ({"drive": [math.nan]}, "NaN"),
         ({"solver": "anderson"}, "solver: expected a solver object"),

@@ -24,9 +24,10 @@ from ratenet.fixed_points.continuation.variations import (
     seeded,
 )
 from ratenet.fixed_points.find import find_fixed_points
-from ratenet.fixed_points.results import FixedPoints, Status, at_rest
+from ratenet.fixed_points.results import FixedPoints
 from ratenet.fixed_points.solvers.base import AbstractSolver
 from ratenet.fixed_points.solvers.relaxation import Relaxation
+from ratenet.fixed_points.status import Status, at_rest
 from ratenet.network import Network
 
 if TYPE_CHECKING:
