@@ -68,6 +68,7 @@ from .network import (
     AffineReadIn as AffineReadIn,
     Network as Network,
     from_rnn as from_rnn,
+    load_network as load_network,
 )
 from .quasi_static import (
     Lag as Lag,

@@ -146,7 +146,7 @@ class StaleError(RatenetError, RuntimeError):
 
 
 class DataError(RatenetError, OSError):
-    """Images that cannot be loaded."""
+    """Images, or a saved network, that cannot be loaded."""
 
 
 class RunFolderError(RatenetError, OSError):

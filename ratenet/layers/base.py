@@ -1,5 +1,7 @@
 """What fixed-point layers have in common: a read-in, and a recurrent core that it drives."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,12 @@ class AbstractFixedPointLayer(torch.nn.Module):
     def network(self) -> Network:
         """The recurrent network with the present weights."""
         return self.core.network
+
+    def save(self, path: str | Path) -> None:
+        """Write the layer to one safetensors file; see `ratenet.layers.save` and `load`."""
+        from ratenet.layers.saved import save  # which knows all layers
+
+        save(self, path)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.core.extra_repr()})"

@@ -6,3 +6,4 @@ from ratenet.network.network import (
     Network as Network,
     UnitResponse as UnitResponse,
 )
+from ratenet.network.saved import load_network as load_network

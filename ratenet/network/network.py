@@ -19,6 +19,7 @@ from ratenet.equations.torch_model import translate
 from ratenet.errors import InputError
 from ratenet.linear_algebra import solve_units
 from ratenet.network.coerce import as_tensor, check_arguments, expand_to
+from ratenet.network.contents import table_of, tensors_of
 from ratenet.network.parameters import Known, ParameterDoor
 from ratenet.network.populations import (
     check_complete,
@@ -28,6 +29,7 @@ from ratenet.network.populations import (
 )
 from ratenet.network.prints import as_line, as_table
 from ratenet.network.weights import as_connectivity
+from ratenet.tensor_files import write_table
 
 
 class JacobianBlocks(NamedTuple):
@@ -78,6 +80,7 @@ class Network:
         SI values, shape () or (N,).
     populations : dict of str to slice
         Where each population's units are; empty where the model has none.
+    seed : int
 
     Raises
     ------
@@ -111,8 +114,8 @@ class Network:
         self.connectivity = as_connectivity(W, self.model.weight_dimensions, sizes, dtype, device)
         self.populations = place_populations(sizes, self.units)
         self._functions = translate(self.model)
-        self._seed = int(seed)
-        door = ParameterDoor(self.model, self.populations, self.units, self._seed, self._tensor)
+        self.seed = int(seed)
+        door = ParameterDoor(self.model, self.populations, self.units, self.seed, self._tensor)
         self.parameters = door.values(parameters or {})
         self._numbers: tuple[object, dict[str, float]] | None = None  # of one computation
 
@@ -139,8 +142,23 @@ class Network:
             self.connectivity if W is None else W,
             {**{name: Known(v) for name, v in self.parameters.items()}, **(parameters or {})},
             populations={name: p.stop - p.start for name, p in self.populations.items()},
-            seed=self._seed,
+            seed=self.seed,
         )
+
+    def save(self, path: str | Path) -> None:
+        """Write the network to one safetensors file, whole or not at all; read by `load_network`.
+
+        It holds model, kind of connectivity, weights with masks or signs, populations and parameter
+        values, but no gradients. A file that is there is replaced.
+
+        Raises
+        ------
+        UnsupportedError
+            If the connectivity is a class of your own.
+        RunFolderError
+            If the file cannot be written.
+        """
+        write_table(path, "network", table_of(self), tensors_of(self))
 
     @property
     def units(self) -> int:

@@ -13,7 +13,6 @@ Files are written beside their place and then moved there, so a stop at any mome
 last good one.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,18 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from ratenet.equations import ModelSpec
 from ratenet.equations.files import parse_model
 from ratenet.equations.own_code import Source
-from ratenet.errors import RatenetError, RunFolderError, escape
+from ratenet.errors import DataError, RatenetError, RunFolderError, escape
 from ratenet.files import (
     ResultsFolder,
-    check_regular,
     make_folder,
     open_folder,
     read_regular,
@@ -43,6 +38,7 @@ from ratenet.files import (
     write_whole,
 )
 from ratenet.report.record import write_config, write_json
+from ratenet.tensor_files import digest, packed, read_tensors
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import (
     OF_ONE_NETWORK,
@@ -56,7 +52,7 @@ from ratenet.validation import parse_json, read_toml, validated
 
 Entries = list[dict[str, str]]  # of the user's code: file, sha256 and copy
 FIGURES = ("learning_curve.png", "digits.png")
-LARGEST_SUMMARY, LARGEST_CHECKPOINT = 2**24, 2**40  # bytes
+LARGEST_SUMMARY = 2**24  # bytes
 # Facts of the machine, in the section [machine]: they may differ wherever a run is used again.
 OF_MACHINE = ("device", "threads", "matrix_product")
 
@@ -91,12 +87,7 @@ class RunState:
 
     def digest(self) -> str:
         """Return a SHA-256 of all of it, by which damage is found."""
-        found = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
-        for name, tensor in sorted(self.tensors.items()):
-            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-            plain = tensor.detach().cpu().contiguous().flatten()
-            found.update(plain.view(torch.uint8).numpy().tobytes())
-        return found.hexdigest()
+        return digest(self.tensors, self.header())
 
 
 def copy_of(source: Source) -> str:
@@ -217,7 +208,8 @@ class RunFolder:
         results = self._results(map(copy_of, code))
         try:
             results.write(
-                self.checkpoint_file.name, lambda part: part.write_bytes(_checkpoint(state))
+                self.checkpoint_file.name,
+                lambda part: part.write_bytes(packed(state.tensors, state.header())),
             )
             if code:
                 make_folder(self.code_folder)
@@ -332,7 +324,7 @@ class RunFolder:
 
     def write_checkpoint(self, state: RunState, file: Path) -> None:
         """Replace a checkpoint, at once or not at all."""
-        content = _checkpoint(state)
+        content = packed(state.tensors, state.header())
         write_whole(file, lambda part: part.write_bytes(content))
 
     def read_checkpoint(self, file: Path, device: str) -> RunState:
@@ -343,30 +335,21 @@ class RunFolder:
         RunFolderError
             If there is none, or it is damaged.
         """
-        try:
-            check_regular(file, LARGEST_CHECKPOINT)
-            with safe_open(file, "pt", device=device) as content:
-                header = content.metadata()
-                tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
-            progress = parse_json(header["progress"], where=str(file), error=RunFolderError)
-            recent = tuple(filter(None, header["recent"].split("\n")))
-            state = RunState(tensors, progress, header["run"], header["holds"], recent)
-            is_whole = header["sha256"] == state.digest()
-        except FileNotFoundError:
+        if not file.exists():
             raise RunFolderError(
                 f"{str(self.path)!r} contains no {file.name}: the run stopped before saving one; "
                 "start again with --overwrite."
-            ) from None
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise RunFolderError(
-                f"{file}: damaged ({escape(str(error))}); start again with --overwrite."
-            ) from None
-        if not is_whole:
-            raise RunFolderError(
-                f"{file}: damaged (its content does not have the SHA-256 that was written with "
-                "it); start again with --overwrite."
             )
-        return state
+        try:
+            tensors, header = read_tensors(file, device)
+            progress = parse_json(header["progress"], where=str(file), error=DataError)
+            recent = tuple(filter(None, header["recent"].split("\n")))
+            return RunState(tensors, progress, header["run"], header["holds"], recent)
+        except DataError as error:
+            said = str(error).rstrip(".")
+        except KeyError as error:
+            said = f"{file}: damaged (it has no {error})"
+        raise RunFolderError(f"{said}; start again with --overwrite.")
 
     def read_metrics(self) -> pd.DataFrame:
         """Return the metrics, one row per step.
