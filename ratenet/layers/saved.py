@@ -81,7 +81,7 @@ def load(
     Returns
     -------
     Module
-        Of the class that was saved, with the same weights to the last bit.
+        An object of the class that was saved, with the same weights to the last bit.
 
     Raises
     ------

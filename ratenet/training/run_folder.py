@@ -373,9 +373,3 @@ class RunFolder:
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write the outcome."""
         write_json(self.summary_file, summary)
-
-
-def _checkpoint(state: RunState) -> bytes:
-    tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
-    # Not save_file, which leaves a file of its own behind when it is killed.
-    return save(tensors, {**state.header(), "sha256": state.digest()})
