@@ -48,6 +48,8 @@ class Registry(Mapping[str, Any], Generic[T]):
     needs : int
         How many parameters of each callable, the first ones, are not settings: the door fills
         them in.
+    title : str
+        What a thing is called where its name is unknown, if not by the noun.
     remedy : str
         What an error about an unknown name says at its end.
     combine : callable, optional
@@ -74,6 +76,7 @@ class Registry(Mapping[str, Any], Generic[T]):
     group: str
     expected: str
     needs: int = 0
+    title: str = ""
     remedy: str = ""
     combine: Callable[[Weighted], T] | None = None
     parts: Callable[[T], Weighted | None] = lambda found: None
@@ -273,7 +276,7 @@ class Registry(Mapping[str, Any], Generic[T]):
             return self.convert(load_own(name, self.noun))
         point = offered(self.group).get(name)
         if point is None:
-            raise UnknownNameError.among(self.noun, name, self.names, self.remedy)
+            raise UnknownNameError.among(self.title or self.noun, name, self.names, self.remedy)
         return self.convert(_loaded(point, self.noun))
 
     def _checked(self, name: str, found: Any, settings: Mapping[str, Any]) -> Callable[..., Any]:

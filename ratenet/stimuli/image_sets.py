@@ -63,6 +63,12 @@ class ImageSet:
                 )
         self._check_labels()
 
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.shape))
+        numbers = f"{len(self.train)} training and {len(self.test)} test images of {size}"
+        labels = f"{self.outputs} {'targets' if self.classes is None else 'classes'}"
+        return f"ImageSet({self.name!r}: {numbers}, {labels})"
+
     @classmethod
     def from_arrays(
         cls, train: tuple[Any, Any], test: tuple[Any, Any], name: str = "own"
@@ -93,8 +99,8 @@ class ImageSet:
         >>> import numpy as np
         >>> x, t = np.zeros((6, 8, 8)), [0, 1, 2, 0, 1, 2]
         >>> images = ImageSet.from_arrays(train=(x, t), test=(x[:3], t[:3]), name="blank")
-        >>> images.shape, images.classes
-        ((8, 8), 3)
+        >>> images
+        ImageSet('blank': 6 training and 3 test images of 8 x 8, 3 classes)
         """
         pairs = {"train": train, "test": test}
         for part, pair in pairs.items():

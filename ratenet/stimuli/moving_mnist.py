@@ -173,6 +173,8 @@ class MovingMNIST(AbstractStimulus):
 
     def __post_init__(self) -> None:
         check_images(self.images, "MovingMNIST")
+        if len(frame := frame_of(self.images)) > 2 or frame[0] != frame[1]:
+            raise InputError.at("MovingMNIST, images", got=frame, expected="grey squares")
         check_seed(self.seed, "MovingMNIST")
         object.__setattr__(self, "period", seconds(self.period, "MovingMNIST, period"))
         for name, least in (("streams", 1), ("size", 16)):

@@ -195,7 +195,7 @@ def test_unsettled_majority_exits_with_3(tmp_path):
             "learn, 1: expected one of read-in, read-out, got 'all'",
         ),
         (("train", "--barrier", 2), "barrier: expected a number above 0 and below 1, got 2.0"),
-        (("train", "--data", "cifar"), "Unknown data set 'cifar'; available: mnist-5k"),
+        (("train", "--data", "cifar"), "Unknown data set 'cifar'; did you mean 'cifar-10'"),
         (("train", "--device", "abacus"), "device: 'abacus' is unknown"),
         (("train", "--learning-rate", 0), "learning_rate: expected a number above 0, got 0.0"),
         (("train", "--tau", 0), "tau: expected a finite time above 0, got 0.0"),

@@ -39,6 +39,7 @@ DATA: Registry[Any] = Registry(
     (ImageSet, AbstractSource),
     DATA_SETS,
     group="ratenet.data",
+    title="data set",
     expected="a data set: its name, the path of an .npz file or of a folder, FILE.py:NAME, or an "
     "ImageSet such as ImageSet.from_arrays(...)",
     remedy="own images are an .npz file, a folder with train and test in it, or FILE.py:NAME",
@@ -53,7 +54,7 @@ def source_of(given: Any) -> Any:
         return given
     if given.lower().endswith(".npz"):
         return NpzFile(str(Path(given).absolute()))
-    if Path(given).is_dir():
+    if given.strip() and Path(given).is_dir():
         return ClassFolders(str(Path(given).absolute()))
     return given
 
