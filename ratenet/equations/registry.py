@@ -193,6 +193,8 @@ class Registry(Mapping[str, Any], Generic[T]):
         if pairs:
             return "+".join(f"{float(weight)!r}*{self.written(one)}" for weight, one in pairs)
         for name, maker in self.built_in.items():
+            if given is maker:
+                return name
             if type(given) is maker:
                 return self._with_settings(name, given)
         reference = reference_to(given)
@@ -200,6 +202,17 @@ class Registry(Mapping[str, Any], Generic[T]):
             return _nameless(given)
         name, is_class = reference
         return self._with_settings(name, given) if is_class else str(Term(None, name))
+
+    def sources(self, given: Any) -> list[Source]:
+        """Return the files of code besides ratenet's that something needs."""
+        if given is None or self.is_untrusted(given):
+            return []
+        if isinstance(given, Mapping):
+            return self.sources(given.get("name"))
+        if not isinstance(given, str):
+            return sources_of(given)
+        own = [term.name for term in parse_sum(given, self.noun) if term.is_own]
+        return sources_of([load_own(name, self.noun) for name in own])
 
     def settings(self, name: str) -> dict[str, Any]:
         """Return the settings of a name and their defaults; `inspect.Parameter.empty` for none."""
@@ -271,7 +284,7 @@ class Registry(Mapping[str, Any], Generic[T]):
     def _callable(self, name: str) -> Any:
         """Return what a name stands for: something to call, or an object of the kind."""
         if name in self.built_in:
-            return self.built_in[name]
+            return self.convert(self.built_in[name])
         if ":" in name:
             return self.convert(load_own(name, self.noun))
         point = offered(self.group).get(name)
@@ -330,7 +343,8 @@ class Registry(Mapping[str, Any], Generic[T]):
 
 def _nameless(given: Any) -> str:
     """Return how something that cannot be named is written down, the same in every process."""
-    return f"<{re.sub(' at 0x[0-9a-f]+', '', show_any(given)).strip('<>')}>"
+    said = re.sub(" at 0x[0-9a-f]+", "", show_any(given))
+    return said if _is_nameless(said) else f"<{said}>"
 
 
 def _is_nameless(text: str) -> bool:
@@ -393,8 +407,3 @@ def without_folders(text: str) -> str:
     terms = parse_sum(text, "name")
     names = [t.name if not t.is_own else re.split(r"[/\\]", t.name)[-1] for t in terms]
     return "+".join(str(replace(t, name=n)) for t, n in zip(terms, names, strict=True))
-
-
-def sources(given: Any) -> list[Source]:
-    """Return the files of code that an object needs besides ratenet."""
-    return [] if given is None or isinstance(given, str) else sources_of(given)

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ import tomli_w
 import torch
 
 from ratenet.connectivity import choose_route
+from ratenet.equations.own_code import Source
 from ratenet.files import write_text
 
+Entries = list[dict[str, str]]  # of the user's code: file, sha256 and copy
 _PACKAGES = ("ratenet", "torch", "torchvision", "numpy", "scipy", "brian2", "sympy")
 
 
@@ -36,6 +38,16 @@ def write_config(path: Path, table: Mapping[str, Any], device: str = "cpu") -> N
         "device": device, "threads": torch.get_num_threads(), "matrix_product": choose_route()
     }  # fmt: skip
     write_text(path, tomli_w.dumps({**present, "versions": versions(), "machine": machine}))
+
+
+def copy_of(source: Source) -> str:
+    """Return what the copy of a file of code is called, relative to the folder that keeps it."""
+    return f"code/{Path(source.file).stem}-{source.sha256[:8]}.py"
+
+
+def code_entries(code: Iterable[Source]) -> Entries:
+    """Return what is recorded of code."""
+    return [{"file": s.file, "sha256": s.sha256, "copy": copy_of(s)} for s in code]
 
 
 def _present(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ratenet.equations import ModelSpec, load_model, model_names
 from ratenet.equations.files import MODELS
 from ratenet.equations.own_code import Source
 from ratenet.equations.quantities import parse_quantity
-from ratenet.equations.registry import Registry, recorded, sources, without_folders
+from ratenet.equations.registry import Registry, recorded, without_folders
 from ratenet.errors import InputError, ModelError, RatenetError, escape
 from ratenet.layers.tables import read_tables
 from ratenet.network import Network
@@ -146,10 +146,10 @@ def recorded_as_such(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def code_of(config: "TrainingConfig") -> list[Source]:
     """Return the files of code, besides ratenet's, that a run needs."""
-    named = [getattr(config, name) for name in REGISTRIES]
-    named += [table["rule"] for table in config.layers if "rule" in table]
-    found = {source.file: source for each in named for source in sources(each)}
-    return list(found.values())
+    named = [(name, getattr(config, name)) for name in REGISTRIES]
+    named += [("rule", table["rule"]) for table in config.layers if "rule" in table]
+    code = (source for name, given in named for source in REGISTRIES[name].sources(given))
+    return list({source.file: source for source in code}.values())
 
 
 def check_together(config: "TrainingConfig") -> None:

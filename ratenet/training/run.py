@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ratenet.connectivity import choose_route
 from ratenet.errors import InputError, RatenetWarning, RunFolderError, UnsupportedError
+from ratenet.report.record import Entries, code_entries
 from ratenet.stimuli import Images, ImageSet, batches_of_epoch, load_images
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import DTYPES, code_of
@@ -24,12 +25,7 @@ from ratenet.training.losses import Loss
 from ratenet.training.metrics_table import METRICS, METRICS_OF_TARGETS, sync_metrics
 from ratenet.training.optimizers import AbstractOptimizer
 from ratenet.training.run_data import DataFacts, facts_of
-from ratenet.training.run_folder import (
-    Entries,
-    RunFolder,
-    RunState,
-    code_entries,
-)
+from ratenet.training.run_folder import RunFolder, RunState
 from ratenet.training.same_run import digest_of_config
 from ratenet.training.workers import Workers
 

@@ -37,7 +37,7 @@ from ratenet.files import (
     write_text,
     write_whole,
 )
-from ratenet.report.record import write_config, write_json
+from ratenet.report.record import Entries, code_entries, copy_of, write_config, write_json
 from ratenet.tensor_files import digest, packed, read_tensors
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import (
@@ -50,7 +50,6 @@ from ratenet.training.metrics_table import read_metrics
 from ratenet.training.run_data import DataFacts
 from ratenet.validation import parse_json, read_toml, validated
 
-Entries = list[dict[str, str]]  # of the user's code: file, sha256 and copy
 FIGURES = ("learning_curve.png", "digits.png")
 LARGEST_SUMMARY = 2**24  # bytes
 # Facts of the machine, in the section [machine]: they may differ wherever a run is used again.
@@ -88,16 +87,6 @@ class RunState:
     def digest(self) -> str:
         """Return a SHA-256 of all of it, by which damage is found."""
         return digest(self.tensors, self.header())
-
-
-def copy_of(source: Source) -> str:
-    """Return what the copy of a file of code is called, relative to the run folder."""
-    return f"code/{Path(source.file).stem}-{source.sha256[:8]}.py"
-
-
-def code_entries(code: Iterable[Source]) -> Entries:
-    """Return what is recorded of code."""
-    return [{"file": s.file, "sha256": s.sha256, "copy": copy_of(s)} for s in code]
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,13 @@ from typing import Any
 
 from ratenet.equations import ModelSpec
 from ratenet.errors import InputError, RatenetWarning
+from ratenet.report.record import Entries, code_entries
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import code_of
 from ratenet.training.evaluation import Evaluation
 from ratenet.training.network_run import new_network_run
 from ratenet.training.run import Run, on_machine
-from ratenet.training.run_folder import (
-    OF_MACHINE,
-    Entries,
-    RunFolder,
-    code_entries,
-)
+from ratenet.training.run_folder import OF_MACHINE, RunFolder
 from ratenet.training.same_run import resumed_config
 from ratenet.training.stack_run import new_stack_run
 from ratenet.training.workers import ALONE, Workers

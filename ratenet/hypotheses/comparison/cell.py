@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ratenet.connectivity.base import Change
 from ratenet.equations.files import parse_model
+from ratenet.equations.own_code import Parcel
 from ratenet.errors import (
     ConvergenceError,
     DivergenceError,
@@ -42,7 +43,7 @@ ENDINGS: dict[type[RatenetError], str] = {
 }
 
 
-def run_cell(cell: dict[str, Any], data_root: str) -> dict[str, Any]:
+def run_cell(cell: dict[str, Any], data_root: str, own: Parcel | None = None) -> dict[str, Any]:
     """Run one cell, and return what it found.
 
     Parameters
@@ -51,6 +52,8 @@ def run_cell(cell: dict[str, Any], data_root: str) -> dict[str, Any]:
         Plain data, from `ComparisonConfig.cells`.
     data_root : str
         Where torchvision keeps its files on this machine.
+    own : Parcel, optional
+        The user's own rules and tasks, from `ComparisonConfig.own`.
 
     Returns
     -------
@@ -60,10 +63,10 @@ def run_cell(cell: dict[str, Any], data_root: str) -> dict[str, Any]:
     """
     with _one_thread(), torch.no_grad():
         try:
-            task = draw_task(cell, data_root)
+            task = draw_task(cell, data_root, own)
         except UnsettledError as error:  # of a teacher
             return _outcome("unsettled", str(error), 0, [])
-        course = _Course(cell, task)
+        course = _Course(cell, task, _of(own, "rules"))
         status, reason = course.run()
         ended = {} if status == "unsupported" else course.scores()
         return {**_outcome(status, reason, course.steps_done, course.rows), **ended}
@@ -80,7 +83,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def draw_task(cell: dict[str, Any], data_root: str) -> AbstractTask:
+def draw_task(cell: dict[str, Any], data_root: str, own: Parcel | None = None) -> AbstractTask:
     """Return a cell's task at its start."""
     names = ("units", "samples", "held_out", "data")
     setting = Setting(
@@ -88,7 +91,15 @@ def draw_task(cell: dict[str, Any], data_root: str) -> AbstractTask:
         model=parse_model(cell["model"]),
         data_root=data_root,
     )
-    return TASKS[cell["task"]].drawn(setting, cell["seed"])
+    maker = _of(own, "tasks").get(cell["task"])
+    if maker is None:
+        return TASKS.read(cell["task"], setting, cell["seed"])
+    return TASKS.read(maker(setting, cell["seed"]))
+
+
+def _of(own: Parcel | None, kind: str) -> dict[str, Any]:
+    """Return the user's own things of one kind by their names."""
+    return {} if own is None else own.content[kind]
 
 
 def _outcome(
@@ -103,12 +114,14 @@ class _Course:
 
     cell: dict[str, Any]
     task: AbstractTask
+    own: dict[str, AbstractRule] = field(default_factory=dict)
     steps_done: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # By name; the exact gradient first, and once.
-        self.rules = {name: rule_named(name) for name in (EXACT, *self.cell["rules"])}
+        names = dict.fromkeys((EXACT, *self.cell["rules"]))
+        self.rules = {name: self.own.get(name) or rule_named(name) for name in names}
         self.probes = self.task.train.drive[:PROBES]
         self.start = Modes.of(self.task.reached(self.probes))
         self.score_before = self._tested(self.task.test)[1]

@@ -4,18 +4,20 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ratenet.equations.own_code import Parcel
 from ratenet.errors import RunFolderError, UnsettledError
 from ratenet.hypotheses.comparison.cell import EXACT, draw_task
 from ratenet.hypotheses.comparison.config import Cell, ComparisonConfig
 from ratenet.hypotheses.comparison.folder import ComparisonFolder
-from ratenet.hypotheses.comparison.schedulers import AbstractScheduler, InProcess
+from ratenet.hypotheses.comparison.schedulers import AbstractScheduler, Finished, InProcess
 from ratenet.hypotheses.comparison.statistics import best_rates, rule_differences
-from ratenet.hypotheses.tasks import TASKS
+from ratenet.hypotheses.tasks import score_name
 from ratenet.report.comparison import write_report
 
 KEY = ("task", "rule", "learning_rate", "seed")
@@ -65,11 +67,11 @@ class Comparison:
 
 
 def compare(
-    rules: Sequence[str],
+    rules: Sequence[Any],
     learning_rates: Sequence[float],
     *,
     out: str | Path,
-    tasks: Sequence[str] = ("teacher",),
+    tasks: Sequence[Any] = ("teacher",),
     scheduler: AbstractScheduler | None = None,
     data_root: str | Path = "data",
     overwrite: bool = False,
@@ -80,13 +82,16 @@ def compare(
 
     Parameters
     ----------
-    rules : sequence of str
-        By name; sums such as "0.5*euclidean+0.5*hebb" too.
+    rules : sequence of str, AbstractRule or mapping
+        Names, with settings as in "truncated-adjoint(terms=5)"; sums such as
+        "0.5*euclidean+0.5*hebb"; "FILE.py:NAME"; objects. Tables call your own by the name of its
+        file without folders.
     learning_rates : sequence of float
         Every rule gets all of them; which is reported is chosen by the validation score.
     out : path
         The folder. One that holds this very comparison is continued: finished cells are read.
-    tasks : sequence of {"linear", "teacher", "association", "mnist"}
+    tasks : sequence of str, or of classes derived from AbstractTask
+        "linear", "teacher", "association", "mnist", or "FILE.py:NAME".
     scheduler : AbstractScheduler, optional
         `InProcess` (default), `Processes` or `Dask`; the numbers are the same.
     data_root : path
@@ -128,25 +133,39 @@ def compare(
     where, folder = scheduler or InProcess(), ComparisonFolder(Path(out))
     where.check()
     cells = list(config.cells())
-    _try_tasks(cells, str(data_root))
+    own = _parcel(config, where)
+    _try_tasks(cells, str(data_root), own)
     with folder.opened(config, overwrite=overwrite):
-        _finish(cells, folder, where, str(data_root), progress or (lambda done, total: None))
+        more: dict[str, Any] = {"own": own} if own else {}
+        run = partial(where.run, data_root=str(data_root), **more)
+        _finish(cells, folder, run, progress or (lambda done, total: None))
         return _collected(config, cells, folder)
 
 
-def _try_tasks(cells: list[Cell], data_root: str) -> None:
+def _parcel(config: ComparisonConfig, scheduler: AbstractScheduler) -> Parcel | None:
+    """Return the user's own things, None if there are none; refuse what cannot be sent away."""
+    own = config.own()
+    if not own["rules"] and not own["tasks"]:
+        return None
+    if not isinstance(scheduler, InProcess):
+        for kind, things in own.items():
+            for thing in things.values():
+                Parcel(thing).check(kind)
+    return Parcel(own)
+
+
+def _try_tasks(cells: list[Cell], data_root: str, own: Parcel | None) -> None:
     """Draw each task once, so that missing images are told of before anything is written."""
     one_of_each = {cell["task"]: cell for cell in cells}
     for cell in one_of_each.values():
         with suppress(UnsettledError):  # a teacher that does not settle ends its own cells only
-            draw_task(cell, data_root)
+            draw_task(cell, data_root, own)
 
 
 def _finish(
     cells: list[Cell],
     folder: ComparisonFolder,
-    scheduler: AbstractScheduler,
-    data_root: str,
+    run: Callable[[list[Cell]], Finished],
     progress: Progress,
 ) -> None:
     """Run the cells that are not finished, and write each down when it is."""
@@ -154,7 +173,7 @@ def _finish(
     done = len(cells) - len(missing)
     progress(done, len(cells))
     try:
-        with closing(scheduler.run(missing, data_root)) as finished:  # with its processes
+        with closing(run(missing)) as finished:  # with its processes
             for cell, found in finished:
                 folder.keep(cell, found)
                 done += 1
@@ -180,7 +199,7 @@ def _collected(config: ComparisonConfig, cells: list[Cell], folder: ComparisonFo
     table = pd.DataFrame(rows)
     best = best_rates(table, config.level)
     differences = rule_differences(table, best, config.level)
-    angles = [f"angle_to_{name}" for name in dict.fromkeys([EXACT, *config.rules])]
+    angles = [f"angle_to_{name}" for name in dict.fromkeys([EXACT, *config.rule_names])]
     measured = pd.DataFrame(steps, columns=[*KEY, *MEASURED, *angles])
     result = Comparison(config, table, measured, best, differences, folder.path)
     folder.write_tables(
@@ -189,7 +208,7 @@ def _collected(config: ComparisonConfig, cells: list[Cell], folder: ComparisonFo
     write_report(
         folder.report_file,
         config=config.table()["compare"],
-        score_names={name: TASKS[name].score_name for name in config.tasks},
+        score_names=dict(zip(config.task_names, map(score_name, config.tasks), strict=True)),
         cells=table,
         steps=result.steps,
         best=best,

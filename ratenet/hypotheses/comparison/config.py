@@ -3,15 +3,21 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from numbers import Real
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from ratenet.errors import InputError, UnknownNameError
+from ratenet.errors import InputError
 from ratenet.validation import Expected, check_fields
+
+if TYPE_CHECKING:
+    from ratenet.equations.own_code import Source
+    from ratenet.equations.registry import Registry
 
 Cell = dict[str, Any]
 Name = Annotated[str, Field(min_length=1)]
@@ -26,10 +32,11 @@ class ComparisonConfig:
 
     Parameters
     ----------
-    tasks : sequence of str
-        Tasks: linear, teacher, association, mnist; each once.
-    rules : sequence of str
-        Plasticity rules, each once: names, or sums such as `0.5*euclidean+0.5*hebb`.
+    tasks : sequence of str, or of classes derived from AbstractTask
+        Tasks, each once: linear, teacher, association, mnist, or FILE.py:NAME of your own.
+    rules : sequence of str, AbstractRule or mapping
+        Plasticity rules, each once: names, with settings as in `truncated-adjoint(terms=5)`; sums
+        such as `0.5*euclidean+0.5*hebb`; FILE.py:NAME of your own; in Python also objects.
     learning_rates : sequence of float
         Learning rates, each once; every rule is run at all of them.
     seeds : int
@@ -48,8 +55,8 @@ class ComparisonConfig:
         Samples in a step, B.
     record_every : int
         Steps between rows of the table of steps.
-    model : ModelSpec or str
-        Name of a model, or path of a model file (.toml); for all tasks but linear.
+    model : ModelSpec, str or mapping
+        Name of a model, path of a model file (.toml), or FILE.py:NAME; for all tasks but linear.
     data : str
         Data set of the task mnist: mnist-5k (embedded), mnist or fashion-mnist.
     level : float
@@ -67,8 +74,8 @@ class ComparisonConfig:
     ((0.01, 0.1), 12)
     """
 
-    tasks: Annotated[Sequence[Name], Field(min_length=1)]
-    rules: Annotated[Sequence[Name], Field(min_length=1)]
+    tasks: Annotated[Sequence[Any], Field(min_length=1)]
+    rules: Annotated[Sequence[Any], Field(min_length=1)]
     learning_rates: Annotated[Sequence[Positive], Field(min_length=1)]
     seeds: Count = 5
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
@@ -86,10 +93,10 @@ class ComparisonConfig:
         for name in _LISTS:
             object.__setattr__(self, name, _as_list(getattr(self, name)))
         check_fields(self)
-        for name in _LISTS:
-            object.__setattr__(self, name, _each_once(getattr(self, name), name))
-        object.__setattr__(self, "learning_rates", tuple(sorted(self.learning_rates)))
         self._check_names()
+        for name, values in self._labels().items():
+            _check_each_once(values, name)
+        object.__setattr__(self, "learning_rates", tuple(sorted(map(float, self.learning_rates))))
         if self.seed + self.seeds > 2**63:
             raise InputError.at("seed", got=self.seed, expected="at most 2**63 - seeds")
         if self.batch_size > self.samples:
@@ -98,36 +105,81 @@ class ComparisonConfig:
 
     def _check_names(self) -> None:
         # Imported here, so that `ratenet compare --help` does not wait for torch.
-        from ratenet.equations import ModelSpec, load_model
+        from ratenet.equations import load_model
         from ratenet.hypotheses.tasks import TASKS
-        from ratenet.plasticity import rule_named
+        from ratenet.plasticity import RULES
         from ratenet.stimuli import DATA, source_of
 
-        for task in self.tasks:
-            if task not in TASKS:
-                raise UnknownNameError.among("task", task, TASKS)
-        for rule in self.rules:
-            rule_named(rule)
+        object.__setattr__(self, "tasks", tuple(map(TASKS.normal, self.tasks)))
+        object.__setattr__(self, "rules", tuple(map(RULES.normal, self.rules)))
         DATA.check(source_of(self.data))
-        model = load_model(self.model) if isinstance(self.model, str) else self.model
-        if not isinstance(model, ModelSpec):
-            expected = "the name of a model, a path or a ModelSpec"
-            raise InputError.at("model", got=model, expected=expected)
-        object.__setattr__(self, "model", model)
+        object.__setattr__(self, "model", load_model(self.model))
 
     def table(self) -> dict[str, dict[str, Any]]:
         """Return all of it as plain data: sections `compare` and `model`."""
         names = [one.name for one in fields(self) if one.name != "model"]
         plain = {name: getattr(self, name) for name in names}
-        plain |= {name: list(plain[name]) for name in _LISTS}
+        plain |= {name: list(plain[name]) for name in _LISTS} | self._written()
         return {"compare": plain, "model": self.model.to_table()}
+
+    def _written(self) -> dict[str, list[str]]:
+        """Return how tasks and rules are written."""
+        from ratenet.hypotheses.tasks import TASKS
+        from ratenet.plasticity import RULES
+
+        return {
+            "tasks": [*map(TASKS.written, self.tasks)],
+            "rules": [*map(RULES.written, self.rules)],
+        }
+
+    def _labels(self) -> dict[str, list[Any]]:
+        """Return what tasks, rules and learning rates are called in tables."""
+        from ratenet.equations.registry import without_folders
+
+        labels = {name: [*map(without_folders, some)] for name, some in self._written().items()}
+        return {**labels, "learning_rates": list(self.learning_rates)}
+
+    @property
+    def task_names(self) -> list[str]:
+        """What the tasks are called in tables, where files stand without their folders."""
+        return self._labels()["tasks"]
+
+    @property
+    def rule_names(self) -> list[str]:
+        """What the rules are called in tables."""
+        return self._labels()["rules"]
+
+    def code(self) -> "list[Source]":
+        """Return the files of code besides ratenet's that it needs."""
+        from ratenet.hypotheses.tasks import TASKS
+        from ratenet.plasticity import RULES
+
+        found = [source for rule in self.rules for source in RULES.sources(rule)]
+        found += [source for task in self.tasks for source in TASKS.sources(task)]
+        return list({source.file: source for source in found}.values())
+
+    def own(self) -> dict[str, dict[str, Any]]:
+        """Return what no name of ours stands for, by kind and label: rules, and makers of tasks."""
+        from ratenet.hypotheses.tasks import TASKS
+        from ratenet.plasticity import RULES
+
+        makers = [TASKS.maker(task) for task in self.tasks]
+        drawn = [partial(make.args[1], **make.args[2]) for make in makers]  # type: ignore[attr-defined]
+        tasks = zip(self.task_names, self.tasks, drawn, strict=True)
+        rules = zip(self.rule_names, self.rules, strict=True)
+        return {
+            "tasks": {name: make for name, task, make in tasks if _is_own(task, TASKS)},
+            "rules": {name: RULES.read(rule) for name, rule in rules if _is_own(rule, RULES)},
+        }
 
     def cells(self) -> Iterator[Cell]:
         """Yield the cells as plain data: each seed first, so that all are seen early."""
         table = self.table()
         shared = {name: value for name, value in table["compare"].items() if name not in _SWEPT}
         seeds = range(self.seed, self.seed + self.seeds)
-        every = itertools.product(seeds, self.tasks, self.rules, self.learning_rates)
+        code = {Path(source.file).name: source.sha256 for source in self.code()}
+        shared |= {"rules": self.rule_names, **({"code": code} if code else {})}
+        every = itertools.product(seeds, self.task_names, self.rule_names, self.learning_rates)
         for seed, task, rule, rate in every:
             own = {"task": task, "rule": rule, "learning_rate": rate, "seed": seed}
             yield {**shared, **own, "model": table["model"]}
@@ -144,13 +196,15 @@ def cell_id(cell: Cell) -> str:
 
 
 def _as_list(values: Any) -> Any:
-    """Return a single name or number as a list, and any other iterable as one."""
-    if isinstance(values, str | Real):
-        return [values]
-    return [*values] if isinstance(values, Iterable) else values
+    """Return a single name, object or number as a list, and any other iterable as one."""
+    is_single = isinstance(values, str | Real | Mapping | type) or not isinstance(values, Iterable)
+    return [values] if is_single else [*values]
 
 
-def _each_once(values: Sequence[Any], name: str) -> tuple[Any, ...]:
+def _check_each_once(values: Sequence[Any], name: str) -> None:
     if len(set(values)) < len(values):
         raise InputError.at(name, got=list(values), expected="each entry once")
-    return tuple(float(value) if isinstance(value, int) else value for value in values)
+
+
+def _is_own(given: Any, registry: "Registry[Any]") -> bool:
+    return not isinstance(given, str) or registry.names_own(given)

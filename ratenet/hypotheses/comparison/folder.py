@@ -5,6 +5,7 @@ cells/ID.json   one finished cell each, with a SHA-256
 cells.csv       a row for each cell;  steps.csv: for each cell and step that was measured
 best.csv        the chosen learning rates;  differences.csv: between rules
 *.parquet       the same tables, where pyarrow is installed
+code/*.py       copies of the user's own code that it used
 report.html     all of it to look at, in one file
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 
 import pandas as pd
 
+from ratenet.equations.registry import without_folders
 from ratenet.errors import RatenetWarning, RunFolderError
 from ratenet.files import (
     ResultsFolder,
@@ -32,9 +34,10 @@ from ratenet.files import (
     write_whole,
 )
 from ratenet.hypotheses.comparison.config import Cell, ComparisonConfig, cell_id
-from ratenet.report.record import write_config
+from ratenet.report.record import code_entries, copy_of, write_config
 from ratenet.validation import parse_json, read_toml
 
+CODE = "code"  # copies of the user's own code
 TABLES = ("cells", "steps", "best", "differences")
 LARGEST = 2**28  # bytes of a cell
 
@@ -75,7 +78,7 @@ class ComparisonFolder:
             if recorded is None or overwrite:
                 self._begin(config, is_empty=recorded is None, overwrite=overwrite)
             else:
-                self._refuse_others(recorded, config.table())
+                self._refuse_others(recorded, config)
             make_folder(self.cells_folder)
             remove_parts(self.cells_folder)
             yield
@@ -96,19 +99,29 @@ class ComparisonFolder:
         names = [f"{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")]
         cells = [str(file.relative_to(self.path)) for file in self.cells_folder.glob("*.json")]
         kind = "results" if is_empty else "a comparison"
-        results = ResultsFolder(self.path, [self.report_file.name, *names, *cells], kind=kind)
+        code = config.code()
+        old = [str(file.relative_to(self.path)) for file in (self.path / CODE).glob("*.py")]
+        copies = dict.fromkeys([*old, *map(copy_of, code)])
+        files = [self.report_file.name, *names, *cells, *copies]
+        results = ResultsFolder(self.path, files, kind=kind)
         results.refuse_existing(overwrite=overwrite)
+        table = {**config.table(), **({"code": code_entries(code)} if code else {})}
         try:
-            results.write(self.config_file.name, lambda part: write_config(part, config.table()))
+            if code:
+                make_folder(self.path / CODE)
+            for source in code:
+                results.write_text(copy_of(source), source.text)
+            results.write(self.config_file.name, lambda part: write_config(part, table))
             results.commit()
         finally:
             results.discard()
 
-    def _refuse_others(self, recorded: dict[str, Any], wanted: dict[str, Any]) -> None:
+    def _refuse_others(self, recorded: dict[str, Any], config: ComparisonConfig) -> None:
         """Refuse a configuration that differs from the recorded one."""
+        wanted = config.table()
         begun, asked = recorded["compare"], wanted["compare"]
         for name, value in asked.items():
-            if begun.get(name) != value:
+            if _comparable(begun.get(name)) != _comparable(value):
                 raise RunFolderError(
                     f"out: {str(self.path)!r} holds a comparison with {name} {begun.get(name)!r}, "
                     f"not {value!r}; choose another folder, or replace it with --overwrite."
@@ -118,6 +131,14 @@ class ComparisonFolder:
                 f"out: {str(self.path)!r} holds a comparison with another model; choose another "
                 "folder, or replace it with --overwrite."
             )
+        known = {each["sha256"] for each in recorded.get("code", [])}
+        for source in config.code():
+            if source.sha256 not in known:
+                raise RunFolderError(
+                    f"out: {str(self.path)!r} holds a comparison with another {source.file}, of "
+                    f"which it keeps a copy in {CODE}/; choose another folder, or replace it with "
+                    "--overwrite."
+                )
 
     def keep(self, cell: Cell, found: dict[str, Any]) -> None:
         """Write down what a finished cell found, at once or not at all."""
@@ -156,6 +177,13 @@ class ComparisonFolder:
 def _digest(cell: Cell, found: str) -> str:
     """Return a SHA-256 of which cell it is and of what it found."""
     return hashlib.sha256(json.dumps([cell, found], sort_keys=True).encode()).hexdigest()
+
+
+def _comparable(value: Any) -> Any:
+    """Return a value with the names of files only, whose folders may have moved."""
+    if not isinstance(value, list):
+        return value
+    return [without_folders(each) if isinstance(each, str) else each for each in value]
 
 
 def _write(write: Any, path: Path) -> None:

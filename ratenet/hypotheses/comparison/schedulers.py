@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
+from ratenet.equations.own_code import Parcel
 from ratenet.errors import InputError, OtherProcessError
 from ratenet.hypotheses.comparison.cell import run_cell
 from ratenet.hypotheses.comparison.config import Cell, cell_id
@@ -31,8 +32,8 @@ class AbstractScheduler(ABC):
     """Runs cells."""
 
     @abstractmethod
-    def run(self, cells: Sequence[Cell], data_root: str) -> Finished:
-        """Yield each cell with what it found, in any order."""
+    def run(self, cells: Sequence[Cell], data_root: str, own: Parcel | None = None) -> Finished:
+        """Yield each cell with what it found, in any order; `run_cell` takes the arguments."""
 
     def check(self) -> None:  # noqa: B027  # most need nothing
         """Refuse, before anything is written, what cannot be reached."""
@@ -42,10 +43,10 @@ class AbstractScheduler(ABC):
 class InProcess(AbstractScheduler):
     """One cell after the other, in this process."""
 
-    def run(self, cells: Sequence[Cell], data_root: str) -> Finished:
+    def run(self, cells: Sequence[Cell], data_root: str, own: Parcel | None = None) -> Finished:
         """Yield each cell with what it found, in their order."""
         for cell in cells:
-            yield cell, run_cell(cell, data_root)
+            yield cell, run_cell(cell, data_root, own)
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,13 @@ class Processes(AbstractScheduler):
     def __post_init__(self) -> None:
         check_whole(self.number, "processes", 1)
 
-    def run(self, cells: Sequence[Cell], data_root: str) -> Finished:
+    def run(self, cells: Sequence[Cell], data_root: str, own: Parcel | None = None) -> Finished:
         """Yield each cell with what it found."""
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(self.number, context, initializer=_begin_worker)
         others = set(multiprocessing.active_children())
         try:
-            futures = {pool.submit(run_cell, cell, data_root): cell for cell in cells}
+            futures = {pool.submit(run_cell, cell, data_root, own): cell for cell in cells}
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool:
@@ -137,7 +138,7 @@ class Dask(AbstractScheduler):
                 "`dask scheduler`, and give the address that it prints."
             )
 
-    def run(self, cells: Sequence[Cell], data_root: str) -> Finished:
+    def run(self, cells: Sequence[Cell], data_root: str, own: Parcel | None = None) -> Finished:
         """Yield each cell with what it found."""
         from distributed import Client, KilledWorker, as_completed as completed
         from distributed.comm.core import CommClosedError
@@ -147,7 +148,7 @@ class Dask(AbstractScheduler):
         log.setLevel(logging.CRITICAL)  # a sentence says what it would show as a traceback
         try:
             futures = {
-                client.submit(run_cell, cell, data_root, key=f"ratenet-{cell_id(cell)}"): cell
+                client.submit(run_cell, cell, data_root, own, key=f"ratenet-{cell_id(cell)}"): cell
                 for cell in cells
             }
             for future in completed(futures, loop=client.loop):
