@@ -24,6 +24,7 @@ from ratenet.cli.output import (
 )
 from ratenet.cli.power import power
 from ratenet.cli.reproduce import reproduce
+from ratenet.cli.rules import rules
 from ratenet.cli.simulate import simulate
 from ratenet.cli.stimuli import stimuli
 from ratenet.cli.train import train
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(models, name="models")
 for command in (
-    simulate, stimuli, fixed_points, train, evaluate, compare, identify, power, reproduce
+    simulate, rules, stimuli, fixed_points, train, evaluate, compare, identify, power, reproduce
 ):  # fmt: skip
     app.command()(command)
 _UsageError: Any = typer.BadParameter.__base__  # what Typer says of words that fit no option

@@ -20,6 +20,18 @@ def evaluate(
         str | None, typer.Option(help="The images, if they are not where they were.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. [as trained]")] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="Your own rule again, FILE.py:NAME.")
+    ] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="Your own loss again, FILE.py:NAME.")
+    ] = None,
+    stimulus: Annotated[
+        str | None, typer.Option(help="Your own stimulus again, FILE.py:NAME.")
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Import your own code that the run folder names.")
+    ] = False,
 ) -> None:
     """Evaluate a trained run on the test images; writes evaluation.json into the run folder.
 
@@ -35,7 +47,8 @@ def evaluate(
     folder.read_config({"device": device} if device else {})  # before a folder is made
     root = None if data_root is None else str(data_root)
     with folder.opened():
-        solved, slow = evaluate_run(run, data_root=root, device=device, data=data)
+        again = {"data": data, "rule": rule, "loss": loss, "stimulus": stimulus}
+        solved, slow = evaluate_run(run, data_root=root, device=device, trust=trust, **again)
         write_json(folder.evaluation_file, _result(solved, slow))
     _report(solved, slow)
 

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ratenet.cli.config_options import split_list
 from ratenet.cli.options import Overwrite, path, seed as seed_option
 
 if TYPE_CHECKING:
     from ratenet.files import ResultsFolder
     from ratenet.hypotheses import Identification
+    from ratenet.plasticity import AbstractRule
 
 USUAL = "euclidean,linearized-reparameterized,gain-free-reparameterized,feedback-alignment,hebb"
 FILES = ("identification.csv", "summary.json", "alignment.png")
@@ -20,7 +22,11 @@ def identify(
         Path, typer.Argument(help="A folder of CSV tables, an .npz file or a zarr group.")
     ],
     rules: Annotated[
-        str, typer.Option(help="Candidates, separated by commas; sums as `0.5*hebb+0.5*oja`.")
+        str,
+        typer.Option(
+            help="Candidates, separated by commas; sums as `0.5*hebb+0.5*oja`, your own as "
+            "FILE.py:NAME."
+        ),
     ] = USUAL,
     model: Annotated[str, typer.Option(help="A model's name, or the path of a .toml.")] = "rate",
     kind: Annotated[
@@ -53,8 +59,10 @@ def identify(
     from ratenet.hypotheses import identify as run
     from ratenet.hypotheses.data_files import load_measurements
     from ratenet.network import Network
+    from ratenet.plasticity import RULES, rule_named
 
     plain_warnings()
+    candidates = [rule_named(name) for name in split_list(rules)]
     with new_results(out, FILES, overwrite=overwrite) as results:
         measured = load_measurements(data)
         which = measured.kind(kind)
@@ -63,22 +71,27 @@ def identify(
             network,
             measured.array("drive"),
             measured.observed(network, noise, which),
-            split_rules(rules),
+            candidates,
             level=level,
             seed=seed,
             **measured.taught(),
         )
-        options = {"data": str(data), "rules": list(found.table.index[:-1]), "kind": which,
+        options = {"data": str(data), "rules": [*map(RULES.written, candidates)], "kind": which,
                    "noise": noise, "level": level, "seed": seed}  # fmt: skip
-        _write(found, {"identify": options, "model": network.model.to_table()}, results)
+        record = {"identify": options, "model": network.model.to_table(), **code_of(candidates)}
+        _write(found, record, results)
     _print_table(found)
     print(f"{found.summary()}\ntable   {out / 'identification.csv'}")
     print(f"figure  {out / 'alignment.png'}")
 
 
-def split_rules(text: str) -> list[str]:
-    """Return the names of a list that is separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+def code_of(rules: "list[AbstractRule]") -> dict[str, Any]:
+    """Return what is recorded of the user's own code, a section of config.toml."""
+    from ratenet.plasticity import RULES
+
+    files = {source.file: source for rule in rules for source in RULES.sources(rule)}
+    entries = [{"file": file, "sha256": source.sha256} for file, source in files.items()]
+    return {"code": entries} if entries else {}
 
 
 def _write(found: "Identification", record: dict[str, Any], results: "ResultsFolder") -> None:

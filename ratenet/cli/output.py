@@ -3,7 +3,9 @@
 import hashlib
 import os
 import sys
+import traceback
 import warnings
+from pathlib import Path
 
 from ratenet.errors import OtherProcessError, escape
 
@@ -71,7 +73,19 @@ def leftover_mistake(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.filename is not None:
         reason = (error.strerror or str(error)).lower()
         return f"{escape(os.fsdecode(error.filename))}: {reason}."
-    return None
+    return _in_own_code(error)
+
+
+def _in_own_code(error: Exception) -> str | None:
+    """Return the sentence about an error in a file of the user's own code."""
+    if "ratenet.equations.own_code" not in sys.modules:  # then none was imported
+        return None
+    from ratenet.equations.own_code import own_files, reason
+
+    files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)} & own_files()
+    if not files:
+        return None
+    return f"{escape(min(files))}: {reason(error, Path(min(files)))}."
 
 
 def _is_out_of_memory(error: Exception) -> bool:

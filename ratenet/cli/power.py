@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ratenet.cli.identify import USUAL, split_rules
+from ratenet.cli.config_options import split_list
+from ratenet.cli.identify import USUAL, code_of
 from ratenet.cli.options import Overwrite, path, seed as seed_option
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def power(
     from ratenet.files import new_results
     from ratenet.hypotheses import power as run
     from ratenet.hypotheses.identification.power_analysis import number_of_steps
+    from ratenet.plasticity import RULES, rule_named
     from ratenet.report.progress import StepBar
 
     plain_warnings()
@@ -57,12 +59,14 @@ def power(
         "kind": kind, "model": model, "radius": radius, "experiments": experiments,
         "level": level, "seed": seed,
     }  # fmt: skip
+    candidates = [rule_named(name) for name in split_list(rules)]
     steps = number_of_steps(options["units"], options["stimuli"], experiments)
     with new_results(out, FILES, overwrite=overwrite) as results:
         with StepBar(steps, "simulating experiments") as bar:
-            found = run(split_rules(rules), progress=bar.show, **options)
+            found = run(candidates, progress=bar.show, **options)
         shown = {**options, "observed": ["all" if n is None else n for n in options["observed"]]}
-        _write(found, {"rules": list(found.rules), **shown}, results)
+        record = {"power": {"rules": [*map(RULES.written, candidates)], **shown}}
+        _write(found, {**record, **code_of(candidates)}, results)
     print(found.summary())
     print(f"tables  {out / 'power.csv'}, {out / 'accuracy.csv'}")
     print(f"figures {out / 'power.png'}, {out / 'confusion.png'}")
@@ -82,12 +86,12 @@ def _numbers(text: str, where: str, kind: type) -> list[Any]:
         raise InputError(f"{where}: {text!r} are no {wanted}, separated by commas.") from None
 
 
-def _write(found: "Power", options: dict[str, Any], results: "ResultsFolder") -> None:
+def _write(found: "Power", record: dict[str, Any], results: "ResultsFolder") -> None:
     from ratenet.report.figures import as_png
     from ratenet.report.identification import confusion_figure, power_figure
     from ratenet.report.record import write_config
 
-    results.write("config.toml", lambda path: write_config(path, {"power": options}))
+    results.write("config.toml", lambda path: write_config(path, record))
     accuracy = found.accuracy
     results.write("power.csv", lambda path: found.table.to_csv(path, index=False))
     results.write("accuracy.csv", lambda path: accuracy.to_csv(path, index=False))

@@ -37,6 +37,14 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run in --out.")
     ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust",
+            help="Import your own code that the run folder in --out (with --resume), or the "
+            "config.toml of one in --config, names.",
+        ),
+    ] = False,
     schema: Annotated[
         bool,
         typer.Option(
@@ -57,12 +65,12 @@ def train(
 
     plain_warnings()
     shown = is_first_process()
-    _check_resume(resume, overwrite, config_file, out)
+    _check_resume(resume, overwrite, config_file, out, trust=trust)
     try:
         if resume:
-            result = resume_run(out, options, show_progress=shown)  # type: ignore[arg-type]
+            result = resume_run(out, options, trust=trust, show_progress=shown)  # type: ignore[arg-type]
         else:
-            in_file = {} if config_file is None else read_options(config_file)
+            in_file = {} if config_file is None else read_options(config_file, trust=trust)
             config = TrainingConfig(**{**in_file, **options})
             _check_layers_listen(config, options)
             result = train_anew(config, out=out, overwrite=overwrite, show_progress=shown)
@@ -74,7 +82,9 @@ def train(
         _report(result)
 
 
-def _check_resume(resume: bool, overwrite: bool, config: Path | None, out: Path | None) -> None:
+def _check_resume(
+    resume: bool, overwrite: bool, config: Path | None, out: Path | None, *, trust: bool
+) -> None:
     """Refuse what cannot go together with --resume."""
     from ratenet.errors import InputError
 
@@ -86,6 +96,8 @@ def _check_resume(resume: bool, overwrite: bool, config: Path | None, out: Path 
         )
     if resume and out is None:
         raise InputError("--resume requires --out, the folder of the run to resume.")
+    if trust and not resume and config is None:
+        raise InputError("--trust: has an effect on --resume and --config only; leave it out.")
 
 
 def _check_layers_listen(config: TrainingConfig, given: Mapping[str, Any]) -> None:

@@ -71,6 +71,11 @@ class Source:
 _SOURCES: dict[str, Source] = {}  # by the names of the modules made of them
 
 
+def own_files() -> set[str]:
+    """Return the files of the user's code that were imported."""
+    return {source.file for source in _SOURCES.values()}
+
+
 def load_own(reference: str, where: str) -> Any:
     """Import what a reference names.
 

@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
@@ -214,6 +214,15 @@ class Registry(Mapping[str, Any], Generic[T]):
         own = [term.name for term in parse_sum(given, self.noun) if term.is_own]
         return sources_of([load_own(name, self.noun) for name in own])
 
+    def is_name(self, text: str) -> bool:
+        """Return whether a string is a name by itself, without settings."""
+        terms = parse_sum(text, self.noun)
+        return len(terms) == 1 and terms[0].weight is None and not terms[0].settings
+
+    def maker_of(self, name: str) -> Any:
+        """Return the class or function that a name stands for."""
+        return self._callable(name)
+
     def settings(self, name: str) -> dict[str, Any]:
         """Return the settings of a name and their defaults; `inspect.Parameter.empty` for none."""
         parameters = _settings_of(self._callable(name), self.needs)
@@ -221,7 +230,9 @@ class Registry(Mapping[str, Any], Generic[T]):
 
     def about(self, name: str) -> str:
         """Return the first line of what is said of a name."""
-        return (inspect.getdoc(self._callable(name)) or "").partition("\n")[0]
+        found = self._callable(name)
+        documented = getattr(found, "function", found)  # of a decorator's object
+        return (inspect.getdoc(documented) or "").partition("\n")[0]
 
     def _is_kind(self, found: Any) -> bool:
         return isinstance(self.kind, type) and issubclass(found, self.kind)
@@ -333,7 +344,9 @@ class Registry(Mapping[str, Any], Generic[T]):
         for each in _settings_of(type(given), 0):
             value = getattr(given, each.name, each.default)
             text = as_value(value)
-            if value is each.default or (text is not None and value == each.default):
+            if value is each.default or (
+                type(value) is type(each.default) and value == each.default
+            ):
                 continue
             if text is None:
                 return _nameless(given)
@@ -358,7 +371,16 @@ def _settings_of(found: Any, needs: int) -> list[inspect.Parameter]:
         parameters = [*inspect.signature(found).parameters.values()]
     except (TypeError, ValueError):  # of C code
         return []
-    return [each for each in parameters[needs:] if each.kind is not each.VAR_POSITIONAL]
+    made = {
+        field.name: field.default_factory
+        for field in (fields(found) if is_dataclass(found) and isinstance(found, type) else ())
+        if field.default_factory is not MISSING
+    }
+    return [
+        each.replace(default=made[each.name]()) if each.name in made else each
+        for each in parameters[needs:]
+        if each.kind is not each.VAR_POSITIONAL
+    ]
 
 
 @cache

@@ -74,8 +74,8 @@ class ComparisonConfig:
     ((0.01, 0.1), 12)
     """
 
-    tasks: Annotated[Sequence[Any], Field(min_length=1)]
-    rules: Annotated[Sequence[Any], Field(min_length=1)]
+    tasks: Annotated[Sequence[Annotated[Any, Expected("tasks")]], Field(min_length=1)]
+    rules: Annotated[Sequence[Annotated[Any, Expected("rules")]], Field(min_length=1)]
     learning_rates: Annotated[Sequence[Positive], Field(min_length=1)]
     seeds: Count = 5
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0

@@ -51,7 +51,7 @@ def identify(
         The stimuli that were learned from.
     observed : Observation
         From `observe_weights` or `observe_rates`.
-    rules : sequence of str or AbstractRule, or mapping of names to rules
+    rules : sequence of str, AbstractRule or mapping; or mapping of names to rules
         The candidates.
     error : array_like, shape (B, N), optional
         dL/dy of each stimulus at its fixed point before learning.

@@ -118,7 +118,7 @@ def power(
 
     Parameters
     ----------
-    rules : sequence of str or AbstractRule, or mapping of names to rules
+    rules : sequence of str, AbstractRule or mapping; or mapping of names to rules
         Two or more.
     units, stimuli : int or sequence of int
         N and B.

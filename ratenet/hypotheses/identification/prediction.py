@@ -4,7 +4,7 @@ weights     D_k = dW_k / eta                       as eta goes to 0
 rates       (I - G W)^{-1} G D_k y                 at the same stimuli, to first order
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import Dense
+from ratenet.equations.registry import without_folders
 from ratenet.equations.units import DIMENSIONLESS, Dimension, Quantity
 from ratenet.errors import InputError, SingularError, UnsettledError
 from ratenet.fixed_points import FixedPoints, find_fixed_points
@@ -23,7 +24,7 @@ from ratenet.network.coerce import as_tensor
 from ratenet.plasticity import RULES, AbstractRule, Loss, rule_named
 from ratenet.plasticity.loss import slope
 
-Rules = Sequence[str | AbstractRule] | Mapping[str, AbstractRule]
+Rules = Sequence[Any] | Mapping[str, Any]
 ROWS = 20_000  # samples that are solved at once
 
 
@@ -94,17 +95,12 @@ def named_rules(rules: Rules) -> dict[str, AbstractRule]:
     UnknownNameError
         If there is no rule of a name.
     """
-    if isinstance(rules, Mapping):
-        pairs = list(rules.items())
+    if isinstance(rules, Mapping) and "name" not in rules:
+        pairs = [(str(name), rule_named(rule)) for name, rule in rules.items()]
     else:
-        rules = [rules] if isinstance(rules, str | AbstractRule) else list(rules)
-        pairs = [(_label(rule), rule_named(rule) if isinstance(rule, str) else rule)
-                 for rule in rules]  # fmt: skip
-    for name, rule in pairs:
-        if not isinstance(rule, AbstractRule):
-            raise InputError(
-                f"rules: expected a rule, got {name}; give names, or objects such as Hebb()."
-            )
+        single = isinstance(rules, str | Mapping | type) or not isinstance(rules, Iterable)
+        read = [rule_named(rule) for rule in ([rules] if single else rules)]
+        pairs = [(_label(rule), rule) for rule in read]
     named = dict(pairs)
     if not named or len(named) < len(pairs) or "none" in named:
         raise InputError(
@@ -114,11 +110,10 @@ def named_rules(rules: Rules) -> dict[str, AbstractRule]:
     return named
 
 
-def _label(rule: Any) -> str:
-    if isinstance(rule, str):
-        return rule
-    known = [name for name, kind in RULES.items() if type(rule) is kind and rule == kind()]
-    return known[0] if known else str(getattr(rule, "name", repr(rule)))
+def _label(rule: AbstractRule) -> str:
+    """Return what results call a rule: as it is written, its file without folders."""
+    text = without_folders(RULES.written(rule))
+    return str(getattr(rule, "name", text)) if text.startswith("<") else text
 
 
 def predict_weights(taught: Lesson, rules: Mapping[str, AbstractRule]) -> Tensor:
