@@ -4,14 +4,25 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ratenet.equations.registry import Registry
 
 
-def print_names(registry: "Registry[Any]") -> None:
-    """Print a line for each name: what it is called with its settings' defaults, and what it is."""
-    lines = {_with_defaults(registry, name): _about(registry, name) for name in registry.names}
-    for called, about in lines.items():
-        print(f"{called}\n    {about}")
+def print_names(registry: "Registry[Any]", more: "Callable[[str], str] | None" = None) -> None:
+    """Print each name with its settings' defaults, what it is, and more of it.
+
+    Of a package that cannot be imported, it says why.
+    """
+    from ratenet.errors import RatenetError
+
+    for name in registry.names:
+        try:
+            lines = [_with_defaults(registry, name), f"    {registry.about(name)}"]
+            lines += [] if more is None else [f"    {more(name)}"]
+        except RatenetError as error:
+            lines = [name, f"    {error}"]
+        print("\n".join(lines))
 
 
 def print_one(registry: "Registry[Any]", name: str) -> None:
@@ -26,23 +37,8 @@ def print_one(registry: "Registry[Any]", name: str) -> None:
         print(f"{setting} ({shown}){about}")
 
 
-def _about(registry: "Registry[Any]", name: str) -> str:
-    """Return a line about a name; of a package that cannot be imported, why."""
-    from ratenet.errors import RatenetError
-
-    try:
-        return registry.about(name)
-    except RatenetError as error:
-        return str(error)
-
-
 def _with_defaults(registry: "Registry[Any]", name: str) -> str:
-    from ratenet.errors import RatenetError
-
-    try:
-        settings = registry.settings(name)
-    except RatenetError:  # of a package that cannot be imported
-        return name
+    settings = registry.settings(name)
     said = [f"{setting}={_shown(default)}" for setting, default in settings.items()]
     return f"{name}({', '.join(said)})" if said else name
 

@@ -23,13 +23,12 @@ def rules(
     from ratenet.plasticity import RULES, rule_named
 
     if name is None:
-        print_names(RULES)
+        print_names(RULES, lambda each: f"metric: {rule_named(each).metric}")
         return
     if RULES.is_name(name):
         print_one(RULES, name)
     rule = rule_named(name)
     print(f"metric: {rule.metric}")
-    needs = {"loss": rule.traits.needs_loss, "errors": rule.traits.uses_error}
-    print(
-        f"needs: {', '.join(what for what, is_needed in needs.items() if is_needed) or 'nothing'}"
-    )
+    needs = {"a loss": rule.traits.needs_loss, "errors": rule.traits.uses_error}
+    needed = [what for what, is_needed in needs.items() if is_needed]
+    print(f"needs: {', '.join(needed) or 'nothing but fixed points'}")
