@@ -20,12 +20,8 @@ def evaluate(
         str | None, typer.Option(help="The images, if they are not where they were.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. [as trained]")] = None,
-    rule: Annotated[
-        str | None, typer.Option(help="Your own rule again, FILE.py:NAME.")
-    ] = None,
-    loss: Annotated[
-        str | None, typer.Option(help="Your own loss again, FILE.py:NAME.")
-    ] = None,
+    rule: Annotated[str | None, typer.Option(help="Your own rule again, FILE.py:NAME.")] = None,
+    loss: Annotated[str | None, typer.Option(help="Your own loss again, FILE.py:NAME.")] = None,
     stimulus: Annotated[
         str | None, typer.Option(help="Your own stimulus again, FILE.py:NAME.")
     ] = None,
