@@ -119,3 +119,19 @@ def test_compare_rules(tmp_path):
     assert intervals["teacher"][1] < -1
     assert intervals["association"][0] > 0.1
     assert "teacher: linearized-reparameterized at 1 highest" in said
+
+
+@pytest.mark.slow
+def test_flip_flop(tmp_path):
+    said = run("12_flip_flop", tmp_path)
+    assert float(re.search(r"correct answers (\S+) %", said)[1]) > 98
+    assert "fixed points, 8 stable, and " in said
+    assert float(re.search(r"largest spectral radius (\S+)", said)[1]) < 1
+    assert "memories held: 8 of 8" in said
+    points = int(re.search(r"(\d+) fixed points", said)[1])
+    assert re.search(r"(\d+) settled, 8 stable in continuous time", said)[1] == str(points)
+    saddles, of_one, edges = re.search(
+        r"saddles: (\d+), with one unstable direction: (\d+), .* one bit: (\d+)", said
+    ).groups()
+    assert int(saddles) == points - 8
+    assert int(of_one) >= int(edges) >= 7  # enough to reach each memory from each
