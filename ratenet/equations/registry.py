@@ -257,7 +257,9 @@ class Registry(Mapping[str, Any], Generic[T]):
             return makers[0][1]
         combine = self.combine
         if combine is None:
-            raise InputError(f"{self.noun}: expected one {self.noun}, got a sum or a factor.")
+            raise InputError(
+                f"{self.noun}: expected one {self.title or self.noun}, got a sum or a factor."
+            )
         return lambda *needs: combine(
             tuple((1.0 if weight is None else weight, make(*needs)) for weight, make in makers)
         )

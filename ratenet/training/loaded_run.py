@@ -1,5 +1,6 @@
 """load_run: a trained network from its run folder, which is only read."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import Change
-from ratenet.errors import UnsupportedError
+from ratenet.errors import InputError, UnsupportedError
 from ratenet.fixed_points import FixedPoints, find_fixed_points
 from ratenet.layers.architecture import build_stack, cores_of
 from ratenet.layers.tables import read_tables
@@ -43,6 +44,8 @@ class LoadedRun:
         As in summary.json; empty while the run is on its way.
     learner : Classifier or torch.nn.Sequential
         The network with its read-in and read-out; or the stack of layers.
+    data : DataFacts
+        What is recorded of the images that it was trained on.
     """
 
     folder: Path
@@ -50,6 +53,7 @@ class LoadedRun:
     metrics: pd.DataFrame = field(repr=False)
     summary: dict[str, Any] = field(repr=False)
     learner: Classifier | torch.nn.Sequential = field(repr=False)
+    data: DataFacts = field(repr=False)
 
     @property
     def network(self) -> Network:
@@ -130,6 +134,11 @@ class LoadedRun:
     def _pixels(self, images: Any) -> Tensor:
         if not isinstance(images, Images):
             images = Images(images, torch.zeros(len(images), dtype=torch.int64))
+        shape, M = tuple(self.data.shape), math.prod(self.data.shape)
+        if images.pixels.shape[1] != M:
+            raise InputError.at(
+                "images", got=images.shape, expected=f"images of the shape {shape}, or {M} pixels"
+            )
         like = next(iter(_parameters(self.learner).values()))
         pixels: Tensor = images.pixels.to(like.device, like.dtype)
         return pixels
@@ -199,7 +208,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> LoadedRun:
     with torch.no_grad():
         for name, tensor in parameters.items():
             tensor.copy_(state.tensors[name])
-    return LoadedRun(place.path, config, place.read_metrics(), summary, learner)
+    return LoadedRun(place.path, config, place.read_metrics(), summary, learner, data)
 
 
 def _parameters(learner: Classifier | torch.nn.Sequential) -> dict[str, Tensor]:

@@ -116,7 +116,7 @@ def slope_of(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
     """Return dL_b/doutputs_b, shape (B, K): in closed form, or by autograd."""
     if isinstance(loss, AbstractLoss):
         return loss.slope(outputs, targets)
-    return slope(lambda at: loss(at, targets), outputs)
+    return slope(lambda at: loss(at, targets), outputs).contiguous()  # it may be expanded
 
 
 def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:

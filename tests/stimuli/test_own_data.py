@@ -239,6 +239,12 @@ def test_unknown_data_say_what_there_is():
         load_images("kmnst")
     with pytest.raises(InputError, match="data: expected a data set"):
         load_images(3)
+    with pytest.raises(InputError, match="data: expected one data set, got a sum"):
+        load_images("0.5*mnist+0.5*kmnist")
+    for name in ("", "a\0b", "a" * 900):
+        with pytest.raises((InputError, UnknownNameError)) as error:
+            load_images(name)
+        assert "\n" not in str(error.value)
 
 
 # --- colours -------------------------------------------------------------------------------------

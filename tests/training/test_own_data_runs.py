@@ -34,7 +34,7 @@ def squared(outputs, targets):
     return ((outputs - targets) ** 2).sum(dim=1) / 2
 
 
-def test_a_regression_is_judged_by_its_loss(regression, tmp_path):
+def test_a_regression_is_judged_by_its_loss(regression, tmp_path, pictures):
     config = rn.TrainingConfig(
         data=regression, epochs=4, validation=20, evaluate_every=1, learn=("read-out",), **SHARED
     )
@@ -45,7 +45,10 @@ def test_a_regression_is_judged_by_its_loss(regression, tmp_path):
     assert summary["best_validation_loss"] == metrics["validation_loss"].min()
     assert not any("accuracy" in name for name in (*summary, *metrics.columns))
     assert metrics["test_loss"].iloc[-1] == pytest.approx(summary["test_loss"])
-    outputs = rn.load_run(tmp_path / "run").answer(regression.test)
+    run = rn.load_run(tmp_path / "run")
+    with pytest.raises(InputError, match=r"images: expected images of the shape \(5, 5\), or 25"):
+        run.answer(np.zeros((2, 4, 5)))
+    outputs = run.answer(regression.test)
     expected = squared(outputs.double(), regression.test.labels).mean()
     assert summary["test_loss"] == pytest.approx(float(expected), rel=1e-5)
     assert {path.name for path in (tmp_path / "run" / "figures").iterdir()} == {

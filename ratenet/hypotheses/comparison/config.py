@@ -58,7 +58,8 @@ class ComparisonConfig:
     model : ModelSpec, str or mapping
         Name of a model, path of a model file (.toml), or FILE.py:NAME; for all tasks but linear.
     data : str
-        Data set of the task mnist: mnist-5k (embedded), mnist or fashion-mnist.
+        Images with classes for the task mnist: a data set, an .npz file, a folder or FILE.py:NAME,
+        as for a training (docs/own-data.md).
     level : float
         Confidence level of the intervals.
 
@@ -108,11 +109,11 @@ class ComparisonConfig:
         from ratenet.equations import load_model
         from ratenet.hypotheses.tasks import TASKS
         from ratenet.plasticity import RULES
-        from ratenet.stimuli import DATA, source_of
+        from ratenet.training.run_data import kept_data
 
         object.__setattr__(self, "tasks", tuple(map(TASKS.normal, self.tasks)))
         object.__setattr__(self, "rules", tuple(map(RULES.normal, self.rules)))
-        DATA.check(source_of(self.data))
+        object.__setattr__(self, "data", kept_data(self.data))
         object.__setattr__(self, "model", load_model(self.model))
 
     def table(self) -> dict[str, dict[str, Any]]:

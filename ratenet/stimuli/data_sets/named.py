@@ -1,6 +1,7 @@
 """Data sets by name, by path, or of the user's own: one door, `load_images`."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,9 @@ def source_of(given: Any) -> Any:
         return given
     if given.lower().endswith(".npz"):
         return NpzFile(str(Path(given).absolute()))
-    if given.strip() and Path(given).is_dir():
-        return ClassFolders(str(Path(given).absolute()))
+    with suppress(OSError, ValueError):  # what cannot be the name of a folder
+        if given.strip() and Path(given).is_dir():
+            return ClassFolders(str(Path(given).absolute()))
     return given
 
 
