@@ -40,7 +40,7 @@ class Digits(AbstractTask):
         images = load_images(setting.data, root=setting.data_root)
         if images.classes is None:
             raise InputError(
-                "data: the task digits requires images with classes; these have targets.",
+                "data: the task mnist requires images with classes; these have targets.",
                 argument="data",
             )
         classifier = random_classifier(
