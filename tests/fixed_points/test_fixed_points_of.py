@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from helpers.problems import adaptation
 from scipy.optimize import fsolve
 
 import ratenet as rn
@@ -131,6 +132,44 @@ def test_the_network_of_an_rnn_has_the_same_points():
         for rates in continuous.of(index).rates:
             assert (settled - rates).abs().amax(dim=1).min() < 1e-7
         assert len(settled) >= len(continuous.of(index))
+
+
+def test_a_network_has_its_own_fixed_points_and_radius():
+    rnn = made(torch.nn.RNN, 2, 6)
+    network, read_in = rn.from_rnn(rnn)
+    drive = read_in([1.0, -1.0])
+    found = rn.fixed_points_of(network, starts(30, 6), drive).unique()
+    same = rn.fixed_points_of(rnn, starts(30, 6), [1.0, -1.0]).unique()
+    torch.testing.assert_close(found.state, same.state, rtol=0, atol=1e-7)
+    settled = found.state[found.converged]
+    fp = rn.fixed_points_at(network, drive.expand(len(settled), -1), settled, tol=1e-9)
+    assert fp.converged.all()
+    torch.testing.assert_close(found.residual[found.converged], fp.residual, rtol=0, atol=1e-15)
+    radii = found.spectral_radius()[found.converged]
+    torch.testing.assert_close(radii, fp.spectral_radius(), rtol=1e-6, atol=1e-9)
+
+
+def test_a_network_just_past_its_fold_has_a_slow_point():
+    network = rn.Network("rate", [[2.0]])  # folds at a drive of +-0.533
+    past = rn.fixed_points_of(network, one_unit(20), [-0.54]).unique()
+    assert past.status.tolist() == [Status.SETTLED, Status.SLOW_POINT]
+    assert past.state[:, 0].tolist() == pytest.approx([-0.985, 0.71], abs=0.02)
+    before = rn.fixed_points_of(network, one_unit(20), [-0.53]).unique()
+    assert before.converged.tolist() == [True] * 3
+
+
+def test_a_network_of_several_state_variables():
+    problem = adaptation()
+    network = problem.network()
+    fp = rn.find_fixed_points(network, problem.drive)
+    h0 = torch.zeros(len(fp), 2 * network.units, dtype=FLOAT)
+    found = rn.fixed_points_of(network, h0, problem.drive)
+    rows = fp.state.transpose(0, 1).flatten(1)
+    torch.testing.assert_close(found.state, rows, rtol=0, atol=1e-7)
+    with pytest.raises(InputError, match="h0: expected rows of"):
+        rn.fixed_points_of(network, h0[:, :1], problem.drive)
+    with pytest.raises(InputError, match="drive"):
+        rn.fixed_points_of(network, h0, [0.0] * 17)
 
 
 def test_the_call_of_fixed_point_finder():

@@ -16,6 +16,7 @@ from ratenet.fixed_points.maps.descent import Descended, descend, distance_to_ro
 from ratenet.fixed_points.maps.results import MapFixedPoints
 from ratenet.fixed_points.maps.steps import as_step, joined
 from ratenet.fixed_points.status import Status, judge
+from ratenet.network import Network
 from ratenet.network.coerce import as_tensor
 
 NEAR = 0.01  # Newton's step at a fixed point, over max(1, max |h|)
@@ -38,12 +39,14 @@ def fixed_points_of(
 
     Parameters
     ----------
-    function : callable or torch.nn.Module
+    function : callable, torch.nn.Module or Network
         One step of an RNN in discrete time, of torch operations. `torch.nn.RNN`, `GRU` and `LSTM`
         in one direction, of any number of layers; `RNNCell`, `GRUCell`, `LSTMCell`; a function of
         rows, inputs (S, M) and states (S, H), or of one input (M,) and one state (H,), that
         returns the new state, or a pair (output, state); or a module that FixedPointFinder
-        accepts: inputs (S, 1, M) and states (1, S, H) to a pair (outputs, states (1, S, H)).
+        accepts: inputs (S, 1, M) and states (1, S, H) to a pair (outputs, states (1, S, H)). Of a
+        `Network`: the map y <- g(W y + x) of `FixedPoints.spectral_radius`, for its slow points;
+        the inputs are drives.
     h0 : array_like, shape (S, H) or (H,)
         States to begin from, such as those of trajectories with some noise. Of several layers:
         side by side, or as torch has them, (layers, S, H). Of an LSTM: hidden and cell states side
@@ -101,7 +104,9 @@ def fixed_points_of(
     tensor([[-0.9575],
             [ 0.9575]], dtype=torch.float64)
     """
-    if not callable(function):
+    if isinstance(function, Network):
+        inputs = function.as_drive(inputs)
+    elif not callable(function):
         raise InputError.at("function", got=function, expected="a function (input, h) -> h")
     dtype, device = _numbers_of(function, h0)
     states = as_rows(h0, "h0", dtype, device)
@@ -155,7 +160,9 @@ def _status(ended: Descended, start: Tensor, tol: float, slow: float) -> Tensor:
 
 
 def _numbers_of(function: Any, h0: Any) -> tuple[torch.dtype, torch.device]:
-    """Return dtype and device of a module's weights, else those of the starts."""
+    """Return dtype and device of a network's or module's weights, else those of the starts."""
+    if isinstance(function, Network):
+        return function.dtype, function.device
     like = next(function.parameters(), None) if isinstance(function, torch.nn.Module) else None
     if like is None:
         like = h0[0] if isinstance(h0, tuple) and len(h0) else h0

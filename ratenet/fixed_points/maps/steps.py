@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError, UnsupportedError, shorten
+from ratenet.fixed_points.certificate import check_solvable
+from ratenet.network import Network
 
 Step = Callable[[Tensor, Tensor], Tensor]
 
@@ -93,6 +95,8 @@ def jacobians(step: Step, inputs: Tensor, states: Tensor) -> tuple[Tensor, Tenso
 
 def _ways(function: Any, units: int) -> list[Step]:
     """Return the ways to call a function, the likeliest first."""
+    if isinstance(function, Network):
+        return [_network_step(function, units)]
     if isinstance(function, torch.nn.RNNBase):
         return [_module_step(function, units)]
     if isinstance(function, torch.nn.RNNCellBase):
@@ -108,6 +112,23 @@ def _ways(function: Any, units: int) -> list[Step]:
 def _state_of(result: Any) -> Any:
     """Return the new state of (output, state), or of a state alone."""
     return result[1] if isinstance(result, tuple | list) and len(result) == 2 else result
+
+
+def _network_step(network: Network, units: int) -> Step:
+    """Return the step of each unit to where its present input would let it settle, by Newton.
+
+    For one linear decay, as in the model "rate", that is y <- f(W y + x). Its fixed points are the
+    network's, and |f(u, h) - h| is the residual of `FixedPoints`.
+    """
+    check_solvable(network)
+    k, N = len(network.model.states), network.units
+    _check_width(units, k * N)
+
+    def step(x: Tensor, h: Tensor) -> Tensor:
+        state = h.unflatten(1, (k, N)).transpose(0, 1)
+        return h + network.unit_response(state, x).step.transpose(0, 1).flatten(1)
+
+    return step
 
 
 def _module_step(rnn: torch.nn.RNNBase, units: int) -> Step:
@@ -151,7 +172,7 @@ def _check_width(units: int, expected: int) -> None:
     """Refuse states that are not the module's."""
     if units != expected:
         raise InputError.at(
-            "h0", got=units, expected=f"rows of {expected} numbers, the module's whole state"
+            "h0", got=units, expected=f"rows of {expected} numbers, the whole state"
         )
 
 
