@@ -67,11 +67,17 @@ class RatenetError(Exception):
         self.argument, self.got, self.expected = argument, got, expected
 
     @classmethod
-    def at(cls, argument: str, *, got: Any, expected: str, remedy: str = "") -> Self:
-        """Return the error "argument: expected ..., got ...; remedy."."""
+    def at(
+        cls, argument: str, *, expected: str, got: Any = None, found: str = "", remedy: str = ""
+    ) -> Self:
+        """Return the error "argument: expected ..., got ...; remedy.".
+
+        `found` says in words what was found, where the value itself would not tell.
+        """
         end = f"; {remedy}." if remedy else "."
-        sentence = f"{argument}: expected {expected}, got {show_any(got)}{end}"
-        return cls(sentence, argument=argument, got=got, expected=expected)
+        sentence = f"{argument}: expected {expected}, got {found or show_any(got)}{end}"
+        value = found if found and got is None else got
+        return cls(sentence, argument=argument, got=value, expected=expected)
 
     def within(self, where: str) -> Self:
         """Return the same error with where it was found before the sentence, such as a file."""

@@ -62,12 +62,12 @@ def options(
     ] = False,
 ) -> None:
     """Recurrent rate networks: dynamics from one equation file, fixed points, plasticity."""
+    plain_warnings()
 
 
 def main() -> None:
     """Run the command line."""
     print_what_cannot_be_encoded()
-    plain_warnings()
     try:
         code = app(prog_name="ratenet", standalone_mode=False)
     except _UsageError as error:

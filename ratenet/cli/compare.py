@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ratenet.cli.config_options import number_or_text, split_list, takes_options_of
+from ratenet.cli.config_options import takes_options_of
 from ratenet.cli.options import path
 from ratenet.hypotheses.comparison.config import ComparisonConfig
 
@@ -14,22 +14,12 @@ if TYPE_CHECKING:
     from ratenet.hypotheses import Comparison
     from ratenet.hypotheses.comparison.schedulers import AbstractScheduler
 
-USUAL = "euclidean,linearized-reparameterized,gain-free-reparameterized"
+# Given to `compare` in any case: there they have other defaults, or none.
+SWEPT = ("tasks", "rules", "learning_rates")
 
 
-@takes_options_of(ComparisonConfig, leave_out=("tasks", "rules", "learning_rates"))
+@takes_options_of(ComparisonConfig)
 def compare(
-    tasks: Annotated[
-        str, typer.Option(help="Tasks: linear, teacher, association, mnist; with commas between.")
-    ] = "teacher,association",
-    rules: Annotated[
-        str,
-        typer.Option(help="Plasticity rules or sums of them, with commas between."),
-    ] = USUAL,
-    learning_rates: Annotated[
-        str,
-        typer.Option(help="Learning rates, all of them for every rule."),
-    ] = "0.001,0.003,0.01,0.03,0.1,0.3,1,3",
     data_root: Annotated[Path, typer.Option(help="Folder of torchvision's files.")] = Path("data"),
     processes: Annotated[
         int | None,
@@ -55,23 +45,19 @@ def compare(
 
     Example: `ratenet compare --tasks teacher,mnist --rules euclidean,hebb --processes 2`
     """
-    from ratenet.cli.output import plain_warnings
     from ratenet.hypotheses import compare as run
     from ratenet.report.progress import StepBar
     from ratenet.training.interruption import caught_signals
 
-    plain_warnings()
     where = _scheduler(processes, scheduler)
-    config = ComparisonConfig(
-        split_list(tasks), split_list(rules), _rates(learning_rates), **options
-    )
+    config = ComparisonConfig(**options)
     cells = len(list(config.cells()))
     try:
         with caught_signals(at_once=True) as ended_by, StepBar(cells, "comparing", "cells") as bar:
             found = run(
-                config.rules, config.learning_rates, tasks=config.tasks, out=out,
+                **{name: getattr(config, name) for name in (*SWEPT, *options)}, out=out,
                 scheduler=where, data_root=data_root, overwrite=overwrite,
-                progress=lambda done, total: bar.show(done), **options,
+                progress=lambda done, total: bar.show(done),
             )  # fmt: skip
     except KeyboardInterrupt as interrupt:
         print(interrupt, file=sys.stderr)
@@ -88,11 +74,6 @@ def _scheduler(processes: int | None, address: str | None) -> "AbstractScheduler
     if address is not None:
         return Dask(address)
     return InProcess() if processes is None else Processes(processes)
-
-
-def _rates(text: str) -> list[Any]:
-    """Return numbers; the configuration refuses anything else."""
-    return [number_or_text(part) for part in split_list(text)]
 
 
 def _report(found: "Comparison") -> None:

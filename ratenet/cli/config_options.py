@@ -87,7 +87,8 @@ def _annotation(field: "Field[Any]", hints: dict[str, Any], text: str) -> Any:
     if hint == Time:
         text += " In ms, or with a unit: 0.2*second."
     if default not in (None, MISSING, ()) and "Default:" not in text and kind is not bool:
-        text += f" Default: {default}."
+        shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
+        text += f" Default: {shown}."
     return Annotated[kind | None, typer.Option(help=text, metavar=metavar, show_default=False)]
 
 

@@ -33,12 +33,10 @@ def evaluate(
 
     Example: `ratenet evaluate runs/demo`
     """
-    from ratenet.cli.output import plain_warnings
     from ratenet.report.record import write_json
     from ratenet.training import evaluate as evaluate_run
     from ratenet.training.run_folder import RunFolder
 
-    plain_warnings()
     folder = RunFolder(run)
     folder.read_config({"device": device} if device else {})  # before a folder is made
     root = None if data_root is None else str(data_root)

@@ -55,13 +55,11 @@ def fixed_points(
 
     Example: `ratenet fixed-points rate --units 2 --radius 3`
     """
-    from ratenet.cli.output import plain_warnings
     from ratenet.cli.scene import load_scene
     from ratenet.errors import InputError
     from ratenet.files import new_results
     from ratenet.fixed_points import find_all_fixed_points
 
-    plain_warnings()
     with new_results(out, FILES, overwrite=overwrite) as results:
         scene = load_scene(model, units, radius, seed)
         if not stimulus < len(scene.drive):

@@ -54,14 +54,12 @@ def identify(
 
     Example: `ratenet identify data --rules euclidean,hebb --noise 0.001`
     """
-    from ratenet.cli.output import plain_warnings
     from ratenet.files import new_results
     from ratenet.hypotheses import identify as run
     from ratenet.hypotheses.data_files import load_measurements
     from ratenet.network import Network
     from ratenet.plasticity import RULES, rule_named
 
-    plain_warnings()
     candidates = [rule_named(name) for name in split_list(rules)]
     with new_results(out, FILES, overwrite=overwrite) as results:
         measured = load_measurements(data)

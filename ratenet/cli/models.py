@@ -100,11 +100,9 @@ def check(
 
     Example: `ratenet models check my_model.toml`
     """
-    from ratenet.cli.output import plain_warnings
     from ratenet.conformance import check_model
     from ratenet.equations import load_model
 
-    plain_warnings()
     console, spec = _console(), load_model(model)
     console.print(spec.heading, markup=False)
     found = check_model(spec, seed)

@@ -43,14 +43,12 @@ def power(
 
     Example: `ratenet power --rules euclidean,hebb --observed 20,50,200,all --noise 1`
     """
-    from ratenet.cli.output import plain_warnings
     from ratenet.files import new_results
     from ratenet.hypotheses import power as run
     from ratenet.hypotheses.identification.power_analysis import number_of_steps
     from ratenet.plasticity import RULES, rule_named
     from ratenet.report.progress import StepBar
 
-    plain_warnings()
     options: dict[str, Any] = {
         "units": _numbers(units, "units", int),
         "stimuli": _numbers(stimuli, "stimuli", int),

@@ -30,14 +30,12 @@ def reproduce(
 
     Example: `ratenet reproduce singularities`
     """
-    from ratenet.cli.output import plain_warnings
     from ratenet.files import new_results
     from ratenet.report.figures import as_png
     from ratenet.report.progress import StepBar
     from ratenet.report.record import write_config
     from ratenet.reproduce import figure_named
 
-    plain_warnings()
     folder = out or Path("reproduce") / figure
     root = None if data_root is None else str(data_root)
     make = figure_named(figure, folder, data, root)

@@ -71,7 +71,6 @@ def simulate(
 
     Example: `ratenet simulate rate --units 50 --duration 200 --until-settled 1e-6`
     """
-    from ratenet.cli.output import plain_warnings
     from ratenet.cli.scene import load_scene
     from ratenet.errors import InputError
     from ratenet.files import new_results
@@ -79,7 +78,6 @@ def simulate(
     from ratenet.simulation import simulate as run
     from ratenet.simulation.time_grid import time_grid
 
-    plain_warnings()
     with new_results(out, FILES, overwrite=overwrite) as results:
         scene = load_scene(model, units, radius, seed or 0)
         if seed is not None and not scene.is_random:

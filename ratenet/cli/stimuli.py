@@ -34,12 +34,10 @@ def stimuli(
 
     Example: `ratenet stimuli rotate --period 1000 --preview rotate.gif`
     """
-    from ratenet.cli.output import plain_warnings
     from ratenet.errors import InputError
     from ratenet.report.preview import check_place, preview as draw
     from ratenet.stimuli import load_images, stimulus_named, stimulus_names
 
-    plain_warnings()
     names = stimulus_names()
     if name is None:
         for option in given(context):

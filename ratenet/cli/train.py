@@ -60,10 +60,9 @@ def train(
 
     Example: `ratenet train --rule euclidean --learning-rate 0.01 --epochs 10 --out runs/euclidean`
     """
-    from ratenet.cli.output import is_first_process, plain_warnings
+    from ratenet.cli.output import is_first_process
     from ratenet.training import read_options, resume as resume_run, train as train_anew
 
-    plain_warnings()
     shown = is_first_process()
     _check_resume(resume, overwrite, config_file, out, trust=trust)
     try:

@@ -46,6 +46,11 @@ def check_model(model: ModelSpec | str | Path, seed: int = 0) -> list[Check]:
     list of Check
         One for each of `CHECKS`; a check that raises an error of ratenet has failed.
 
+    Raises
+    ------
+    ModelError
+        If the model cannot be loaded.
+
     Examples
     --------
     >>> [check.passed for check in check_model("linear")]  # doctest: +SKIP

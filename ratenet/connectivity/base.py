@@ -41,7 +41,14 @@ def as_change(named: dict[str, Tensor]) -> Change:
 
 
 class AbstractConnectivity(ABC):
-    """Recurrent weights ``W[post, pre]``, of N units to themselves where W is square."""
+    """Recurrent weights ``W[post, pre]``, of N units to themselves where W is square.
+
+    Examples
+    --------
+    >>> from ratenet.connectivity import Dense
+    >>> Dense(torch.tensor([[0.0, 2.0], [1.0, 0.0]])).apply(torch.tensor([[1.0, 10.0]]))
+    tensor([[20.,  1.]])
+    """
 
     @property
     @abstractmethod

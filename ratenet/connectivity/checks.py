@@ -21,17 +21,19 @@ def check_weights(weights: Tensor, name: str, dimensions: str) -> None:
         The names of the dimensions, as in "post, pre".
     """
     if not isinstance(weights, Tensor):
-        raise InputError(
-            f"{name}: expected a torch tensor, got {type(weights).__name__}; give ({dimensions})."
+        raise InputError.at(
+            name, found=type(weights).__name__, expected=f"a torch tensor ({dimensions})"
         )
     if weights.ndim != dimensions.count(",") + 1 or weights.numel() == 0:
-        raise InputError(
-            f"{name} must have shape ({dimensions}) and an entry; got shape {tuple(weights.shape)}."
+        raise InputError.at(
+            name,
+            got=tuple(weights.shape),
+            expected=f"shape ({dimensions}) with at least one entry",
         )
     if not weights.is_floating_point():
-        raise InputError(f"{name} must hold floating-point numbers, got {weights.dtype}.")
+        raise InputError.at(name, got=weights.dtype, expected="floating-point numbers")
     if weights.device.type == "meta":
-        raise InputError(f"{name}: expected values, got a meta tensor, which has none.")
+        raise InputError.at(name, found="a meta tensor, which has none", expected="values")
     bad = ~torch.isfinite(weights)
     if bad.any():
         where = ", ".join(map(str, torch.nonzero(bad)[0].tolist()))
@@ -44,16 +46,16 @@ def check_weights(weights: Tensor, name: str, dimensions: str) -> None:
 def check_alike(parts: Mapping[str, AbstractConnectivity], where: str) -> None:
     """Refuse parts that are not connectivities, or differ in dtype or device."""
     if not parts:
-        raise InputError(f"{where}: there is no part; give at least one connectivity.")
+        raise InputError.at(where, found="none", expected="at least one connectivity")
     for name, part in parts.items():
         if not isinstance(name, str) or not name or "." in name:
-            raise InputError(
-                f"{where}: expected a name, got {name!r}; give a string without a dot."
-            )
+            raise InputError.at(where, got=name, expected="a name without a dot")
         if not isinstance(part, AbstractConnectivity):
-            raise InputError(
-                f"{where}, {name}: expected a connectivity, got {type(part).__name__}; "
-                "give an object such as Dense(W)."
+            raise InputError.at(
+                f"{where}, {name}",
+                got=part,
+                found=type(part).__name__,
+                expected="a connectivity, such as Dense(W)",
             )
     first_name, first = next(iter(parts.items()))
     for name, part in parts.items():
@@ -67,4 +69,6 @@ def check_alike(parts: Mapping[str, AbstractConnectivity], where: str) -> None:
 def check_square(shape: tuple[int, ...]) -> None:
     """Refuse weights that do not lead from N units to the same ones."""
     if len(shape) != 2 or shape[0] != shape[1] or shape[0] == 0:
-        raise InputError(f"W must be square, (N, N) with W[post, pre]; got shape {shape}.")
+        raise InputError.at(
+            "W", got=tuple(shape), expected="a square matrix, (N, N) with W[post, pre]"
+        )

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ratenet.connectivity.base import AbstractConnectivity, Change, as_change, dense_by_products
 from ratenet.connectivity.checks import check_alike
-from ratenet.errors import InputError
+from ratenet.errors import InputError, UnknownNameError
+from ratenet.validation import check_whole
 
 Parts = Mapping[str, AbstractConnectivity]
 
@@ -149,15 +150,17 @@ class Block(AbstractConnectivity):
         places: dict[str, tuple[slice, slice]] = {}
         for post, row in self.blocks.items():
             if not isinstance(row, Mapping):
-                raise InputError(
-                    f"blocks, {post}: give a mapping from presynaptic populations to "
-                    "connectivities."
+                raise InputError.at(
+                    f"blocks, {post}",
+                    got=row,
+                    expected="a mapping from presynaptic populations to connectivities",
                 )
             for pre, part in row.items():
                 for name in (post, pre):
                     if name not in slices:
+                        found = UnknownNameError.among("population", name, slices)
                         raise InputError(
-                            f"blocks: unknown population {name!r}; available: {', '.join(slices)}."
+                            f"blocks: {found}", argument="blocks", got=name, expected=found.expected
                         )
                 name = f"{post}_from_{pre}"
                 parts[name], places[name] = part, (slices[post], slices[pre])
@@ -165,9 +168,7 @@ class Block(AbstractConnectivity):
         for name, part in parts.items():
             needed = tuple(place.stop - place.start for place in places[name])
             if part.shape != needed:
-                raise InputError(
-                    f"blocks, {name}: shape {part.shape} does not fit; expected {needed}."
-                )
+                raise InputError.at(f"blocks, {name}", got=part.shape, expected=f"shape {needed}")
         object.__setattr__(self, "_parts", parts)
         object.__setattr__(self, "_places", places)
 
@@ -251,8 +252,7 @@ class Block(AbstractConnectivity):
 
 def _slices(sizes: Mapping[str, int]) -> dict[str, slice]:
     for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise InputError(f"sizes, {name}: expected a whole number of at least 1, got {size!r}.")
+        check_whole(size, f"sizes, {name}")
     ends = itertools.accumulate(sizes.values())
     return {
         name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)

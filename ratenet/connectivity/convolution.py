@@ -20,6 +20,7 @@ from torch.nn.grad import conv2d_weight
 from ratenet.connectivity.base import AbstractConnectivity, Change, dense_by_products
 from ratenet.connectivity.checks import check_weights
 from ratenet.errors import InputError
+from ratenet.validation import check_choice, check_whole
 
 BORDERS = ("circular", "zero")
 
@@ -60,19 +61,16 @@ class Convolution(AbstractConnectivity):
     def __post_init__(self) -> None:
         check_weights(self.kernel, "kernel", "C_post, C_pre, k, k")
         for name in ("height", "width"):
-            size = getattr(self, name)
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise InputError(f"{name}: expected a whole number of at least 1, got {size!r}.")
+            check_whole(getattr(self, name), name)
         k, other = self.kernel.shape[2:]
         if k != other or k % 2 == 0 or k > min(self.height, self.width):
-            raise InputError(
-                f"kernel: {k} x {other} does not fit; expected k x k with k odd and at most the "
-                f"height {self.height} and the width {self.width}."
+            raise InputError.at(
+                "kernel",
+                found=f"{k} x {other}",
+                expected=f"k x k with k odd and at most the height {self.height} and the width "
+                f"{self.width}",
             )
-        if self.border not in BORDERS:
-            raise InputError(
-                f"border: {self.border!r} is unknown; available: {', '.join(BORDERS)}."
-            )
+        check_choice(self.border, "border", BORDERS)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -5,14 +5,13 @@ every gain is 1 and all time constants are equal, a network is stable just where
 W have real parts below 1. All weights come from their seed.
 """
 
-from numbers import Integral, Real
-
 import torch
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
 from ratenet.connectivity.spectrum import kernel_eigenvalues
 from ratenet.errors import InputError, SingularError
+from ratenet.validation import check_positive, check_seed, check_whole
 
 
 @computation()
@@ -32,6 +31,11 @@ def random_weights(
         True: W is scaled to the radius, at the cost of its eigenvalues. False: entries have the
         standard deviation radius / sqrt(N), which gives it up to some per cent for large N.
     dtype : torch.dtype
+
+    Returns
+    -------
+    Tensor, shape (N, N)
+        W[post, pre].
 
     Raises
     ------
@@ -124,6 +128,10 @@ def random_mask(post: int, pre: int, *, density: float, seed: int) -> Tensor:
         Above 0 and at most 1.
     seed : int
 
+    Returns
+    -------
+    Tensor of bool, shape (post, pre)
+
     Raises
     ------
     InputError
@@ -135,8 +143,7 @@ def random_mask(post: int, pre: int, *, density: float, seed: int) -> Tensor:
     '0.10'
     """
     _check(post=post, pre=pre)
-    if not (isinstance(density, Real) and 0 < density <= 1):
-        raise InputError(f"density: {density!r} is not above 0 and at most 1.")
+    check_positive(density, "density", most=1)
     return torch.rand(post, pre, generator=_generator(seed), dtype=torch.float64) < density
 
 
@@ -167,6 +174,10 @@ def random_kernel(
     seed : int
     dtype : torch.dtype
 
+    Returns
+    -------
+    Tensor, shape (C, C, k, k)
+
     Raises
     ------
     InputError
@@ -181,8 +192,10 @@ def random_kernel(
     """
     _check(channels=channels, size=size, height=height, width=width, radius=radius)
     if size % 2 == 0 or size > min(height, width):
-        raise InputError(
-            f"size: {size} is not odd and at most the height {height} and the width {width}."
+        raise InputError.at(
+            "size",
+            got=size,
+            expected=f"an odd number, at most the height {height} and the width {width}",
         )
     kernel = _normal((channels, channels, size, size), seed)
     found = float(kernel_eigenvalues(kernel, height, width).abs().max())
@@ -192,6 +205,10 @@ def random_kernel(
 @computation()
 def with_radius(W: Tensor, radius: float) -> Tensor:
     """Return W (N, N) scaled so that its largest absolute eigenvalue is `radius`.
+
+    Returns
+    -------
+    Tensor, shape (N, N)
 
     Raises
     ------
@@ -219,10 +236,8 @@ def with_radius(W: Tensor, radius: float) -> Tensor:
 def _check(*, radius: float = 1.0, **counts: int) -> None:
     """Refuse numbers out of range, by their names."""
     for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
-            raise InputError(f"{name}: expected a whole number of at least 1, got {count!r}.")
-    if not (isinstance(radius, Real) and 0 < radius < float("inf")):
-        raise InputError(f"radius: {radius!r} is not a finite number above 0.")
+        check_whole(count, name)
+    check_positive(radius, "radius")
 
 
 def _normal(shape: tuple[int, ...], seed: int) -> Tensor:
@@ -230,6 +245,4 @@ def _normal(shape: tuple[int, ...], seed: int) -> Tensor:
 
 
 def _generator(seed: int) -> torch.Generator:
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**63:
-        raise InputError(f"seed: expected a whole number from 0 to 2**63 - 1, got {seed!r}.")
-    return torch.Generator().manual_seed(int(seed))
+    return torch.Generator().manual_seed(check_seed(seed))

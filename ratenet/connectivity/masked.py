@@ -59,12 +59,14 @@ class Masked(AbstractMatrix):
         W, mask = self.W, self.mask
         check_weights(W, "W", "post, pre")
         if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != W.shape:
-            raise InputError(
-                f"mask: expected a tensor of bool with the shape of W, {tuple(W.shape)}; "
-                "compute it as W != 0."
+            raise InputError.at(
+                "mask",
+                got=mask,
+                expected=f"a tensor of bool with the shape of W, {tuple(W.shape)}",
+                remedy="compute it as W != 0",
             )
         if not mask.any():
-            raise InputError("mask: it holds no synapse; at least one entry must be True.")
+            raise InputError.at("mask", found="only False", expected="at least one True")
         off = torch.nonzero((W != 0) & ~mask)
         if len(off):
             post, pre = off[0].tolist()

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ratenet.errors import InputError, UnsupportedError
+from ratenet.errors import UnsupportedError
+from ratenet.validation import check_choice
 
 FEWEST_ROWS = 16
 FEWEST_COLUMNS = 128
@@ -43,8 +44,8 @@ def choose_route(route: str | None = None) -> str:
         If oneDNN is asked for and not there.
     """
     global _route  # of the process, as torch's number of threads is
-    if route not in (None, *ROUTES):
-        raise InputError(f"matrix_product: {route!r} is unknown; available: {', '.join(ROUTES)}.")
+    if route is not None:
+        check_choice(route, "matrix_product", ROUTES)
     if route == "onednn" and not _has_onednn():
         raise UnsupportedError(
             "matrix_product: this torch has no oneDNN, whose products the run was made with; "

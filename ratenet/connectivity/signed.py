@@ -12,6 +12,7 @@ from ratenet.connectivity.checks import check_weights
 from ratenet.connectivity.dense import AbstractMatrix
 from ratenet.connectivity.matmul import Product
 from ratenet.errors import InputError
+from ratenet.validation import check_choice
 
 UPDATES = ("projection", "exponentiated")
 
@@ -64,10 +65,7 @@ class Signed(AbstractMatrix):
 
     def __post_init__(self) -> None:
         check_weights(self.W, "W", "post, pre")
-        if self.update not in UPDATES:
-            raise InputError(
-                f"update: {self.update!r} is unknown; available: {', '.join(UPDATES)}."
-            )
+        check_choice(self.update, "update", UPDATES)
         pre = self.W.shape[1]
         signs = torch.as_tensor(self.signs)
         is_sign = signs.dtype != torch.bool and not signs.is_complex()

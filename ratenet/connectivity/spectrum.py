@@ -26,6 +26,11 @@ def eigenvalues(connectivity: AbstractConnectivity) -> Tensor:
     connectivity : AbstractConnectivity
         Square.
 
+    Returns
+    -------
+    Tensor, shape (N,)
+        Complex.
+
     Raises
     ------
     InputError
@@ -109,6 +114,11 @@ def norm(connectivity: AbstractConnectivity) -> float:
     -------
     float
         NaN if the Lanczos iteration that serves more than 1,000 units finds none.
+
+    Raises
+    ------
+    UnsupportedError
+        If W has to be built as a matrix of more than 10,000 units.
 
     Examples
     --------

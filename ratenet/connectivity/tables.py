@@ -78,7 +78,7 @@ def from_table(
         return KINDS[kind](**given)
     except TypeError:  # what is missing, or more than it takes
         expected = f"{', '.join(_names(KINDS[kind]))} of the kind {kind!r}"
-        raise InputError.at(where, got=", ".join(given), expected=expected) from None
+        raise InputError.at(where, found=", ".join(given), expected=expected) from None
 
 
 def _names(kind: type[AbstractConnectivity]) -> list[str]:

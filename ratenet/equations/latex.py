@@ -18,6 +18,11 @@ def model_latex(model: ModelSpec) -> str:
     model : ModelSpec
         Its strings have passed the whitelist, so nothing in them is executed here.
 
+    Returns
+    -------
+    str
+        LaTeX, for a document that uses amsmath.
+
     Examples
     --------
     >>> from ratenet import load_model
@@ -38,7 +43,13 @@ def model_latex(model: ModelSpec) -> str:
 
 
 def equations_latex(model: ModelSpec) -> str:
-    """Return equations and functions alone, as an ``aligned`` block within a formula."""
+    """Return equations and functions alone, as an ``aligned`` block within a formula.
+
+    Returns
+    -------
+    str
+        LaTeX, without the dollars of a formula.
+    """
     return "\n".join([r"\begin{aligned}", " \\\\\n".join(_lines(model)), r"\end{aligned}"])
 
 

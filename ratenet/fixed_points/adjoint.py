@@ -104,6 +104,14 @@ def solve_adjoint(
     References
     ----------
     Almeida 1987; Pineda 1987; Saad and Schultz 1986 (GMRES).
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("linear", [[0.5]])  # all gains are 1
+    >>> fp = rn.find_fixed_points(network, [1.0])
+    >>> solve_adjoint(fp, torch.ones(1, 1, dtype=torch.float64)).values  # 1 / (1 - 0.5)
+    tensor([[2.]], dtype=torch.float64)
     """
     fp.check_current()
     error = as_error(fp, error)

@@ -1,21 +1,18 @@
 """Which of many states are the same point: the best one gathers all that are near it."""
 
-from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ratenet.errors import InputError
+from ratenet.validation import check_positive
 
 
 def check_distance(distance: Any, tol: float) -> float:
     """Return the distance below which states are one point; default the root of the tolerance."""
     if distance is None:
         return float(tol) ** 0.5
-    if not isinstance(distance, Real) or not 0 < float(distance) < float("inf"):
-        raise InputError.at("distance", got=distance, expected="a finite number above 0")
-    return float(distance)
+    return check_positive(distance, "distance")
 
 
 def clusters(

@@ -1,7 +1,6 @@
 """find_fixed_points: solve for the fixed points of a network and certify them."""
 
 import dataclasses
-from numbers import Integral
 from typing import Any, Literal
 
 import torch
@@ -24,6 +23,7 @@ from ratenet.fixed_points.solvers.relaxation import Relaxation
 from ratenet.fixed_points.stability import examined
 from ratenet.fixed_points.status import Status
 from ratenet.network import Network
+from ratenet.validation import check_whole
 
 GOAL = 0.95  # of the tolerance: the certificate's own product may round differently
 
@@ -111,9 +111,7 @@ def find_fixed_points(
     if not isinstance(solver, AbstractSolver):
         raise InputError.at("solver", got=solver, expected="a solver object such as Anderson()")
     limit = solver.max_iterations if max_iterations is None else max_iterations
-    if not isinstance(limit, Integral) or limit < 1:
-        expected = "a whole number of at least 1"
-        raise InputError.at("max_iterations", got=limit, expected=expected)
+    limit = check_whole(limit, "max_iterations")
     drive = network.as_drive(drive)
     state = network.as_state(initial, 1 if initial is None else len(drive))
     state = state.expand(-1, len(drive), -1)  # from zero, all share one

@@ -58,6 +58,16 @@ class FixedPoints:
         What a user should know of how they were found, one sentence each.
     mean_response : Tensor or None, shape (N, N)
         W (I - G_mean W)^{-1}, where a solver made it: the preconditioner of further solves.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[0.0, 0.4], [0.4, 0.0]])
+    >>> fp = rn.find_fixed_points(network, [[0.5, -0.2], [0.1, 0.0]])
+    >>> fp
+    FixedPoints(rate: 2 samples of 2 units; 2 settled, residual at most 4.3e-10)
+    >>> fp.converged, fp.rates.shape
+    (tensor([True, True]), torch.Size([2, 2]))
     """
 
     network: Network
@@ -258,8 +268,8 @@ class FixedPoints:
         """Refuse weights that changed since, and a sample that is not there."""
         self.check_current()
         if not -len(self) <= sample < len(self):
-            raise InputError(
-                f"samples: there is no sample {sample}; the samples are 0 to {len(self) - 1}."
+            raise InputError.at(
+                "samples", got=sample, expected=f"numbers of samples, from 0 to {len(self) - 1}"
             )
 
     def _blocks(self, sample: int) -> JacobianBlocks:
@@ -267,7 +277,10 @@ class FixedPoints:
         self._check_sample(sample)
         state, drive = self.state[:, [sample]], self.drive[[sample]]
         if not torch.isfinite(state).all():
-            raise InputError(f"sample {sample} has a NaN or infinite state: it has no Jacobian.")
+            raise InputError(
+                f"sample {sample} has a NaN or infinite state, and so no Jacobian.",
+                argument="samples", got=sample,
+            )  # fmt: skip
         return self.network.jacobian_blocks(state, drive)
 
     def _chosen(self, samples: Sequence[int] | None) -> Sequence[int]:

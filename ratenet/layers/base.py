@@ -9,6 +9,7 @@ from ratenet.errors import InputError
 from ratenet.layers.core import FixedPointCore
 from ratenet.layers.gradients import Settled
 from ratenet.network import Network
+from ratenet.validation import check_whole
 
 RADIUS = 0.5  # spectral radius of the first recurrent weights
 
@@ -41,17 +42,17 @@ class AbstractFixedPointLayer(torch.nn.Module):
 def check_inputs(layer: torch.nn.Module, x: Tensor, wanted: int) -> None:
     """Refuse inputs that are not rows of M numbers."""
     if x.ndim == 0 or x.shape[-1] != wanted:
-        raise InputError(
-            f"{type(layer).__name__}: input shape {tuple(x.shape)} does not fit; expected "
-            f"(..., M) with M = {wanted}."
+        raise InputError.at(
+            "x",
+            got=tuple(x.shape),
+            expected=f"shape (..., M) with M = {wanted}, the layer's in_features",
         )
 
 
 def check_counts(**counts: int) -> None:
     """Refuse anything but a number of units, channels or places."""
     for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise InputError(f"{name}: expected a whole number of at least 1, got {count!r}.")
+        check_whole(count, name)
 
 
 def new_seed() -> int:

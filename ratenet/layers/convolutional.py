@@ -118,9 +118,10 @@ class ConvFixedPointLayer(AbstractFixedPointLayer):
         )  # fmt: skip
         size = kernel_size if read_in_size is None else read_in_size
         if not isinstance(size, int) or size % 2 == 0 or not 1 <= size <= min(self.image[1:]):
-            raise InputError(
-                f"read_in_size: expected an odd whole number up to the {min(self.image[1:])} "
-                f"places a side, got {size!r}."
+            raise InputError.at(
+                "read_in_size",
+                got=size,
+                expected=f"an odd whole number up to the size of the images, {min(self.image[1:])}",
             )
         self.read_in = torch.nn.Conv2d(
             in_channels, channels, size, stride, padding=size // 2, bias=bias,
@@ -145,9 +146,10 @@ class ConvFixedPointLayer(AbstractFixedPointLayer):
         """
         wanted = self.image
         if images.ndim != 4 or tuple(images.shape[1:]) != wanted:
-            raise InputError(
-                f"ConvFixedPointLayer: input shape {tuple(images.shape)} does not fit; expected "
-                f"(B, C_in, H, W) with C_in, H, W = {wanted}."
+            raise InputError.at(
+                "images",
+                got=tuple(images.shape),
+                expected=f"shape (B, C_in, H, W) with C_in, H, W = {wanted}",
             )
         rates: Tensor = self.core(self.read_in(images).flatten(1))
         return rates.unflatten(1, self.grid)

@@ -17,6 +17,7 @@ from ratenet.layers.gradients import Passage, Rest, Settled, count_settled
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule, Euclidean
 from ratenet.plasticity.base import LeftOut, check_learning_rate
+from ratenet.validation import check_choice
 
 OnUnsettled = Literal["mask", "include", "raise"]
 STALE_AFTER = 10  # changes of the weights for which the default solver keeps its preconditioner
@@ -114,9 +115,7 @@ class FixedPointCore(torch.nn.Module):
         super().__init__()
         self.rule = Euclidean() if rule is None else rule
         if not isinstance(self.rule, AbstractRule):
-            raise InputError(
-                f"rule: expected a rule, got {rule!r}; give an object such as Euclidean()."
-            )
+            raise InputError.at("rule", got=rule, expected="a rule, such as Euclidean()")
         if self.rule.traits.needs_loss:
             raise InputError(
                 f"rule: {type(rule).__name__} needs each sample's loss, and a layer has only its "
@@ -127,9 +126,7 @@ class FixedPointCore(torch.nn.Module):
         if tol is not None:
             check_tolerance(tol, network.dtype)
         self.tol = tol
-        if on_unsettled not in get_args(OnUnsettled):
-            allowed = ", ".join(get_args(OnUnsettled))
-            raise InputError(f"on_unsettled: {on_unsettled!r} is not one of {allowed}.")
+        check_choice(on_unsettled, "on_unsettled", get_args(OnUnsettled))
         self.on_unsettled: OnUnsettled = on_unsettled
         self.max_iterations = max_iterations
         kept = MeanGain(stale_after=STALE_AFTER)
@@ -189,9 +186,10 @@ class FixedPointCore(torch.nn.Module):
         Tensor, shape (..., N)
         """
         if drive.ndim == 0 or drive.shape[-1] != self.units:
-            raise InputError(
-                f"drive: shape {tuple(drive.shape)} does not fit; expected (..., N) with "
-                f"N = {self.units} units."
+            raise InputError.at(
+                "drive",
+                got=tuple(drive.shape),
+                expected=f"shape (..., N) with N = {self.units} units",
             )
         parameters = self._weights()
         self._constrain(parameters)
@@ -212,7 +210,7 @@ class FixedPointCore(torch.nn.Module):
         """
         passage = None if self._passage is None else self._passage()
         if passage is None:
-            raise InputError("leave_out: there is no call whose gradient is still to be taken.")
+            raise InputError("leave_out: call it after forward and before backward.")
         passage.leave_out(samples)
 
     @torch.no_grad()

@@ -91,7 +91,7 @@ class FeedbackLayers(AbstractFixedPointLayer):
         super().__init__()
         check_counts(in_features=in_features)
         if isinstance(units, int | str) or len(units) < 2:
-            raise InputError(f"units: {units!r} are not the sizes of two layers or more.")
+            raise InputError.at("units", got=units, expected="the sizes of at least two layers")
         check_counts(**{f"units[{index}]": number for index, number in enumerate(units)})
         self.units = tuple(units)
         network = Network(model, _random_blocks(self.units), parameters)

@@ -135,10 +135,13 @@ class FixedPointLayer(AbstractFixedPointLayer):
 def check_units(connectivity: AbstractConnectivity, units: int) -> None:
     """Refuse a connectivity of another number of units than the layer's."""
     if not isinstance(connectivity, AbstractConnectivity):
-        raise InputError(
-            f"connectivity: {type(connectivity).__name__} is none; give an object such as Dense(W)."
+        raise InputError.at(
+            "connectivity",
+            got=connectivity,
+            found=type(connectivity).__name__,
+            expected="a connectivity, such as Dense(W)",
         )
     if connectivity.shape != (units, units):
-        raise InputError(
-            f"connectivity: shape {connectivity.shape} does not fit; expected ({units}, {units})."
+        raise InputError.at(
+            "connectivity", got=connectivity.shape, expected=f"shape ({units}, {units})"
         )

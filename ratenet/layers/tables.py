@@ -18,7 +18,7 @@ from ratenet.layers.feedback import FeedbackLayers
 from ratenet.layers.full import FixedPointLayer
 from ratenet.layers.weights import connectivity_of
 from ratenet.plasticity import RULES, Frozen
-from ratenet.validation import Expected, validated
+from ratenet.validation import Expected, json_schema, validated
 
 Table = dict[str, Any]
 Shape = tuple[int, ...]  # of a sample: (M,), or (C, H, W)
@@ -60,6 +60,15 @@ class AbstractTable(ABC):
 
     kind: ClassVar[str]
     takes_image: ClassVar[bool] = False
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the JSON schema of the table."""
+        schema = json_schema(cls)
+        del schema["$schema"]  # that of the file holds
+        kind = {"const": cls.kind, "description": (cls.__doc__ or "").partition("\n")[0]}
+        schema["properties"] = {"kind": kind, **schema["properties"]}
+        return {**schema, "required": ["kind", *schema.get("required", [])]}
 
     @abstractmethod
     def build(self, shape: Shape, defaults: LayerDefaults, dtype: torch.dtype) -> torch.nn.Module:

@@ -1,7 +1,6 @@
 """Arrays at the door: numbers, lists, NumPy arrays, quantities and tensors become SI tensors."""
 
 from collections.abc import Mapping
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from ratenet.equations.units import (
     show_unit,
 )
 from ratenet.errors import InputError, shorten
+from ratenet.validation import check_seed
 
 
 def check_arguments(parameters: Any, seed: Any, dtype: Any) -> None:
@@ -26,8 +26,7 @@ def check_arguments(parameters: Any, seed: Any, dtype: Any) -> None:
         raise InputError.at(
             "parameters", got=parameters, expected='names with values, such as {"tau": 20*ms}'
         )
-    if not isinstance(seed, Integral) or not 0 <= int(seed) < 2**63:
-        raise InputError.at("seed", got=seed, expected="a whole number from 0 to 2**63 - 1")
+    check_seed(seed)
     if dtype is not None and not isinstance(dtype, torch.dtype):
         raise InputError.at("dtype", got=dtype, expected="torch.float64 or torch.float32")
 

@@ -165,7 +165,7 @@ def _copied(rnn: torch.nn.Module, name: str) -> Tensor:
     values: Tensor = getattr(rnn, name).detach().clone()
     if not torch.isfinite(values).all():
         raise InputError.at(
-            "rnn", got=f"NaN or infinite entries in {name}", expected="finite weights",
+            "rnn", found=f"NaN or infinite entries in {name}", expected="finite weights",
             remedy="its training has diverged; take earlier weights",
         )  # fmt: skip
     return values

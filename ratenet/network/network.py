@@ -27,7 +27,7 @@ from ratenet.network.populations import (
     join_populations,
     place_populations,
 )
-from ratenet.network.prints import as_line, as_table
+from ratenet.network.prints import Shown
 from ratenet.network.weights import as_connectivity
 from ratenet.tensor_files import write_table
 
@@ -130,10 +130,13 @@ class Network:
         self._functions = translate(self.model)
 
     def __repr__(self) -> str:
-        return as_line(self)
+        return self._shown().line()
 
     def _repr_html_(self) -> str:
-        return as_table(self)
+        return self._shown().table()
+
+    def _shown(self) -> Shown:
+        return Shown(self.model, self.connectivity, self.parameters, self.populations)
 
     def changed(self, *, W: Any = None, parameters: Mapping[str, Any] | None = None) -> "Network":
         """Return a network with other weights or some other parameters, and all else alike."""
@@ -323,9 +326,10 @@ class Network:
             return torch.zeros(len(names), *shape, dtype=self.dtype, device=self.device)
         if isinstance(state, Mapping):
             if set(state) != set(names):
-                raise InputError(
-                    f"state: the names {sorted(state)} do not fit; model {self.model.name!r} has "
-                    f"the state variables {', '.join(names)}."
+                raise InputError.at(
+                    "state",
+                    got=list(state),
+                    expected=f"the state variables of {self.model.name!r}, {', '.join(names)}",
                 )
             rows = [self._state_row(state[name], name, shape, finite) for name in names]
             return torch.stack(rows)
@@ -333,9 +337,10 @@ class Network:
         if tensor.ndim == 3 and tuple(tensor.shape) == (len(names), *shape):
             return tensor.clone()
         if len(names) > 1:
-            raise InputError(
-                f"state: shape {tuple(tensor.shape)} does not fit; give a mapping with "
-                f"{', '.join(names)}, or shape {(len(names), *shape)}."
+            raise InputError.at(
+                "state",
+                got=tuple(tensor.shape),
+                expected=f"a mapping with {', '.join(names)}, or shape {(len(names), *shape)}",
             )
         return self._state_row(tensor, names[0], shape, finite)[None].clone()
 

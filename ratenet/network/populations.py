@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ratenet.equations.populations import Sizes
-from ratenet.errors import InputError, UnknownNameError, show_any
+from ratenet.errors import InputError, UnknownNameError
 from ratenet.network.coerce import expand_to
 
 
@@ -66,9 +66,10 @@ def given_sizes(given: Mapping[str, Any], populations: Sizes) -> Sizes:
     """Return the sizes that a network is given, checked against the model's populations."""
     names = [name for name, _ in populations]
     if set(given) != set(names):
-        raise InputError(
-            f"populations: expected {', '.join(names) or 'none (the model has none)'}, got "
-            f"{', '.join(map(show_any, given)) or 'none'}."
+        raise InputError.at(
+            "populations",
+            got=list(given),
+            expected=", ".join(names) or "none (the model has none)",
         )
     for name, size in given.items():
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:

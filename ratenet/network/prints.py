@@ -1,40 +1,49 @@
 """How a network prints: a line at a prompt, a table with its equations in a notebook."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
+from torch import Tensor
+
+from ratenet.connectivity import AbstractConnectivity
+from ratenet.equations import ModelSpec
 from ratenet.equations.latex import equations_latex
 from ratenet.equations.units import Quantity
 
-if TYPE_CHECKING:
-    from ratenet.network.network import Network
 
+@dataclass(frozen=True)
+class Shown:
+    """What is printed of a network."""
 
-def as_line(network: "Network") -> str:
-    """Return model, units, parameters and weights of a network in a line."""
-    sizes = ", ".join(f"{name} {p.stop - p.start}" for name, p in network.populations.items())
-    units = f"{network.units} units" + (f" ({sizes})" if sizes else "")
-    values = ", ".join(f"{name} = {_value(network, name)}" for name in network.parameters)
-    parts = [units, *([values] if values else []), repr(network.connectivity)]
-    return f"Network({network.model.name}: {'; '.join(parts)})"
+    model: ModelSpec
+    connectivity: AbstractConnectivity
+    parameters: Mapping[str, Tensor]
+    populations: Mapping[str, slice]
 
+    def line(self) -> str:
+        """Return model, units, parameters and weights in a line."""
+        sizes = ", ".join(f"{name} {p.stop - p.start}" for name, p in self.populations.items())
+        units = f"{self.connectivity.shape[0]} units" + (f" ({sizes})" if sizes else "")
+        values = ", ".join(f"{name} = {self._value(name)}" for name in self.parameters)
+        parts = [units, *([values] if values else []), repr(self.connectivity)]
+        return f"Network({self.model.name}: {'; '.join(parts)})"
 
-def as_table(network: "Network") -> str:
-    """Return the same as a table in HTML, with the equations in LaTeX."""
-    model = network.model
-    sizes = ", ".join(f"{name}: {p.stop - p.start}" for name, p in network.populations.items())
-    rows = {
-        "equations": f"<div>$${escape(equations_latex(model))}$$</div>",
-        "units": escape(sizes or str(network.units)),
-        "weights": escape(repr(network.connectivity)),
-        **{escape(name): escape(_value(network, name)) for name in network.parameters},
-    }
-    cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
-    return f"<table><caption>{escape(model.title or model.name)}</caption>{cells}</table>"
+    def table(self) -> str:
+        """Return the same as a table in HTML, with the equations in LaTeX."""
+        sizes = ", ".join(f"{name}: {p.stop - p.start}" for name, p in self.populations.items())
+        rows = {
+            "equations": f"<div>$${escape(equations_latex(self.model))}$$</div>",
+            "units": escape(sizes or str(self.connectivity.shape[0])),
+            "weights": escape(repr(self.connectivity)),
+            **{escape(name): escape(self._value(name)) for name in self.parameters},
+        }
+        cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
+        title = escape(self.model.title or self.model.name)
+        return f"<table><caption>{title}</caption>{cells}</table>"
 
-
-def _value(network: "Network", name: str) -> str:
-    """Return a parameter's value with its unit, or the range of its values."""
-    values, unit = network.parameters[name].detach(), network.model.dimensions(name)
-    ends = [values] if values.ndim == 0 else [values.min(), values.max()]
-    return " to ".join(str(Quantity(float(end), dim=unit)) for end in ends)
+    def _value(self, name: str) -> str:
+        """Return a parameter's value with its unit, or the range of its values."""
+        values, unit = self.parameters[name].detach(), self.model.dimensions(name)
+        ends = [values] if values.ndim == 0 else [values.min(), values.max()]
+        return " to ".join(str(Quantity(float(end), dim=unit)) for end in ends)

@@ -133,7 +133,9 @@ def _from_blocks(
     parts: dict[str, dict[str, AbstractConnectivity | Tensor]] = {}
     for post, row in blocks.items():
         if not isinstance(row, Mapping):
-            raise InputError(f"W, {post}: give a mapping from presynaptic populations to weights.")
+            raise InputError.at(
+                f"W, {post}", got=row, expected="a mapping from presynaptic populations to weights"
+            )
         for name in (post, *row):
             check_known(name, sizes, "W")
         parts[post] = {

@@ -13,12 +13,11 @@ from ratenet.plasticity.base import (
     AbstractRule,
     Proposal,
     Traits,
-    check_positive,
-    check_whole,
     descent,
 )
 from ratenet.plasticity.euclidean import solved_adjoint
 from ratenet.plasticity.loss import Loss
+from ratenet.validation import check_positive, check_seed, check_whole
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class TruncatedAdjoint(AbstractRule):
     terms: int = 0
 
     def __post_init__(self) -> None:
-        check_whole(self.terms, "terms", 0)
+        check_whole(self.terms, "terms", least=0)
 
     @property
     def traits(self) -> Traits:
@@ -96,6 +95,14 @@ class FeedbackAlignment(AbstractRule):
     ----------
     Lillicrap et al. 2016, Nat. Commun. 7:13276 (feedforward networks); here at a recurrent fixed
     point, where the adjoint equation's W^T is replaced.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> FeedbackAlignment(radius=0.5).update(fp, error, learning_rate=0.1)
+    tensor([[-0.8715]], dtype=torch.float64)
     """
 
     radius: float = 0.5
@@ -103,7 +110,7 @@ class FeedbackAlignment(AbstractRule):
 
     def __post_init__(self) -> None:
         check_positive(self.radius, "radius")
-        check_whole(self.seed, "seed", 0)
+        check_seed(self.seed)
 
     @property
     def traits(self) -> Traits:

@@ -5,11 +5,9 @@ e = dL/dy of each sample, some also the loss L itself. It knows no model, no bac
 of connectivity.
 """
 
-import math
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +19,7 @@ from ratenet.errors import DivergenceError, InputError, LeftOutWarning, Unsettle
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.adjoint import as_error
 from ratenet.plasticity.loss import Loss, loss_of_kept, required
+from ratenet.validation import check_positive
 
 
 @dataclass(frozen=True)
@@ -184,7 +183,11 @@ class AbstractRule(ABC):
         if not settled.all():
             fp, error = fp.select(settled), error[settled]
         if not torch.isfinite(error).all():
-            raise InputError("error: NaN or infinite entries among the settled samples.")
+            raise InputError.at(
+                "error",
+                found="NaN or infinite entries",
+                expected="finite numbers at settled samples",
+            )
         proposal = as_proposal(self.change(fp, error, learning_rate, loss))
         _check_delta(proposal.delta, fp, self)
         return proposal
@@ -224,25 +227,6 @@ def _check_delta(delta: Any, fp: FixedPoints, rule: AbstractRule) -> None:
 def check_learning_rate(learning_rate: float) -> None:
     """Refuse a learning rate that is not a finite number above 0."""
     check_positive(learning_rate, "learning_rate")
-
-
-def check_positive(value: float, where: str) -> None:
-    """Refuse what is not a finite number above 0."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (is_number and 0 < value < math.inf):
-        raise InputError(f"{where}: {value!r} is not a finite number above 0.")
-
-
-def check_whole(value: int, where: str, least: int) -> None:
-    """Refuse what is not a whole number of at least `least`."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise InputError(f"{where}: {value!r} is not a whole number of at least {least}.")
-
-
-def check_choice(value: str, where: str, allowed: tuple[str, ...]) -> None:
-    """Refuse what is not one of some names."""
-    if value not in allowed:
-        raise InputError(f"{where}: {value!r} is not one of {', '.join(allowed)}.")
 
 
 def descent(fp: FixedPoints, left: Tensor, right: Tensor, learning_rate: float) -> Change:

@@ -16,12 +16,11 @@ from ratenet.plasticity.base import (
     AbstractRule,
     Proposal,
     Traits,
-    check_choice,
-    check_positive,
     descent,
 )
 from ratenet.plasticity.loss import Loss
 from ratenet.plasticity.phases import both_settled, settled_at, settled_under
+from ratenet.validation import check_choice, check_positive
 
 NUDGES = {"both": (1, -1), "positive": (1, 0), "negative": (0, -1)}  # signs of the two phases
 FORMS = ("vector-field", "symmetric")
@@ -59,6 +58,14 @@ class EquilibriumPropagation(AbstractRule):
     ----------
     Scellier and Bengio 2017, Front. Comput. Neurosci. 11:24; Scellier et al. 2018, arXiv
     1808.04873 (vector fields); Laborieux et al. 2021, arXiv 2006.03824 (both signs).
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> EquilibriumPropagation(beta=1e-3).update(fp, error, learning_rate=0.1)
+    tensor([[-0.4000]], dtype=torch.float64)
     """
 
     beta: float = 0.1
@@ -68,7 +75,7 @@ class EquilibriumPropagation(AbstractRule):
 
     def __post_init__(self) -> None:
         check_positive(self.beta, "beta")
-        check_choice(self.nudge, "nudge", tuple(NUDGES))
+        check_choice(self.nudge, "nudge", NUDGES)
         check_choice(self.form, "form", FORMS)
 
     @property
@@ -119,6 +126,14 @@ class ContrastiveHebbian(AbstractRule):
     References
     ----------
     Movellan 1991; Xie and Seung 2003, Neural Comput. 15:441 (clamped outputs).
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> ContrastiveHebbian().update(fp, error, learning_rate=0.1)
+    tensor([[-0.4000]], dtype=torch.float64)
     """
 
     strength: float = 1.0

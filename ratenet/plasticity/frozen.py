@@ -21,6 +21,14 @@ class Frozen(AbstractRule):
     -----
     What a read-in and a read-out learn around fixed recurrent weights is the control for what
     recurrent plasticity adds; Zhu and Rosenbaum 2023, arXiv 2307.06732, compare with it.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> Frozen().update(fp, error, learning_rate=0.1)
+    tensor([[0.]], dtype=torch.float64)
     """
 
     @property

@@ -39,21 +39,26 @@ class FunctionRule(AbstractRule):
 
     def __post_init__(self) -> None:
         if not inspect.isfunction(self.function):
-            raise InputError(
-                f"rule: expected a plain function, got {self.function!r}; "
-                "put @rule(metric=...) above one."
+            raise InputError.at(
+                "rule",
+                got=self.function,
+                expected="a plain function",
+                remedy="put @rule(metric=...) above one",
             )
         if not isinstance(self.stated_metric, str) or not self.stated_metric:
-            raise InputError(
-                f"metric: expected a string, got {self.stated_metric!r}; say in "
-                "which geometry the rule descends, such as 'Euclidean in W' or 'none'."
+            raise InputError.at(
+                "metric",
+                got=self.stated_metric,
+                expected="the geometry in which the rule descends, such as 'Euclidean in W' or "
+                "'none'",
             )
         object.__setattr__(self, "name", self.function.__name__)
         names = list(inspect.signature(self.function).parameters)
         if len(names) not in (3, 4) or names[3:] not in ([], ["loss"]):
-            raise InputError(
-                f"rule {self.name}: it takes ({', '.join(names)}); expected (fp, error, "
-                "learning_rate), and loss after them where it is used."
+            raise InputError.at(
+                f"rule {self.name}",
+                found=f"({', '.join(names)})",
+                expected="a function of (fp, error, learning_rate), and of loss if it is used",
             )
 
     @property

@@ -29,6 +29,14 @@ class Hebb(AbstractRule):
     References
     ----------
     Hebb 1949; Gerstner and Kistler 2002, Biol. Cybern. 87:404.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> Hebb().update(fp, error, learning_rate=0.1)
+    tensor([[0.4000]], dtype=torch.float64)
     """
 
     @property
@@ -59,6 +67,14 @@ class Oja(AbstractRule):
     References
     ----------
     Oja 1982, J. Math. Biol. 15:267.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> Oja().update(fp, error, learning_rate=0.1)
+    tensor([[0.2000]], dtype=torch.float64)
     """
 
     @property
@@ -99,6 +115,14 @@ class BCM(AbstractRule):
     ----------
     Bienenstock, Cooper and Munro 1982, J. Neurosci. 2:32; Intrator and Cooper 1992, Neural Netw.
     5:3 (the threshold as the mean of y^2).
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> BCM().update(fp, error, learning_rate=0.1)
+    tensor([[-0.8000]], dtype=torch.float64)
     """
 
     threshold: float | None = None
@@ -106,8 +130,8 @@ class BCM(AbstractRule):
     def __post_init__(self) -> None:
         value = self.threshold
         if value is not None and not (isinstance(value, Real) and abs(value) < float("inf")):
-            raise InputError(
-                f"threshold: expected a finite number, got {value!r}; None takes mean y^2."
+            raise InputError.at(
+                "threshold", got=value, expected="a finite number, or None for mean y^2"
             )
 
     @property

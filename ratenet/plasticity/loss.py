@@ -15,13 +15,14 @@ def required(loss: Loss | None, rule: str) -> Loss:
     """Return the loss; refuse that there is none, or that it is not a function."""
     if loss is None:
         raise InputError(
-            f"{rule} needs the loss at other rates than those of the fixed points: give "
-            "update(..., loss=) a function from rates (B, N) to each sample's loss (B,)."
+            f"{rule} requires update(..., loss=f) with f: rates (B, N) -> losses (B,), since it "
+            "compares losses at other rates than those of the fixed points.",
+            argument="loss",
+            expected="a function from rates (B, N) to losses (B,)",
         )
     if not callable(loss):
-        raise InputError(
-            f"loss: expected a function, got {loss!r}; "
-            "give one from rates (B, N) to each sample's loss (B,)."
+        raise InputError.at(
+            "loss", got=loss, expected="a function from rates (B, N) to each sample's loss (B,)"
         )
     return loss
 
@@ -43,9 +44,11 @@ def loss_of_kept(loss: Loss, kept: Tensor) -> Loss:
         losses = loss(rows)
         if not isinstance(losses, Tensor) or losses.shape != (len(kept),):
             found = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
-            raise InputError(
-                f"loss: it returned {found}; expected a tensor with one loss a sample, "
-                f"(B,) = ({len(kept)},), such as cross_entropy(..., reduction='none')."
+            raise InputError.at(
+                "loss",
+                found=f"{found}",
+                expected=f"a tensor with one loss per sample, (B,) = ({len(kept)},)",
+                remedy="as of cross_entropy(..., reduction='none')",
             )
         return losses[places]
 
@@ -65,8 +68,9 @@ def slope(loss: Loss, rates: Tensor) -> Tensor:
         total = loss(at).sum()
         if not total.requires_grad:
             raise InputError(
-                "loss: it has no gradient for the rates; compute it from them in torch, without "
-                "detach, item or numpy."
+                "loss: it has no gradient with respect to the rates; compute it from them in "
+                "torch, without detach, item or numpy.",
+                argument="loss",
             )
         (gradient,) = torch.autograd.grad(total, at)
     return gradient

@@ -15,9 +15,10 @@ from torch import Tensor
 from ratenet.connectivity.base import AbstractConnectivity, as_change
 from ratenet.errors import InputError, UnsupportedError
 from ratenet.fixed_points import FixedPoints
-from ratenet.plasticity.base import AbstractRule, Proposal, Traits, check_positive
+from ratenet.plasticity.base import AbstractRule, Proposal, Traits
 from ratenet.plasticity.euclidean import Euclidean
 from ratenet.plasticity.loss import Loss
+from ratenet.validation import check_positive
 
 
 class AbstractPotential(ABC):
@@ -60,7 +61,7 @@ class PNorm(AbstractPotential):
     def __post_init__(self) -> None:
         check_positive(self.p, "p")
         if not self.p > 1:
-            raise InputError(f"p: {self.p!r} is not above 1, where the potential is convex.")
+            raise InputError.at("p", got=self.p, expected="a number above 1 (a convex potential)")
 
     @property
     def formula(self) -> str:
@@ -121,6 +122,14 @@ class MirrorDescent(AbstractRule):
     ----------
     Nemirovski and Yudin 1983; Pogodin et al. 2023, Synaptic weight distributions depend on the
     geometry of plasticity, arXiv 2305.19394.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> MirrorDescent(PNorm(3.0)).update(fp, error, learning_rate=0.1)
+    tensor([[-0.8873]], dtype=torch.float64)
     """
 
     potential: AbstractPotential = field(default_factory=PNorm)
@@ -158,6 +167,14 @@ class ExponentiatedGradient(AbstractRule):
     ----------
     Kivinen and Warmuth 1997, Inf. Comput. 132:1; Cornford et al. 2024, Brain-like learning with
     exponentiated gradients.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> ExponentiatedGradient().update(fp, error, learning_rate=0.1)
+    tensor([[-0.1648]], dtype=torch.float64)
     """
 
     @property

@@ -42,7 +42,7 @@ class Mixed(AbstractRule):
 
     def __post_init__(self) -> None:
         if not self.rules:
-            raise InputError("Mixed: there is no rule; give pairs of a weight and a rule.")
+            raise InputError.at("Mixed", found="none", expected="at least one (weight, rule)")
         for pair in self.rules:
             _check_pair(pair)
         object.__setattr__(self, "rules", tuple((weight, rule) for weight, rule in self.rules))
@@ -76,4 +76,4 @@ class Mixed(AbstractRule):
 def _check_pair(pair: Any) -> None:
     is_pair = isinstance(pair, Sequence) and len(pair) == 2 and isinstance(pair[0], Real)
     if not (is_pair and isinstance(pair[1], AbstractRule) and math.isfinite(pair[0])):
-        raise InputError(f"Mixed: {pair!r} is not a finite weight and a rule.")
+        raise InputError.at("Mixed", got=pair, expected="pairs of a finite weight and a rule")

@@ -8,9 +8,10 @@ from torch import Tensor
 from ratenet.connectivity.base import as_change
 from ratenet.errors import SingularError, UnsupportedError
 from ratenet.fixed_points import FixedPoints, solve_adjoint
-from ratenet.plasticity.base import AbstractRule, Proposal, Traits, check_positive
+from ratenet.plasticity.base import AbstractRule, Proposal, Traits
 from ratenet.plasticity.euclidean import solved_adjoint
 from ratenet.plasticity.loss import Loss
+from ratenet.validation import check_positive
 
 LARGEST = 50_000_000  # entries of the Jacobian dy/dW: 0.4 GB in float64
 
@@ -45,6 +46,14 @@ class NaturalGradient(AbstractRule):
     References
     ----------
     Amari 1998, Neural Comput. 10:251; Martens 2020, arXiv 1412.1193.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> NaturalGradient(damping=1e-6).update(fp, error, learning_rate=0.1)
+    tensor([[-0.0250]], dtype=torch.float64)
     """
 
     damping: float = 1e-3

@@ -19,11 +19,10 @@ from ratenet.plasticity.base import (
     LeftOut,
     Proposal,
     Traits,
-    check_positive,
-    check_whole,
 )
 from ratenet.plasticity.loss import Loss, required
 from ratenet.plasticity.phases import both_settled, settled_at
+from ratenet.validation import check_positive, check_seed, check_whole
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,16 @@ class NodePerturbation(AbstractRule):
     References
     ----------
     Widrow and Lehr 1990; Werfel, Xie and Seung 2005, Neural Comput. 17:2699.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> def loss(rates):
+    ...     return rates.square().sum(dim=1) / 2  # one per stimulus
+    >>> rule = NodePerturbation(trials=5)
+    >>> bool(rule.update(fp, fp.rates, learning_rate=0.1, loss=loss) < 0)  # W shrinks, as y does
+    True
     """
 
     sigma: float = 0.01
@@ -114,6 +123,16 @@ class WeightPerturbation(AbstractRule):
     References
     ----------
     Jabri and Flower 1992; Cauwenberghs 1993; Werfel, Xie and Seung 2005, Neural Comput. 17:2699.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> def loss(rates):
+    ...     return rates.square().sum(dim=1) / 2  # one per stimulus
+    >>> rule = WeightPerturbation(trials=5)
+    >>> bool(rule.update(fp, fp.rates, learning_rate=0.1, loss=loss) < 0)  # W shrinks, as y does
+    True
     """
 
     sigma: float = 0.01
@@ -176,5 +195,5 @@ def _difference(loss: Loss, one: FixedPoints, other: FixedPoints) -> Tensor:
 
 def _check(rule: NodePerturbation | WeightPerturbation) -> None:
     check_positive(rule.sigma, "sigma")
-    check_whole(rule.trials, "trials", 1)
-    check_whole(rule.seed, "seed", 0)
+    check_whole(rule.trials, "trials")
+    check_seed(rule.seed)

@@ -18,9 +18,10 @@ from ratenet.connectivity.base import scaled
 from ratenet.errors import DivergenceError
 from ratenet.fixed_points import FixedPoints
 from ratenet.network import JacobianBlocks, Network
-from ratenet.plasticity.base import AbstractRule, LeftOut, Proposal, Traits, check_choice
+from ratenet.plasticity.base import AbstractRule, LeftOut, Proposal, Traits
 from ratenet.plasticity.loss import Loss, slope
 from ratenet.simulation.time_grid import seconds
+from ratenet.validation import check_choice
 
 DURATION = 20  # of the longest time constant
 STEP = 0.1  # of the shortest time constant
@@ -56,6 +57,14 @@ class BackpropagationThroughTime(AbstractRule):
     ----------
     Werbos 1990; Liao et al. 2018, Reviving and improving recurrent back-propagation (at a fixed
     point it is recurrent backpropagation).
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> BackpropagationThroughTime().update(fp, error, learning_rate=0.1)
+    tensor([[-0.3998]], dtype=torch.float64)
     """
 
     duration: Any = None
@@ -119,6 +128,14 @@ class RecurrentBackpropagation(AbstractRule):
     References
     ----------
     Almeida 1987; Pineda 1987, Phys. Rev. Lett. 59:2229.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> RecurrentBackpropagation().update(fp, error, learning_rate=0.1)
+    tensor([[-0.4000]], dtype=torch.float64)
     """
 
     duration: Any = None

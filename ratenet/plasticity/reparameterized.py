@@ -39,6 +39,14 @@ class Reparameterized(AbstractRule):
     References
     ----------
     Zhu and Rosenbaum 2024, Neural Computation 36(8), arXiv 2307.06732, delta W2.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> Reparameterized().update(fp, error, learning_rate=0.1)
+    tensor([[-0.0263]], dtype=torch.float64)
     """
 
     @property
@@ -147,6 +155,14 @@ class GainFreeReparameterized(AbstractRule):
     References
     ----------
     github.com/RobertRosenbaum/LearningFixedPointsInRNNs, delta W4.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])  # y = 2
+    >>> error = torch.ones(1, 1, dtype=torch.float64)
+    >>> GainFreeReparameterized().update(fp, error, learning_rate=0.1)
+    tensor([[-0.0250]], dtype=torch.float64)
     """
 
     @property

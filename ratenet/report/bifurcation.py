@@ -42,16 +42,28 @@ def bifurcation_diagram(
         Physical unit of the rates.
     title : str
 
+    Returns
+    -------
+    matplotlib.figure.Figure
+
     Raises
     ------
     InputError
         If there is no branch, no such unit, or the branches vary different numbers.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[1.0]])
+    >>> branch = rn.continue_fixed_points(network, [0.1], rn.WeightScale(), start=0.5, stop=2.0)
+    >>> bifurcation_diagram(branch).axes[0].get_xlabel()
+    'scale of W'
     """
     every = [branches] if isinstance(branches, Branch) else list(branches)
     labels = {branch.label for branch in every}
     if len(labels) != 1:
-        raise InputError(
-            f"branches: they vary {', '.join(sorted(labels)) or 'nothing'}; one number is needed."
+        raise InputError.at(
+            "branches", got=sorted(labels), expected="branches along one and the same parameter"
         )
     _check_unit(unit, every[0].rates.shape[1])
     figure, axis = new_figure(figsize=(7, 4.4))
@@ -89,15 +101,29 @@ def hysteresis_loop(
         Fixed points of the same network, drawn behind in grey.
     title : str
 
+    Returns
+    -------
+    matplotlib.figure.Figure
+
     Raises
     ------
     InputError
         If there is no such unit, or the branch varies another number.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[2.0]])
+    >>> sweep = rn.sweep_fixed_points(network, [1.0], rn.DriveScale(), [-0.8, 0.0, 0.8])
+    >>> hysteresis_loop(sweep).axes[0].get_xlabel()
+    'scale of the drive'
     """
     _check_unit(unit, sweep.up.rates.shape[1])
     if branch is not None and branch.label != sweep.label:
-        raise InputError(
-            f"branch: it varies {branch.label}, and the sweep {sweep.label}; the same is needed."
+        raise InputError.at(
+            "branch",
+            found=f"one along {branch.label}",
+            expected=f"a branch along {sweep.label}, as the sweep",
         )
     figure, axis = new_figure(figsize=(7, 4.4))
     values = sweep.values.cpu().numpy()
@@ -154,7 +180,7 @@ def _shade(axis: Any, values: np.ndarray, differs: np.ndarray) -> None:
 
 def _check_unit(unit: int, units: int) -> None:
     if not 0 <= unit < units:
-        raise InputError(f"unit: there is no unit {unit}; the units are 0 to {units - 1}.")
+        raise InputError.at("unit", got=unit, expected=f"a number from 0 to {units - 1}")
 
 
 def _finish(axis: Any, label: str, unit: int, rate_unit: str) -> None:

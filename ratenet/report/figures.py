@@ -85,6 +85,10 @@ def learning_curve(
         What the run is judged by.
     unit : str
         Unit of the loss; empty where it has none.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     figure, ((loss, judged), (modes, weights)) = new_figure(
         figsize=(9, 6.6), ncols=2, nrows=2, sharex=True
@@ -215,6 +219,10 @@ def digits_through_time(
     fixed_points : ndarray, shape (number of images, U)
         Rates at the solved fixed point of each image.
     title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     figure, (top, above, below) = new_figure(
         figsize=(9, 6), nrows=3, sharex=True, height_ratios=(1, 2, 2)

@@ -28,6 +28,10 @@ def alignment_figure(table: pd.DataFrame, *, ceiling: float | None, title: str) 
     ceiling : float or None
         The alignment that noise leaves a right rule.
     title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     height = 1.6 + 0.42 * len(table)
     figure, (left, right) = new_figure(figsize=(9.5, height), ncols=2, sharey=True)
@@ -71,6 +75,10 @@ def confusion_figure(confusion: pd.DataFrame, *, title: str) -> "Figure":
     confusion : pandas.DataFrame
         Shares, from 0 to 1.
     title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     size = len(confusion)
     figure, axis = new_figure(figsize=(2.6 + 0.85 * size, 2.4 + 0.6 * size))
@@ -99,6 +107,10 @@ def power_figure(accuracy: pd.DataFrame, *, level: float, title: str) -> "Figure
     level : float
         The share of false positives that is allowed.
     title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     figure, (power, false) = new_figure(figsize=(9.5, 4.4), ncols=2)
     abscissa = max(NAMES, key=lambda name: accuracy[name].nunique())

@@ -44,6 +44,10 @@ def phase_plane(
         Range of both axes, in the state's SI unit; default that of its starts.
     title : str
 
+    Returns
+    -------
+    matplotlib.figure.Figure
+
     Raises
     ------
     UnsupportedError
@@ -52,6 +56,14 @@ def phase_plane(
     Notes
     -----
     Basins are coloured by where the dynamics go from a grid of 80 x 80 starts.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[0.0, -2.0], [-2.0, 0.0]])  # two units inhibit one another
+    >>> found = rn.find_all_fixed_points(network, [0.0, 0.0], starts=20)
+    >>> len(found), phase_plane(found).axes[0].get_xlabel()
+    (3, 'r of unit 0 (dimensionless)')
     """
     network, drive = found.points.network, found.points.drive[:1]
     if network.units != 2 or len(network.model.states) != 1:
@@ -86,10 +98,21 @@ def eigenvalue_plane(found: FixedPointSet, *, title: str = "") -> "Figure":
         At most SHOWN_POINTS of its fixed points are drawn, stable ones first.
     title : str
 
+    Returns
+    -------
+    matplotlib.figure.Figure
+
     Raises
     ------
     UnsupportedError
         If k N is above 2,000.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> found = rn.find_all_fixed_points(rn.Network("rate", [[2.0]]), [0.0], starts=10)
+    >>> eigenvalue_plane(found).axes[0].get_xlabel()
+    'real part of the eigenvalues (1/s)'
     """
     size = found.points.state[:, 0].numel() if len(found) else 0
     if size > LARGEST_MATRIX:

@@ -55,6 +55,13 @@ def rates_by_population(trajectory: Trajectory, *, title: str, drive: Any = None
     ------
     InputError
         If the drive does not fit the network.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> run = rn.simulate(rn.Network("rate", [[0.5]]), [1.0], duration=0.05, dt=0.001)
+    >>> rates_by_population(run, title="One unit").axes[0].get_xlabel()
+    'time (ms)'
     """
     shown = evenly(trajectory.rates.shape[1], SHOWN_STIMULI)
     inputs = _drive_in_time(trajectory, drive)  # (T, B, U) or None

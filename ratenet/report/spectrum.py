@@ -27,12 +27,22 @@ def spectrum(
         Radius of the circle; default the spectral radius of W.
     title : str
 
+    Returns
+    -------
+    matplotlib.figure.Figure
+
     Raises
     ------
     InputError
         If W is not square.
     UnsupportedError
         If W would have to be built as a matrix of more than 10,000 units.
+
+    Examples
+    --------
+    >>> from ratenet.connectivity import Dense, random_weights
+    >>> spectrum(Dense(random_weights(50, radius=0.8, seed=0))).axes[0].get_xlabel()
+    'real part of λ'
     """
     values = eigenvalues(connectivity).cpu().numpy()
     largest = float(np.abs(values).max())

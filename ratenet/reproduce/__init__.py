@@ -62,8 +62,7 @@ def figure_named(
         images = {"data": data or own, "data_root": data_root or "data"}
         return lambda seed, progress: make(seed, progress, folder / "runs", images)
     if name not in FIGURES:
-        allowed = ", ".join((*FIGURES, *TRAINED))
-        raise UnknownNameError(f"Unknown figure {name!r}; available: {allowed}.")
+        raise UnknownNameError.among("figure", name, (*FIGURES, *TRAINED))
     if data is not None or data_root is not None:
         raise InputError(f"data: the figure {name!r} needs no images; leave it out.")
     return FIGURES[name]

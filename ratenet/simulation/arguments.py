@@ -12,18 +12,14 @@ from ratenet.errors import InputError, UnsupportedError
 from ratenet.network import Network
 from ratenet.simulation.backends.base import Tolerances
 from ratenet.simulation.drives import AbstractDrive
+from ratenet.validation import check_seed
 
 ADAPTIVE = "dopri5"
 
 
 def checked_seed(seed: Any) -> int | None:
     """Return a seed for the noise, or None."""
-    if seed is None:
-        return None
-    is_whole = isinstance(seed, Integral) and not isinstance(seed, bool)
-    if is_whole and 0 <= seed < 2**63:
-        return int(seed)
-    raise InputError.at("seed", got=seed, expected="a whole number from 0 to 2**63 - 1")
+    return None if seed is None else check_seed(seed)
 
 
 def checked_tolerances(network: Network, method: str, rtol: Any, atol: Any) -> Tolerances:

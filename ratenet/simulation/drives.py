@@ -228,6 +228,11 @@ def drive_for(network: Network, drive: Any, start: float = 0.0) -> AbstractDrive
     start : float
         The simulation's first time in seconds.
 
+    Returns
+    -------
+    AbstractDrive
+        Its `at(t)` gives the drive of all stimuli, (B, N), at time t in seconds.
+
     Raises
     ------
     InputError

@@ -193,9 +193,10 @@ class ReadIn:
         pixels = self.stimulus.at(0.0).shape[1]
         shape = tuple(getattr(self.weights, "shape", ()))
         if not isinstance(self.weights, Tensor) or len(shape) != 2 or shape[1] != pixels:
-            raise InputError(
-                f"ReadIn, weights: shape {shape} does not fit; expected a tensor (N, M) with "
-                f"M = {pixels} pixels."
+            raise InputError.at(
+                "ReadIn, weights",
+                got=shape,
+                expected=f"a tensor (N, M) with M = {pixels} pixels",
             )
         found = None if self.bias is None else tuple(getattr(self.bias, "shape", ()))
         if found is not None and found != shape[:1]:
@@ -211,18 +212,22 @@ class ReadIn:
 def check_stimulus(stimulus: Any, where: str) -> None:
     """Refuse anything but a stimulus."""
     if not isinstance(stimulus, AbstractStimulus):
-        raise InputError(
-            f"{where}: expected a stimulus, got {type(stimulus).__name__}; give an object such as "
-            "Still(images) or HeldImages(images, ...)."
+        raise InputError.at(
+            where,
+            got=stimulus,
+            found=type(stimulus).__name__,
+            expected="a stimulus, such as Still(images) or HeldImages(images, ...)",
         )
 
 
 def check_images(images: Any, where: str) -> None:
     """Refuse anything but a set of images, and an empty one."""
     if not isinstance(images, Images) or not len(images):
-        raise InputError(
-            f"{where}, images: expected an Images object with at least one image, such as "
-            "load_images().train."
+        raise InputError.at(
+            f"{where}, images",
+            got=images,
+            found=type(images).__name__,
+            expected="Images with at least one image, such as load_images().train",
         )
 
 

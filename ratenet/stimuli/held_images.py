@@ -14,7 +14,8 @@ from ratenet.stimuli.base import AbstractStimulus, check_images, frame_of
 from ratenet.stimuli.batches import batches_of_epoch
 from ratenet.stimuli.fades import profile_named
 from ratenet.stimuli.images import Images, masked
-from ratenet.stimuli.random_blocks import LENGTH, Blocks, check_seed, generator_for
+from ratenet.stimuli.random_blocks import LENGTH, Blocks, generator_for
+from ratenet.validation import check_seed, check_whole
 
 ON_TIME = 1e-6  # of a mean period: nearer than that, an image has begun
 
@@ -120,12 +121,8 @@ class HeldImages(AbstractStimulus):
 
     def __post_init__(self) -> None:
         check_images(self.images, "HeldImages")
-        if not isinstance(self.streams, int) or not 0 < self.streams <= len(self.images):
-            raise InputError(
-                f"HeldImages, streams: expected a whole number from 1 to the {len(self.images)} "
-                f"images, got {self.streams!r}."
-            )
-        check_seed(self.seed, "HeldImages")
+        check_whole(self.streams, "HeldImages, streams", most=len(self.images))
+        check_seed(self.seed, "HeldImages, seed")
         profile_named(self.profile)
         if not isinstance(self.dwell, GammaDwell):
             dwell = seconds(self.dwell, "HeldImages, dwell", or_zero=True)

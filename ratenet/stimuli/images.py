@@ -121,10 +121,11 @@ class Images:
         for label in groups.unique().tolist():
             members = torch.nonzero(groups == label)[:, 0]
             if len(members) <= per_class:
-                holds = f"class {label} has" if self.has_classes else "there are"
-                raise InputError(
-                    f"split: {holds} {len(members)} images; choose fewer than that "
-                    f"a class, not {per_class}."
+                of = f" of class {label}" if self.has_classes else ""
+                raise InputError.at(
+                    "per_class",
+                    got=per_class,
+                    expected=f"fewer than the {len(members)} images{of}",
                 )
             order = torch.randperm(len(members), generator=generator)
             chosen[members[order[:per_class]]] = True
@@ -151,7 +152,7 @@ def as_pixels(value: Any, where: str, *, is_drive: bool = False) -> Tensor:
         if low < 0 or high > 1:
             raise InputError.at(
                 where,
-                got=f"{low:g} to {high:g}",
+                found=f"{low:g} to {high:g}",
                 expected="values from 0 to 1",
                 remedy="rescale them, such as bytes by 1/255",
             )

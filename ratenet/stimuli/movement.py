@@ -100,6 +100,15 @@ class Rotate(AbstractMovement):
         Time of a full turn; a float is in seconds.
     phase : float or array_like, shape (B,)
         Where in the period the streams are at t = 0, in periods; one for all, or one for each.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ratenet.stimuli import Images, Still
+    >>> images = Images(torch.rand(2, 8, 8), [0, 1])
+    >>> stimulus = Rotate(Still(images), period=2.0)
+    >>> stimulus.at(0.25).shape, round(stimulus.time_scale, 3)
+    (torch.Size([2, 64]), 0.318)
     """
 
     source: AbstractStimulus
@@ -130,6 +139,15 @@ class Scale(AbstractMovement):
         Largest magnification, above 0; the smallest is its inverse.
     phase : float or array_like, shape (B,)
         Where in the period the streams are at t = 0, in periods; one for all, or one for each.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ratenet.stimuli import Images, Still
+    >>> images = Images(torch.rand(2, 8, 8), [0, 1])
+    >>> stimulus = Scale(Still(images), period=2.0, factor=1.5)
+    >>> stimulus.at(0.25).shape, round(stimulus.time_scale, 3)
+    (torch.Size([2, 64]), 0.318)
     """
 
     source: AbstractStimulus
@@ -162,6 +180,15 @@ class Shear(AbstractMovement):
         Largest shift for each pixel of height.
     phase : float or array_like, shape (B,)
         Where in the period the streams are at t = 0, in periods; one for all, or one for each.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ratenet.stimuli import Images, Still
+    >>> images = Images(torch.rand(2, 8, 8), [0, 1])
+    >>> stimulus = Shear(Still(images), period=2.0, amount=0.5)
+    >>> stimulus.at(0.25).shape, round(stimulus.time_scale, 3)
+    (torch.Size([2, 64]), 0.318)
     """
 
     source: AbstractStimulus
@@ -194,6 +221,15 @@ class Drift(AbstractMovement):
         In degrees: 0 is to the right, 90 upwards.
     phase : float or array_like, shape (B,)
         Where in the period the streams are at t = 0, in periods; one for all, or one for each.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ratenet.stimuli import Images, Still
+    >>> images = Images(torch.rand(2, 8, 8), [0, 1])
+    >>> stimulus = Drift(Still(images), period=2.0, direction=90.0)
+    >>> stimulus.at(0.25).shape, round(stimulus.time_scale, 3)
+    (torch.Size([2, 64]), 0.318)
     """
 
     source: AbstractStimulus
@@ -245,4 +281,4 @@ def _check_number(value: Any, where: str, *, positive: bool = False) -> None:
         isinstance(value, int | float) and math.isfinite(value) and (value > 0 or not positive)
     ):
         allowed = "a finite number above 0" if positive else "a finite number"
-        raise InputError(f"{where}: {value!r} is not {allowed}.")
+        raise InputError.at(where, got=value, expected=allowed)

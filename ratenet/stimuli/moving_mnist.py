@@ -23,7 +23,8 @@ from ratenet.stimuli.base import (
 )
 from ratenet.stimuli.images import Images
 from ratenet.stimuli.movement import resample
-from ratenet.stimuli.random_blocks import check_seed, generator_for
+from ratenet.stimuli.random_blocks import generator_for
+from ratenet.validation import check_seed, check_whole
 
 DIGITS = 2
 DIGIT, FRAME = 28, 64  # pixels; where the frame is another one, digits are scaled along with it
@@ -110,7 +111,7 @@ class Bounce(AbstractModulation):
         if height != width or height < 4:
             expected = "square images of at least 4 x 4 pixels"
             raise InputError.at(
-                "Bounce, source", got=f"{height} x {width} pixels", expected=expected
+                "Bounce, source", found=f"{height} x {width} pixels", expected=expected
             )
         streams, side = len(self.source.at(0.0)), self._side
         generator = generator_for("bounce", self.seed)
@@ -160,6 +161,15 @@ class MovingMNIST(AbstractStimulus):
     ----------
     Srivastava, Mansimov and Salakhutdinov 2015, arXiv 1502.04681, section 4.1. There a digit moves
     on a grid of whole pixels; here the images are interpolated.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ratenet.stimuli import Images
+    >>> images = Images(torch.rand(2, 8, 8), [0, 1])
+    >>> stimulus = MovingMNIST(images, streams=3, period=1.0, size=28)
+    >>> stimulus.at(0.25).shape, round(stimulus.time_scale, 3)
+    (torch.Size([3, 784]), 0.159)
     """
 
     images: Images
@@ -175,15 +185,10 @@ class MovingMNIST(AbstractStimulus):
         check_images(self.images, "MovingMNIST")
         if len(frame := frame_of(self.images)) > 2 or frame[0] != frame[1]:
             raise InputError.at("MovingMNIST, images", got=frame, expected="grey squares")
-        check_seed(self.seed, "MovingMNIST")
+        check_seed(self.seed, "MovingMNIST, seed")
         object.__setattr__(self, "period", seconds(self.period, "MovingMNIST, period"))
         for name, least in (("streams", 1), ("size", 16)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise InputError(
-                    f"MovingMNIST, {name}: expected a whole number of at least {least}, "
-                    f"got {value!r}."
-                )
+            check_whole(getattr(self, name), f"MovingMNIST, {name}", least=least)
         generator = generator_for("moving", self.seed)
         number = DIGITS * self.streams
         chosen = torch.as_tensor(generator.integers(len(self.images), size=number))

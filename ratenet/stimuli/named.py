@@ -21,7 +21,7 @@ from ratenet.stimuli.images import Images
 from ratenet.stimuli.movement import Drift, Rotate, Scale, Shear
 from ratenet.stimuli.moving_mnist import DIGITS, Bounce, MovingMNIST
 from ratenet.stimuli.ornstein_uhlenbeck import Contrast, Walk
-from ratenet.stimuli.random_blocks import check_seed
+from ratenet.validation import check_seed
 
 HELD = "hold-and-fade"
 RESTING = (HELD, "gaps")  # at the end of a hold these have rested for all of it
@@ -198,7 +198,7 @@ def stimulus_named(
         If the period is not a time, the seed not a seed, or a setting has a wrong value.
     """
     make = STIMULI.maker(name)
-    check_seed(seed, "stimulus")
+    check_seed(seed, "stimulus, seed")
     time = seconds(period, "period")
     (term,) = parse_sum(name, "stimulus")
     example = _EXAMPLES.get(term.name, _Example(_NEXT, 0.8, None))

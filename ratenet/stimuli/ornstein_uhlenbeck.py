@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ratenet.errors import InputError
 from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli.base import (
     AbstractModulation,
@@ -25,7 +24,8 @@ from ratenet.stimuli.base import (
     frame_of,
 )
 from ratenet.stimuli.images import Images, masked
-from ratenet.stimuli.random_blocks import LENGTH, Blocks, check_seed, generator_for
+from ratenet.stimuli.random_blocks import LENGTH, Blocks, generator_for
+from ratenet.validation import check_positive, check_seed, check_whole
 
 GRID = 200  # points of the grid in one time constant
 
@@ -94,6 +94,15 @@ class Contrast(AbstractModulation):
     References
     ----------
     Hennequin et al. 2018, Neuron 98:846, for inputs of this kind (50 ms).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ratenet.stimuli import Images, Still
+    >>> images = Images(torch.rand(2, 8, 8), [0, 1])
+    >>> stimulus = Contrast(Still(images), mean=1.0, sd=0.3, time_constant=0.5)
+    >>> stimulus.at(0.25).shape, round(stimulus.time_scale, 3)
+    (torch.Size([2, 64]), 0.5)
     """
 
     source: AbstractStimulus
@@ -106,11 +115,7 @@ class Contrast(AbstractModulation):
     def __post_init__(self) -> None:
         check_stimulus(self.source, "Contrast, source")
         for name in ("mean", "sd"):
-            value = getattr(self, name)
-            if not (isinstance(value, int | float) and 0 < value < math.inf):
-                raise InputError(
-                    f"Contrast, {name}: expected a finite number above 0, got {value!r}."
-                )
+            check_positive(getattr(self, name), f"Contrast, {name}")
         process = _process(self, (len(self.source.at(0.0)), 1), "contrast")
         object.__setattr__(self, "_process", process)
 
@@ -156,6 +161,15 @@ class Walk(AbstractStimulus):
     References
     ----------
     Turk and Pentland 1991, J. Cogn. Neurosci. 3:71, for images in principal components.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ratenet.stimuli import Images
+    >>> images = Images(torch.rand(2, 8, 8), [0, 1])
+    >>> stimulus = Walk(images, streams=3, time_constant=0.5, components=2)
+    >>> stimulus.at(0.25).shape, round(stimulus.time_scale, 3)
+    (torch.Size([3, 64]), 0.5)
     """
 
     images: Images
@@ -167,12 +181,8 @@ class Walk(AbstractStimulus):
 
     def __post_init__(self) -> None:
         check_images(self.images, "Walk")
-        limits = {"streams": math.inf, "components": self.images.pixels.shape[1]}
-        for name, limit in limits.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or not 1 <= value <= limit:
-                allowed = "of at least 1" if limit == math.inf else f"from 1 to {limit}"
-                raise InputError(f"Walk, {name}: expected a whole number {allowed}, got {value!r}.")
+        check_whole(self.streams, "Walk, streams")
+        check_whole(self.components, "Walk, components", most=self.images.pixels.shape[1])
         process = _process(self, (self.streams, self.components), "walk")
         object.__setattr__(self, "_process", process)
 
@@ -206,7 +216,7 @@ def _process(stimulus: Any, shape: tuple[int, ...], kind: str) -> OrnsteinUhlenb
     """Check the time constant and the seed of a stimulus; return its process."""
     name = type(stimulus).__name__
     T = seconds(stimulus.time_constant, f"{name}, time_constant")
-    check_seed(stimulus.seed, name)
+    check_seed(stimulus.seed, f"{name}, seed")
     object.__setattr__(stimulus, "time_constant", T)
     return OrnsteinUhlenbeck(shape, T, kind, stimulus.seed)
 

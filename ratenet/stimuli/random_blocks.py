@@ -6,13 +6,10 @@ again when they are needed.
 """
 
 from collections.abc import Callable
-from numbers import Integral
 
 import numpy as np
 import torch
 from torch import Tensor
-
-from ratenet.errors import InputError
 
 LENGTH = 256  # steps of a block
 _KEPT = 4  # blocks: streams that are side by side may be in neighbouring ones
@@ -26,14 +23,6 @@ def generator_for(kind: str, seed: int, number: int = 0) -> np.random.Generator:
     purpose = int.from_bytes(kind.encode()[:8], "big")
     key = np.random.SeedSequence(seed, spawn_key=(purpose, number))
     return np.random.Generator(np.random.Philox(key))
-
-
-def check_seed(seed: int, where: str) -> None:
-    """Refuse anything but a seed."""
-    if not isinstance(seed, Integral) or not 0 <= seed < 2**63:
-        raise InputError(
-            f"{where}, seed: expected a whole number from 0 to 2**63 - 1, got {seed!r}."
-        )
 
 
 class Blocks:

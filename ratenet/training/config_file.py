@@ -19,6 +19,7 @@ from typing import Any
 from ratenet.equations import load_model
 from ratenet.equations.files import parse_model
 from ratenet.errors import InputError, UnknownNameError, escape
+from ratenet.layers.tables import TABLES
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import recorded_as_such
 from ratenet.validation import json_schema, read_toml
@@ -85,7 +86,7 @@ def training_schema() -> dict[str, Any]:
     layers = {
         "type": "array",
         "minItems": 1,
-        "items": {"type": "object", "required": ["kind"]},
+        "items": {"oneOf": [table.schema() for table in TABLES.values()]},
         "description": "The layers of a stack, in their order; see docs/layers.md.",
     }
     recorded = {name: {"type": "object", "description": "Recorded by a run."} for name in RECORDED}

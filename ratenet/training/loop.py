@@ -169,6 +169,15 @@ def resume(
     InputError
         If another option differs, or the run names code of your own, and it is neither given
         again nor trusted.
+
+    Examples
+    --------
+    >>> import ratenet as rn, tempfile
+    >>> out = tempfile.mkdtemp()
+    >>> config = rn.TrainingConfig(epochs=1, units=20, batch_size=500, presentation="static")
+    >>> _ = rn.train(config, out=out)
+    >>> len(resume(out, {"epochs": 2}).metrics)  # 8 steps per epoch
+    16
     """
     saved = SavedRun.read(out, wanted or {}, trust=trust)
     joined = joined_workers(saved.config.device)
@@ -321,9 +330,10 @@ def _reason(callback: Callback, run: Run, row: Row) -> str | None:
     """Call a callback, and return why it ends the run, if it does."""
     reason = callback(run, row)
     if reason is not None and not isinstance(reason, str):
-        raise InputError(
-            f"callbacks: {show_any(callback)} returned {show_any(reason)}; callbacks must return "
-            "None, or a string to stop the run."
+        raise InputError.at(
+            "callbacks",
+            got=reason,
+            expected=f"None, or a string to stop the run, from {show_any(callback)}",
         )
     return reason
 

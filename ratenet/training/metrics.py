@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ratenet.errors import InputError, RunFolderError, show_any
+from ratenet.errors import InputError, RunFolderError
 from ratenet.training.metrics_table import METRICS, keep_metrics
 from ratenet.training.run import Run
 from ratenet.training.run_folder import RunFolder
@@ -130,6 +130,4 @@ def _number(name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise InputError(
-            f"callbacks: the metric {name!r}: expected a number, got {show_any(value)}."
-        ) from None
+        raise InputError.at(f"callbacks, metric {name!r}", got=value, expected="a number") from None

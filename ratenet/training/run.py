@@ -335,8 +335,10 @@ def images_of(config: TrainingConfig, workers: Workers) -> tuple[ImageSet, DataF
     if config.validation:
         images = images.with_validation(_per_class(config.validation, images), config.seed)
     if config.batch_size > len(images.train):
-        raise InputError(
-            f"batch_size: {config.batch_size} is more than the {len(images.train)} training images."
+        raise InputError.at(
+            "batch_size",
+            got=config.batch_size,
+            expected=f"at most the {len(images.train)} training images",
         )
     return images.to(torch.device(config.device), DTYPES[config.dtype]), facts
 
@@ -354,11 +356,16 @@ def _per_class(validation: int, images: ImageSet) -> int:
     if images.classes:
         smallest = int(images.train.labels.bincount().min())
     if validation % K:
-        raise InputError(
-            f"validation: {validation} is not as many images of each of the {K} classes; give a "
-            f"multiple of {K}."
+        raise InputError.at(
+            "validation",
+            got=validation,
+            expected=f"a multiple of {K}, as many images of each class",
         )
     if validation // K >= smallest:
-        of_class = f"{validation // K} of each class, of which one has" if images.classes else "of"
-        raise InputError(f"validation: {validation} images are {of_class} {smallest}; give fewer.")
+        of_class = "of each class, the size of the smallest" if images.classes else "for training"
+        raise InputError.at(
+            "validation",
+            got=validation,
+            expected=f"fewer than {smallest * K}, {smallest} {of_class}",
+        )
     return validation // K

@@ -55,6 +55,16 @@ def evaluate(
         If there is no run or no checkpoint, or they are damaged.
     InputError
         If the run names code of your own, and it is neither given again nor trusted.
+
+    Examples
+    --------
+    >>> import ratenet as rn, tempfile
+    >>> out = tempfile.mkdtemp()
+    >>> config = rn.TrainingConfig(epochs=1, units=20, batch_size=500, presentation="static")
+    >>> result = rn.train(config, out=out)
+    >>> solved, slow = rn.evaluate(out)
+    >>> solved.accuracy == result.summary["test_accuracy"], slow is None
+    (True, True)
     """
     asked = {"data_root": data_root, "device": device, **again}
     given = {name: value for name, value in asked.items() if value is not None}

@@ -16,6 +16,12 @@ from ratenet.validation.archives import (
     read_npz as read_npz,
     reason as reason,
 )
+from ratenet.validation.numbers import (
+    check_choice as check_choice,
+    check_positive as check_positive,
+    check_seed as check_seed,
+    check_whole as check_whole,
+)
 from ratenet.validation.reading import (
     LARGEST_FILE as LARGEST_FILE,
     parse_json as parse_json,

@@ -69,7 +69,7 @@ def json_schema(kind: type, **more: Any) -> dict[str, Any]:
 
 
 def descriptions(kind: type) -> dict[str, str]:
-    """Return what a dataclass's numpydoc says of each of its fields.
+    """Return what the numpydoc of a dataclass, or of one it derives from, says of each field.
 
     Examples
     --------
@@ -86,7 +86,8 @@ def descriptions(kind: type) -> dict[str, str]:
     """
     found: dict[str, list[str]] = {}
     entry: list[str] = []
-    for line in (inspect.getdoc(kind) or "").splitlines():
+    docs = [inspect.cleandoc(each.__doc__ or "") for each in reversed(kind.__mro__[:-1])]
+    for line in "\n".join(docs).splitlines():
         if line.startswith(" "):
             entry.append(line.strip())
         elif line:

@@ -184,7 +184,9 @@ def test_mistakes_in_files_are_one_sentence(command, experiment, tmp_path):
         {**without(experiment, "weights", "weights_after"), **columns}
     )
     assert "arrays of one length" in refused({**experiment, **columns, "pre": np.arange(3)})
-    assert "columns after are missing" in refused({**experiment, **without(columns, "after")})
+    assert "expected the columns post, pre, before, after" in refused(
+        {**experiment, **without(columns, "after")}
+    )
     assert "does not exist" in command("identify", "nowhere")[2]
     (tmp_path / "data.zarr.txt").write_text("")
     assert "expected a folder with weights" in command("identify", "data.zarr.txt")[2]
@@ -229,7 +231,7 @@ def test_power_writes_tables_and_figures(command, tmp_path):
     [
         (["--units", "8,many"], "units: '8,many' are no whole numbers, separated by commas"),
         (["--noise", "low"], "noise: 'low' are no numbers"),
-        (["--rules", "hebb"], "only one is given"),
+        (["--rules", "hebb"], "rules: expected two or more to tell apart"),
         (["--observed", "5"], "observed: expected a whole number of at least 10, got 5"),
         (["--seed", -1], "seed: expected a whole number from 0"),
     ],

@@ -68,7 +68,7 @@ def test_the_command_does_what_the_function_does(command, tmp_path):
         (["--rules", "heb"], "Unknown rule 'heb'"),
         (["--rules", ","], "rules: expected a non-empty list of non-empty strings, got []"),
         (["--tasks", "digits"], "Unknown task 'digits'"),
-        (["--processes", "0"], "processes: 0 is not a whole number of at least 1"),
+        (["--processes", "0"], "processes: expected a whole number of at least 1, got 0"),
         (["--processes", "2", "--scheduler", "tcp://a:1"], "exclude one another"),
         (["--scheduler", "nowhere"], "no Dask scheduler answers at 'nowhere'"),
         (["--batch-size", "30"], "batch_size: expected at most the number of samples, 20, got 30"),

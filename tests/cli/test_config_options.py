@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 
 from ratenet.cli.config_options import split_list, takes_options_of
 from ratenet.errors import InputError
+from ratenet.layers.tables import TABLES
 from ratenet.training import TrainingConfig
 from ratenet.training.config_checks import times
+from ratenet.training.config_file import training_schema
 from ratenet.validation import descriptions
 
 
@@ -113,3 +115,15 @@ def test_the_schema_of_training_files_holds_every_option() -> None:
     assert (options["epochs"]["minimum"], options["epochs"]["default"]) == (1, 30)
     assert options["presentation"]["enum"] == ["slow", "static"]
     assert options["hold"]["description"].startswith("Presentation time of an image.")
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_the_schema_of_training_files_holds_every_key_of_a_layer(kind: str) -> None:
+    layers = training_schema()["properties"]["layers"]["items"]["oneOf"]
+    (schema,) = [each for each in layers if each["properties"]["kind"]["const"] == kind]
+    own = dataclasses.fields(TABLES[kind])
+    needed = [each.name for each in own if each.default is each.default_factory]  # both missing
+    assert set(schema["properties"]) == {"kind", *(each.name for each in own)}
+    assert schema["required"] == ["kind", *needed]
+    assert schema["additionalProperties"] is False
+    assert all(each["description"] for each in schema["properties"].values())

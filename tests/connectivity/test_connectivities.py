@@ -375,14 +375,14 @@ SQUARE = torch.ones(3, 3)
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Dense(torch.ones(3)), r"W must have shape \(post, pre\).*got shape \(3,\)"),
+        (lambda: Dense(torch.ones(3)), r"W: expected shape \(post, pre\).*got \(3,\)"),
         (lambda: Dense([[1.0]]), "W: expected a torch tensor.*got list"),
         (lambda: Dense(torch.ones(2, 2, dtype=torch.int64)), "floating-point numbers"),
         (lambda: Dense(SQUARE * math.nan), r"9 NaN or infinite entries, the first at W\[0, 0\]"),
-        (lambda: rn.Network("rate", Dense(torch.ones(2, 3))), "W must be square"),
+        (lambda: rn.Network("rate", Dense(torch.ones(2, 3))), "W: expected a square matrix"),
         (lambda: Masked(SQUARE, SQUARE), r"mask: expected a tensor of bool .* \(3, 3\)"),
         (lambda: Masked(SQUARE, torch.ones(2, 2).bool()), "mask: expected"),
-        (lambda: Masked(0 * SQUARE, SQUARE == 0.5), "mask: it holds no synapse"),
+        (lambda: Masked(0 * SQUARE, SQUARE == 0.5), "mask: expected at least one True"),
         (lambda: Masked(SQUARE, torch.eye(3).bool()), r"W has 6 entries.*first at W\[0, 1\]"),
         (lambda: Signed(SQUARE, torch.ones(2)), "signs: expected 3 numbers 1 or -1"),
         (lambda: Signed(SQUARE, torch.tensor([1, 0, -1])), "signs: expected 3 numbers"),
@@ -390,23 +390,32 @@ SQUARE = torch.ones(3, 3)
             lambda: Signed(SQUARE, torch.tensor([1, 1, -1])),
             r"3 entries of the wrong sign, the first at W\[0, 2\]: unit 2 is inhibitory",
         ),
-        (lambda: Signed(SQUARE, torch.ones(3), "clip"), "available: projection, exponentiated"),
+        (
+            lambda: Signed(SQUARE, torch.ones(3), "clip"),
+            "update: expected one of projection, exponentiated",
+        ),
         (lambda: LowRank(torch.ones(3, 1), torch.ones(3, 2)), "m and n must have as many columns"),
-        (lambda: LowRank(torch.ones(3), torch.ones(3)), r"m must have shape \(post, R\)"),
-        (lambda: Convolution(SQUARE, 3, 3), r"kernel must have shape \(C_post, C_pre, k, k\)"),
-        (lambda: Convolution(torch.ones(1, 1, 2, 2), 3, 3), "2 x 2 does not fit.*k odd"),
-        (lambda: Convolution(torch.ones(1, 1, 5, 5), 3, 9), "5 x 5 does not fit.*height 3"),
+        (lambda: LowRank(torch.ones(3), torch.ones(3)), r"m: expected shape \(post, R\)"),
+        (lambda: Convolution(SQUARE, 3, 3), r"kernel: expected shape \(C_post, C_pre, k, k\)"),
+        (lambda: Convolution(torch.ones(1, 1, 2, 2), 3, 3), "k odd.*got 2 x 2"),
+        (lambda: Convolution(torch.ones(1, 1, 5, 5), 3, 9), "height 3.*got 5 x 5"),
         (
             lambda: Convolution(torch.ones(1, 1, 3, 3), 3.0, 3),
             "height: expected a whole number.*got 3.0",
         ),
-        (lambda: Convolution(torch.ones(1, 1, 3, 3), 3, 3, "mirror"), "available: circular, zero"),
-        (lambda: Sum({}), "parts: there is no part"),
+        (
+            lambda: Convolution(torch.ones(1, 1, 3, 3), 3, 3, "mirror"),
+            "border: expected one of circular, zero",
+        ),
+        (lambda: Sum({}), "parts: expected at least one connectivity"),
         (
             lambda: Sum({"a.b": Dense(SQUARE)}),
-            "expected a name, got 'a.b'; give a string without a dot",
+            "expected a name without a dot, got 'a.b'",
         ),
-        (lambda: Sum({"a": SQUARE}), r"parts, a: expected a connectivity.*got Tensor.*Dense\(W\)"),
+        (
+            lambda: Sum({"a": SQUARE}),
+            r"parts, a: expected a connectivity, such as Dense\(W\), got Tensor",
+        ),
         (
             lambda: Sum({"a": Dense(SQUARE), "b": Dense(SQUARE.double())}),
             "parts, b: torch.float64 on cpu does not go with a, torch.float32",
@@ -414,15 +423,18 @@ SQUARE = torch.ones(3, 3)
         (lambda: Sum({"a": Dense(SQUARE), "b": Dense(torch.ones(2, 2))}), "the same shape"),
         (
             lambda: Block({"a": {"b": Dense(SQUARE)}}, {"a": 3}),
-            "unknown population 'b'; available: a",
+            "blocks: Unknown population 'b'; available: a",
         ),
-        (lambda: Block({"a": Dense(SQUARE)}, {"a": 3}), "blocks, a: give a mapping"),
-        (lambda: Block({"a": {"a": Dense(SQUARE)}}, {"a": 2}), r"a_from_a: shape \(3, 3\)"),
+        (lambda: Block({"a": Dense(SQUARE)}, {"a": 3}), "blocks, a: expected a mapping"),
+        (
+            lambda: Block({"a": {"a": Dense(SQUARE)}}, {"a": 2}),
+            r"a_from_a: expected .*, got \(3, 3\)",
+        ),
         (
             lambda: Block({"a": {"a": Dense(SQUARE)}}, {"a": 0}),
             "sizes, a: expected a whole number.*got 0",
         ),
-        (lambda: Block({}, {"a": 3}), "blocks: there is no part"),
+        (lambda: Block({}, {"a": 3}), "blocks: expected at least one connectivity"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(make: Callable[[], object], sentence: str) -> None:

@@ -125,14 +125,29 @@ def test_a_seed_gives_the_same_weights(name: str) -> None:
     ("make", "sentence"),
     [
         (lambda: random_weights(0, radius=0.5, seed=0), "units: expected a whole number.*got 0"),
-        (lambda: random_weights(5, radius=0.0, seed=0), "radius: 0.0 is not a finite number"),
-        (lambda: random_weights(5, radius=math.nan, seed=0), "radius: nan is not a finite"),
+        (
+            lambda: random_weights(5, radius=0.0, seed=0),
+            "radius: expected a finite number above 0, got 0.0",
+        ),
+        (
+            lambda: random_weights(5, radius=math.nan, seed=0),
+            "radius: expected a finite number above 0, got nan",
+        ),
         (lambda: random_weights(5, radius=0.5, seed=-1), "seed: expected a whole number.*got -1"),
         (lambda: balanced_weights(5, 0, radius=0.5, seed=0), "inhibitory: expected a whole.*got 0"),
-        (lambda: random_mask(5, 5, density=1.5, seed=0), "density: 1.5 is not above 0"),
-        (lambda: random_kernel(2, 4, height=8, width=8, radius=1, seed=0), "size: 4 is not odd"),
-        (lambda: random_kernel(2, 5, height=3, width=8, radius=1, seed=0), "size: 5.*height 3"),
-        (lambda: eigenvalues(Dense(torch.ones(2, 3))), "W must be square"),
+        (
+            lambda: random_mask(5, 5, density=1.5, seed=0),
+            "density: expected a number above 0 and at most 1, got 1.5",
+        ),
+        (
+            lambda: random_kernel(2, 4, height=8, width=8, radius=1, seed=0),
+            "size: expected an odd number.*got 4",
+        ),
+        (
+            lambda: random_kernel(2, 5, height=3, width=8, radius=1, seed=0),
+            "size: .*height 3.*got 5",
+        ),
+        (lambda: eigenvalues(Dense(torch.ones(2, 3))), "W: expected a square matrix"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(make: Callable[[], object], sentence: str) -> None:

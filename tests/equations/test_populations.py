@@ -186,7 +186,7 @@ def test_weights_by_population() -> None:
     ("W", "sentence"),
     [
         ({"P": {"E": 1.0}}, "W: Unknown population 'P'; available: E, I"),
-        ({"E": 1.0}, "W, E: give a mapping from presynaptic populations"),
+        ({"E": 1.0}, "W, E: expected a mapping from presynaptic populations"),
         ({"E": {"I": [[1.0]]}}, r"W, E from I: expected one number, or shape \(3, 2\)"),
         ({"E": {"I": 1 * mV}}, "W, E from I: expected numbers without a unit"),
     ],

@@ -266,7 +266,7 @@ def go(**options: Any) -> rn.Branch:
         ({"drive": [[1.0], [2.0]]}, "one drive"),
         ({"drive": [1.0, 2.0]}, "drive: .*shape"),
         ({"step": 0.0}, "step: expected a number from 1e-12 to 1, got 0.0"),
-        ({"step": 0.5}, "step: 0.5 is not between"),
+        ({"step": 0.5}, "step: expected a number from min_step = .*, got 0.5"),
         ({"min_step": "a"}, "min_step: expected a number from 1e-12 to 1, got 'a'"),
         ({"max_points": 1}, "max_points: expected a whole number of at least 2, got 1"),
         ({"tol": 1e-20}, "tol: .*1e-20"),
@@ -282,7 +282,9 @@ def test_bad_input_is_one_sentence(options: dict[str, Any], message: str) -> Non
 
 def test_a_parameter_of_every_unit_is_refused() -> None:
     network = rn.Network("rate", random_weights(2, seed=1), parameters={"tau": [0.01, 0.02]})
-    with pytest.raises(InputError, match="'tau' has a value for each unit"):
+    with pytest.raises(
+        InputError, match="parameter: .* got 'tau', which has a value for each unit"
+    ):
         rn.continue_fixed_points(network, [0.0, 0.0], "tau", start=0.01, stop=0.02)
 
 

@@ -140,7 +140,7 @@ def test_explicit_time_is_refused(tmp_path: Path) -> None:
         ({"drive": torch.zeros(1, 1, 2)}, r"drive: expected shape .*, got \(1, 1, 2\)"),
         ({"initial": [math.nan, 0.0]}, "state.*: NaN or infinite entries"),
         ({"initial": [0.0, 0.0, 0.0]}, r"state, r: expected .* N = 2, got \(3,\)"),
-        ({"initial": {"v": 0.0}}, "state variables r"),
+        ({"initial": {"v": 0.0}}, "state variables of 'rate', r"),
         ({"tol": 1e-16}, "tol: expected at least 9e-16, the precision of float64, got 1e-16"),
         ({"tol": -1.0}, "tol: expected at least .* got -1.0"),
         ({"tol": math.nan}, "tol: expected at least .* got nan"),
@@ -224,7 +224,7 @@ def test_abscissa_knows_its_samples_and_their_weights() -> None:
     every = fp.abscissa()
     assert torch.equal(fp.abscissa(torch.tensor([2, 0])), every[[2, 0]])
     assert fp.abscissa([]).shape == (0,)
-    with pytest.raises(ValueError, match="no sample 4; the samples are 0 to 3"):
+    with pytest.raises(ValueError, match="samples: expected .* from 0 to 3, got 4"):
         fp.abscissa([4])
     network.connectivity.add_(torch.zeros_like(problem.W))
     with pytest.raises(StaleError, match="older than the network's weights"):

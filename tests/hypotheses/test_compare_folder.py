@@ -159,7 +159,11 @@ def test_folders_with_something_else_are_refused(tmp_path):
         ({"held_out": 1}, InputError, "held_out: expected a whole number from 2 .*, got 1"),
         ({"batch_size": 21}, InputError, "batch_size: expected at most .*, 20, got 21"),
         ({"level": 95}, InputError, "level: expected a number .* below 1, got 95"),
-        ({"tasks": ["mnist"], "samples": 5000}, InputError, "5010 training images are requested"),
+        (
+            {"tasks": ["mnist"], "samples": 5000},
+            InputError,
+            "at most the 4000 training images, got 5010",
+        ),
         ({"scheduler": Dask("tcp://127.0.0.1:9")}, InputError, "no Dask scheduler answers at 'tcp"),
         ({"scheduler": Dask("here")}, InputError, "no Dask scheduler answers at 'here'"),
     ],
@@ -179,7 +183,7 @@ def test_mistakes_are_one_sentence_and_write_nothing(
 def test_learning_rates_that_cannot_be_used(tmp_path, rates):
     with pytest.raises(InputError, match="learning_rate"):
         compare(["hebb"], rates, out=tmp_path / "out", **SMALL)
-    with pytest.raises(InputError, match="processes: 0"):
+    with pytest.raises(InputError, match="processes: expected .* got 0"):
         Processes(0)
 
 

@@ -113,7 +113,7 @@ def test_teachers_are_settled_networks_of_the_same_model():
 
 
 def test_too_few_images_are_one_sentence(few_digits):
-    with pytest.raises(InputError, match="410 training images are requested, available: 400"):
+    with pytest.raises(InputError, match="at most the 400 training images, got 410"):
         TASKS["mnist"].drawn(dataclasses.replace(SETTING, samples=400), seed=0)
-    with pytest.raises(InputError, match="101 test images are requested, available: 100"):
+    with pytest.raises(InputError, match="at most the 100 test images, got 101"):
         TASKS["mnist"].drawn(dataclasses.replace(SETTING, held_out=101), seed=0)

@@ -69,7 +69,10 @@ def test_a_device_is_not_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("rows", "sentence"),
-    [("", "no synapse was measured"), (f"{'9' * 400},1,0.5,0.6\n", "column post, row 0: expected")],
+    [
+        ("", "synapses: expected rows with before and after"),
+        (f"{'9' * 400},1,0.5,0.6\n", "column post, row 0: expected"),
+    ],
 )
 def test_synapses_without_rows_or_with_endless_integers(rows, sentence, tmp_path):
     (tmp_path / "synapses.csv").write_text("post,pre,before,after\n" + rows)

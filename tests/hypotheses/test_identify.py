@@ -385,14 +385,14 @@ def broken(**changes) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        (broken().drop(columns=["pre", "after"]), "columns pre, after are missing among post, bef"),
+        (broken().drop(columns=["pre", "after"]), "synapses: expected the columns post, pre, bef"),
         (broken(post=N), f"whole numbers from 0 to {N - 1}"),
         (broken(pre=0.5), "whole numbers from 0"),
         (broken(after="strong"), r"column after, row 0: expected a number, got 'strong'"),
         (broken(post=float("nan")), r"column post, row 0: expected a number, got 'nan'"),
         (broken(after=float("inf")), "infinite"),
-        (broken(post=0, pre=1), "0 from 1 is listed twice"),
-        (broken().head(9), "9 changes are measured; at least 10"),
+        (broken(post=0, pre=1), "synapses: expected each synapse once, got post 0, pre 1 twice"),
+        (broken().head(9), "expected at least 10, .*, got 9 measured changes"),
     ],
 )
 def test_mistakes_in_tables_are_one_sentence(table, sentence):
@@ -403,7 +403,7 @@ def test_mistakes_in_tables_are_one_sentence(table, sentence):
 def test_other_mistakes_are_one_sentence():
     before, drive, target = scene()
     W = before.connectivity.dense()
-    with pytest.raises(InputError, match=r"after: shape \(24, 23\) does not fit"):
+    with pytest.raises(InputError, match=r"after: expected .*, got \(24, 23\)"):
         observe_weights(before, W[:, 1:])
     with pytest.raises(InputError, match="after: expected numbers without a unit, got values in V"):
         observe_weights(before, W.numpy() * mV)
@@ -413,7 +413,7 @@ def test_other_mistakes_are_one_sentence():
         observe_weights(before, W + 0.1, noise=-1.0)
     with pytest.raises(InputError, match="nothing has changed"):
         observe_weights(before, W)
-    with pytest.raises(InputError, match="4 units are recorded; at least 5"):
+    with pytest.raises(InputError, match="rates: expected at least 5, .*, got 4 recorded units"):
         few = torch.where(torch.arange(N) < 4, drive, torch.nan)
         observe_rates(before, few, few + 0.1)
     with pytest.raises(InputError, match=r"rates after: .*\(7, 24\)"):
@@ -423,7 +423,7 @@ def test_other_mistakes_are_one_sentence():
         identify(before, drive, observed, ["euclidean"])
     with pytest.raises(InputError, match=r"target: .*\(7, 24\)"):
         identify(before, drive, observed, ["euclidean"], target=target[1:])
-    with pytest.raises(InputError, match="both are given"):
+    with pytest.raises(InputError, match="error: expected one of the two, got error and target"):
         identify(before, drive, observed, ["euclidean"], target=target, error=target)
     with pytest.raises(UnknownNameError, match="Unknown rule 'eucld'"):
         identify(before, drive, observed, ["eucld"])
@@ -446,5 +446,5 @@ def test_measurements_of_another_network_are_refused():
     with pytest.raises(InputError, match="differ from its fixed points"):
         identify(before, drive, shifted, ["hebb", "oja"])
     more = observe_rates(before, rates.repeat(2, 1), rates.repeat(2, 1) + 0.1)
-    with pytest.raises(InputError, match=r"shape \(16, 24\) was measured, and .* is \(8, 24\)"):
+    with pytest.raises(InputError, match=r"expected shape \(8, 24\), .*, got \(16, 24\)"):
         identify(before, drive, more, ["hebb"])

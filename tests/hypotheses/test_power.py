@@ -99,18 +99,18 @@ def test_progress_is_told():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"rules": ["hebb"]}, "only one is given"),
+        ({"rules": ["hebb"]}, "rules: expected two or more to tell apart"),
         ({"units": 4}, "units: expected a whole number of at least 5.*got 4"),
         ({"stimuli": 0}, "stimuli: expected .* at least 1, got 0"),
         ({"noise": [0.1, 0.0]}, "noise: expected a finite number above 0.*got 0.0"),
         ({"observed": 9}, "observed: expected a whole number of at least 10.*got 9"),
-        ({"observed": 145}, "145 is more than the 144 synapses of 12 units"),
+        ({"observed": 145}, "observed: expected at most the 144 synapses of 12 units, got 145"),
         (
             {"observed": 4, "kind": "rates"},
             "observed: expected a whole number of at least 5.*got 4",
         ),
-        ({"observed": 13, "kind": "rates"}, "13 is more than the 12 neurons"),
-        ({"kind": "spikes"}, "kind: 'spikes'"),
+        ({"observed": 13, "kind": "rates"}, "observed: expected at most the 12 neurons .*, got 13"),
+        ({"kind": "spikes"}, "kind: expected one of weights, rates, got 'spikes'"),
         ({"experiments": 0}, "experiments: expected .* at least 1, got 0"),
         ({"radius": float("nan")}, "radius: expected a finite number above 0, got nan"),
         ({"seed": -1}, "seed: expected .*, got -1"),
@@ -125,7 +125,7 @@ def test_mistakes_are_one_sentence(changes, sentence):
 def test_unknown_rules_and_designs_are_refused():
     with pytest.raises(UnknownNameError, match="Unknown rule 'heb'"):
         power(["heb", "oja"])
-    with pytest.raises(InputError, match="unknown .*13.*; available: "):
+    with pytest.raises(InputError, match="design: expected one of .*, got .*13"):
         power(["hebb", "oja"], **SMALL).confusion({"units": 13})
 
 

@@ -324,28 +324,43 @@ def test_no_matrix_is_built_for_12544_units(rule: AbstractRule) -> None:
     [
         (lambda: rn.FixedPointLayer(0, 3), "in_features: expected a whole number.*got 0"),
         (lambda: rn.FixedPointLayer(3, 2.5), "units: expected a whole number.*got 2.5"),
-        (lambda: rn.FixedPointLayer(3, 4, connectivity=low_rank()), r"\(6, 6\) does not fit"),
-        (lambda: rn.FixedPointLayer(3, 4, connectivity=torch.ones(4, 4)), "Tensor is none"),
+        (
+            lambda: rn.FixedPointLayer(3, 4, connectivity=low_rank()),
+            r"connectivity: expected shape \(4, 4\), got \(6, 6\)",
+        ),
+        (
+            lambda: rn.FixedPointLayer(3, 4, connectivity=torch.ones(4, 4)),
+            "connectivity: expected a connectivity.*got Tensor",
+        ),
         (
             lambda: rn.FixedPointLayer(3, 4, rule="euclidean"),
             "rule: expected a rule.*got 'euclidean'",
         ),
         (lambda: rn.FixedPointLayer(3, 4, rule=Reparameterized()), "step_size: Reparameterized"),
         (lambda: rn.FixedPointLayer(3, 4, rule=NodePerturbation()), "needs each sample's loss"),
-        (lambda: rn.FixedPointLayer(3, 4, step_size=-1.0), "-1.0 is not a finite number above 0"),
+        (
+            lambda: rn.FixedPointLayer(3, 4, step_size=-1.0),
+            "expected a finite number above 0, got -1.0",
+        ),
         (
             lambda: rn.FixedPointLayer(3, 4, tol=1e-12),
             "tol: expected at least .* precision of float32, got 1e-12",
         ),
-        (lambda: rn.FixedPointLayer(3, 4, on_unsettled="skip"), "not one of mask, include, raise"),
-        (lambda: rn.FixedPointLayer(3, 4)(torch.ones(2, 4)), r"input shape \(2, 4\).*M = 3"),
+        (
+            lambda: rn.FixedPointLayer(3, 4, on_unsettled="skip"),
+            "on_unsettled: expected one of mask, include, raise",
+        ),
+        (lambda: rn.FixedPointLayer(3, 4)(torch.ones(2, 4)), r"x: expected .*M = 3.*got \(2, 4\)"),
         (lambda: rn.FixedPointLayer(3, 4)(math.nan * torch.ones(2, 3)), "NaN or infinite"),
-        (lambda: rn.FixedPointLayer(3, 4).core(torch.ones(2, 3)), r"\(2, 3\).*N = 4 units"),
-        (lambda: rn.ConvFixedPointLayer(1, 2, 5, 5, 4), "size: 4 is not odd"),
-        (lambda: rn.ConvFixedPointLayer(1, 2, 5, 5, 3, "mirror"), "border: 'mirror' is unknown"),
+        (lambda: rn.FixedPointLayer(3, 4).core(torch.ones(2, 3)), r"N = 4 units, got \(2, 3\)"),
+        (lambda: rn.ConvFixedPointLayer(1, 2, 5, 5, 4), "size: expected an odd number.*got 4"),
+        (
+            lambda: rn.ConvFixedPointLayer(1, 2, 5, 5, 3, "mirror"),
+            "border: expected one of .*, got 'mirror'",
+        ),
         (
             lambda: rn.ConvFixedPointLayer(1, 2, 5, 5)(torch.ones(3, 1, 5, 6)),
-            r"input shape \(3, 1, 5, 6\) does not fit",
+            r"images: expected .*, got \(3, 1, 5, 6\)",
         ),
     ],
 )

@@ -222,14 +222,17 @@ UNBUILT = {
     ),
     "rule": ({"kind": "fixed-point", "units": 3, "rule": "rule-5"}, "Unknown rule 'rule-5'"),
     "model": ({"kind": "fixed-point", "units": 3, "model": "none"}, "Unknown model 'none'"),
-    "feedback": ({"kind": "feedback", "units": [3]}, "not the sizes of two layers"),
+    "feedback": (
+        {"kind": "feedback", "units": [3]},
+        "units: expected the sizes of at least two layers",
+    ),
     "read-in": (
         {"kind": "convolutional", "channels": 2, "read_in_size": 4},
         "read_in_size: expected an odd whole number.*got 4",
     ),
     "large read-in": (
         {"kind": "convolutional", "channels": 2, "read_in_size": 99, "border": "circular"},
-        "read_in_size: expected an odd whole number up to the 28 places.*got 99",
+        "read_in_size: expected an odd whole number up to the size of the images, 28, got 99",
     ),
     "even": ({"kind": "convolutional", "channels": 2, "kernel_size": 4}, "odd"),
     "loss": ({"kind": "fixed-point", "units": 3, "rule": "node-perturbation"}, "needs each sample"),

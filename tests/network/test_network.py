@@ -174,10 +174,10 @@ def test_units_that_do_not_fit_are_refused() -> None:
     [
         ([[0.0, math.nan], [0.0, 0.0]], r"1 NaN or infinite entries, the first at W\[0, 1\]"),
         ([[0.0, 0.0], [math.inf, 0.0]], r"the first at W\[1, 0\]"),
-        (torch.zeros(2, 3), r"W must be square.*got shape \(2, 3\)"),
-        (torch.zeros(4), r"W must be square.*got shape \(4,\)"),
-        (torch.zeros(0, 0), "W must be square"),
-        (torch.zeros(2, 2, 2), "W must be square"),
+        (torch.zeros(2, 3), r"W: expected a square matrix.*got \(2, 3\)"),
+        (torch.zeros(4), r"W: expected a square matrix.*got \(4,\)"),
+        (torch.zeros(0, 0), "W: expected a square matrix"),
+        (torch.zeros(2, 2, 2), "W: expected a square matrix"),
         ([[0.0, 1.0], [2.0]], "W: expected real numbers"),
         ("rate", "W: expected real numbers"),
         (None, "W: expected real numbers, got None"),
@@ -283,12 +283,12 @@ def test_a_state_is_a_copy() -> None:
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ({"r": 0.0}, r"state: the names \['r'\] do not fit.*r, a"),
-        ({"r": 0.0, "a": 0.0, "b": 0.0}, "state: the names"),
+        ({"r": 0.0}, r"state: expected the state variables .* r, a, got \['r'\]"),
+        ({"r": 0.0, "a": 0.0, "b": 0.0}, "state: expected the state variables"),
         ({"r": 0.0, "a": [1.0, 2.0, 3.0]}, r"state, a: expected a number, .*, got \(3,\)"),
         ({"r": 0.0, "a": math.nan}, "state, a: NaN"),
-        ([1.0, 2.0], r"state: shape \(2,\) does not fit; give a mapping with r, a"),
-        (np.zeros((2, 3, 2)), r"state: shape \(2, 3, 2\) does not fit"),
+        ([1.0, 2.0], r"state: expected a mapping with r, a, or shape .*, got \(2,\)"),
+        (np.zeros((2, 3, 2)), r"state: expected .*, got \(2, 3, 2\)"),
     ],
 )
 def test_bad_states_are_refused(state: Any, message: str) -> None:

@@ -157,19 +157,31 @@ def test_samples_that_do_not_settle_under_a_nudge_are_left_out() -> None:
 
 def test_a_loss_without_gradient_is_refused() -> None:
     fp, rule = settled(symmetric()), EquilibriumPropagation(follows_loss=True)
-    with pytest.raises(InputError, match="loss: it has no gradient for the rates"):
+    with pytest.raises(InputError, match="loss: it has no gradient with respect to the rates"):
         rule.update(fp, torch.ones_like(fp.rates), 0.1, loss=lambda y: y.detach().sum(dim=1))
-    with pytest.raises(InputError, match="EquilibriumPropagation needs the loss"):
+    with pytest.raises(InputError, match="EquilibriumPropagation requires update"):
         rule.update(fp, torch.ones_like(fp.rates), 0.1)
 
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: EquilibriumPropagation(beta=0.0), "beta: 0.0 is not a finite number above 0"),
-        (lambda: EquilibriumPropagation(nudge="up"), "nudge: 'up' is not one of both, positive"),
-        (lambda: EquilibriumPropagation(form="free"), "form: 'free' is not one of vector-field"),
-        (lambda: ContrastiveHebbian(strength=-1.0), "strength: -1.0 is not a finite number"),
+        (
+            lambda: EquilibriumPropagation(beta=0.0),
+            "beta: expected a finite number above 0, got 0.0",
+        ),
+        (
+            lambda: EquilibriumPropagation(nudge="up"),
+            "nudge: expected one of both, positive",
+        ),
+        (
+            lambda: EquilibriumPropagation(form="free"),
+            "form: expected one of vector-field",
+        ),
+        (
+            lambda: ContrastiveHebbian(strength=-1.0),
+            "strength: expected a finite number above 0, got",
+        ),
     ],
 )
 def test_bad_settings_are_one_sentence(make: Callable[[], object], sentence: str) -> None:

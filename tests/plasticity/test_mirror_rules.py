@@ -189,9 +189,9 @@ def test_a_metric_that_rounding_makes_singular_is_refused() -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: PNorm(1.0), r"p: 1\.0 is not above 1, where the potential is convex"),
-        (lambda: PNorm(float("nan")), "p: nan is not a finite number above 0"),
-        (lambda: NaturalGradient(0.0), r"damping: 0\.0 is not a finite number above 0"),
+        (lambda: PNorm(1.0), r"p: expected a number above 1 \(a convex potential\), got 1\.0"),
+        (lambda: PNorm(float("nan")), "p: expected a finite number above 0, got nan"),
+        (lambda: NaturalGradient(0.0), r"damping: expected a finite number above 0, got 0\.0"),
     ],
 )
 def test_bad_settings_are_one_sentence(make: Callable[[], object], sentence: str) -> None:

@@ -147,9 +147,9 @@ def test_samples_that_do_not_settle_when_perturbed_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"sigma": 0.0}, "sigma: 0.0 is not a finite number above 0"),
-        ({"trials": 0}, "trials: 0 is not a whole number of at least 1"),
-        ({"seed": 1.5}, "seed: 1.5 is not a whole number of at least 0"),
+        ({"sigma": 0.0}, "sigma: expected a finite number above 0, got 0.0"),
+        ({"trials": 0}, "trials: expected a whole number of at least 1, got 0"),
+        ({"seed": 1.5}, "seed: expected a whole number from 0 to"),
     ],
 )
 def test_bad_settings_are_one_sentence(kind: type, options: dict, sentence: str) -> None:

@@ -169,7 +169,7 @@ def test_fixed_points_of_older_weights_are_refused(rule: AbstractRule) -> None:
 @every_rule
 @pytest.mark.parametrize("learning_rate", [0.0, -0.1, math.nan, math.inf, "fast"])
 def test_a_learning_rate_is_above_0(rule: AbstractRule, learning_rate: Any) -> None:
-    with pytest.raises(InputError, match=r"learning_rate: .* is not a finite number above 0"):
+    with pytest.raises(InputError, match="learning_rate: expected a finite number above 0"):
         update(rule, settled(), errors(), learning_rate)
 
 
@@ -185,7 +185,7 @@ def test_errors_are_one_row_a_sample(rule: AbstractRule, shape: tuple[int, ...])
 def test_errors_of_settled_samples_are_finite(rule: AbstractRule, bad: float) -> None:
     error = errors()
     error[2, 3] = bad
-    with pytest.raises(ValueError, match="error: NaN or infinite entries"):
+    with pytest.raises(ValueError, match="error: expected finite numbers .*, got NaN or infinite"):
         update(rule, settled(), error, 0.1)
 
 
@@ -221,21 +221,21 @@ def test_the_metric_is_a_text_that_is_printed(rule: AbstractRule) -> None:
 @rows({name: rule for name, rule in EVERY.items() if rule.traits.needs_loss})
 def test_what_needs_a_loss_says_so(rule: AbstractRule) -> None:
     name = type(rule).__name__
-    with pytest.raises(InputError, match=f"{name} needs the loss .* each sample's loss"):
+    with pytest.raises(InputError, match=rf"{name} requires update\(\.\.\., loss=f\)"):
         rule.update(settled(), errors(), 0.1)
 
 
 @every_rule
 def test_a_loss_is_a_function(rule: AbstractRule) -> None:
-    with pytest.raises(InputError, match=r"loss: expected a function.*got 'squared'; give one"):
+    with pytest.raises(InputError, match=r"loss: expected a function.*got 'squared'"):
         rule.update(settled(), errors(), 0.1, loss="squared")  # type: ignore[arg-type]
 
 
 def test_a_loss_gives_one_number_a_sample() -> None:
     fp = settled()
-    with pytest.raises(InputError, match=r"loss: it returned \(\); expected .* \(B,\) = \(4,\)"):
+    with pytest.raises(InputError, match=r"loss: expected .* \(B,\) = \(4,\), got \(\)"):
         NodePerturbation().update(fp, errors(), 0.1, loss=lambda rates: rates.mean())
-    with pytest.raises(InputError, match=r"loss: it returned float; expected"):
+    with pytest.raises(InputError, match=r"loss: expected .*, got float"):
         NodePerturbation().update(fp, errors(), 0.1, loss=lambda rates: 1.0)  # type: ignore[arg-type, return-value]
 
 

@@ -208,11 +208,17 @@ def test_a_model_without_time_constant_needs_times(tmp_path) -> None:
             lambda: BackpropagationThroughTime(dt=-1.0),
             "dt: expected a finite time above 0",
         ),
-        (lambda: BackpropagationThroughTime(start="rest"), "'rest' is not one of zero, fixed-poi"),
-        (lambda: TruncatedAdjoint(-1), "terms: -1 is not a whole number of at least 0"),
-        (lambda: TruncatedAdjoint(1.5), "terms: 1.5 is not a whole number"),
-        (lambda: FeedbackAlignment(radius=0.0), "radius: 0.0 is not a finite number above 0"),
-        (lambda: FeedbackAlignment(seed=-1), "seed: -1 is not a whole number of at least 0"),
+        (
+            lambda: BackpropagationThroughTime(start="rest"),
+            "start: expected one of zero, fixed-point",
+        ),
+        (lambda: TruncatedAdjoint(-1), "terms: expected a whole number of at least 0, got -1"),
+        (lambda: TruncatedAdjoint(1.5), "terms: expected a whole number of at least 0, got 1.5"),
+        (
+            lambda: FeedbackAlignment(radius=0.0),
+            "radius: expected a finite number above 0, got",
+        ),
+        (lambda: FeedbackAlignment(seed=-1), "seed: expected a whole number from 0 to"),
     ],
 )
 def test_bad_settings_are_one_sentence(make: Callable[[], object], sentence: str) -> None:

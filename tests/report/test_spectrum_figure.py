@@ -42,5 +42,5 @@ def test_the_spectrum_shows_eigenvalues_circle_and_border(
 
 
 def test_a_rectangular_block_has_no_spectrum() -> None:
-    with pytest.raises(InputError, match="W must be square"):
+    with pytest.raises(InputError, match="W: expected a square matrix"):
         spectrum(Dense(torch.ones(2, 3)))

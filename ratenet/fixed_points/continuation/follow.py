@@ -10,7 +10,7 @@ Special points within a step are located by `locate`.
 
 import warnings
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
@@ -34,6 +34,7 @@ from ratenet.fixed_points.find import find_fixed_points
 from ratenet.fixed_points.results import FixedPoints
 from ratenet.network import Network
 from ratenet.network.scales import typical_state
+from ratenet.validation import check_whole
 
 STRAIGHT = 0.98  # cosine of the largest angle between the tangents of neighbours
 
@@ -272,16 +273,19 @@ def _check_steps(
     network: Network, step: float, max_step: float, min_step: float, max_points: int
 ) -> None:
     if network.dtype != torch.float64:
-        raise InputError(
-            f"network: continuation needs float64, and this one has {network.dtype}; make it with "
-            "dtype=torch.float64."
+        raise InputError.at(
+            "network",
+            got=network.dtype,
+            expected="float64 for continuation",
+            remedy="make it with dtype=torch.float64",
         )
     for name, value in (("step", step), ("max_step", max_step), ("min_step", min_step)):
         if not (isinstance(value, Real) and 1e-12 <= value <= 1):
             raise InputError.at(name, got=value, expected="a number from 1e-12 to 1")
     if not min_step <= step <= max_step:
-        raise InputError(
-            f"step: {step:g} is not between min_step = {min_step:g} and max_step = {max_step:g}."
+        raise InputError.at(
+            "step",
+            got=step,
+            expected=f"a number from min_step = {min_step:g} to max_step = {max_step:g}",
         )
-    if not isinstance(max_points, Integral) or max_points < 2:
-        raise InputError.at("max_points", got=max_points, expected="a whole number of at least 2")
+    check_whole(max_points, "max_points", least=2)

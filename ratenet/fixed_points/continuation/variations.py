@@ -6,7 +6,6 @@ A variation is applied to a network and its drive and returns both anew; it chan
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from ratenet.fixed_points.certificate import check_solvable
 from ratenet.network import Network
 from ratenet.network.coerce import check_unit
 from ratenet.network.parameters import Known
+from ratenet.validation import check_seed
 
 Varied = Callable[[Network, Tensor, float], tuple[Network, Tensor]]
 
@@ -81,16 +81,27 @@ class ModelParameter(AbstractVariation):
                 "rn.DriveShift(direction) or rn.WeightScale()."
             )
         if names[self.name].ndim:
-            raise InputError(
-                f"parameter: {self.name!r} has a value for each unit, and a single number can be "
-                "varied; give a function (network, drive, value) -> (network, drive)."
+            raise InputError.at(
+                "parameter",
+                found=f"{self.name!r}, which has a value for each unit",
+                expected="a parameter with a single value",
+                remedy="give a function (network, drive, value) -> (network, drive)",
             )
         return network.model.dimensions(self.name)
 
 
 @dataclass(frozen=True)
 class DriveScale(AbstractVariation):
-    """A factor of the drive: x -> value x."""
+    """A factor of the drive: x -> value x.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[2.0]])
+    >>> sweep = rn.sweep_fixed_points(network, [1.0], DriveScale(), [-0.8, 0.0, 0.8])
+    >>> sweep.up.rates[:, 0]
+    tensor([-0.9924, -0.9575,  0.9924], dtype=torch.float64)
+    """
 
     def __call__(self, network: Network, drive: Tensor, value: float) -> tuple[Network, Tensor]:
         """Return the drive, scaled."""
@@ -108,6 +119,14 @@ class DriveShift(AbstractVariation):
     Parameters
     ----------
     direction : array_like, shape (N,)
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("linear", [[0.5]])
+    >>> sweep = rn.sweep_fixed_points(network, [1.0], DriveShift([1.0]), [0.0, 1.0])
+    >>> sweep.up.rates[:, 0]
+    tensor([2.0000, 4.0000], dtype=torch.float64)
     """
 
     direction: Any
@@ -123,7 +142,16 @@ class DriveShift(AbstractVariation):
 
 @dataclass(frozen=True)
 class WeightScale(AbstractVariation):
-    """A factor of the recurrent weights: W -> value W, as a dense matrix."""
+    """A factor of the recurrent weights: W -> value W, as a dense matrix.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("linear", [[1.0]])
+    >>> sweep = rn.sweep_fixed_points(network, [1.0], WeightScale(), [0.0, 0.5])
+    >>> sweep.up.rates[:, 0]
+    tensor([1.0000, 2.0000], dtype=torch.float64)
+    """
 
     def __call__(self, network: Network, drive: Tensor, value: float) -> tuple[Network, Tensor]:
         """Return the network with scaled weights."""
@@ -183,15 +211,13 @@ def one_drive(network: Network, drive: Any) -> Tensor:
     check_solvable(network)
     tensor = network.as_drive(drive)
     if len(tensor) != 1:
-        raise InputError.at("drive", got=f"{len(tensor)} drives", expected="one drive (N,)")
+        raise InputError.at("drive", found=f"{len(tensor)} drives", expected="one drive (N,)")
     return tensor
 
 
 def seeded(seed: int) -> torch.Generator:
     """Return a generator on the CPU, so that draws are the same on every device."""
-    if not isinstance(seed, Integral) or not 0 <= seed < 2**63:
-        raise InputError.at("seed", got=seed, expected="a whole number from 0 to 2**63 - 1")
-    return torch.Generator().manual_seed(int(seed))
+    return torch.Generator().manual_seed(check_seed(seed))
 
 
 def as_values(values: Any, where: str, dimensions: Dimension) -> np.ndarray:

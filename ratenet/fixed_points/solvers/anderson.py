@@ -1,15 +1,14 @@
 """Anderson acceleration of s <- s + d, for each sample of a batch by itself."""
 
 from dataclasses import dataclass
-from numbers import Integral
 
 import torch
 from torch import Tensor
 
-from ratenet.errors import InputError
 from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory, check_share
 from ratenet.fixed_points.solvers.mean_gain import MeanGain, check_preconditioner
 from ratenet.fixed_points.solvers.newton import corrected_step
+from ratenet.validation import check_whole
 
 FAST = 0.3  # preconditioned: a residual that falls below this share needs no acceleration
 ASTRAY = 20  # a residual above this multiple of the least one is given up
@@ -72,6 +71,13 @@ class Anderson(AbstractIteration[Differences]):
     References
     ----------
     Walker and Ni 2011, SIAM J. Numer. Anal. 49:1715.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[0.9]])
+    >>> rn.find_fixed_points(network, [0.1], solver=Anderson(memory=3)).converged
+    tensor([True])
     """
 
     memory: int = 6
@@ -80,9 +86,7 @@ class Anderson(AbstractIteration[Differences]):
     max_iterations: int = 300
 
     def __post_init__(self) -> None:
-        if not isinstance(self.memory, Integral) or self.memory < 1:
-            expected = "a whole number of at least 1"
-            raise InputError.at("memory", got=self.memory, expected=expected)
+        check_whole(self.memory, "memory")
         check_share("mixing", self.mixing)
         check_preconditioner(self.preconditioner)
 

@@ -250,6 +250,14 @@ class Fallback(AbstractSolver):
     ----------
     solvers : sequence of AbstractSolver
         At least one, in the order in which they are tried.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> solver = Fallback([rn.DampedIteration(max_iterations=50), rn.Relaxation()])
+    >>> network = rn.Network("rate", [[0.5]])
+    >>> rn.find_fixed_points(network, [1.0], solver=solver).converged
+    tensor([True])
     """
 
     solvers: Sequence[AbstractSolver]

@@ -16,7 +16,6 @@ G W (G_m - G) Q b: nothing where the gains are shared, and less than b where the
 import math
 import weakref
 from collections.abc import Mapping
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +24,7 @@ from torch import Tensor
 from ratenet.connectivity import AbstractConnectivity
 from ratenet.errors import InputError
 from ratenet.network import Network
+from ratenet.validation import check_whole
 
 LARGEST_ERROR = 1e-2  # of Q in Q (I - diag(g_m) W) = W, relative to W
 PROBES = 8  # vectors of signs that it is measured with: no product of matrices
@@ -79,8 +79,7 @@ class MeanGain:
 
     def __init__(self, max_units: int = 1000, stale_after: int = 0) -> None:
         for name, value in (("max_units", max_units), ("stale_after", stale_after)):
-            if not isinstance(value, Integral) or value < 0:
-                raise InputError.at(name, got=value, expected="a whole number of at least 0")
+            check_whole(value, name, least=0)
         self.max_units, self.stale_after = max_units, stale_after
         self._kept: _Kept | None = None
 

@@ -134,6 +134,14 @@ def predict_state(fp: FixedPoints, drive: Any) -> Tensor:
     -----
     One Newton step of the whole network from the old state at the new drive: about ten products
     with W. A sample whose linear system is not solved keeps its old state.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("linear", [[0.5]])
+    >>> fp = rn.find_fixed_points(network, [1.0])  # y = 2 x
+    >>> predict_state(fp, [1.5])
+    tensor([[[3.]]], dtype=torch.float64)
     """
     fp.check_current()
     drive = fp.network.as_drive(drive)

@@ -38,6 +38,13 @@ class NewtonKrylov(AbstractIteration[Steps]):
     References
     ----------
     Knoll and Keyes 2004, J. Comput. Phys. 193:357.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[0.9]])
+    >>> rn.find_fixed_points(network, [0.1], solver=NewtonKrylov()).converged
+    tensor([True])
     """
 
     forcing: float = 0.1

@@ -75,9 +75,19 @@ class ComparisonConfig:
     ((0.01, 0.1), 12)
     """
 
-    tasks: Annotated[Sequence[Annotated[Any, Expected("tasks")]], Field(min_length=1)]
-    rules: Annotated[Sequence[Annotated[Any, Expected("rules")]], Field(min_length=1)]
-    learning_rates: Annotated[Sequence[Positive], Field(min_length=1)]
+    tasks: Annotated[Sequence[Annotated[Any, Expected("tasks")]], Field(min_length=1)] = (
+        "teacher",
+        "association",
+    )
+    rules: Annotated[Sequence[Annotated[Any, Expected("rules")]], Field(min_length=1)] = (
+        "euclidean",
+        "linearized-reparameterized",
+        "gain-free-reparameterized",
+    )
+    learning_rates: Annotated[Sequence[Positive], Field(min_length=1)] = (
+        *(0.001, 0.003, 0.01, 0.03),
+        *(0.1, 0.3, 1.0, 3.0),
+    )
     seeds: Count = 5
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     steps: Count = 100

@@ -21,7 +21,7 @@ from ratenet.equations.own_code import Parcel
 from ratenet.errors import InputError, OtherProcessError
 from ratenet.hypotheses.comparison.cell import run_cell
 from ratenet.hypotheses.comparison.config import Cell, cell_id
-from ratenet.plasticity.base import check_whole
+from ratenet.validation import check_whole
 
 Finished = Generator[tuple[Cell, dict[str, Any]], None, None]
 CONNECT = 5.0  # s until a scheduler must have answered
@@ -64,7 +64,7 @@ class Processes(AbstractScheduler):
     number: int
 
     def __post_init__(self) -> None:
-        check_whole(self.number, "processes", 1)
+        check_whole(self.number, "processes")
 
     def run(self, cells: Sequence[Cell], data_root: str, own: Parcel | None = None) -> Finished:
         """Yield each cell with what it found."""

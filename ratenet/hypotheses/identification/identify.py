@@ -1,6 +1,6 @@
 """Which plasticity rule made the changes of weights, or of rates, that were measured."""
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from ratenet.hypotheses.identification.prediction import (
 )
 from ratenet.network import Network
 from ratenet.plasticity import Loss
+from ratenet.validation import check_seed
 
 
 def identify(
@@ -161,10 +162,4 @@ def _random_weight_changes(
 def check_level(level: float) -> None:
     """Refuse a level that is not a probability below a half."""
     if not isinstance(level, Real) or not 0.001 <= level <= 0.5:
-        raise InputError(f"level: expected a number from 0.001 to 0.5, got {level!r}.")
-
-
-def check_seed(seed: int) -> None:
-    """Refuse anything but a seed."""
-    if not isinstance(seed, Integral) or not 0 <= seed < 2**63:
-        raise InputError(f"seed: expected a whole number from 0 to 2**63 - 1, got {seed!r}.")
+        raise InputError.at("level", got=level, expected="a number from 0.001 to 0.5")

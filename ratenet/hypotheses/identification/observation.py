@@ -9,10 +9,11 @@ import pandas as pd
 import torch
 
 from ratenet.equations.units import Dimension
-from ratenet.errors import InputError, show_any
+from ratenet.errors import InputError
 from ratenet.hypotheses.identification.model_comparison import FOLDS
 from ratenet.network import Network
 from ratenet.network.coerce import as_tensor
+from ratenet.validation import check_positive
 
 COLUMNS = ("post", "pre", "before", "after")
 LEAST = 10  # entries, below which nothing can be told
@@ -47,21 +48,20 @@ class Observation:
     noise: float | None = None
 
     def __post_init__(self) -> None:
-        noise = self.noise
-        if noise is not None and not (isinstance(noise, float | int) and 0 < noise < math.inf):
-            raise InputError(
-                f"noise: expected a finite number above 0, got {noise!r}; None estimates it."
-            )
+        if self.noise is not None:
+            check_positive(self.noise, "noise", remedy="None estimates it")
         if len(self.changes) < LEAST:
-            raise InputError(
-                f"{self.kind}: {len(self.changes)} changes are measured; at least {LEAST} are "
-                "needed to tell rules apart."
+            raise InputError.at(
+                self.kind,
+                found=f"{len(self.changes)} measured changes",
+                expected=f"at least {LEAST}, to tell rules apart",
             )
         units = len(np.unique(self.columns))
         if self.kind == "rates" and units < FOLDS:
-            raise InputError(
-                f"rates: {units} units are recorded; at least {FOLDS} are needed, since a rule is "
-                "judged by units that were held out."
+            raise InputError.at(
+                "rates",
+                found=f"{units} recorded units",
+                expected=f"at least {FOLDS}, since rules are judged by units held out",
             )
         if not np.any(self.changes):
             raise InputError(f"{self.kind}: nothing has changed; check that after is not before.")
@@ -81,9 +81,11 @@ class Observation:
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuse measurements of other units or stimuli than those of a network and its drive."""
         if shape != self.shape:
-            raise InputError(
-                f"{self.kind}: shape {self.shape} was measured, and that of the network and its "
-                f"drive is {shape}; give the same units and stimuli in the same order."
+            raise InputError.at(
+                self.kind,
+                got=self.shape,
+                expected=f"shape {shape}, that of the network and its drive",
+                remedy="give the same units and stimuli in the same order",
             )
 
     def check_before(self, known: np.ndarray) -> None:
@@ -120,10 +122,22 @@ def observe_weights(network: Network, after: Any, *, noise: Any = None) -> Obser
         Standard deviation of the error of a change: sqrt(2) times that of one weight where both
         are measured.
 
+    Returns
+    -------
+    Observation
+        The changes of all weights that were measured; for `identify`.
+
     Raises
     ------
     InputError
         If columns are missing, shapes, units or indices do not fit, or fewer than 10 are given.
+
+    Examples
+    --------
+    >>> import numpy as np, ratenet as rn
+    >>> network = rn.Network("linear", np.zeros((5, 5)))
+    >>> observe_weights(network, np.full((5, 5), 0.1)).changes.shape
+    (25,)
     """
     dimensions = network.model.weight_dimensions
     noise = _noise(noise, dimensions)
@@ -149,10 +163,23 @@ def observe_rates(network: Network, before: Any, after: Any, *, noise: Any = Non
     noise : float or Quantity, optional
         Standard deviation of the error of a change: sqrt(2) times that of one rate.
 
+    Returns
+    -------
+    Observation
+        The changes of all rates that were recorded both times; for `identify`.
+
     Raises
     ------
     InputError
         If shapes or units do not fit, or fewer than 10 rates, or 5 units, are recorded both times.
+
+    Examples
+    --------
+    >>> import numpy as np, ratenet as rn
+    >>> network = rn.Network("linear", np.zeros((5, 5)))
+    >>> drive = np.arange(10.0).reshape(2, 5)  # without weights, the rates before
+    >>> observe_rates(network, drive, 1.1 * drive).kind
+    'rates'
     """
     dimensions = network.model.output_dimensions
     first = _array(before, dimensions, "rates before", (None, network.units), "(B, N)")
@@ -181,9 +208,13 @@ def _array(
     )
     if not fits:
         sizes = ", ".join("any" if size is None else str(size) for size in shape)
-        raise InputError(f"{where}: shape {found} does not fit; expected {wanted}, ({sizes}).")
+        raise InputError.at(where, got=found, expected=f"{wanted}, ({sizes})")
     if torch.isinf(tensor).any():
-        raise InputError(f"{where}: infinite entries; leave out, as NaN, what was not measured.")
+        raise InputError.at(
+            where,
+            found="infinite entries",
+            expected="finite numbers, or NaN where nothing was measured",
+        )
     return tensor.numpy()
 
 
@@ -217,9 +248,8 @@ def checked_table(table: pd.DataFrame, units: int) -> pd.DataFrame:
     """
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
-        raise InputError(
-            f"synapses: the columns {', '.join(missing)} are missing among "
-            f"{', '.join(map(str, table.columns))}; expected: {', '.join(COLUMNS)}."
+        raise InputError.at(
+            "synapses", got=list(table.columns), expected=f"the columns {', '.join(COLUMNS)}"
         )
     numbers = table[list(COLUMNS)].apply(_floats)
     # What was not measured is empty; which synapse it is must be there.
@@ -227,22 +257,34 @@ def checked_table(table: pd.DataFrame, units: int) -> pd.DataFrame:
     if broken.to_numpy().any():
         row, column = np.argwhere(broken.to_numpy())[0]
         entry = table[COLUMNS[column]].iloc[row]
-        raise InputError(
-            f"synapses, column {COLUMNS[column]}, row {row}: expected a number, got "
-            f"{show_any(str(entry))}; leave before or after empty where it was not measured."
+        raise InputError.at(
+            f"synapses, column {COLUMNS[column]}, row {row}",
+            got=str(entry),
+            expected="a number",
+            remedy="leave before or after empty where it was not measured",
         )
     found = numbers.dropna()
     if not len(found):
-        raise InputError("synapses: no synapse was measured both before and after.")
+        raise InputError.at("synapses", found="none", expected="rows with before and after")
     if np.isinf(found.to_numpy()).any():
-        raise InputError("synapses: infinite entries; leave empty what was not measured.")
+        raise InputError.at(
+            "synapses",
+            found="infinite entries",
+            expected="finite numbers, or an empty cell where nothing was measured",
+        )
     ends = found[["post", "pre"]].to_numpy()
     if ((ends < 0) | (ends >= units) | (ends % 1 != 0)).any():
-        raise InputError(
-            f"synapses: post and pre are whole numbers from 0 to {units - 1}, the units of the "
-            f"network; found are {ends.min():g} to {ends.max():g}."
+        raise InputError.at(
+            "synapses, post and pre",
+            found=f"{ends.min():g} to {ends.max():g}",
+            expected=f"whole numbers from 0 to {units - 1}, the units of the network",
         )
     if found.duplicated(["post", "pre"]).any():
         post, pre = found[found.duplicated(["post", "pre"])].iloc[0][["post", "pre"]]
-        raise InputError(f"synapses: {post:g} from {pre:g} is listed twice; average these rows.")
+        raise InputError.at(
+            "synapses",
+            found=f"post {post:g}, pre {pre:g} twice",
+            expected="each synapse once",
+            remedy="average these rows",
+        )
     return found

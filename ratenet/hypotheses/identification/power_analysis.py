@@ -8,17 +8,17 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import Any, Literal
 
 import pandas as pd
 
 from ratenet.errors import InputError
-from ratenet.hypotheses.identification.identify import check_level, check_seed
+from ratenet.hypotheses.identification.identify import check_level
 from ratenet.hypotheses.identification.model_comparison import FOLDS, NONE
 from ratenet.hypotheses.identification.observation import LEAST
 from ratenet.hypotheses.identification.prediction import Rules, named_rules
 from ratenet.hypotheses.identification.simulated import Experiment, outcomes
+from ratenet.validation import check_choice, check_positive, check_seed, check_whole
 
 DESIGN = ["units", "stimuli", "observed", "noise"]
 CONFIDENCE = 0.95  # of the intervals
@@ -77,7 +77,7 @@ class Power:
         for key, value in wanted.items():
             chosen = chosen[chosen[key] == value]
         if chosen.empty:
-            raise InputError(f"design: unknown {wanted!r}; available: {self.designs()}.")
+            raise InputError.at("design", got=wanted, expected=f"one of {self.designs()}")
         order = [*self.rules, NONE]
         return chosen.pivot(index="truth", columns="named", values="share").loc[order, order]
 
@@ -169,11 +169,10 @@ def power(
     check_seed(seed)
     named = named_rules(rules)
     if len(named) < 2:
-        raise InputError("rules: only one is given; give two or more to tell apart.")
-    if kind not in ("weights", "rates"):
-        raise InputError(f"kind: {kind!r} is neither 'weights' nor 'rates'.")
-    check_size(experiments, "experiments", 1)
-    _check_positive(radius, "radius")
+        raise InputError.at("rules", got=list(named), expected="two or more to tell apart")
+    check_choice(kind, "kind", ("weights", "rates"))
+    check_whole(experiments, "experiments")
+    check_positive(radius, "radius")
     grid = _grid(units, stimuli, observed, noise, kind)
     counts: dict[tuple[Any, ...], int] = {}
     done = itertools.count(1)
@@ -198,25 +197,14 @@ def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
 
 
-def check_size(value: Any, where: str, least: int) -> None:
-    """Refuse what is not a whole number of at least `least`."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise InputError(f"{where}: expected a whole number of at least {least}, got {value!r}.")
-
-
-def _check_positive(value: Any, where: str) -> None:
-    if not isinstance(value, float | int) or not 0 < value < math.inf:
-        raise InputError(f"{where}: expected a finite number above 0, got {value!r}.")
-
-
 def _grid(units: Any, stimuli: Any, observed: Any, noise: Any, kind: str) -> Grid:
     """Return the designs, each once, after looking at the numbers."""
     for N in _several(units):
-        check_size(N, "units", FOLDS)
+        check_whole(N, "units", least=FOLDS)
     for B in _several(stimuli):
-        check_size(B, "stimuli", 1)
+        check_whole(B, "stimuli")
     for sd in _several(noise):
-        _check_positive(sd, "noise")
+        check_positive(sd, "noise")
     return {
         (N, B): [
             (_number_observed(some, N, B, kind), float(sd))
@@ -233,11 +221,13 @@ def _number_observed(observed: int | None, N: int, B: int, kind: str) -> int:
     most, least = (N * N, LEAST) if is_weights else (N, max(FOLDS, math.ceil(LEAST / B)))
     if observed is None:
         return most
-    check_size(observed, "observed", least)
+    check_whole(observed, "observed", least=least)
     if observed > most:
-        raise InputError(
-            f"observed: {observed} is more than the {most} {_things(kind)} of {N} units; None "
-            "observes all."
+        raise InputError.at(
+            "observed",
+            got=observed,
+            expected=f"at most the {most} {_things(kind)} of {N} units",
+            remedy="None observes all",
         )
     return int(observed)
 

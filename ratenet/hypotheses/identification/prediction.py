@@ -59,7 +59,7 @@ def lesson(
         If no sample settles.
     """
     if error is not None and target is not None:
-        raise InputError("error, target: both are given; give one of them.")
+        raise InputError.at("error", found="error and target", expected="one of the two")
     fp = find_fixed_points(network, drive, on_failure="return")
     if not fp.converged.any():
         raise UnsettledError(f"None of the stimuli has a fixed point to learn at.\n{fp.summary()}")
@@ -78,9 +78,10 @@ def _rows(fp: FixedPoints, value: Any, where: str, dimensions: Dimension) -> Ten
     like = fp.rates
     tensor = as_tensor(value, dimensions, where, like.dtype, like.device)
     if tensor.shape not in (like.shape, like.shape[1:]):
-        raise InputError(
-            f"{where}: shape {tuple(tensor.shape)} does not fit; expected (B, N) = "
-            f"{tuple(like.shape)}, one row per stimulus."
+        raise InputError.at(
+            where,
+            got=tuple(tensor.shape),
+            expected=f"shape (B, N) = {tuple(like.shape)}, one row per stimulus",
         )
     return tensor.expand_as(like)
 
@@ -103,9 +104,10 @@ def named_rules(rules: Rules) -> dict[str, AbstractRule]:
         pairs = [(_label(rule), rule) for rule in read]
     named = dict(pairs)
     if not named or len(named) < len(pairs) or "none" in named:
-        raise InputError(
-            f"rules: {[name for name, _ in pairs]}; expected one or more, each once, and none of "
-            "them called 'none'."
+        raise InputError.at(
+            "rules",
+            got=[name for name, _ in pairs],
+            expected="one or more, each once, and none called 'none'",
         )
     return named
 

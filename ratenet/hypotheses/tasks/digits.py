@@ -79,9 +79,11 @@ class Digits(AbstractTask):
 
 def _chosen(images: Images, number: int, generator: torch.Generator, kind: str) -> Images:
     if number > len(images):
-        raise InputError(
-            f"samples, held_out: {number} {kind} images are requested, available: {len(images)}; "
-            "ask for fewer, or choose a larger data set."
+        raise InputError.at(
+            "samples, held_out",
+            got=number,
+            expected=f"at most the {len(images)} {kind} images",
+            remedy="ask for fewer, or choose a larger data set",
         )
     order = torch.randperm(len(images), generator=generator)[:number]
     return images[order]
