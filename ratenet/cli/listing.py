@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def print_names(registry: "Registry[Any]", more: "Callable[[str], str] | None" = None) -> None:
     """Print each name with its settings' defaults, what it is, and more of it.
 
-    Of a package that cannot be imported, it says why.
+    Where a package cannot be imported, the reason stands in its place.
     """
     from ratenet.errors import RatenetError
 

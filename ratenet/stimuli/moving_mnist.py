@@ -37,7 +37,7 @@ class _Paths:
     Parameters
     ----------
     number : int
-        Of paths.
+        Number of paths.
     free : int
         How far an image can move, in pixels.
     speed : float

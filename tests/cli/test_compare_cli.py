@@ -66,7 +66,7 @@ def test_the_command_does_what_the_function_does(command, tmp_path):
             "learning_rates, 2: expected a number above 0",
         ),
         (["--rules", "heb"], "Unknown rule 'heb'"),
-        (["--rules", ","], "rules: expected a non-empty list of non-empty strings, got []"),
+        (["--rules", ","], "rules: expected a non-empty list of rules, got []"),
         (["--tasks", "digits"], "Unknown task 'digits'"),
         (["--processes", "0"], "processes: expected a whole number of at least 1, got 0"),
         (["--processes", "2", "--scheduler", "tcp://a:1"], "exclude one another"),
@@ -93,11 +93,11 @@ def test_dask_that_is_not_installed_is_one_sentence(command, monkeypatch):
 def test_an_interrupt_says_how_to_go_on(command, monkeypatch, number, code):
     real, ran = schedulers.run_cell, []
 
-    def run_cell(cell, data_root):
+    def run_cell(cell, data_root, own):
         ran.append(cell)
         if len(ran) == 4:
             signal.raise_signal(number)
-        return real(cell, data_root)
+        return real(cell, data_root, own)
 
     monkeypatch.setattr(schedulers, "run_cell", run_cell)
     before = signal.getsignal(number)
