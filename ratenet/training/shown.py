@@ -138,7 +138,7 @@ def stimulus_of(config: TrainingConfig, images: Images) -> AbstractStimulus | No
 
 
 def excerpts_of_test(config: TrainingConfig, images: Images) -> Iterator[Excerpt] | None:
-    """Return each test image once under the stimulus, but for a remainder of less than one per stream.
+    """Return each test image once under the stimulus, less a remainder of under one per stream.
 
     None if the stimulus is an object with images of its own.
     """
