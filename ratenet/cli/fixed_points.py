@@ -155,7 +155,7 @@ def _print_table(scene: "Scene", found: "FixedPointSet") -> None:
     for index in range(min(len(found), SHOWN_POINTS)):
         table.add_row(
             str(index),
-            "stable" if bool(found.stable[index]) else "unstable",
+            found.stability[index],
             f"{float(found.abscissa()[index]):.4g}",
             f"{float(found.residual[index]):.1e}",
             str(int(found.found_from[index])),

@@ -30,6 +30,7 @@ from ratenet.fixed_points.solvers.anderson import Anderson
 from ratenet.fixed_points.solvers.base import AbstractSolver, Fallback
 from ratenet.fixed_points.solvers.newton_krylov import NewtonKrylov
 from ratenet.fixed_points.solvers.relaxation import Relaxation
+from ratenet.fixed_points.stability import neutral_margin
 from ratenet.network import Network
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class FixedPointSet:
 
     points: FixedPoints
     _abscissa: Tensor
+    _margin: Tensor  # (C,): an abscissa that close to 0 is taken for 0
     stimulus: Tensor
     drives: Tensor
     starts: Tensor
@@ -83,8 +85,18 @@ class FixedPointSet:
 
     @property
     def stable(self) -> Tensor:
-        """Whether each fixed point is stable for the dynamics, shape (C,)."""
-        return self._abscissa < 0
+        """Whether each fixed point is stable for the dynamics, shape (C,); a neutral one is not."""
+        return self._abscissa < -self._margin
+
+    @property
+    def stability(self) -> tuple[str, ...]:
+        """The word for each fixed point: stable, neutral (as on a line attractor) or unstable."""
+        neutral = self._abscissa.abs() <= self._margin
+        pairs = zip(self.stable.tolist(), neutral.tolist(), strict=True)
+        return tuple(
+            "stable" if stable else "neutral" if at_border else "unstable"
+            for stable, at_border in pairs
+        )
 
     def abscissa(self) -> Tensor:
         """Return the largest real part of the Jacobian's eigenvalues, shape (C,), in 1/s."""
@@ -261,15 +273,22 @@ def find_all_fixed_points(
         everything.state, everything.residual, everything.converged, both, apart
     )
     points, stimulus = everything.select(leaders), both[leaders]
-    abscissa = points.abscissa()
-    order = in_order(points.state, [stimulus, ~(abscissa < 0)], apart)
+    abscissa, margin = points.abscissa(), neutral_margin(points)
+    order = in_order(points.state, [stimulus, ~(abscissa < -margin)], apart)
     place = torch.cat([order.argsort(), order.new_tensor([-1])])  # the last: of no cluster
     solved, reached = place[members].split(states.shape[1])
-    stable = torch.cat([abscissa[order] < 0, torch.tensor([False], device=order.device)])
-    reached = torch.where(stable[reached], reached, -1)
-    return FixedPointSet(
-        points.select(order), abscissa[order], stimulus[order], drives, states, solved, reached
+    found = FixedPointSet(
+        points=points.select(order),
+        _abscissa=abscissa[order],
+        _margin=margin[order],
+        stimulus=stimulus[order],
+        drives=drives,
+        starts=states,
+        solved=solved,
+        reached=reached,
     )
+    stable = torch.cat([found.stable, torch.tensor([False], device=order.device)])
+    return dataclasses.replace(found, reached=torch.where(stable[reached], reached, -1))
 
 
 def _both_ways(

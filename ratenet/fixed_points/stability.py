@@ -90,11 +90,20 @@ def _examine(found: FixedPoints, blocks: JacobianBlocks, samples: Tensor) -> Ten
 
 def _verdict(abscissa: Tensor, rate: Tensor) -> Tensor:
     """Return what abscissas (b,) say, relative to rates (b,); both in 1/s."""
-    margin = max(NEUTRAL, ROUNDING * torch.finfo(abscissa.dtype).eps) * rate
+    margin = _margin(rate)
     codes = torch.full_like(abscissa, int(Status.SETTLED), dtype=torch.int64)
     codes[abscissa >= -margin] = int(Status.NEUTRAL)
     codes[abscissa > margin] = int(Status.UNSTABLE)
     return codes.masked_fill(torch.isnan(abscissa), UNDECIDED)
+
+
+def neutral_margin(found: FixedPoints) -> Tensor:
+    """Return how close to 0 the abscissa of each state is taken for 0, (B,), in 1/s."""
+    return _margin(slowest_rate(found.network.jacobian_blocks(found.state, found.drive)))
+
+
+def _margin(rate: Tensor) -> Tensor:
+    return max(NEUTRAL, ROUNDING * torch.finfo(rate.dtype).eps) * rate
 
 
 def slowest_rate(blocks: JacobianBlocks) -> Tensor:

@@ -146,11 +146,11 @@ def hysteresis_loop(
 
 
 def _draw_branch(axis: Any, branch: Branch, unit: int, colour: str = COLOURS[0]) -> None:
-    """Draw runs of steps of equal stability; a step's is the sign of its ends' mean abscissa."""
+    """Draw runs of steps of equal stability; a special point counts as unstable."""
     values = branch.values.cpu().numpy()
     rates = branch.rates[:, unit].cpu().numpy()
-    abscissa = branch.abscissa().cpu().numpy()
-    stable = abscissa[:-1] + abscissa[1:] < 0  # (P - 1,)
+    at_points = branch.stable.cpu().numpy()
+    stable = at_points[:-1] | at_points[1:]  # (P - 1,)
     borders = np.flatnonzero(np.diff(stable)) + 1
     for run in np.split(np.arange(len(stable)), borders):
         if len(run):

@@ -125,7 +125,7 @@ def eigenvalue_plane(found: FixedPointSet, *, title: str = "") -> "Figure":
         values = torch.linalg.eigvals(found.points.jacobian(index).double()).cpu().numpy()
         stable = bool(found.stable[index])
         colour = COLOURS[index]
-        label = f"fixed point {index}, {'stable' if stable else 'unstable'}"
+        label = f"fixed point {index}, {found.stability[index]}"
         style = {"color": colour, "marker": _MARKERS[index], "ms": 4, "ls": "none"}
         face = colour if stable else "none"
         axis.plot(values.real, values.imag, markerfacecolor=face, label=label, **style)

@@ -157,6 +157,7 @@ class TorchOptimizer(AbstractOptimizer):
             )
         try:
             self._torch = kind(self._groups(), lr=config.learning_rate, **options)
+            self._again = lambda parameter: kind([parameter], lr=config.learning_rate, **options)
         except ValueError as error:
             raise InputError(f"optimizer {config.optimizer!r}: {error}.") from None
 
@@ -200,8 +201,22 @@ class TorchOptimizer(AbstractOptimizer):
             start = f"{STATE}{name}/"
             mine = {key.removeprefix(start): value for key, value in state.items()
                     if key.startswith(start)}  # fmt: skip
+            self._check_state(name, parameter, mine)
             # torch wants its counters of steps on the CPU
             self._torch.state[parameter] = {k: v if v.ndim else v.cpu() for k, v in mine.items()}
+
+    def _check_state(self, name: str, parameter: Tensor, found: Mapping[str, Tensor]) -> None:
+        """Refuse tensors of a parameter that are not those that a step leaves behind."""
+        trial = parameter.detach().clone()
+        trial.grad = torch.zeros_like(trial)
+        optimizer = self._again(trial)
+        optimizer.step()
+        wanted = {key: value.shape for key, value in optimizer.state[trial].items()}
+        if found and {key: value.shape for key, value in found.items()} != wanted:
+            raise RunFolderError(
+                f"the state of optimizer {self.config.optimizer!r} for {name} does not fit the "
+                "run; the checkpoint belongs to another one, or is damaged."
+            )
 
 
 def new_optimizer(

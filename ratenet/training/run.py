@@ -212,7 +212,10 @@ class Run(ABC):
                     "config.toml; the checkpoint belongs to another run."
                 )
             state.tensors[name] = streams[self.workers.share(B)]
-        self.load_state_dict(state)
+        try:
+            self.load_state_dict(state)
+        except RunFolderError as error:
+            raise RunFolderError(f"{self.folder.checkpoint_file}: {error}") from None
         self.is_saved = True
 
     def keep_row(self, line: str) -> None:

@@ -149,7 +149,49 @@ def test_what_no_iteration_decides_stays_unknown_and_is_said(monkeypatch) -> Non
     assert "Stability is unknown for 1 settled samples" in fp.summary()
 
 
-def test_a_drive_along_the_line_grows_without_end() -> None:
-    W, u = integrator(6, seed=9)
-    fp = rn.find_fixed_points(rn.Network("linear", W), 0.1 * u, on_failure="return")
+@every_dtype
+@pytest.mark.parametrize("eigenvalue", [1.0, 1.001, 1.005, 1.02])
+def test_slow_growth_is_told_in_few_iterations(eigenvalue: float, dtype) -> None:
+    """Pushed along the line, or at up to 0.02 / tau, beside a mode that decays at 3 / tau."""
+    W, u = integrator(6, seed=9, eigenvalue=eigenvalue)
+    other = random(6, seed=10)
+    other -= u * (u @ other)
+    W = (W - 2 * torch.outer(other, other) / (other @ other)).to(dtype)
+    fp = rn.find_fixed_points(rn.Network("linear", W), u + 0.1 * other, on_failure="return")
     assert fp.status.tolist() == [Status.DIVERGED]
+    assert int(fp.iterations.max()) <= 2_000
+
+
+def test_an_integrator_that_saturates_far_out_settles_there(tmp_path) -> None:
+    """r' = -r + clip(r + x, 0, 1000): it moves at a constant speed up to 1000, and stays there."""
+    equations = "dr/dt = (-r + clip(I, 0, 1000)) / tau : 1\nI = I_rec + I_ext : 1"
+    path = write_model(tmp_path, equations, parameters={"tau": "10*ms"})
+    network = rn.Network(path, [[1.0]])
+    fp = rn.find_fixed_points(network, [1.0], solver=rn.Relaxation())
+    assert fp.rates.item() == pytest.approx(1000, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_points_of_a_line_attractor_are_neither_stable_nor_unstable(seed: int) -> None:
+    """Whatever the sign that rounding gives the abscissa."""
+    W, u = integrator(7, seed)
+    found = rn.find_all_fixed_points(rn.Network("linear", W), 0 * u, starts=5)
+    assert len(found) == 5
+    assert set(found.stability) == {"neutral"}
+    assert not found.stable.any()
+    assert (found.reached < 0).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_branch_and_a_sweep_of_neutral_points_are_not_stable(seed: int) -> None:
+    W, u = integrator(7, seed)
+    network, drive = rn.Network("linear", W), random(7, seed=3)
+    drive -= u * (u @ drive)
+    sweep = rn.sweep_fixed_points(network, drive, rn.DriveScale(), [0.0, 0.5, 1.0])
+    assert sweep.up.status.tolist() == 3 * [Status.NEUTRAL]
+    assert not sweep.up.stable.any()
+    assert not sweep.down.stable.any()
+    at_pitchfork = rn.Network("rate", W)  # r = 0 at the gain at which it loses stability
+    branch = rn.continue_fixed_points(at_pitchfork, 0 * u, rn.WeightScale(), start=0.5, stop=1.0)
+    # The end may be found twice: as the place where branches cross, and as `stop`.
+    torch.testing.assert_close(branch.stable, branch.values < 1 - 1e-7)

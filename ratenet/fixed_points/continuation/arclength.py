@@ -20,6 +20,7 @@ from ratenet.fixed_points.certificate import certify
 from ratenet.fixed_points.continuation.branch import BranchEnd
 from ratenet.fixed_points.continuation.variations import AbstractVariation
 from ratenet.fixed_points.results import FixedPoints
+from ratenet.fixed_points.stability import neutral_margin
 from ratenet.network import Network
 
 MOST_CORRECTIONS = 12
@@ -42,6 +43,7 @@ class Point:
     u: Tensor  # (kN + 1,)
     tangent: Tensor  # (kN + 1,), of length 1
     eigenvalues: Tensor  # (kN,) complex, 1/s, by falling real part
+    margin: Tensor  # (1,): an abscissa that close to 0 is taken for 0, 1/s
     state: Tensor  # (k, 1, N)
     rates: Tensor  # (1, N)
     residual: Tensor  # (1,)
@@ -143,6 +145,7 @@ class Curve:
             u=u,
             tangent=tangent,
             eigenvalues=eigenvalues[eigenvalues.real.argsort(descending=True)],
+            margin=neutral_margin(fixed),
             state=fixed.state,
             rates=fixed.rates,
             residual=fixed.residual,

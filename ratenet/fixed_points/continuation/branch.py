@@ -92,13 +92,14 @@ class Branch:
     rates: Tensor
     residual: Tensor
     _abscissa: Tensor
+    _margin: Tensor  # (P,): an abscissa that close to 0 is taken for 0
     special: tuple[SpecialPoint, ...]
     ended: BranchEnd
 
     @property
     def stable(self) -> Tensor:
-        """Whether each point is stable for the dynamics, shape (P,)."""
-        return self._abscissa < 0
+        """Whether each point is stable for the dynamics, shape (P,); a neutral one is not."""
+        return self._abscissa < -self._margin
 
     def abscissa(self) -> Tensor:
         """Return the largest real part of the Jacobian's eigenvalues at each point, (P,), in 1/s.

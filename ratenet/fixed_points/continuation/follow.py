@@ -235,6 +235,7 @@ def _branch(passed: list[tuple[Point, SpecialKind | None]], label: str, ended: B
         rates=rates,
         residual=torch.cat([point.residual for point in points]),
         _abscissa=torch.stack([point.eigenvalues[0].real for point in points]),
+        _margin=torch.cat([point.margin for point in points]),
         special=special,
         ended=ended,
     )

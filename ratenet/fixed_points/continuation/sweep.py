@@ -61,8 +61,8 @@ class SweepDirection:
 
     @property
     def stable(self) -> Tensor:
-        """Whether they rest on a stable fixed point, shape (P,)."""
-        return self.converged & (self._abscissa < 0)
+        """Whether they rest on a stable fixed point, shape (P,); a neutral one is not."""
+        return self.status == Status.SETTLED
 
     def abscissa(self) -> Tensor:
         """Return the largest real part of the Jacobian's eigenvalues, shape (P,), in 1/s.

@@ -5,9 +5,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ratenet.fixed_points.certificate import certify
+from ratenet.fixed_points.results import Status
 from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory
+from ratenet.fixed_points.stability import verdicts
+from ratenet.network import Network
 
 GROWN = 1e6  # times the size that a state began with: a state that large grows without end
+FIRST_LOOK = 32  # steps after which it is looked ahead, then after 64, 128, ...
+FAR = 30.0  # times the size that a state began with: from there it is looked ahead
+RISEN = 1.5  # times the size at the look before: a state that large is on its way out
+AHEAD = [10.0**power for power in range(6)]  # times as large as now: FAR times these is above GROWN
 SHRUNK = 1e-12  # of the first step: in shorter ones a state goes nowhere
 
 
@@ -22,8 +30,10 @@ class RungeKutta(Memory):
     first_dt: Tensor  # (b,): the first step's length
     first_size: Tensor  # (b,): of the state that was begun from, or of its Newton step
     first_speed: Tensor  # (b,): of that Newton step
-    is_lost: Tensor  # (b,): became a million times as large and lost no speed, or has no slope
+    is_lost: Tensor  # (b,): becomes a million times as large and loses no speed, or has no slope
+    seen_size: Tensor  # (b,): of the state when it was last looked ahead
     stage: int = 0
+    steps: int = 0  # that have been judged
 
 
 @dataclass(frozen=True)
@@ -34,8 +44,8 @@ class Relaxation(AbstractIteration[RungeKutta]):
     have large imaginary parts. A step is kept where no slope in it differs from the first by more
     than that is itself, and halved otherwise. So each sample goes where the network goes, and
     converges, slowly, wherever the dynamics do. A state that has grown a millionfold without losing
-    speed is given up, and so is one that needs ever shorter steps, such as a state that grows
-    beyond all bounds within a finite time.
+    speed is given up, or thirtyfold where nothing ahead would stop it; so is one that needs ever
+    shorter steps, such as a state that grows beyond all bounds within a finite time.
 
     Parameters
     ----------
@@ -71,6 +81,7 @@ class Relaxation(AbstractIteration[RungeKutta]):
             first_size=torch.maximum(_largest(state), speed).clamp(min=1.0),
             first_speed=speed,
             is_lost=torch.zeros_like(speed, dtype=torch.bool),
+            seen_size=torch.zeros_like(speed),
         )
 
     def gives_up(self, batch: Batch, memory: RungeKutta) -> Tensor:
@@ -120,6 +131,36 @@ class Relaxation(AbstractIteration[RungeKutta]):
         is_fast = ~(_largest(batch.found.step) <= 0.5 * memory.first_speed)
         is_nowhere = ~torch.isfinite(F).all(dim=2).all(dim=1)  # where the first step would begin
         memory.is_lost |= kept & (is_large & is_fast | is_nowhere)
+        memory.steps += 1
+        if memory.steps >= FIRST_LOOK and memory.steps.bit_count() == 1:
+            self._look_ahead(batch, memory, kept & is_fast & ~memory.is_lost)
+
+    def _look_ahead(self, batch: Batch, memory: RungeKutta, among: Tensor) -> None:
+        """Give up states that grow and that nothing stops further out.
+
+        As along a line attractor that the drive pushes along, or in a mode that grows slowly: other
+        modes keep the steps too short to follow it.
+        """
+        size = _largest(batch.state)
+        grows = (size > FAR * memory.first_size) & (size > RISEN * memory.seen_size)
+        memory.seen_size = size
+        for times in AHEAD:
+            samples = torch.nonzero(grows & among & ~memory.is_lost)[:, 0]
+            if len(samples) == 0:
+                return
+            ahead = times * batch.state[:, samples]
+            grows[samples] = ~_is_stable(batch.network, ahead, batch.drive[samples])
+        memory.is_lost |= grows & among
+
+
+def _is_stable(network: Network, state: Tensor, drive: Tensor) -> Tensor:
+    """Return whether the dynamics linearized at states (k, b, N) decay, or are unknown, (b,)."""
+    found = certify(network, state, drive, torch.inf)
+    known = torch.isfinite(found.residual + found.gain.sum(dim=1))
+    verdict = verdicts(found.select(known)) if known.any() else found.status[known]
+    is_stable = torch.ones_like(known)
+    is_stable[known] = (verdict != Status.NEUTRAL) & (verdict != Status.UNSTABLE)
+    return is_stable
 
 
 def _slope(batch: Batch) -> Tensor:
