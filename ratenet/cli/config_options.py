@@ -132,7 +132,10 @@ def _read(value: Any, hint: Any, name: str) -> Any:
     if len(get_args(lists[0])) == 2:
         return _table(value, name)
     is_of_numbers = float in _alternatives(get_args(lists[0])[0])
-    return [number_or_text(part) if is_of_numbers else part for part in split_list(value)]
+    parts = split_list(value)
+    if not parts:  # what was written would have no effect
+        raise InputError.at(name, got=value, expected="at least one value; separate them by commas")
+    return [number_or_text(part) if is_of_numbers else part for part in parts]
 
 
 def _table(text: str, name: str) -> dict[str, Any]:

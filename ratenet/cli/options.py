@@ -16,10 +16,11 @@ SHORTEST, LONGEST = 1e-6, 1e12  # ms: a nanosecond, 30 years
 _NO_PATH = Path("\0")
 
 
-def path(help: str) -> Any:
-    """Return an option that is the path of a file or folder."""
+def path(help: str, *, name: str | None = None) -> Any:
+    """Return an option that is the path of a file or folder; `name` where its variable's differs."""
     check = _check("the path of a file or folder", lambda given: given != _NO_PATH)
-    return typer.Option(help=help, parser=_path, metavar="PATH", callback=check)
+    names = () if name is None else (name,)
+    return typer.Option(*names, help=help, parser=_path, metavar="PATH", callback=check)
 
 
 def _path(text: str | Path) -> Path:
@@ -64,7 +65,9 @@ def _check(expected: str, fits: Callable[[Any], bool]) -> Callable[[typer.Callba
     def check(param: typer.CallbackParam, value: Any) -> Any:
         if value is not None and not fits(value):  # NaN fits nowhere
             got = "" if value == _NO_PATH else value
-            raise InputError.at(str(param.name), got=got, expected=expected)
+            raise InputError.at(
+                param.opts[-1].lstrip("-").replace("-", "_"), got=got, expected=expected
+            )
         return value
 
     return check

@@ -25,11 +25,10 @@ def _print_schema(is_asked: bool) -> None:
 def train(
     config_file: Annotated[
         Path | None,
-        typer.Option(
-            "--config",
-            metavar="FILE",
-            help="A TOML file with these options and, for a stack, its layers (docs/layers.md); "
+        path(
+            "A TOML file with these options and, for a stack, its layers (docs/layers.md); "
             "command-line options override it.",
+            name="--config",
         ),
     ] = None,
     out: Annotated[Path | None, path("The run folder. Default: runs/DATE-TIME.")] = None,

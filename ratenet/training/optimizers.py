@@ -14,7 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ratenet.errors import DivergenceError, InputError, UnknownNameError, UnsupportedError
+from ratenet.errors import (
+    DivergenceError,
+    InputError,
+    RunFolderError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from ratenet.plasticity import AbstractRule
 from ratenet.training.config import TrainingConfig
 from ratenet.training.schedules import CONSTANT, learning_rates

@@ -70,6 +70,14 @@ def test_an_entry_without_a_value_is_refused() -> None:
         asked("--schedule-options", "a")
 
 
+@pytest.mark.parametrize("option", ["learn", "update_at"])
+@pytest.mark.parametrize("value", ["", " ", ","])
+def test_a_list_without_entries_is_refused(option: str, value: str) -> None:
+    """It would have no effect."""
+    with pytest.raises(InputError, match=f"{option}: expected at least one value"):
+        asked("--" + option.replace("_", "-"), value)
+
+
 def test_every_option_has_a_help_and_its_default() -> None:
     from ratenet.cli import app
 

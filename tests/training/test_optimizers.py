@@ -9,7 +9,7 @@ from helpers.small_runs import small, weights
 from safetensors.torch import load_file
 
 import ratenet as rn
-from ratenet.errors import InputError, UnknownNameError, UnsupportedError
+from ratenet.errors import InputError, RunFolderError, UnknownNameError, UnsupportedError
 from ratenet.plasticity import Euclidean, rule_named
 from ratenet.training import learning, network_run
 from ratenet.training.classifier import Classifier
@@ -182,6 +182,25 @@ def test_resumed_run_equals_an_uninterrupted_one(options, few_digits, tmp_path, 
     assert torch.equal(whole.classifier.read_out, resumed.classifier.read_out)
     written = [(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut")]
     assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("damage", ["shape", "missing", "unknown"])
+def test_an_optimizer_state_that_does_not_fit_is_refused(damage, generator):
+    """As in a forged checkpoint: not in the midst of the next step."""
+    W = torch.rand(3, 3, generator=generator, dtype=torch.float64)
+    first = optimizer_for({"W": W.clone()}, optimizer="adam")
+    first.apply({"W": W}, 0)
+    state = first.state_dict()
+    second = optimizer_for({"W": W.clone()}, optimizer="adam")
+    second.load_state_dict(state)  # as it is, it is taken
+    if damage == "shape":
+        state["optimizer/W/exp_avg"] = torch.zeros(2, 3)
+    elif damage == "missing":
+        del state["optimizer/W/exp_avg"]
+    else:
+        state["optimizer/W/other"] = torch.zeros(3, 3)
+    with pytest.raises(RunFolderError, match="the state of optimizer 'adam' for W does not fit"):
+        second.load_state_dict(state)
 
 
 def test_adam_learns_read_in_and_read_out(few_digits, tmp_path):
