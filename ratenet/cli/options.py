@@ -17,7 +17,7 @@ _NO_PATH = Path("\0")
 
 
 def path(help: str, *, name: str | None = None) -> Any:
-    """Return an option that is the path of a file or folder; `name` where its variable's differs."""
+    """Return an option that is the path of a file or folder; `name` if its variable has another."""
     check = _check("the path of a file or folder", lambda given: given != _NO_PATH)
     names = () if name is None else (name,)
     return typer.Option(*names, help=help, parser=_path, metavar="PATH", callback=check)

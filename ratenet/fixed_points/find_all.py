@@ -127,6 +127,7 @@ class FixedPointSet:
         return FixedPointSet(
             self.points.select(chosen),
             self._abscissa[chosen],
+            self._margin[chosen],
             torch.zeros_like(chosen),
             self.drives[[int(stimulus)]],
             starts,

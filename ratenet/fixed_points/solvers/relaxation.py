@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from ratenet.fixed_points.certificate import certify
-from ratenet.fixed_points.results import Status
 from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory
 from ratenet.fixed_points.stability import verdicts
+from ratenet.fixed_points.status import Status
 from ratenet.network import Network
 
 GROWN = 1e6  # times the size that a state began with: a state that large grows without end
