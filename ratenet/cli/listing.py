@@ -9,38 +9,39 @@ if TYPE_CHECKING:
     from ratenet.equations.registry import Registry
 
 
-def print_names(registry: "Registry[Any]", more: "Callable[[str], str] | None" = None) -> None:
-    """Print each name with its settings' defaults, what it is, and more of it.
+def print_names(registry: "Registry[Any]", more: "Callable[[str], str]") -> None:
+    """Print a line for each name: what it is, its settings with their defaults, and more of it.
 
-    Where a package cannot be imported, the reason stands in its place.
+    Where a package cannot be imported, the line says why.
     """
     from ratenet.errors import RatenetError
 
+    width = max(map(len, registry.names))
     for name in registry.names:
         try:
-            lines = [_with_defaults(registry, name), f"    {registry.about(name)}"]
-            lines += [] if more is None else [f"    {more(name)}"]
+            settings = _with_defaults(registry, name)
+            parts = [registry.about(name).removesuffix("."), settings, more(name)]
+            line = "; ".join(filter(None, parts))
         except RatenetError as error:
-            lines = [name, f"    {error}"]
-        print("\n".join(lines))
+            line = str(error)
+        print(f"{name:<{width}}  {line}")
 
 
 def print_one(registry: "Registry[Any]", name: str) -> None:
     """Print what is said of a name, and its settings with their defaults."""
     from ratenet.validation import descriptions
 
-    print(f"{_with_defaults(registry, name)}\n    {registry.about(name)}")
+    print(f"{name}: {registry.about(name)}")
     said = descriptions(registry.maker_of(name))
     for setting, default in registry.settings(name).items():
         shown = "required" if default is inspect.Parameter.empty else f"default {_shown(default)}"
         about = f": {said[setting]}" if setting in said else ""
-        print(f"{setting} ({shown}){about}")
+        print(f"  {setting} ({shown}){about}")
 
 
 def _with_defaults(registry: "Registry[Any]", name: str) -> str:
-    settings = registry.settings(name)
-    said = [f"{setting}={_shown(default)}" for setting, default in settings.items()]
-    return f"{name}({', '.join(said)})" if said else name
+    said = [f"{each}={_shown(default)}" for each, default in registry.settings(name).items()]
+    return f"settings: {', '.join(said)}" if said else ""
 
 
 def _shown(default: Any) -> str:

@@ -44,13 +44,13 @@ def models(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     from ratenet import circuits
-    from ratenet.equations import load_model, model_names
+    from ratenet.equations.files import MODELS
 
     console = _console()
-    width = max(map(len, [*model_names(), *circuits.names()]))
+    width = max(map(len, [*MODELS.names, *circuits.names()]))
     console.print("Models")
-    for each in model_names():
-        console.print(f"  {each:<{width}}  {load_model(each).title}", markup=False)
+    for each in MODELS.names:
+        console.print(f"  {each:<{width}}  {_title(each)}", markup=False)
     console.print("\nCircuits: models with their weights and stimulus")
     for each in circuits.names():
         console.print(f"  {each:<{width}}  {circuits.load(each).title}", markup=False)
@@ -58,6 +58,17 @@ def models(context: typer.Context) -> None:
         "\nShow one with: ratenet models NAME; run it with: ratenet simulate NAME",
         markup=False,
     )
+
+
+def _title(name: str) -> str:
+    """Return a model's title; of a package that cannot be imported, why."""
+    from ratenet.equations import load_model
+    from ratenet.errors import RatenetError
+
+    try:
+        return load_model(name).title
+    except RatenetError as error:
+        return str(error)
 
 
 @app.command()

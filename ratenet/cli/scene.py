@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ratenet import circuits
-from ratenet.equations import load_model, model_names
+from ratenet.equations import load_model
+from ratenet.equations.files import MODELS
 from ratenet.errors import InputError, UnknownNameError
 from ratenet.linear_algebra import require_memory
 from ratenet.network import Network
@@ -56,8 +57,8 @@ def load_scene(name: str, units: int | None, radius: float | None, seed: int) ->
 
 
 def _random_scene(name: str, units: int | None, radius: float | None, seed: int) -> Scene:
-    if not name.endswith(".toml") and name not in model_names():
-        known = [*model_names(), *circuits.names()]
+    if not name.endswith(".toml") and MODELS.is_unknown(name):
+        known = [*MODELS.names, *circuits.names()]
         raise UnknownNameError.among(
             "model or circuit", name, known, "or give the path of a .toml file"
         )

@@ -34,9 +34,10 @@ def stimuli(
 
     Example: `ratenet stimuli rotate --period 1000 --preview rotate.gif`
     """
+    from ratenet.cli.listing import print_names
     from ratenet.errors import InputError
     from ratenet.report.preview import check_place, preview as draw
-    from ratenet.stimuli import load_images, stimulus_named, stimulus_names
+    from ratenet.stimuli import STIMULI, load_images, stimulus_named, stimulus_names
 
     names = stimulus_names()
     if name is None:
@@ -44,8 +45,7 @@ def stimuli(
             raise InputError(
                 f"{option}: name the stimulus too; `ratenet stimuli` lists them.", argument=option
             )
-        width = max(map(len, names))
-        print("\n".join(f"{each:<{width}}  {line}" for each, line in names.items()))
+        print_names(STIMULI, lambda each: names.get(each, "").partition("; ")[2])
         return
     if overwrite and preview is None:
         raise InputError("overwrite: without --preview no file is written.", argument="overwrite")

@@ -4,7 +4,6 @@ A model file is data: loading one executes nothing. FILE.py:NAME is code, which 
 """
 
 import difflib
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -72,11 +71,8 @@ def load_model(given: Any) -> ModelSpec:
         return _read_file(Path(given))
     if isinstance(given, Mapping):
         return parse_model(given)
-    if isinstance(given, Path) or (isinstance(given, str) and not re.search("[(:]", given)):
-        given = str(given)
-        if given not in MODELS.names:
-            raise _unknown("model", given)
-        return MODELS.read({"name": given})
+    if isinstance(given, Path) or (isinstance(given, str) and MODELS.is_unknown(given)):
+        raise _unknown("model", given)
     return MODELS.read(given)
 
 

@@ -98,7 +98,7 @@ def load_own(reference: str, where: str) -> Any:
     module = _import_file(Path(place), shown) if place.endswith(".py") else _import(place, shown)
     if not hasattr(module, name):
         known = [each for each, value in vars(module).items() if _is_offered(value, each, module)]
-        kind = f"name in {shorten(place)}:"
+        kind = f"name in {shorten(Path(place).name)}:"
         raise UnknownNameError.among(kind, name, known).within(where)
     return getattr(module, name)
 

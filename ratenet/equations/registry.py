@@ -219,6 +219,10 @@ class Registry(Mapping[str, Any], Generic[T]):
         terms = parse_sum(text, self.noun)
         return len(terms) == 1 and terms[0].weight is None and not terms[0].settings
 
+    def is_unknown(self, text: str) -> bool:
+        """Return whether a string is a word by itself that is no name here."""
+        return not re.search("[(:]", text) and text not in self.names
+
     def maker_of(self, name: str) -> Any:
         """Return the class or function that a name stands for."""
         return self._callable(name)

@@ -271,6 +271,16 @@ def hold_and_fade(config: "TrainingConfig", network: Network) -> tuple[float, fl
     return hold, FADE_IN_TAU * tau if config.fade is None else config.fade
 
 
+def check_noise(model: ModelSpec) -> None:
+    """Refuse a model with noise where rules act on solved fixed points, which leave noise out."""
+    if model.noises:
+        raise InputError(
+            f"model: {model.name!r} has noise ({', '.join(model.noises)}), which has no effect on "
+            "solved fixed points; use presentation 'slow', or a model without noise.",
+            argument="model",
+        )
+
+
 def on_this_machine(config: "TrainingConfig") -> "TrainingConfig":
     """Return the configuration with every default that depends on the machine written out."""
     return dataclasses.replace(
@@ -290,6 +300,7 @@ def resolved(config: "TrainingConfig", network: Network) -> "TrainingConfig":
     """
     config = on_this_machine(config)
     if config.presentation == "static":
+        check_noise(network.model)
         return config
     times_of_image = hold_and_fade(config, network)
     if times_of_image is None:

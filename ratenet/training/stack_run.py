@@ -31,7 +31,7 @@ from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, LayerDe
 from ratenet.plasticity import AbstractRule, Frozen, Mixed
 from ratenet.stimuli import Images
 from ratenet.training.config import TrainingConfig
-from ratenet.training.config_checks import DTYPES, on_this_machine, recorded_layers
+from ratenet.training.config_checks import DTYPES, check_noise, on_this_machine, recorded_layers
 from ratenet.training.evaluation import Answers, Evaluation, batches_of, count_answers
 from ratenet.training.losses import check_loss, loss_for
 from ratenet.training.optimizers import new_optimizer
@@ -316,6 +316,8 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
     stack = build_stack(
         tables, images.shape, defaults, seed=config.seed, dtype=DTYPES[config.dtype]
     ).to(torch.device(config.device))
+    for core in cores_of(stack).values():
+        check_noise(core.network.model)
     resolved = tuple(table.resolved(defaults) for table in tables)
     config = dataclasses.replace(on_this_machine(config), layers=resolved)
     rates = rates_of(tables, stack, defaults)

@@ -125,6 +125,11 @@ class ComparisonConfig:
         object.__setattr__(self, "rules", tuple(map(RULES.normal, self.rules)))
         object.__setattr__(self, "data", kept_data(self.data))
         object.__setattr__(self, "model", load_model(self.model))
+        if self.model.noises:
+            raise InputError.at(
+                "model", got=self.model.name, expected="a model without noise, which fixed points "
+                "leave out",
+            )  # fmt: skip
 
     def table(self) -> dict[str, dict[str, Any]]:
         """Return all of it as plain data: sections `compare` and `model`."""
