@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+import ratenet as rn
 from ratenet.cli import main
 
 RNG = np.random.default_rng(0)
@@ -62,6 +63,33 @@ def test_a_regression_on_the_command_line(ratenet, tmp_path):
     code, said = ratenet("evaluate", "run", "--data", "moved.npz")
     assert code == 2
     assert "data: expected the images that the run was started with" in said
+
+
+def test_a_loss_in_a_file_of_ones_own(ratenet, tmp_path):
+    write(tmp_path / "own.npz")
+    (tmp_path / "mine.py").write_text(
+        "def cubic(outputs, targets):\n    return (outputs - targets).abs().pow(3).sum(dim=1)\n"
+        "def total(outputs, targets):\n    return cubic(outputs, targets).sum()\n"
+    )
+    code, said = ratenet(
+        "train", "--data", "own.npz", *SHORT, "--loss", "mine.py:total", "--out", "run"
+    )
+    assert code == 2
+    assert "loss: expected one number per sample from the function" in said
+    code, _ = ratenet(
+        "train", "--data", "own.npz", *SHORT, "--loss", "mine.py:cubic", "--out", "run"
+    )
+    assert code == 0
+    code, said = ratenet("evaluate", "run")
+    assert code == 2
+    assert "loss: recorded is" in said
+    code, said = ratenet("evaluate", "run", "--trust")
+    assert code == 0
+    run = rn.load_run("run")
+    with np.load("own.npz") as arrays:
+        outputs = run.answer(arrays["test_images"]).double().numpy()
+        expected = (np.abs(outputs - arrays["test_targets"]) ** 3).sum(axis=1).mean()
+    assert run.summary["test_loss"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
