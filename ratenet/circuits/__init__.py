@@ -1,7 +1,7 @@
 """Published circuits: a model with its weights, its stimulus and a start, ready to simulate.
 
 Each constructor takes what a user varies, as Brian2 quantities or SI floats, and returns a
-`Circuit`. `load` returns one by name, with its defaults.
+`Circuit`. `load` returns one by name.
 """
 
 from ratenet.circuits.attractors import (

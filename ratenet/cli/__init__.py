@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ratenet.cli.circuit_options import TakesCircuitOptions
 from ratenet.cli.compare import compare
 from ratenet.cli.evaluate import evaluate
 from ratenet.cli.fixed_points import fixed_points
@@ -37,8 +38,10 @@ app = typer.Typer(
     help="Recurrent rate networks: dynamics from one equation file, fixed points, plasticity.",
 )
 app.add_typer(models, name="models")
+app.command(cls=TakesCircuitOptions)(simulate)
+app.command(cls=TakesCircuitOptions)(fixed_points)
 for command in (
-    simulate, rules, stimuli, fixed_points, train, evaluate, compare, identify, power, reproduce
+    rules, stimuli, train, evaluate, compare, identify, power, reproduce
 ):  # fmt: skip
     app.command()(command)
 _UsageError: Any = typer.BadParameter.__base__  # what Typer says of words that fit no option

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ratenet.cli.circuit_options import circuit_arguments, value_of
 from ratenet.cli.options import (
+    Drive,
     ModelOrCircuit,
     Overwrite,
     Radius,
@@ -30,9 +32,11 @@ _COPIES = 20  # of a batch of states, which a solver holds at least
 
 
 def fixed_points(
+    context: typer.Context,
     model: ModelOrCircuit,
     units: Units = None,
     radius: Radius = None,
+    drive: Drive = None,
     stimulus: Annotated[int, whole("Number of one of the circuit's stimuli.", least=0)] = 0,
     starts: Annotated[int, whole("Number of random initial states.")] = 50,
     span: Annotated[
@@ -51,7 +55,11 @@ def fixed_points(
     Writes config.toml, fixed_points.csv with residual and stability of each fixed point, and a
     figure: the phase plane of two units, else the eigenvalues of the Jacobian. Noise is left out.
 
+    A circuit's own arguments are options, too; `ratenet fixed-points CIRCUIT --help` lists them.
+
     Example: `ratenet fixed-points wilson_cowan_multistable`
+
+    Example: `ratenet fixed-points inhibition_stabilized --drive-I 40`
 
     Example: `ratenet fixed-points rate --units 2 --radius 3`
     """
@@ -61,7 +69,11 @@ def fixed_points(
     from ratenet.fixed_points import find_all_fixed_points
 
     with new_results(out, FILES, overwrite=overwrite) as results:
-        scene = load_scene(model, units, radius, seed)
+        scene = load_scene(
+            model, units=units, radius=radius, seed=seed,
+            drive=None if drive is None else value_of(drive, "drive"),
+            arguments=circuit_arguments(context),
+        )  # fmt: skip
         if not stimulus < len(scene.drive):
             last = len(scene.drive) - 1
             raise InputError.at(
@@ -69,9 +81,9 @@ def fixed_points(
                 got=stimulus,
                 expected=f"a whole number from 0 to {last}" if last else "0, the only stimulus",
             )
-        drive = scene.drive[stimulus]
-        states = _starts(scene, _from_start(scene, drive, stimulus), starts, span, seed)
-        found = find_all_fixed_points(scene.network, drive, starts=states, seed=seed)
+        shown = scene.drive[stimulus]
+        states = _starts(scene, _from_start(scene, shown, stimulus), starts, span, seed)
+        found = find_all_fixed_points(scene.network, shown, starts=states, seed=seed)
         options = {"stimulus": stimulus, "starts": starts, "span": span, "seed": seed}
         figure = _write(scene, found, options, results)
     _print_table(scene, found)

@@ -82,8 +82,18 @@ def given(context: typer.Context) -> list[str]:
 ModelOrCircuit = Annotated[
     str, typer.Argument(help="Name of a circuit or a model, or path of a .toml file.")
 ]
-Units = Annotated[int | None, whole("Number of units (N) of a model; default 100.")]
+Units = Annotated[
+    int | None, whole("Number of units (N) of a model, or of a circuit that takes it; default 100.")
+]
 Radius = Annotated[
     float | None, not_negative("Spectral radius of the random weights of a model; default 0.5.")
+]
+Drive = Annotated[
+    str | None,
+    typer.Option(
+        help="Constant drive of all units: a number in SI units, or a quantity such as `5*mV`; "
+        "`1*mV,5*mV` are two stimuli. Default: the circuit's own, or random.",
+        metavar="VALUE",
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ratenet.cli.circuit_options import circuit_arguments, value_of
 from ratenet.cli.options import (
+    Drive,
     ModelOrCircuit,
     Overwrite,
     Radius,
@@ -31,9 +33,11 @@ SETTLED = 1e-3  # residual of a state that is called settled, unless --until-set
 
 
 def simulate(
+    context: typer.Context,
     model: ModelOrCircuit,
     units: Units = None,
     radius: Radius = None,
+    drive: Drive = None,
     duration: Annotated[
         float | None, milliseconds("Duration in ms; default the circuit's own, or 100.")
     ] = None,
@@ -65,9 +69,10 @@ def simulate(
 
     A circuit has its own weights, stimulus, initial state and times. A model starts at zero, with
     normal weights of standard deviation radius/sqrt(N) and a standard normal, constant drive.
-    Writes config.toml, rates.csv, rates.nc and, with --plot, rates.png.
+    Writes config.toml, rates.csv, rates.nc and, with --plot, rates.png. A circuit's own arguments
+    are options, too; `ratenet simulate CIRCUIT --help` lists them.
 
-    Example: `ratenet simulate ssn_ring --plot`
+    Example: `ratenet simulate ssn_ring --contrast 10,50 --plot`
 
     Example: `ratenet simulate rate --units 50 --duration 200 --until-settled 1e-6`
     """
@@ -79,7 +84,11 @@ def simulate(
     from ratenet.simulation.time_grid import time_grid
 
     with new_results(out, FILES, overwrite=overwrite) as results:
-        scene = load_scene(model, units, radius, seed or 0)
+        scene = load_scene(
+            model, units=units, radius=radius, seed=seed,
+            drive=None if drive is None else value_of(drive, "drive"),
+            arguments=circuit_arguments(context),
+        )  # fmt: skip
         if seed is not None and not scene.is_random:
             raise InputError(
                 f"seed: {model!r} has neither random weights nor noise; omit --seed.",

@@ -277,8 +277,9 @@ class Network:
 
         Parameters
         ----------
-        drive : array_like or Quantity, shape (N,) or (B, N), or mapping
-            A mapping gives each population's drive: a number, (N_p,) or (B, N_p).
+        drive : array_like or Quantity, shape (), (N,) or (B, N), or mapping
+            One number is the drive of every unit. A mapping gives each population's drive: a
+            number, (N_p,) or (B, N_p).
 
         Raises
         ------
@@ -290,6 +291,8 @@ class Network:
             parts = {p: self._tensor(v, self.model.drive, f"drive, {p}") for p, v in drive.items()}
             drive = join_populations(parts, self.populations, "drive")
         tensor = self._tensor(drive, self.model.drive, "drive")
+        if tensor.ndim == 0:
+            tensor = tensor.repeat(self.units)
         if tensor.ndim == 1:
             tensor = tensor[None]
         if tensor.ndim != 2 or tensor.shape[1] != self.units:
@@ -297,7 +300,7 @@ class Network:
             raise InputError.at(
                 "drive",
                 got=tuple(tensor.shape),
-                expected=f"shape (N,) or (B, N) with N = {self.units} units",
+                expected=f"one number, or shape (N,) or (B, N) with N = {self.units} units",
                 remedy="each row is one stimulus: give its transpose" if is_turned else "",
             )
         return tensor

@@ -68,8 +68,10 @@ def json_schema(kind: type, **more: Any) -> dict[str, Any]:
     return schema
 
 
-def descriptions(kind: type) -> dict[str, str]:
-    """Return what the numpydoc of a dataclass, or of one it derives from, says of each field.
+def descriptions(kind: Any) -> dict[str, str]:
+    """Return what numpydoc says of a function's parameters, or of a dataclass's fields.
+
+    Fields that it has of another class are among them.
 
     Examples
     --------
@@ -86,7 +88,8 @@ def descriptions(kind: type) -> dict[str, str]:
     """
     found: dict[str, list[str]] = {}
     entry: list[str] = []
-    docs = [inspect.cleandoc(each.__doc__ or "") for each in reversed(kind.__mro__[:-1])]
+    documented = kind.__mro__[-2::-1] if isinstance(kind, type) else [kind]
+    docs = [inspect.cleandoc(each.__doc__ or "") for each in documented]
     for line in "\n".join(docs).splitlines():
         if line.startswith(" "):
             entry.append(line.strip())

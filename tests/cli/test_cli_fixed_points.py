@@ -97,7 +97,7 @@ def test_a_limit_cycle_is_told_and_drawn(command, tmp_path) -> None:
     ("arguments", "sentence"),
     [
         (["nothing"], "nothing"),
-        (["ssn_ring", "--units", 5], "its own weights"),
+        (["wong_wang", "--units", 5], "its own weights"),
         (["ssn_ring", "--stimulus", 7], "stimulus: expected 0, the only stimulus, got 7"),
         (["rate", "--starts", 0], "starts: expected a whole number of at least 1, got 0"),
         (

@@ -1,5 +1,6 @@
 """`ratenet simulate`: circuits and models, what is written, what is refused."""
 
+import re
 import sys
 import tomllib
 from collections.abc import Callable
@@ -111,7 +112,7 @@ def test_brian2_says_the_same(run: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("ssn_ring", "--units", 5), "units: 'ssn_ring' is a published circuit .* omit --units"),
+        (("wong_wang", "--units", 5), "units: 'wong_wang' is a published circuit .* omit --units"),
         (("ssn_ring", "--radius", 0.5), "radius: 'ssn_ring' is a published circuit"),
         (
             ("rate", "--record-every", 7),
@@ -258,3 +259,49 @@ def test_the_progress_bar_is_silent_where_nobody_looks(capsys: pytest.CaptureFix
         for step in range(10):
             bar.show(step)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_circuits_arguments_are_options(run: Command) -> None:
+    run("ssn_ring", "--contrast", "10,50", "--units", 12, "--gain=0.5", "--duration", 5, "--dt", 1)
+    with xarray.open_dataset("simulation/rates.nc") as data:
+        found = torch.from_numpy(data["rates"].values)
+    circuit = circuits.ssn_ring(contrast=[10, 50], units=12, gain=0.5)
+    expected = rn.simulate(circuit.network, circuit.drive, 5 * ms, 1 * ms)
+    torch.testing.assert_close(found, expected.rates)
+    recorded = tomllib.loads(Path("simulation/config.toml").read_text())["simulate"]
+    assert recorded["arguments"] == {"units": 12, "contrast": [10, 50], "gain": 0.5}
+
+
+def test_the_help_of_a_circuit_lists_its_arguments(run: Command) -> None:
+    assert "--coherence" in run("wong_wang", "--help")
+    assert "--coherence" not in run("--help")
+
+
+def test_one_drive_for_all_units(run: Command) -> None:
+    run("rate", "--units", 3, "--duration", 1, "--drive", "0.5, 1", "--record-every", 10)
+    assert pd.read_csv("simulation/rates.csv").shape == (4, 5)
+    run("ssn_stochastic", "--drive", "5*mV", "--duration", 1, "--overwrite")
+    recorded = tomllib.loads(Path("simulation/config.toml").read_text())["simulate"]
+    assert recorded["arguments"] == {"drive": "0.005*volt"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("ssn_ring", "--contrat", 5), "Unknown option of ssn_ring '--contrat'; did you mean"),
+        (("ssn_ring", "--coherence", 5), "option of ssn_ring .* [aA]vailable: --contrast, --orie"),
+        (("ssn_ring", "--contrast", "5*mV"), "contrast: expected values with no unit, got 5. mV"),
+        (("ssn_ring", "--contrast", "nan"), "contrast: expected"),
+        (("ssn_ring", "--contrast", "-1"), "contrast: expected values of at least 0, got -1"),
+        (("ssn_ring", "--contrast", "__import__('os')"), "contrast: "),
+        (("ssn_ring", "--contrast"), "contrast"),
+        (("rate", "--contrast", 5), "No such option: --contrast"),
+        (("rate", "--drive", "5*mV"), "drive: expected numbers without a unit"),
+        (("rate", "--drive", "fast"), "drive: "),
+        (("rate", "--drive", ""), "drive: "),
+    ],
+)
+def test_arguments_that_do_not_fit_a_circuit_are_refused(
+    arguments: tuple[object, ...], sentence: str, run: Command
+) -> None:
+    assert re.search(sentence, run(*arguments, code=2))

@@ -239,6 +239,7 @@ def test_a_tensor_is_used_as_it_is() -> None:
 def test_a_drive_may_be_a_row_or_a_batch() -> None:
     network = Network("rate", W)
     assert network.as_drive([1, 2]).tolist() == [[1.0, 2.0]]
+    assert network.as_drive(0.5).tolist() == [[0.5, 0.5]]
     assert network.as_drive(torch.ones(3, 2)).shape == (3, 2)
 
 
@@ -246,7 +247,6 @@ def test_a_drive_may_be_a_row_or_a_batch() -> None:
     ("drive", "message"),
     [
         ([1.0, 2.0, 3.0], r"drive: expected .*N = 2 units, got \(1, 3\)"),
-        (1.0, r"drive: expected .*, got \(\)"),
         (np.zeros((2, 2, 2)), r"drive: expected .*, got \(2, 2, 2\)"),
         ([1.0, math.nan], "drive: NaN or infinite entries"),
         ([1.0, -math.inf], "drive: NaN or infinite entries"),
