@@ -220,7 +220,7 @@ class Registry(Mapping[str, Any], Generic[T]):
         return len(terms) == 1 and terms[0].weight is None and not terms[0].settings
 
     def is_unknown(self, text: str) -> bool:
-        """Return whether a string is a word by itself that is no name here."""
+        """Return whether a string is a plain word and unknown here."""
         return not re.search("[(:]", text) and text not in self.names
 
     def maker_of(self, name: str) -> Any:
