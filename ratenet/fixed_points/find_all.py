@@ -102,6 +102,13 @@ class FixedPointSet:
         """Return the largest real part of the Jacobian's eigenvalues, shape (C,), in 1/s."""
         return self._abscissa
 
+    def spectral_radius(self) -> Tensor:
+        """Return the spectral radius of each fixed point, shape (C,): as a map stable below 1.
+
+        The largest modulus of the eigenvalues of G W; see `FixedPoints.spectral_radius`.
+        """
+        return self.points.spectral_radius()
+
     def of(self, stimulus: int) -> "FixedPointSet":
         """Return the fixed points of one of the drives, with its starts.
 

@@ -215,7 +215,7 @@ def test_the_ghost_of_a_fold_is_a_slow_point(eps):
     assert float(points.residual[0]) == pytest.approx(eps, rel=1e-3)
     assert float(points.speed[0]) == pytest.approx(eps**2 / 2, rel=1e-3)
     assert not points.stable.any()
-    assert "0 fixed points, 0 stable, and 1 slow points" in found.summary()
+    assert "0 fixed points, 0 stable, and 1 slow point." in found.summary()
 
 
 def test_a_maximum_of_the_speed_is_not_a_slow_point():
@@ -247,6 +247,36 @@ def test_starts_and_inputs_in_pairs():
     assert one_start.state[:, 0].tolist() == pytest.approx([0.0, 2.0, 0.0])
 
 
+def test_a_function_may_write_into_its_arguments():
+    h0 = one_unit()
+    found = rn.fixed_points_of(lambda u, h: h.mul_(0.5).add_(u), h0, [1.0])
+    assert found.state[:, 0].tolist() == pytest.approx([2.0] * 9)
+    assert torch.equal(h0, one_unit())
+    torch.testing.assert_close(found.jacobian(0), torch.tensor([[0.5]], dtype=FLOAT))
+
+
+def test_starts_that_lead_to_nothing_have_no_points():
+    found = rn.fixed_points_of(lambda u, h: torch.sqrt(h), [[-1.0], [-2.0]], [0.0])
+    assert len(found.unique()) == 0
+    assert repr(found.unique()) == "MapFixedPoints(no points; 1 unit)"
+    assert found.summary().startswith("0 fixed points, 0 stable, and 0 slow points.")
+    assert found.unique().to_pandas().shape == (0, 7)
+    with pytest.raises(InputError, match="sample 0 has a NaN or infinite state or step"):
+        found.jacobian(0)
+
+
+def test_settings_of_torch_do_not_matter():
+    gru = made(torch.nn.GRU, 3, 4).requires_grad_(False)
+    known = rn.fixed_points_of(gru, starts(6), [1.0] * 3)
+    with torch.inference_mode():
+        found = rn.fixed_points_of(gru, starts(6), [1.0] * 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        other = rn.fixed_points_of(gru.eval(), starts(6), [1.0] * 3)
+    assert torch.equal(found.state, known.state)
+    assert torch.equal(other.state, known.state)
+    assert not found.state.requires_grad
+
+
 def test_float32_is_kept():
     gru = torch.nn.GRU(3, 20)
     found = rn.fixed_points_of(gru, starts(10, 20).numpy(), [0.0] * 3)
@@ -267,7 +297,7 @@ def test_a_pair_of_an_lstm_is_its_state_side_by_side():
 def test_it_prints_as_a_line_and_makes_a_table():
     found = rn.fixed_points_of(lambda u, h: torch.tanh(2 * h + u), one_unit(), [0.0])
     assert re.fullmatch(
-        r"MapFixedPoints\(9 fixed with residual at most \S+ of 1 units\)", repr(found)
+        r"MapFixedPoints\(9 fixed points with residual at most \S+; 1 unit\)", repr(found)
     )
     assert found.summary().startswith("3 fixed points, 2 stable, and 0 slow points.\nWhere 9")
     table = found.unique().to_pandas()

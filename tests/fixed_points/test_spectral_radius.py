@@ -26,7 +26,9 @@ def test_stable_in_time_and_unstable_as_a_map():
 
 def test_pitchfork_of_one_unit():
     network = rn.Network("rate", [[2.0]])
-    found = rn.find_all_fixed_points(network, [0.0], starts=20).points
+    all_found = rn.find_all_fixed_points(network, [0.0], starts=20)
+    found = all_found.points
+    assert torch.equal(all_found.spectral_radius(), found.spectral_radius())
     known = [2 * (1 - rate**2) for rate in found.rates[:, 0].tolist()]
     assert found.spectral_radius().tolist() == pytest.approx(known, abs=1e-7)
     assert found.spectral_radius([2]).tolist() == pytest.approx([2.0])  # the origin is last

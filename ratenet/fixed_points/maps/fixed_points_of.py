@@ -99,7 +99,7 @@ def fixed_points_of(
     >>> starts = torch.linspace(-1, 1, 9, dtype=torch.float64)[:, None]
     >>> found = fixed_points_of(step, starts, [0.0]).unique()
     >>> found
-    MapFixedPoints(3 fixed with residual at most ... of 1 units)
+    MapFixedPoints(3 fixed points with residual at most ...; 1 unit)
     >>> found.state[found.stable]
     tensor([[-0.9575],
             [ 0.9575]], dtype=torch.float64)

@@ -90,7 +90,7 @@ class MapFixedPoints:
         Raises
         ------
         InputError
-            If there is no such sample, or its state is not finite.
+            If there is no such sample, or its state or step is not finite.
         StaleError
             If the function has changed since, so that the certificate no longer holds.
         """
@@ -99,11 +99,14 @@ class MapFixedPoints:
                 f"samples: there is no sample {sample}; the samples are 0 to {len(self) - 1}."
             )
         state, inputs = self.state[[sample]], self.inputs[[sample]]
-        if not torch.isfinite(state).all():
-            raise InputError(f"sample {sample} has a NaN or infinite state: it has no Jacobian.")
+        if not torch.isfinite(self.residual[sample]):
+            raise InputError(
+                f"sample {sample} has a NaN or infinite state or step: it has no Jacobian."
+            )
         value, derivative = jacobians(self._step, inputs, state)
         change = float((residual_of(value - state, state) - self.residual[sample]).abs())
-        if not change <= max(self.tol, 1e3 * torch.finfo(state.dtype).eps):
+        allowed = max(self.tol, 1e3 * torch.finfo(state.dtype).eps)
+        if not change <= allowed * (1 + float(self.residual[sample])):
             raise StaleError(
                 "These fixed points are older than the function, which has changed since; find "
                 "them again."
@@ -175,25 +178,30 @@ class MapFixedPoints:
         return points.select(in_order(points.state[None], keys, apart))
 
     def __repr__(self) -> str:
-        return f"MapFixedPoints({self._counts()} of {self.state.shape[1]} units)"
+        return f"MapFixedPoints({self._counts()}; {_many(self.state.shape[1], 'unit')})"
 
     def _counts(self) -> str:
+        """Return how many samples there are of each status."""
         codes = self.status.tolist()
-        names = {code: code.name.lower().replace("_", " ") for code in Status}
-        names[Status.SETTLED] = "fixed"
-        counts = [f"{codes.count(code)} {name}" for code, name in names.items() if code in codes]
+        counts = [
+            _many(codes.count(code), code.name.lower().replace("_", " "), code == Status.SLOW_POINT)
+            for code in Status
+            if code in codes
+        ]
         settled = self.residual[self.converged]
-        if len(settled):
-            counts[0] += f" with residual at most {float(settled.max()):.2g}"
-        return ", ".join(counts) or "none"
+        if len(settled):  # the first of the codes
+            fixed = _many(len(settled), "fixed point")
+            counts[0] = f"{fixed} with residual at most {float(settled.max()):.2g}"
+        return ", ".join(counts) or "no points"
 
     def summary(self) -> str:
         """Return how many distinct points there are, and where the starts ended."""
         points = self.unique()
         fixed, slow = int(points.converged.sum()), int(points.slow.sum())
         lines = [
-            f"{fixed} fixed points, {int(points.stable.sum())} stable, and {slow} slow points.",
-            f"Where {len(self)} starts ended: {self._counts()}.",
+            f"{_many(fixed, 'fixed point')}, {int(points.stable.sum())} stable, and "
+            f"{_many(slow, 'slow point')}.",
+            f"Where {_many(len(self), 'start')} ended: {self._counts()}.",
         ]
         if slow:
             lines.append(
@@ -215,3 +223,8 @@ class MapFixedPoints:
             numbers = rows.cpu().numpy()
             columns |= {f"{prefix}_{index}": numbers[:, index] for index in range(rows.shape[1])}
         return pd.DataFrame(columns)
+
+
+def _many(count: int, name: str, plural: bool = True) -> str:
+    """Return "1 point", "2 points"."""
+    return f"{count} {name}{'s' * (plural and count != 1)}"

@@ -48,7 +48,11 @@ def as_step(function: Any, inputs: Tensor, states: Tensor) -> Step:
         If it cannot be called, or does not return a state for each row by itself.
     """
     returned, raised = [], []
-    for step in _ways(function, states.shape[1]):
+    for way in _ways(function, states.shape[1]):
+
+        def step(u: Tensor, h: Tensor, way: Step = way) -> Tensor:
+            return way(u.clone(), h.clone())  # a function may write into what it is given
+
         try:
             with torch.no_grad():
                 found, alone = step(inputs, states), step(inputs[:1], states[:1])
