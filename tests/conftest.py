@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+# As on a machine without oneDNN; ratenet looks when it is imported.
+if os.environ.get("RATENET_TESTS_WITHOUT_ONEDNN"):
+    torch.backends.mkldnn.enabled = False
+
 from ratenet.stimuli import DATA_SETS, ImageSet, load_images
 
 # Batched LAPACK of torch is not safe on several threads, and tests are small.

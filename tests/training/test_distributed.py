@@ -40,7 +40,6 @@ def ratenet(*arguments: str, together: bool = False, rc: int = 0) -> str:
     ids=["slow", "static"],
 )  # fmt: skip
 @pytest.mark.slow
-@pytest.mark.slow
 def test_two_processes_train_the_weights_of_one(options, tmp_path):
     for name, together in (("one", False), ("two", True)):
         out = ("--out", str(tmp_path / name))
