@@ -4,16 +4,23 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
 from ratenet.errors import ConvergenceError, InputError, StaleError
+from ratenet.fixed_points.dataset import as_dataset
 from ratenet.fixed_points.status import Status, at_rest, judge
 from ratenet.linear_algebra import rightmost_eigenvalue, spectral_radius
 from ratenet.network import JacobianBlocks, Network
 from ratenet.simulation import Trajectory as Trajectory
+from ratenet.simulation.datasets import write_netcdf
+
+if TYPE_CHECKING:
+    import xarray
 
 DENSE_EIGENVALUES = 512  # k N up to which all eigenvalues are computed
 
@@ -149,6 +156,37 @@ class FixedPoints:
         kept = (self.status == Status.UNSTABLE) | (self.status == Status.NEUTRAL)
         kept &= status == Status.SETTLED
         return dataclasses.replace(self, tol=tol, status=torch.where(kept, self.status, status))
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """Return all of it as an xarray Dataset with dimensions stimulus and unit.
+
+        Returns
+        -------
+        xarray.Dataset
+            rates, gain, drive and the state variables by name, each with its unit in the
+            attributes; residual, converged, status (in words) and iterations of each stimulus.
+
+        Examples
+        --------
+        >>> import ratenet as rn
+        >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [[1.0], [2.0]])
+        >>> fp.to_xarray()["rates"].values.round(6)
+        array([[2.],
+               [4.]])
+        """
+        return as_dataset(self)
+
+    def save(self, path: Path | str) -> None:
+        """Write `to_xarray` as a netCDF file, whole or not at all; `xarray.open_dataset` reads it.
+
+        Raises
+        ------
+        InputError
+            If a variable is larger than the format's 4 GiB, or the path is not that of a file.
+        RunFolderError
+            If the file cannot be written.
+        """
+        write_netcdf(self.to_xarray(), path, "save some of the stimuli (select)")
 
     def summary(self) -> str:
         """Return what became of the samples, by which solver, and what should be known of it.

@@ -1,27 +1,30 @@
 """Trajectory: the states and rates of a simulation over time, and how they were computed."""
 
 import html
-import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ratenet.equations.spec import unit_text
-from ratenet.errors import InputError
-from ratenet.files import write_whole
 from ratenet.network import Network
+from ratenet.simulation.datasets import (
+    LARGEST,
+    add_states,
+    facts_of,
+    population_names,
+    variable,
+    write_netcdf,
+)
 from ratenet.simulation.statistics import RateStatistics
 
 if TYPE_CHECKING:
     import xarray
 
-_LARGEST = 2**32 - 4  # bytes of one variable in a netCDF file of the classic kind
-_TAKEN = ("t", "unit", "stimulus", "population", "rates")  # names that to_xarray uses itself
+_LARGEST = LARGEST
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +99,7 @@ class Trajectory:
 
     def population_names(self) -> list[str]:
         """Return the population of each recorded unit; empty strings where the model has none."""
-        names = np.full(self.network.units, "", dtype=object)
-        for name, units in self.network.populations.items():
-            names[units] = name
-        return list(names[self.units.cpu().numpy()])
+        return population_names(self.network, self.units)
 
     def to_xarray(self) -> "xarray.Dataset":
         """Return rates and states as an xarray Dataset with dimensions t, stimulus and unit.
@@ -112,15 +112,17 @@ class Trajectory:
         """
         import xarray  # imported where it is used: it takes half a second
 
-        model, coordinates = self.network.model, {"unit": ("unit", self.units.cpu().numpy())}
+        model, dims = self.network.model, ("t", "stimulus", "unit")
         dataset = xarray.Dataset(
-            coords={"t": ("t", self.t.cpu().numpy(), {"units": "s"}), **coordinates},
-            attrs=self._about(),
-        )
-        dataset["rates"] = _variable(self.rates, unit_text(model.output_dimensions))
-        for name, values in self.states.items():
-            key = f"state_{name}" if name in _TAKEN else name
-            dataset[key] = _variable(values, unit_text(model.dimensions(name)))
+            {"rates": variable(dims, self.rates, unit_text(model.output_dimensions))},
+            coords={
+                "t": ("t", self.t.cpu().numpy(), {"units": "s"}),
+                "unit": ("unit", self.units.cpu().numpy()),
+            },
+            attrs={**facts_of(self.network), "backend": self.backend, "method": self.method,
+                   "dt": self.dt, "dt_units": "s"},
+        )  # fmt: skip
+        add_states(dataset, dims, self.states, self.network)
         if self.network.populations:
             dataset.coords["population"] = ("unit", np.array(self.population_names()))
         return dataset
@@ -135,24 +137,8 @@ class Trajectory:
         RunFolderError
             If the file cannot be written.
         """
-        size = self.rates.numel() * self.rates.element_size()
-        if size > _LARGEST:
-            raise InputError(
-                f"Variables of {size / 2**30:.1f} GiB do not fit into a netCDF file (4 GiB); "
-                "record fewer steps (record_every) or units (record_units).",
-                got=size,
-            )
-        dataset = self.to_xarray()
-        write_whole(Path(path), lambda beside: dataset.to_netcdf(beside, engine="scipy"))
-
-    def _about(self) -> dict[str, Any]:
-        model = self.network.model
-        return {
-            "model": model.name, "title": model.title, "source": model.source,
-            "equations": model.equations.strip(), "backend": self.backend, "method": self.method,
-            "dt": self.dt, "dt_units": "s", "python": platform.python_version(),
-            **{package: version(package) for package in ("ratenet", "torch", "brian2", "numpy")},
-        }  # fmt: skip
+        remedy = "record fewer steps (record_every) or units (record_units)"
+        write_netcdf(self.to_xarray(), path, remedy, _LARGEST)
 
 
 def _range(values: Tensor) -> tuple[str, str]:
@@ -161,7 +147,3 @@ def _range(values: Tensor) -> tuple[str, str]:
         return "none", "none"
     low, high = torch.aminmax(values.detach())
     return f"{float(low):.4g}", f"{float(high):.4g}"
-
-
-def _variable(values: Tensor, unit: str) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:
-    return ("t", "stimulus", "unit"), values.detach().cpu().numpy(), {"units": unit}

@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -19,6 +19,9 @@ from ratenet.hypotheses.comparison.schedulers import AbstractScheduler, Finished
 from ratenet.hypotheses.comparison.statistics import best_rates, rule_differences
 from ratenet.hypotheses.tasks import score_name
 from ratenet.report.comparison import write_report
+
+if TYPE_CHECKING:
+    import xarray
 
 KEY = ("task", "rule", "learning_rate", "seed")
 AT_THE_END = (
@@ -59,6 +62,25 @@ class Comparison:
     best: pd.DataFrame = field(repr=False)
     differences: pd.DataFrame = field(repr=False)
     folder: Path
+
+    def to_xarray(self) -> "xarray.DataTree":
+        """Return the tables as a tree of xarray data sets.
+
+        Returns
+        -------
+        xarray.DataTree
+            cells by task, rule, learning_rate and seed; steps by these and step; best by task and
+            rule; differences by task, rule and other. What was not computed is NaN.
+        """
+        import xarray  # imported where it is used: it takes half a second
+
+        keys = {"cells": KEY, "steps": (*KEY, "step"), "best": ("task", "rule"),
+                "differences": ("task", "rule", "other")}  # fmt: skip
+        tables = {name: getattr(self, name).set_index(list(key)) for name, key in keys.items()}
+        return xarray.DataTree.from_dict(
+            {name: xarray.Dataset.from_dataframe(table) for name, table in tables.items()},
+            name="comparison",
+        )
 
     @property
     def report(self) -> Path:

@@ -10,9 +10,13 @@ All rules have this one free number, so their likelihoods can be compared.
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    import xarray
 
 FOLDS = 5
 RESAMPLES = 400  # of the bootstrap
@@ -88,6 +92,17 @@ class Identification:
         if self.noise is None:
             return None
         return float(chi2.sf(self.measured * (self.residual / self.noise) ** 2, self.measured - 1))
+
+    def to_xarray(self) -> "xarray.DataTree":
+        """Return the table as an xarray data set by rule, with the verdict in the attributes."""
+        import xarray  # imported where it is used: it takes half a second
+
+        dataset = xarray.Dataset.from_dataframe(self.table.rename_axis("rule"))
+        facts = ("kind", "rule", "best", "confidence", "measured", "unsettled", "noise",
+                 "residual", "size", "level")  # fmt: skip
+        values = {name: getattr(self, name) for name in facts}
+        attributes = {name: value for name, value in values.items() if value is not None}
+        return xarray.DataTree(dataset.assign_attrs(attributes), name="identification")
 
     def summary(self) -> str:
         """Return in a few lines which rule is named, how well it fits, and what is in doubt."""
