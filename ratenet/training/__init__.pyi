@@ -9,4 +9,9 @@ from .loop import (
     resume as resume,
     train as train,
 )
+from .losses import (
+    AbstractLoss as AbstractLoss,
+    CrossEntropy as CrossEntropy,
+    SquaredError as SquaredError,
+)
 from .saved_run import evaluate as evaluate

@@ -11,6 +11,7 @@ import time
 import tomllib
 from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -384,3 +385,26 @@ def test_files_of_one_s_own_are_not_replaced_by_tables(tmp_path):
         run(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["best.csv"]
     assert (tmp_path / "best.csv").read_text() == "precious"
+
+
+def test_images_of_ones_own_are_known_by_their_content(tmp_path):
+    def write(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        parts = (("train", 40), ("test", 20))
+        arrays = {f"{part}_images": rng.random((number, 3, 3)) for part, number in parts}
+        arrays |= {f"{part}_targets": np.arange(number) % 2 for part, number in parts}
+        np.savez(tmp_path / "own.npz", **arrays)
+
+    def compared():
+        return compare(
+            tasks=["mnist"], rules=["euclidean"], learning_rates=[0.01], seeds=1, steps=2, units=5,
+            samples=20, held_out=10, batch_size=10, data=str(tmp_path / "own.npz"),
+            out=tmp_path / "out",
+        )  # fmt: skip
+
+    write(0)
+    first = compared()
+    pd.testing.assert_frame_equal(compared().cells, first.cells)
+    write(1)
+    with pytest.raises(RunFolderError, match="holds a comparison with data_sha256"):
+        compared()

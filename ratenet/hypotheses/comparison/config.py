@@ -5,7 +5,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -136,7 +136,17 @@ class ComparisonConfig:
         names = [one.name for one in fields(self) if one.name != "model"]
         plain = {name: getattr(self, name) for name in names}
         plain |= {name: list(plain[name]) for name in _LISTS} | self._written()
+        if self._sha256 is not None:
+            plain["data_sha256"] = self._sha256
         return {"compare": plain, "model": self.model.to_table()}
+
+    @cached_property
+    def _sha256(self) -> str | None:
+        """SHA-256 of images of one's own, which may change in their place; None for named ones."""
+        from ratenet.stimuli import load_images
+        from ratenet.training.run_data import is_named
+
+        return None if is_named(self.data) else load_images(self.data).sha256()
 
     def _written(self) -> dict[str, list[str]]:
         """Return how tasks and rules are written."""
