@@ -1,6 +1,7 @@
 """Stimuli: images, and how they change in time."""
 
 from ratenet.stimuli.base import (
+    AbstractModulation as AbstractModulation,
     AbstractStimulus as AbstractStimulus,
     Delayed as Delayed,
     ReadIn as ReadIn,

@@ -58,29 +58,40 @@ def gaps(source: HeldImages, gap: Any = None) -> AbstractStimulus:
 
 
 def drift(
-    source: AbstractStimulus, period: Any = 1 * second, direction: float = 0.0
+    source: AbstractStimulus,
+    period: Any = 1 * second,
+    direction: float = 0.0,
+    spread: bool = False,
 ) -> AbstractStimulus:
     """Drifting images."""
-    return Drift(source, period, direction)
+    return Drift(source, period, direction, _phase(source, spread))
 
 
-def rotate(source: AbstractStimulus, period: Any = 1 * second) -> AbstractStimulus:
+def rotate(
+    source: AbstractStimulus, period: Any = 1 * second, spread: bool = False
+) -> AbstractStimulus:
     """Rotating images."""
-    return Rotate(source, period)
+    return Rotate(source, period, _phase(source, spread))
 
 
 def scale(
-    source: AbstractStimulus, period: Any = 1 * second, factor: float = 1.5
+    source: AbstractStimulus,
+    period: Any = 1 * second,
+    factor: float = 1.5,
+    spread: bool = False,
 ) -> AbstractStimulus:
     """Images that grow and shrink."""
-    return Scale(source, period, factor)
+    return Scale(source, period, factor, _phase(source, spread))
 
 
 def shear(
-    source: AbstractStimulus, period: Any = 1 * second, amount: float = 0.5
+    source: AbstractStimulus,
+    period: Any = 1 * second,
+    amount: float = 0.5,
+    spread: bool = False,
 ) -> AbstractStimulus:
     """Images that slant to and fro."""
-    return Shear(source, period, amount)
+    return Shear(source, period, amount, _phase(source, spread))
 
 
 def contrast(
@@ -110,6 +121,14 @@ def moving_mnist(
         expected = f"{source.shape[-1]} pixels, as the images have, for one digit"
         raise InputError.at("size", got=size, expected=expected)
     return Bounce(source, period, source.seed)
+
+
+def _phase(source: AbstractStimulus, spread: Any) -> Any:
+    """Return the phase of all streams; or those of each, spread evenly over the period."""
+    if not isinstance(spread, bool):
+        raise InputError.at("spread", got=spread, expected="true or false")
+    streams = len(source.at(0.0))
+    return [b / streams for b in range(streams)] if spread else 0.0
 
 
 def _seed_of(source: AbstractStimulus) -> int:

@@ -34,7 +34,7 @@ from ratenet.training.pictures import draw_network_run
 from ratenet.training.presentation import STREAMS, AbstractPresentation, Slow, Static, UpdateTimes
 from ratenet.training.run import images_of
 from ratenet.training.run_folder import RunFolder
-from ratenet.training.shown import AbstractShown, excerpts_of_test, stimulus_of
+from ratenet.training.shown import AbstractShown, excerpts_of_test, stimulus_of, time_scale_of
 from ratenet.training.stability import Stability
 from ratenet.training.step import LearningRun, take_step
 from ratenet.training.workers import Workers
@@ -134,7 +134,7 @@ class NetworkRun(LearningRun):
         config = self.config
         if config.presentation == "static":
             return {}
-        T = config.hold + config.fade if self.stimulus is None else self.stimulus.time_scale
+        T = config.hold + config.fade if self.stimulus is None else time_scale_of(self.stimulus)
         return {
             "stimulus": STIMULI.written(config.stimulus),
             "speed": self.classifier.network.longest_time_constant() / T,

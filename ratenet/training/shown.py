@@ -5,6 +5,7 @@ n shows what lies between n (hold + fade) and (n + 1) (hold + fade). It follows 
 the seed alone, so that a run can be resumed without anything about it in the checkpoint.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ratenet.simulation.time_grid import seed_of_step
 from ratenet.stimuli import (
     HELD,
     STIMULI,
+    AbstractModulation,
     AbstractStimulus,
     HeldImages,
     Images,
@@ -155,6 +157,17 @@ def excerpts_of_test(config: TrainingConfig, images: Images) -> Iterator[Excerpt
     )
     stimulus, duration = _made(config.stimulus, source), config.hold + config.fade
     return (Excerpt(stimulus, n * duration, duration, slice(None)) for n in range(rounds))
+
+
+def time_scale_of(stimulus: AbstractStimulus) -> float:
+    """Return T in seconds of what happens to images while they are held.
+
+    Where nothing does, it is the time from one image to the next.
+    """
+    T, source = math.inf, stimulus
+    while isinstance(source, AbstractModulation):
+        T, source = min(T, source.own_time_scale), source.source
+    return T if math.isfinite(T) else source.time_scale
 
 
 def check_stimulus_of(config: TrainingConfig) -> None:

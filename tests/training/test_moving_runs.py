@@ -235,9 +235,11 @@ def test_slow_test_shows_every_test_image_once():
     assert torch.equal(found.confusion.sum(dim=1), held.confusion.sum(dim=1))
 
 
-def test_the_speed_is_that_of_the_fastest_part():
-    run = new_run(stimulus="rotate(period=20*ms)")
-    assert run.findings()["speed"] == pytest.approx(0.01 / (0.02 / (2 * math.pi)))
+@pytest.mark.parametrize("period", [0.02, 20.0])
+def test_the_speed_is_that_of_what_happens_to_the_images(period):
+    run = new_run(stimulus=f"rotate(period={period})")
+    assert run.findings()["speed"] == pytest.approx(0.01 / (period / (2 * math.pi)))
+    assert new_run(stimulus="gaps").findings()["speed"] == pytest.approx(0.01 / (HOLD + FADE))
     assert new_run().findings()["speed"] == pytest.approx(0.01 / (HOLD + FADE))
     assert "speed" not in new_run(presentation="static", hold=None, fade=None).findings()
 

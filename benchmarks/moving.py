@@ -1,0 +1,133 @@
+"""Training on images that never rest: accuracy against the speed of two stimuli.
+
+    python benchmarks/moving.py
+
+Runs of `rn.train` on the embedded digits. `rotate`: each digit turns while it is shown, streams at
+phases that are spread over the turn, so that all orientations are there at every speed; `contrast`:
+its contrast follows an Ornstein-Uhlenbeck process. At the end of each presentation the rule acts on
+the rates as they are, or with the predicted lag subtracted; the answer to a test digit is read in
+the same way.
+
+Finished rows are kept in --out and not computed again; tables go to benchmarks/results/moving.md,
+the figure to docs/images/moving.png.
+"""
+
+import argparse
+import math
+import tempfile
+import warnings
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+import ratenet as rn
+from ratenet.errors import RatenetError
+from ratenet.report.figures import COLOURS, new_figure, save
+from ratenet.report.record import versions
+
+ROOT = Path(__file__).parent.parent
+TAU = 0.01  # s
+SPEEDS = {"rotate": (0.001, 0.01, 0.03, 0.1), "contrast": (0.01, 0.1, 0.3, 1.0)}
+LEARNING = {
+    "rule": "linearized-reparameterized", "learning_rate": 0.25, "units": 150, "batch_size": 250,
+    "epochs": 2, "hold": 4 * TAU, "fade": TAU, "threads": 1, "unsettled": "include",
+}  # fmt: skip
+NOTES = """\
+One tanh layer, N = 150, tau = 10 ms, 250 streams, 2 epochs of the 4,000 embedded training digits,
+each faded in within tau and shown for another 4 tau; rule 3 (LinearizedReparameterized), learning
+rate 0.25; no sample left out for being unsettled. Accuracy on the 1,000 test digits, read from
+moving rates at the end of the presentation; T is the time of one radian, or the time constant of
+the contrast (mean 0.8, sd 0.3)."""
+
+
+def stimulus(kind: str, speed: float) -> str:
+    T = TAU / speed
+    if kind == "rotate":
+        return f"rotate(period={2 * math.pi * T!r}, spread=true)"
+    return f"contrast(time_constant={T!r}, mean=0.8, sd=0.3)"
+
+
+def row(kind: str, speed: float, correct_lag: bool, seed: int) -> dict:
+    config = rn.TrainingConfig(
+        **LEARNING, stimulus=stimulus(kind, speed), correct_lag=correct_lag, seed=seed
+    )
+    try:
+        summary = rn.train(config, out=tempfile.mkdtemp(), overwrite=True).summary
+    except RatenetError as error:
+        return {"accuracy": math.nan, "stopped": str(error).splitlines()[0]}
+    assert math.isclose(summary["speed"], speed, rel_tol=1e-6)
+    return {"accuracy": summary["test_accuracy_slow"], "stopped": ""}
+
+
+def computed(path: Path, keys: list[dict], compute: Callable[..., dict]) -> pd.DataFrame:
+    """Return a row for each key, from the file where it is there, else computed and added."""
+    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    for key in keys:
+        if not any(all(found[name] == value for name, value in key.items()) for found in rows):
+            rows.append({**key, **compute(**key)})
+            print(rows[-1], flush=True)
+            pd.DataFrame(rows).to_csv(path, index=False)
+    wanted = pd.DataFrame(keys)
+    return wanted.merge(pd.DataFrame(rows), on=list(wanted.columns), how="left")
+
+
+def draw(table: pd.DataFrame) -> None:
+    figure, axis = new_figure(figsize=(6, 4))
+    mean = table.groupby(["kind", "correct_lag", "speed"], as_index=False)["accuracy"].mean()
+    names = {"rotate": "rotating digits", "contrast": "contrast that wanders"}
+    for kind, colour in (("rotate", COLOURS[0]), ("contrast", COLOURS[1])):
+        for correct_lag, style in ((False, "o-"), (True, "s--")):
+            rows = mean[(mean["kind"] == kind) & (mean["correct_lag"] == correct_lag)]
+            label = names[kind] + (", lag subtracted" if correct_lag else "")
+            axis.semilogx(rows["speed"], rows["accuracy"], style, color=colour, ms=4, label=label)
+    axis.set_xlabel("speed of the stimulus, tau / T")
+    axis.set_ylabel("test accuracy under the stimulus")
+    axis.set_ylim(0, 1)
+    axis.legend(frameon=False, fontsize="small", loc="lower left")
+    figure.suptitle("Learning digits that never rest")
+    save(figure, ROOT / "docs" / "images" / "moving.png")
+
+
+def write(table: pd.DataFrame) -> None:
+    made = ", ".join(f"{name} {version}" for name, version in versions().items())
+    lines = [f"{date.today()}, {made}. Repeated by `python benchmarks/moving.py`.", "", NOTES, ""]
+    lines += [
+        "| stimulus | tau / T | rates as they are | lag subtracted |",
+        "| --- | --- | --- | --- |",
+    ]
+    for (kind, speed), group in table.groupby(["kind", "speed"], sort=False):
+        each = [
+            ", ".join(f"{value:.3f}" for value in group[group["correct_lag"] == way]["accuracy"])
+            for way in (False, True)
+        ]
+        lines.append(f"| {kind} | {speed:g} | {each[0]} | {each[1]} |")
+    path = ROOT / "benchmarks" / "results" / "moving.md"
+    path.write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "moving")
+    parser.add_argument("--seeds", type=int, default=2)
+    options = parser.parse_args()
+    warnings.simplefilter("once")
+    torch.set_num_threads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    keys = [
+        {"kind": kind, "speed": speed, "correct_lag": correct_lag, "seed": seed}
+        for seed in range(options.seeds)
+        for kind, speeds in SPEEDS.items()
+        for speed in speeds
+        for correct_lag in (False, True)
+    ]
+    table = computed(options.out / "moving.csv", keys, row)
+    write(table)
+    draw(table)
+
+
+if __name__ == "__main__":
+    main()
