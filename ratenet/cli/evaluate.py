@@ -69,7 +69,7 @@ def _report(solved: "Evaluation", slow: "Evaluation | None") -> None:
     head = f"test {solved.score_name}"
     print(f"{head:14s} {solved.score:.3f} at solved fixed points, {solved.unsettled} unsettled")
     if slow is not None:
-        print(f"{slow.score:20.3f} at the end of slow holds, {slow.unsettled} unsettled")
+        print(f"{slow.score:20.3f} in slow presentation, {slow.unsettled} unsettled")
 
 
 def _report_classes(confusion: "Tensor") -> None:

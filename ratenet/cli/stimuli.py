@@ -14,7 +14,11 @@ PERIODS_SHOWN = 3
 def stimuli(
     context: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(help="Name of a stimulus; without it, list them all.")
+        str | None,
+        typer.Argument(
+            help="Name of a stimulus, with settings in brackets where they differ, or FILE.py:NAME "
+            "of your own; without it, list all."
+        ),
     ] = None,
     preview: Annotated[
         Path | None, path("Draw four streams over three periods to this .gif file.")
@@ -30,9 +34,11 @@ def stimuli(
     seed: Annotated[int, seed_option("Seed of the choice of images and of their course.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """List the slowly changing stimuli, or show one and its speed tau / T.
+    """List the slowly changing stimuli with their settings, or show one and its speed tau / T.
 
     Example: `ratenet stimuli rotate --period 1000 --preview rotate.gif`
+
+    Example: `ratenet train --stimulus "rotate(period=2*second)"`
     """
     from ratenet.cli.listing import print_names
     from ratenet.errors import InputError
@@ -53,7 +59,7 @@ def stimuli(
         check_place(preview, overwrite=overwrite)
     images = load_images(data, root=data_root).train
     shown = stimulus_named(name, images, STREAMS, period / 1000, seed)
-    print(f"{name}: {names[name]}")
+    print(f"{name}: {names[name]}" if name in names else name)
     print(f"T        {1e3 * shown.time_scale:.4g} ms")
     print(f"tau / T  {shown.speed(tau / 1000):.3g} for tau = {tau:g} ms")
     if preview is not None:

@@ -121,9 +121,11 @@ def _report(result: Any) -> None:
     score = "accuracy" if "test_accuracy" in summary else "loss"
     print(f"{f'test {score}':14s} {summary[f'test_{score}']:.3f} at solved fixed points")
     if f"test_{score}_slow" in summary:
-        print(f"               {summary[f'test_{score}_slow']:.3f} at the end of slow holds")
+        print(f"               {summary[f'test_{score}_slow']:.3f} {_when(summary)}")
     print(f"control        {summary[f'control_{score}']:.3f} with the weights as drawn")
     print(f"{what:14s} {summary['unsettled_samples']} samples that did not settle")
+    if summary.get("unlabelled_samples"):
+        print(f"               {summary['unlabelled_samples']} whose stimulus showed no class")
     if summary["adjoint_left_out"]:
         print(f"               {summary['adjoint_left_out']} whose adjoint could not be solved")
     if "barrier" in summary:
@@ -135,3 +137,10 @@ def _report(result: Any) -> None:
     print(f"run folder     {result.folder}")
     for figure in sorted((result.folder / "figures").glob("*.png")):
         print(f"figure         {figure}")
+
+
+def _when(summary: Mapping[str, Any]) -> str:
+    """Return when the answers to test images were read in the slow presentation."""
+    if summary["stimulus"] == "hold-and-fade":
+        return "at the end of slow holds"
+    return f"under {summary['stimulus']}, tau / T = {summary['speed']:.3g}"

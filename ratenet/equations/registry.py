@@ -197,6 +197,8 @@ class Registry(Mapping[str, Any], Generic[T]):
                 return name
             if type(given) is maker:
                 return self._with_settings(name, given)
+        if isinstance(given, partial):
+            return self._written_partial(given)
         reference = reference_to(given)
         if reference is None:
             return _nameless(given)
@@ -226,6 +228,14 @@ class Registry(Mapping[str, Any], Generic[T]):
     def maker_of(self, name: str) -> Any:
         """Return the class or function that a name stands for."""
         return self._callable(name)
+
+    def _written_partial(self, given: "partial[Any]") -> str:
+        """Return how a partial call is written: what it calls, with its keywords as settings."""
+        reference = reference_to(given.func)
+        values = [as_value(value) for value in given.keywords.values()]
+        if reference is None or given.args or None in values:
+            return _nameless(given)
+        return str(Term(None, reference[0], given.keywords))
 
     def settings(self, name: str) -> dict[str, Any]:
         """Return the settings of a name and their defaults; `inspect.Parameter.empty` for none."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ratenet.equations.registry import Registry
 from ratenet.equations.terms import parse_sum
 from ratenet.equations.units import second
-from ratenet.errors import InputError
+from ratenet.errors import InputError, RatenetError
 from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli.base import AbstractStimulus, Delayed, Still
 from ratenet.stimuli.batches import batches_of_epoch
@@ -187,9 +187,20 @@ _EXAMPLES = {
 
 def stimulus_names() -> dict[str, str]:
     """Return the named stimuli, each with one line on what it shows and what its period is."""
-    return {
-        name: f"{STIMULI.about(name)[:-1]}; period: {_EXAMPLES[name].period}" for name in STIMULI
-    }
+    return {name: _line(name) for name in STIMULI.names}
+
+
+def _line(name: str) -> str:
+    """Return what is said of a stimulus; of a package that cannot be imported, why."""
+    try:
+        about = STIMULI.about(name).rstrip(".")
+    except RatenetError as error:
+        return str(error)
+    return f"{about}; period: {_example(name).period}"
+
+
+def _example(name: str) -> "_Example":
+    return _EXAMPLES.get(name, _Example(_NEXT, 0.8, None))
 
 
 def stimulus_named(
@@ -220,7 +231,7 @@ def stimulus_named(
     check_seed(seed, "stimulus, seed")
     time = seconds(period, "period")
     (term,) = parse_sum(name, "stimulus")
-    example = _EXAMPLES.get(term.name, _Example(_NEXT, 0.8, None))
+    example = _example(term.name)
     if example.setting is not None and example.setting not in term.settings:
         settings = {example.setting: example.share * time, **term.settings}
         make = STIMULI.maker({"name": term.name, **settings})

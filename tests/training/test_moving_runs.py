@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 import ratenet as rn
 from ratenet.errors import InputError, UnknownNameError, UnsettledError
-from ratenet.stimuli import DATA_SETS, AbstractStimulus, HeldImages, ImageSet, Rotate, Walk
+from ratenet.stimuli import DATA_SETS, STIMULI, AbstractStimulus, HeldImages, ImageSet, Rotate, Walk
 from ratenet.training.network_run import new_network_run
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.step import take_step
@@ -279,7 +280,7 @@ BAD = {
     "rotate(period=nan)": "stimulus: Rotate, period: expected a time",
     "rotate(period=-1*second)": "stimulus: Rotate, period: expected a finite time above 0",
     "rotate(period=3*mV)": "stimulus: Rotate, period: expected a time",
-    "rotate(speed=3)": "Unknown setting of stimulus 'rotate': 'speed'; available: period",
+    "rotate(speed=3)": "Unknown setting of stimulus 'rotate': 'speed'; .* period, spread",
     "rotat": "Unknown stimulus 'rotat'; did you mean 'rotate'",
     "rotate+drift": "stimulus: expected one stimulus, got a sum",
     "rotate(period=1": "stimulus 'rotate\\(period=1'",
@@ -323,3 +324,52 @@ def larger() -> ImageSet:
     train = IMAGES.train
     pixels = train.pixels.reshape(-1, SIDE, SIDE).repeat_interleave(2, 1).repeat_interleave(2, 2)
     return ImageSet.from_arrays((pixels, train.labels), (pixels, train.labels))
+
+
+OWN = """
+from ratenet.stimuli import AbstractModulation, Shear
+
+def leaning(source, period=0.5):
+    return Shear(source, period)
+
+def nothing(source):
+    return 3
+
+TEXT = "rotate"
+"""
+
+
+def test_a_function_in_a_file_is_recorded_and_not_imported_by_itself(tmp_path):
+    file, out = tmp_path / "own.py", tmp_path / "run"
+    file.write_text(OWN)
+    given = f"{file}:leaning(period=0.3)"
+    result = rn.train(config(stimulus=given), out=out)
+    assert result.summary["stimulus"] == given
+    shipped = rn.train(config(stimulus="shear(period=0.3)"), out=tmp_path / "shipped")
+    W = [each.classifier.network.connectivity.W for each in (result, shipped)]
+    assert torch.equal(*W)
+    assert torch.equal(rn.load_run(out).network.connectivity.W, W[0])
+    with pytest.raises(InputError, match="stimulus: recorded is .* give the stimulus again"):
+        rn.resume(out, {"epochs": 2})
+    again = rn.resume(out, {"epochs": 2, "stimulus": given})
+    assert again.summary["steps"] == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nothing", "expected a stimulus such as .* got 3"),
+        ("TEXT", "expected a stimulus such as"),
+        ("none", "none"),
+        ("leaning(speed=3)", "Unknown setting of stimulus .*; available: period"),
+    ],
+)
+def test_a_file_without_a_stimulus_is_refused(name, sentence, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    with pytest.raises((InputError, UnknownNameError), match=sentence):
+        new_run(stimulus=f"{tmp_path / 'own.py'}:{name}")
+
+
+def test_a_partial_call_is_recorded_by_what_it_calls():
+    chosen = config(stimulus=partial(Blinking, factor=0.25))
+    assert STIMULI.written(chosen.stimulus).endswith(":Blinking(factor=0.25)")
