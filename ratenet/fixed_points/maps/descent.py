@@ -16,9 +16,9 @@ from ratenet.linear_algebra import solve_samples
 from ratenet.network.residual import relative_size
 
 CHUNK = 4_000_000  # numbers in the Jacobians that are held at a time
-FIRST = 0.1  # lambda
-SMALLEST, GROWTH = 1e-12, 8.0  # of lambda
-ATTEMPTS = 20  # with ever smaller steps, until q falls
+FIRST = 1.0  # lambda
+SMALLEST, GROWTH = 1e-8, 3.0  # of lambda
+ATTEMPTS = 30  # with ever smaller steps, until q falls
 SIDE = 1e-3  # of max(1, max |h|): how far q is looked at to the sides of where it is flat
 GRADIENT = {torch.float64: 1e-6, torch.float32: 1e-3}  # of |A^T F| / |F| at a minimum of q
 
