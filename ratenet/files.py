@@ -10,11 +10,12 @@ import fcntl
 import os
 import secrets
 import stat
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ratenet.errors import RunFolderError
+from ratenet.errors import RatenetWarning, RunFolderError
 
 CONFIG = "config.toml"
 LOCK = ".lock"
@@ -165,6 +166,12 @@ def _lock(path: Path) -> int:
             if error.errno not in _WITHOUT_LOCKS:
                 os.close(lock)
                 raise
+            warnings.warn(
+                f"out: {str(path.parent)!r} is on a file system without locks, so another run in "
+                "this folder would not be noticed; start no second one there.",
+                RatenetWarning,
+                stacklevel=2,
+            )
         with suppress(FileNotFoundError):
             if path.stat().st_ino == os.fstat(lock).st_ino:
                 return lock

@@ -1,5 +1,7 @@
 """Files that are whole or not there, and folders that one process at a time writes to."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ratenet.errors import RunFolderError
+from ratenet.errors import RatenetWarning, RunFolderError
 from ratenet.files import (
     check_regular,
     make_folder,
@@ -80,6 +82,23 @@ def test_a_folder_is_open_once(tmp_path):
     with open_folder(tmp_path):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch):
+    """As of some network drives; any other failure of a lock is an error."""
+
+    def flock(number: int):
+        def fail(*arguments):
+            raise OSError(number, os.strerror(number))
+
+        return fail
+
+    monkeypatch.setattr(fcntl, "flock", flock(errno.ENOLCK))
+    with pytest.warns(RatenetWarning, match="file system without locks"), open_folder(tmp_path):
+        (tmp_path / "written").touch()
+    monkeypatch.setattr(fcntl, "flock", flock(errno.EIO))
+    with pytest.raises(RunFolderError, match="cannot be made or written to"), open_folder(tmp_path):
+        pass
 
 
 def test_a_lock_ends_with_its_process(tmp_path):

@@ -67,7 +67,8 @@ def leftover_mistake(error: Exception) -> str | None:
     if _is_out_of_memory(error):
         return "there is not enough memory; use fewer units, stimuli or records."
     if isinstance(error, OverflowError):
-        return f"a number is too large ({escape(str(error))}); use a smaller one."
+        why = error.args[-1] if error.args else "overflow"
+        return f"a number is too large ({escape(str(why)).lower()}); use a smaller one."
     if isinstance(error, UnicodeError):
         return f"a name or text cannot be encoded ({escape(str(error))}); rename it."
     if isinstance(error, OSError) and error.filename is not None:

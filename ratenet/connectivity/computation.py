@@ -21,6 +21,27 @@ def current_computation() -> object | None:
 
 
 @contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """Shield a long job from torch's settings, while its weights may change; context or decorator.
+
+    Examples
+    --------
+    >>> with torch.device("meta"), shielded():
+    ...     torch.ones(1).device
+    device(type='cpu')
+    """
+    with contextlib.ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.no_grad())  # as inference mode has it
+        for device in _autocast_devices():
+            stack.enter_context(torch.autocast(device, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        yield
+
+
+@contextlib.contextmanager
 def computation() -> Iterator[None]:
     """Shield a computation from torch's settings; a context, or a decorator of a function.
 
@@ -32,14 +53,7 @@ def computation() -> Iterator[None]:
     ...     (torch.ones(1, 1) @ torch.ones(1, 1)).dtype
     torch.float32
     """
-    with contextlib.ExitStack() as stack:
-        if torch.is_inference_mode_enabled():
-            stack.enter_context(torch.inference_mode(False))
-            stack.enter_context(torch.no_grad())  # as inference mode has it
-        for device in _autocast_devices():
-            stack.enter_context(torch.autocast(device, enabled=False))
-        if torch.get_default_device().type != "cpu":
-            stack.enter_context(torch.device("cpu"))
+    with shielded(), contextlib.ExitStack() as stack:
         if _current.get() is None:
             token = _current.set(object())
             stack.callback(_current.reset, token)

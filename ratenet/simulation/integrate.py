@@ -87,7 +87,8 @@ def simulate(
         Seed of the noise: the same seed gives the same numbers, whatever is recorded. The noise of
         a step depends on the seed and on the step's number since t = 0, so a continued simulation
         (`start`) gets new noise; on torch, exactly that of an uninterrupted one.
-        Default: drawn from torch's default generator, which ``torch.manual_seed`` fixes.
+        Default: drawn from torch's default generator, which ``torch.manual_seed`` fixes. Without
+        noise there is nothing to draw, and any seed gives the same numbers.
     rtol, atol : float, optional
         Tolerances of dopri5: the error of each entry in a step is at most atol + rtol |s|, s in SI
         units. Default 1e-6 and 1e-9, in float32 1e-4 and 1e-6.

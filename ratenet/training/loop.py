@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import pandas as pd
 
+from ratenet.connectivity.computation import shielded
 from ratenet.errors import STOPPED_BY_SCIENCE, InputError, RatenetError, RatenetWarning, show_any
 from ratenet.report.progress import StepBar
 from ratenet.training.callbacks import Callback, Row, built_in
@@ -57,6 +58,7 @@ class TrainingResult:
     classifier: Any
 
 
+@shielded()
 def train(
     config: TrainingConfig | None = None,
     *,
@@ -132,6 +134,7 @@ def train(
         return _carry_out(run, callbacks, show_progress)
 
 
+@shielded()
 def resume(
     out: str | Path,
     wanted: dict[str, Any] | None = None,

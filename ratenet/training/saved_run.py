@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ratenet.connectivity.computation import shielded
 from ratenet.equations import ModelSpec
 from ratenet.errors import InputError, RatenetWarning
 from ratenet.report.record import Entries, code_entries
@@ -21,6 +22,7 @@ from ratenet.training.stack_run import new_stack_run
 from ratenet.training.workers import ALONE, Workers
 
 
+@shielded()
 def evaluate(
     out: str | Path,
     *,

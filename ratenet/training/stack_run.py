@@ -87,6 +87,7 @@ class StackRun(Run):
         """The recurrent layers' networks, by the layers' names."""
         return cores_of(self.stack)
 
+    @torch.enable_grad()
     def rehearse(self) -> None:
         """Let rules and networks refuse one another before anything is written."""
         few = self.images.train[:8]
@@ -194,6 +195,7 @@ class StackRun(Run):
         """Write the learning curve."""
         draw_learning_curve(self, metrics, summary)
 
+    @torch.enable_grad()
     def _learn_from(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """Leave the gradients of a batch in .grad; return what each sample of all processes tells.
 

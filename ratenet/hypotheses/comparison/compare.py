@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ratenet.connectivity.computation import shielded
 from ratenet.equations.own_code import Parcel
 from ratenet.errors import RunFolderError, UnsettledError
 from ratenet.hypotheses.comparison.cell import EXACT, draw_task
@@ -88,6 +89,7 @@ class Comparison:
         return ComparisonFolder(self.folder).report_file
 
 
+@shielded()
 def compare(
     rules: Sequence[Any],
     learning_rates: Sequence[float],

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ratenet.connectivity.computation import shielded
 from ratenet.errors import InputError
 from ratenet.hypotheses.identification.model_comparison import (
     BLOCK,
@@ -30,6 +31,7 @@ from ratenet.plasticity import Loss
 from ratenet.validation import check_seed
 
 
+@shielded()
 def identify(
     network: Network,
     drive: Any,

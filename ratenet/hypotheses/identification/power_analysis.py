@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from ratenet.connectivity.computation import shielded
 from ratenet.errors import InputError
 from ratenet.hypotheses.identification.identify import check_level
 from ratenet.hypotheses.identification.model_comparison import FOLDS, NONE
@@ -99,6 +100,7 @@ class Power:
         return "\n".join(lines)
 
 
+@shielded()
 def power(
     rules: Rules,
     *,
