@@ -14,6 +14,8 @@ from ratenet.training.same_run import digest_of_config
 
 SMALL = {"epochs": 1, "units": 6, "batch_size": 40, "presentation": "static"}
 OWN = """
+import torch
+
 import ratenet as rn
 
 assert not globals().get("forbidden")
@@ -32,6 +34,10 @@ def misshapen(fp, error, learning_rate):
 @rn.plasticity.rule(metric="none")
 def not_a_number(fp, error, learning_rate):
     return float("nan") * error.T @ fp.rates
+
+
+def quartic(outputs, targets):
+    return ((outputs - torch.nn.functional.one_hot(targets, 2)) ** 4).sum(dim=1)
 
 
 divisive = {
@@ -172,6 +178,20 @@ def test_a_rule_that_has_no_name_is_asked_for_again(
     with pytest.raises(InputError, match="an object without a name; give the rule again"):
         rn.resume(out, {"epochs": 2, "data": few}, trust=True)
     assert rn.resume(out, {"epochs": 2, "data": few, "rule": inside}).summary["steps"] == 4
+
+
+def test_a_loss_of_ones_own_is_kept_as_a_rule_is(
+    own: Path, few: rn.stimuli.ImageSet, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    rn.train(config_of(few, loss=f"{own}:quartic"), out=out)
+    assert (out / "code").exists()
+    own.write_text("raise SystemExit")
+    assert rn.load_run(out).answer(few.test).shape == (20, 2)
+    with pytest.raises(InputError, match="loss: recorded is .*give the loss again .*--loss FILE"):
+        rn.evaluate(out, data=few)
+    own.write_text(OWN)
+    assert rn.evaluate(out, data=few, loss=f"{own}:quartic")[0].loss > 0
 
 
 def test_a_stack_with_a_rule_of_ones_own_is_loaded_without_it(
