@@ -177,7 +177,7 @@ class LeftOutWarning(RatenetWarning):
     Attributes
     ----------
     samples : int
-        How many.
+        Number of samples left out.
     """
 
     def __init__(self, message: str, samples: int) -> None:

@@ -26,7 +26,7 @@ def reproduce(
     """Repeat a figure of Zhu and Rosenbaum (2023): numbers as CSV, and a picture.
 
     docs/reproduce.md puts what the paper claims beside what is found. mnist, slow and conv train
-    networks, in --out/runs: stopped there, the same command goes on.
+    networks, in --out/runs: an interrupted one is resumed by the same command.
 
     Example: `ratenet reproduce singularities`
     """

@@ -1,4 +1,4 @@
-"""First weights: random, balanced, sparse, convolutional, each of a given spectral radius.
+"""Initial weights: random, balanced, sparse, convolutional, each of a given spectral radius.
 
 The spectral radius, the largest absolute eigenvalue of W, says how strong the feedback is: where
 every gain is 1 and all time constants are equal, a network is stable just where all eigenvalues of
@@ -18,7 +18,7 @@ from ratenet.validation import check_positive, check_seed, check_whole
 def random_weights(
     units: int, *, radius: float, seed: int, exact: bool = True, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """Return normal weights (N, N).
+    """Draw Gaussian weights, scaled to a given spectral radius (largest absolute eigenvalue).
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ def random_weights(
         Spectral radius, above 0.
     seed : int
     exact : bool
-        True: W is scaled to the radius, at the cost of its eigenvalues. False: entries have the
-        standard deviation radius / sqrt(N), which gives it up to some per cent for large N.
+        True: rescale to the exact radius, which computes all eigenvalues, O(N^3). False: standard
+        deviation radius / sqrt(N), accurate to a few per cent for large N.
     dtype : torch.dtype
 
     Returns

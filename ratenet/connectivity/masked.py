@@ -20,7 +20,7 @@ SPARSE_BELOW = 0.05  # share of synapses: up to here compressed rows are clearly
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Masked(AbstractMatrix):
-    """Weights on a fixed pattern; gradients are those of the entries on it.
+    """Sparse weights: entries outside a fixed mask stay 0, and gradients are restricted to it.
 
     Parameters
     ----------

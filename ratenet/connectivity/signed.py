@@ -19,7 +19,7 @@ UPDATES = ("projection", "exponentiated")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Signed(AbstractMatrix):
-    """Weights whose sign is that of the presynaptic unit.
+    """Weights that obey Dale's law: each column has the sign of its presynaptic unit.
 
     With the change D that a rule gives (for gradient descent D = -eta dL/dW),
 

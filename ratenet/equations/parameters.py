@@ -64,7 +64,7 @@ _NEEDED: dict[str, tuple[str, Callable[[float, float], bool]]] = {
 
 @dataclass(frozen=True)
 class Distribution:
-    """A distribution of one number a unit; its two arguments are SI values."""
+    """A distribution that gives one number per unit; its two arguments are SI values."""
 
     kind: str
     first: float

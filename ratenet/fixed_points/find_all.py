@@ -57,7 +57,7 @@ class FixedPointSet:
     solved : Tensor of int, shape (S,)
         Which fixed point the solver found from each start; -1: none.
     reached : Tensor of int, shape (S,)
-        Which stable fixed point the dynamics come to from each start; -1: none (they oscillate,
+        Stable fixed point that the dynamics reach from each start; -1: none (they oscillate,
         diverge, need longer, or stay on an unstable one that they began at).
     """
 
@@ -149,7 +149,7 @@ class FixedPointSet:
 
     @property
     def basin(self) -> Tensor:
-        """From how many starts the dynamics come to each fixed point, shape (C,)."""
+        """Number of starts from which the dynamics reach each fixed point, shape (C,)."""
         return _counts(self.reached, len(self))
 
     @property
@@ -159,7 +159,7 @@ class FixedPointSet:
 
     @property
     def unreached(self) -> int:
-        """From how many starts the dynamics come to no stable fixed point."""
+        """Number of starts from which the dynamics reach no stable fixed point."""
         return int((self.reached < 0).sum())
 
     def __repr__(self) -> str:
@@ -171,7 +171,7 @@ class FixedPointSet:
         of = f" of {drives} drives" if drives > 1 else ""
         return (
             f"{len(self)} fixed points{of}, {stable} stable, from {starts} starts.\n"
-            f"The solver found none from {self.unsolved} of them; the dynamics come to no stable "
+            f"The solver found none from {self.unsolved} of them; the dynamics reach no stable "
             f"one from {self.unreached}."
         )
 

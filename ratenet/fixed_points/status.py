@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Status(enum.IntEnum):
-    """What became of a sample; `sentence` gives the likely cause and the remedy."""
+    """Outcome of a sample; `sentence` gives the likely cause and the remedy."""
 
     SETTLED = 0
     UNSETTLED = 1

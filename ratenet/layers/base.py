@@ -35,7 +35,7 @@ class AbstractFixedPointLayer(torch.nn.Module):
 
     @property
     def last(self) -> Settled | None:
-        """What became of the samples of the last call."""
+        """Outcome of the samples of the last call."""
         return self.core.last
 
 

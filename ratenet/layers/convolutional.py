@@ -52,7 +52,7 @@ class ConvFixedPointLayer(AbstractFixedPointLayer):
     Attributes
     ----------
     read_in : torch.nn.Conv2d
-        With torch's own first weights.
+        With torch's own initial weights.
     core : FixedPointCore
         Of C H' W' units, channel by channel, row by row.
 
@@ -134,7 +134,7 @@ class ConvFixedPointLayer(AbstractFixedPointLayer):
         )  # fmt: skip
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the rates at rest.
+        """Return the rates at the fixed points.
 
         Parameters
         ----------

@@ -45,8 +45,8 @@ class FixedPointCore(torch.nn.Module):
         Its weights become parameters of this module, and share their memory with it.
     rule : AbstractRule
     step_size : float, optional
-        The learning rate that the rule is told. Where a rule's change is in proportion to it, it
-        makes no difference. A finite step, such as `Reparameterized`, needs it: with
+        Learning rate passed to the rule; without effect for rules whose change is proportional to
+        it. A finite step, such as `Reparameterized`, needs it: with
         ``torch.optim.SGD(lr=step_size)`` a step is the exact one of that size on the loss that
         backward was called on; another lr only scales that step.
     tol : float, optional
@@ -70,7 +70,7 @@ class FixedPointCore(torch.nn.Module):
     fixed_points : FixedPoints or None
         Those of the last call.
     last : Settled or None
-        What became of its samples.
+        How many of its samples settled.
 
     Raises
     ------
@@ -170,12 +170,12 @@ class FixedPointCore(torch.nn.Module):
 
     @property
     def last(self) -> Settled | None:
-        """What became of the samples of the last call."""
+        """Outcome of the samples of the last call."""
         fp = self.fixed_points
         return None if fp is None else count_settled(fp, self._left_out.samples)
 
     def forward(self, drive: Tensor) -> Tensor:
-        """Return the rates at rest.
+        """Return the rates at the fixed points.
 
         Parameters
         ----------

@@ -21,8 +21,8 @@ class FeedbackLayers(AbstractFixedPointLayer):
     """Inputs (..., M) to the rates (..., N_L) of the last of L layers with feedback between them.
 
     Each layer is connected to itself and, both ways, to its neighbours; the first one alone is
-    driven, by R x + b. All of them rest together, at a fixed point of one network whose weights are
-    a `Block`; the gradients are those of `FixedPointCore`, which the arguments from `rule` on
+    driven, by R x + b. All of them settle together, at a fixed point of one network whose weights
+    are a `Block`; the gradients are those of `FixedPointCore`, which the arguments from `rule` on
     belong to.
 
     Parameters
@@ -38,7 +38,7 @@ class FeedbackLayers(AbstractFixedPointLayer):
     parameters : mapping of str to value, optional
         Overrides of the model's defaults.
     bias : bool
-        Whether there is a b.
+        Whether each driven unit has a constant, b.
     step_size, tol, solver, max_iterations, on_unsettled : optional
         See `FixedPointCore`.
 
@@ -56,8 +56,8 @@ class FeedbackLayers(AbstractFixedPointLayer):
 
     Notes
     -----
-    First weights are normal. Those to the next layer have the standard deviation 1 / sqrt(pre), so
-    that it is driven about as strongly as the first one drives; those within a layer and back,
+    Initial weights are Gaussian. Those to the next layer have the standard deviation 1 / sqrt(pre),
+    so that it is driven about as strongly as the first one drives; those within a layer and back,
     sqrt(c) and c / sqrt(pre), are such that W has a spectral radius of about 0.5: the eigenvalues
     of a random matrix whose variances differ by block fill a disc, whose squared radius is the
     largest eigenvalue of the matrix of the blocks' variances times their numbers of columns.
@@ -102,7 +102,7 @@ class FeedbackLayers(AbstractFixedPointLayer):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the last layer's rates at rest.
+        """Return the last layer's rates at the fixed points.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class FeedbackLayers(AbstractFixedPointLayer):
 
 
 def _random_blocks(units: Sequence[int]) -> Block:
-    """Return the first weights, from torch's global generator."""
+    """Return the initial weights, from torch's global generator."""
     # s^2 within and a b between neighbours are c each; the variances' largest eigenvalue is then
     # that of a tridiagonal matrix, c (1 + 2 cos(pi / (L + 1))).
     c = RADIUS**2 / (1 + 2 * math.cos(math.pi / (len(units) + 1)))

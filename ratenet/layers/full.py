@@ -23,7 +23,7 @@ from ratenet.plasticity import AbstractRule
 
 
 class FixedPointLayer(AbstractFixedPointLayer):
-    """Inputs (..., M) to the rates (..., N) at which a recurrent network settles.
+    """Linear input weights, then a recurrent rate network solved to its fixed point.
 
         drive = R x + b,      rates = y* = f(W y* + drive)  (or what the model says)
 
@@ -47,7 +47,7 @@ class FixedPointLayer(AbstractFixedPointLayer):
         Recurrent weights; default `Dense` with normal weights of spectral radius 0.5, as expected
         for large N.
     bias : bool
-        Whether there is a b.
+        Whether each unit's drive has a constant, b.
     step_size, tol, solver, max_iterations, on_unsettled : optional
         See `FixedPointCore`.
     dtype, device : optional
@@ -56,7 +56,7 @@ class FixedPointLayer(AbstractFixedPointLayer):
     Attributes
     ----------
     read_in : torch.nn.Linear
-        With torch's own first weights.
+        With torch's own initial weights.
     core : FixedPointCore
 
     Raises
@@ -117,7 +117,7 @@ class FixedPointLayer(AbstractFixedPointLayer):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the rates at rest.
+        """Return the rates at the fixed points.
 
         Parameters
         ----------

@@ -34,7 +34,7 @@ from ratenet.plasticity.base import LeftOut
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of the samples that a layer was last given.
+    """Outcome of the samples of a layer's last call.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Settled:
     residual : float
         The largest among the settled ones (see `FixedPoints.residual`); NaN without any.
     iterations : float
-        Mean number of evaluations of the recurrent input a sample.
+        Mean number of evaluations of the recurrent input per sample.
     left_out : int
         Number of settled samples that the last backward pass gave no gradient, since their adjoint
         has no solution or the rule could not use them.
@@ -118,7 +118,7 @@ class Passage:
     def found(self) -> FixedPoints:
         """The fixed points of the forward pass."""
         if self._found is None:
-            raise UnsupportedError("FixedPointCore: a gradient is asked for before any rates.")
+            raise UnsupportedError("FixedPointCore: backward was called before forward.")
         return self._found
 
     def backward(self, error: Tensor, needed: Sequence[bool]) -> tuple[Tensor, ...]:

@@ -228,11 +228,11 @@ class ConvolutionalTable(AbstractRecurrentTable):
     channels : int
         Number of channels.
     kernel_size : int
-        Places a side of the recurrent kernel, odd.
+        Side length of the recurrent kernel, odd.
     stride : int
         Step of the read-in, in pixels.
     read_in_size : int, optional
-        Places a side of the read-in's kernel, odd; default that of the recurrent kernel.
+        Side length of the read-in's kernel, odd; default that of the recurrent kernel.
     border : {"zero", "circular"}
         What lies beyond the border.
     """
@@ -293,7 +293,7 @@ class PoolTable(AbstractTable):
     Parameters
     ----------
     size : int
-        Places a side.
+        Side length of the squares, in pixels.
     """
 
     kind: ClassVar[str] = "average-pool"

@@ -50,7 +50,9 @@ class UnitResponse(NamedTuple):
 
 
 class Network:
-    """A recurrent rate network.
+    """A rate model with recurrent weights W[post, pre] and parameter values.
+
+    `simulate` and `find_fixed_points` take it.
 
     Parameters
     ----------

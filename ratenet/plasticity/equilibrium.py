@@ -106,7 +106,7 @@ class ContrastiveHebbian(AbstractRule):
 
         dW = eta mean(y_t y_t^T - y_0 y_0^T)
 
-    y_0 rests freely, y_t under a teacher that adds -strength dL/dy to the drive.
+    y_0 is the free fixed point, y_t that under a teacher that adds -strength dL/dy to the drive.
 
     Parameters
     ----------

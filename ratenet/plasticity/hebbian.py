@@ -24,7 +24,7 @@ class Hebb(AbstractRule):
 
     Notes
     -----
-    Nothing bounds the weights. Cost: one outer product a sample.
+    Nothing bounds the weights. Cost: one outer product per sample.
 
     References
     ----------

@@ -30,7 +30,7 @@ def required(loss: Loss | None, rule: str) -> Loss:
 def loss_of_kept(loss: Loss, kept: Tensor) -> Loss:
     """Return the loss of some samples' rates (K, N), for a loss that knows all B.
 
-    A loss holds one target a sample; so the kept rows are put where they belong, zeros elsewhere.
+    A loss holds one target per sample; so the kept rows are put where they belong, zeros elsewhere.
 
     Parameters
     ----------

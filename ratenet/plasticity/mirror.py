@@ -22,7 +22,7 @@ from ratenet.validation import check_positive
 
 
 class AbstractPotential(ABC):
-    """A convex function psi of each weight by itself; one of your own has these three."""
+    """A convex function psi of each weight by itself; your own defines these three."""
 
     @property
     @abstractmethod
@@ -106,7 +106,7 @@ class MirrorDescent(AbstractRule):
     Parameters
     ----------
     potential : AbstractPotential
-        `PNorm`, `NegativeEntropy` or one of your own.
+        `PNorm`, `NegativeEntropy` or your own.
 
     Raises
     ------

@@ -63,7 +63,7 @@ class Mixed(AbstractRule):
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Proposal:
-        """Return the sum, and what the rule that leaves out most samples says of them."""
+        """Return the sum, with the reason given by the rule that leaves out most samples."""
         named, total, left_out = fp.network.connectivity.named, dict[str, Tensor](), LeftOut()
         for weight, rule in self.rules:
             proposal = as_proposal(rule.change(fp, error, learning_rate, loss))

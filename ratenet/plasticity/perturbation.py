@@ -39,7 +39,7 @@ class NodePerturbation(AbstractRule):
     sigma : float
         Size of the perturbation, in the SI unit of the drive; small beside the drive.
     trials : int
-        Perturbations a sample.
+        Number of perturbations per sample.
     seed : int
         Seed of the noise.
 
@@ -118,7 +118,7 @@ class WeightPerturbation(AbstractRule):
     -----
     The expectation is `Euclidean`, up to sigma^2; a trial scatters about it with the variance
     |grad|^2 + grad_ij^2, about N^2 times its square. Where weights are constrained, so are the
-    perturbed ones. Cost: 2 batches of fixed points a trial.
+    perturbed ones. Cost: 2 batches of fixed points per trial.
 
     References
     ----------

@@ -123,7 +123,7 @@ class RecurrentBackpropagation(AbstractRule):
     Notes
     -----
     J^T has the eigenvalues of J, so the adjoint settles wherever the network does, and as fast;
-    then the rule equals `Euclidean`. Cost: one product with the transposed W a step.
+    then the rule equals `Euclidean`. Cost: one product with the transposed W per step.
 
     References
     ----------

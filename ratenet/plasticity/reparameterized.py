@@ -106,7 +106,7 @@ class LinearizedReparameterized(AbstractRule):
     its gains held fixed this is steepest descent in the length |G^-1 dA G^-1| =
     |(I - W G)^-1 dW (I - G W)^-1|; the mean over samples with different gains need not descend.
     Where all gains are 1 it is the first order of `Reparameterized`. Nothing divides by a gain, so
-    saturated units do no harm. Cost: four products with W or W^T a batch.
+    saturated units do no harm. Cost: four products with W or W^T per batch.
 
     References
     ----------

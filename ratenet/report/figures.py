@@ -72,7 +72,7 @@ def learning_curve(
     Parameters
     ----------
     metrics : pandas.DataFrame
-        One row a step, as in metrics.csv.
+        One row per step, as in metrics.csv.
     steps_per_epoch : int
     control : float
         Test accuracy, or loss, with all weights as they were drawn.

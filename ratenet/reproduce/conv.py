@@ -69,7 +69,7 @@ def _draw(table: pd.DataFrame) -> "Figure":
     ends = table.groupby(["rule", "rate"], as_index=False).tail(1)
     shown = {
         "test_accuracy": "test accuracy (share)",
-        "iterations": "iterations a sample, last epoch",
+        "iterations": "iterations per sample, last epoch",
         "weight_abscissa_then": "largest real part of\nW's eigenvalues, last epoch",
     }
     for axis, (name, label) in zip(axes, shown.items(), strict=True):

@@ -56,7 +56,7 @@ class TrainingConfig:
     units : int
         Number of recurrent units, N.
     batch_size : int
-        Images in a step, B; in a slow presentation, streams of images side by side.
+        Images per step, B; in a slow presentation, streams of images side by side.
     presentation : {"slow", "static"}
         How images are presented. slow: each image fades in and is held, the state is carried over
         to the next one, and the rule acts on the rates reached. static: the rule acts on fixed

@@ -20,7 +20,7 @@ EVALUATION_BATCH = 512
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Answers to a set of images.
+    """Loss and accuracy on a set of images.
 
     Attributes
     ----------

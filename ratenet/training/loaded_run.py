@@ -39,7 +39,7 @@ class LoadedRun:
     config : TrainingConfig
         What it was trained with.
     metrics : pandas.DataFrame
-        One row a step.
+        One row per step.
     summary : dict
         As in summary.json; empty while the run is on its way.
     learner : Classifier or torch.nn.Sequential

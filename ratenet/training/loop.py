@@ -38,7 +38,7 @@ CHECKPOINT_SECONDS = 60.0  # a long epoch is saved on its way
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """What a run came to.
+    """Outcome of a run.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class TrainingResult:
     summary : dict
         As in summary.json.
     metrics : pandas.DataFrame
-        One row a step.
+        One row per step.
     classifier : Classifier or torch.nn.Sequential
         The trained network, with its read-in and read-out; or the trained stack of layers.
     """

@@ -15,7 +15,7 @@ from ratenet.training.run_folder import RunFolder
 
 
 class MetricsLog:
-    """Writes metrics.csv and TensorBoard events as the run goes on.
+    """Writes metrics.csv and TensorBoard events during the run.
 
     Parameters
     ----------

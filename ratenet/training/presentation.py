@@ -69,7 +69,7 @@ class AbstractPresentation(ABC):
 
     @abstractmethod
     def state_dict(self) -> dict[str, Tensor]:
-        """Return what a resumed run must know, as tensors with one stream a row."""
+        """Return what a resumed run must know, as tensors with one row per stream."""
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Tensor]) -> None:

@@ -102,7 +102,7 @@ class RunFolder:
 
     @property
     def metrics_file(self) -> Path:
-        """One row a step."""
+        """One row per step."""
         return self.path / "metrics.csv"
 
     @property

@@ -31,7 +31,7 @@ def evaluate(
     trust: bool = False,
     **again: Any,
 ) -> tuple[Evaluation, Evaluation | None]:
-    """Return how well a trained run classifies the test images.
+    """Measure how well a trained run does on the test images.
 
     Parameters
     ----------

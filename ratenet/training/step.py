@@ -174,7 +174,7 @@ def _check_settled(
 
 
 def _remedy(run: LearningRun) -> str:
-    config, moving = run.config, "learn from samples that are on their way, unsettled 'include'"
+    config, moving = run.config, "learn from samples that have not settled: unsettled 'include'"
     if config.presentation == "static":
         return "lower learning_rate, or hold the slowest mode by a barrier"
     if not comes_to_rest(config.stimulus):

@@ -34,6 +34,8 @@ PATTERNS = {  # what must not come back: what to write in its place
     r"\bput into one another\b": "nested",
     r"\bto be careful about\b": "Caveats",
     r"\bis dear\b|\bare dear\b": "expensive",
+    r"\bFirst weights\b": "Initial weights",
+    r"\bWhat became of\b": "Outcome of",
     r"\bone(?: row)? an? (?:row|unit|stimulus|sample|stream|image|point|step)\b": "one per unit",
 }
 

@@ -123,7 +123,7 @@ def compare(
     overwrite : bool
         Whether a comparison in the folder is replaced.
     progress : callable, optional
-        Told how many cells are done, of how many.
+        Called as progress(done, total) after each cell.
     **options
         Further fields of `ComparisonConfig`: seeds, seed, steps, units, samples, held_out,
         batch_size, record_every, model, data, level.

@@ -52,7 +52,7 @@ class ComparisonConfig:
     held_out : int
         Number of validation samples, by which the learning rate is chosen, and of test samples.
     batch_size : int
-        Samples in a step, B.
+        Samples per step, B.
     record_every : int
         Steps between rows of the table of steps.
     model : ModelSpec, str or mapping

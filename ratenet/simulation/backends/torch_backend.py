@@ -1,4 +1,4 @@
-"""The torch backend: all stimuli of a batch advance together, one product with W a step."""
+"""The torch backend: all stimuli of a batch advance together, one product with W per step."""
 
 from collections.abc import Collection
 
