@@ -1,6 +1,7 @@
 """Reading a model: from the texts of a ModelSpec to expressions, dimensions and defaults.
 
-The order is: whitelist, names, units. A ModelError names the key or the equation.
+The order is: whitelist, names, units. A ModelError names the key or the equation. What models and
+plasticity rules have in common is in `Reader`.
 """
 
 import ast
@@ -61,41 +62,132 @@ class Parts:
 
 def read_model(spec: ModelTexts) -> Parts:
     """Return the parts of a model, or say in a ModelError what does not fit."""
-    return _Reader(spec).read()
+    return _ModelReader(spec).read()
 
 
-class _Reader:
-    """Reads and checks a ModelSpec: whitelist, names, units, in this order."""
+class Reader:
+    """Reads the tables that all files of equations have: parameters, functions, populations.
 
-    def __init__(self, spec: ModelTexts) -> None:
-        self.spec = spec
+    Parameters
+    ----------
+    spec
+        Has the attributes equations, functions and parameters.
+    given : tuple of str
+        Names that ratenet gives values to.
+    populations : tuple of (name, size)
+    """
+
+    def __init__(self, spec: Any, given: tuple[str, ...], populations: Sizes = ()) -> None:
+        self.spec, self.given = spec, given
         tables: dict[str, tuple[tuple[str, Any], ...]] = {
             "functions": spec.functions,
             "parameters": spec.parameters,
-            "populations": spec.populations,
+            "populations": populations,
         }
         for key, entries in tables.items():
             for name, _ in entries:
                 check_name(name, key)
-        check_populations(spec.populations)
-        populations = tuple(name for name, _ in spec.populations)
+        check_populations(populations)
+        names = tuple(name for name, _ in populations)
         self.parameters = {
-            name: read_parameter(name, value, populations) for name, value in spec.parameters
+            name: read_parameter(name, value, names) for name, value in spec.parameters
         }
 
-    def read(self) -> Parts:
-        self.statements = parse_statements(self.spec.equations)
+    def take(self, statements: dict[str, Statement]) -> None:
+        """Sort the statements of the equations."""
+        self.statements = statements
         self.trees = {
             name: statement.expression
-            for name, statement in self.statements.items()
+            for name, statement in statements.items()
             if statement.expression is not None
         }
-        self.states = [n for n, s in self.statements.items() if s.is_differential]
-        self.subexpressions = _in_order(self.statements.values())
+        self.states = [n for n, s in statements.items() if s.is_differential]
+        for name in sorted(set(self.parameters) & set(self.trees)):
+            raise ModelError(f"parameters: {name!r} is also defined in the equations.")
+
+    def read_functions(self) -> dict[str, ast.expr]:
+        """Return the bodies of the functions, written out."""
+        bodies: dict[str, ast.expr] = {}
+        self.bodies: list[ast.expr] = []
+        taken = {*self.trees, *self.parameters, *self.given}
+        for name, text in self.spec.functions:
+            where = f"functions, {name}"
+            check_identifier(name, where)
+            if name in taken:
+                raise ModelError(f"{where}: {name!r} is already a variable or parameter.")
+            body = expressions.parse_expression(text, where)
+            allowed = {"u", *self.parameters}
+            check_names(body, where, allowed, hint="a function may use u and parameters")
+            expressions.check_functions_known(body, where, bodies)
+            self.bodies.append(body)
+            bodies[name] = substitution.write_out(body, where, functions=bodies, names={})
+        return bodies
+
+    def read_dimensions(self) -> dict[str, Dimension]:
+        """Return the dimensions of all names: declared, of parameters, else none."""
+        declared = {name: statement.dimensions for name, statement in self.statements.items()}
+        dimensions = {**dict.fromkeys(self.given, DIMENSIONLESS), **declared}
+        for name, expected in declared.items():
+            needs_default = name not in {*self.trees, *self.given}
+            if needs_default and name not in self.parameters:
+                raise ModelError(
+                    f"equations, {name}: declared, but without a value; add a default under "
+                    "[parameters]."
+                )
+            if name in self.parameters and self.parameters[name].dimensions != expected:
+                raise ModelError(
+                    f"parameters, {name}: expected a value in {show_unit(expected)}, as the "
+                    f"equations declare, got {self.parameters[name]}."
+                )
+        for name, parameter in self.parameters.items():
+            check_identifier(name, f"parameters, {name}")
+            dimensions[name] = parameter.dimensions
+        return {**dimensions, TIME: second.dim}
+
+    def write_out(self, name: str, where: str, names: dict[str, ast.expr]) -> ast.expr:
+        """Return an equation's right-hand side, written out, its functions and unit checked."""
+        tree = self.trees[name]
+        expressions.check_functions_known(tree, where, self.functions)
+        written = substitution.write_out(tree, where, functions=self.functions, names=names)
+        found = expression_dimensions(written, where, self.dimensions)
+        expected = self.dimensions[name]
+        if name in self.states:
+            expected = expected / second.dim
+        if found != expected:
+            raise ModelError(
+                f"{where}: expected a right-hand side in {show_unit(expected)}, got "
+                f"{show_unit(found)}; {self._units_of(written)}."
+            )
+        return written
+
+    def where(self, name: str) -> str:
+        """Return what an error about an equation begins with."""
+        return f"equations, d{name}/dt" if name in self.states else f"equations, {name}"
+
+    def _units_of(self, tree: ast.expr) -> str:
+        """Return which names in an expression have which units, for a sentence about it."""
+        units = {name: self.dimensions[name] for name in sorted(expressions.names_in(tree))}
+        shown = [f"{n} is in {show_unit(d)}" for n, d in units.items() if d is not DIMENSIONLESS]
+        return ", ".join(shown) or "no name in it has a unit"
+
+    functions: dict[str, ast.expr]
+    dimensions: dict[str, Dimension]
+
+
+class _ModelReader(Reader):
+    """Reads and checks a ModelSpec: whitelist, names, units, in this order."""
+
+    def __init__(self, spec: ModelTexts) -> None:
+        super().__init__(spec, (spec.recurrent, spec.drive), spec.populations)
+
+    def read(self) -> Parts:
+        self.take(parse_statements(self.spec.equations))
+        self.subexpressions = in_order(self.statements.values())
         self.noises = _noises(self.statements.values())
         self._check_roles()
-        self.functions = self._read_functions()
-        self.dimensions = self._read_dimensions()
+        self.functions = self.read_functions()
+        noises = dict.fromkeys(self.noises, NOISE_DIMENSIONS)
+        self.dimensions = {**self.read_dimensions(), **noises}
         written_out = self._write_out_equations()
         self._check_roles_used(written_out)
         output = self._read_output(written_out)
@@ -133,75 +225,19 @@ class _Reader:
                 f"drive: {self.spec.drive!r} is already the recurrent input; use two names and "
                 "add them in the equations."
             )
-        for name in sorted(set(self.parameters) & set(self.trees)):
-            raise ModelError(f"parameters: {name!r} is also defined in the equations.")
-
-    def _read_functions(self) -> dict[str, ast.expr]:
-        bodies: dict[str, ast.expr] = {}
-        self.bodies: list[ast.expr] = []
-        taken = {*self.trees, *self.parameters, self.spec.recurrent, self.spec.drive}
-        for name, text in self.spec.functions:
-            where = f"functions, {name}"
-            check_identifier(name, where)
-            if name in taken:
-                raise ModelError(f"{where}: {name!r} is already a variable or parameter.")
-            body = expressions.parse_expression(text, where)
-            allowed = {"u", *self.parameters}
-            _check_names(body, where, allowed, hint="a function may use u and parameters")
-            expressions.check_functions_known(body, where, bodies)
-            self.bodies.append(body)
-            bodies[name] = substitution.write_out(body, where, functions=bodies, names={})
-        return bodies
-
-    def _read_dimensions(self) -> dict[str, Dimension]:
-        declared = {name: statement.dimensions for name, statement in self.statements.items()}
-        dimensions = dict(declared)
-        for role in (self.spec.recurrent, self.spec.drive):
-            dimensions.setdefault(role, DIMENSIONLESS)
-        for name, expected in declared.items():
-            needs_default = name not in {*self.trees, self.spec.recurrent, self.spec.drive}
-            if needs_default and name not in self.parameters:
-                raise ModelError(
-                    f"equations, {name}: declared, but without a value; add a default under "
-                    "[parameters]."
-                )
-            if name in self.parameters and self.parameters[name].dimensions != expected:
-                raise ModelError(
-                    f"parameters, {name}: expected a value in {show_unit(expected)}, as the "
-                    f"equations declare, got {self.parameters[name]}."
-                )
-        for name, parameter in self.parameters.items():
-            check_identifier(name, f"parameters, {name}")
-            dimensions[name] = parameter.dimensions
-        return {**dimensions, TIME: second.dim, **dict.fromkeys(self.noises, NOISE_DIMENSIONS)}
 
     def _write_out_equations(self) -> dict[str, ast.expr]:
         """Write out subexpressions, each after those that it uses, then the rest."""
         allowed = set(self.dimensions)
         done: dict[str, ast.expr] = {}
         for name in [*self.subexpressions, *self.states]:
-            where = f"equations, d{name}/dt" if name in self.states else f"equations, {name}"
-            tree = self.trees[name]
-            _check_names(tree, where, allowed, hint="define it in [parameters] or the equations")
-            expressions.check_functions_known(tree, where, self.functions)
+            where = self.where(name)
+            check_names(
+                self.trees[name], where, allowed, hint="define it in [parameters] or the equations"
+            )
             names = {n: done[n] for n in self.subexpressions if n in done}
-            done[name] = substitution.write_out(tree, where, functions=self.functions, names=names)
-            found = expression_dimensions(done[name], where, self.dimensions)
-            expected = self.dimensions[name]
-            if name in self.states:
-                expected = expected / second.dim
-            if found != expected:
-                raise ModelError(
-                    f"{where}: expected a right-hand side in {show_unit(expected)}, got "
-                    f"{show_unit(found)}; {self._units_of(done[name])}."
-                )
+            done[name] = self.write_out(name, where, names)
         return done
-
-    def _units_of(self, tree: ast.expr) -> str:
-        """Return which names in an expression have which units, for a sentence about it."""
-        units = {name: self.dimensions[name] for name in sorted(expressions.names_in(tree))}
-        shown = [f"{n} is in {show_unit(d)}" for n, d in units.items() if d is not DIMENSIONLESS]
-        return ", ".join(shown) or "no name in it has a unit"
 
     def _unused_parameters(self) -> tuple[str, ...]:
         trees = [*self.trees.values(), *self.bodies, self.output]
@@ -219,7 +255,7 @@ class _Reader:
 
     def _read_output(self, written_out: dict[str, ast.expr]) -> ast.expr:
         self.output = tree = expressions.parse_expression(self.spec.output, "output")
-        _check_names(
+        check_names(
             tree, "output", set(self.dimensions), hint="name a state variable or a subexpression"
         )
         expressions.check_functions_known(tree, "output", self.functions)
@@ -234,7 +270,7 @@ class _Reader:
         return output
 
 
-def _in_order(statements: Iterable[Statement]) -> list[str]:
+def in_order(statements: Iterable[Statement]) -> list[str]:
     """Return the subexpressions, each after those that it uses; refuse a circle."""
     uses = {
         statement.name: sorted(expressions.names_in(statement.expression))
@@ -272,7 +308,8 @@ def _noises(statements: Iterable[Statement]) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if re.fullmatch(r"xi(_\w+)?", name)))
 
 
-def _check_names(tree: ast.expr, where: str, allowed: set[str], hint: str) -> None:
+def check_names(tree: ast.expr, where: str, allowed: set[str], hint: str) -> None:
+    """Refuse a name that is not among the allowed ones."""
     unknown = sorted(expressions.names_in(tree) - allowed - set(CONSTANTS))
     if unknown and unknown[0] in DEFAULT_UNITS:
         raise ModelError(
