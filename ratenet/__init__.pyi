@@ -27,8 +27,11 @@ from .connectivity import (
 )
 from .equations import (
     ModelSpec as ModelSpec,
+    PlasticitySpec as PlasticitySpec,
     load_model as load_model,
+    load_plasticity as load_plasticity,
     model_names as model_names,
+    plasticity_names as plasticity_names,
 )
 from .fixed_points import (
     Anderson as Anderson,

@@ -122,7 +122,15 @@ class UnsupportedError(RatenetError, NotImplementedError):
 
 
 class DivergenceError(RatenetError, ArithmeticError):
-    """A state or weight that became NaN or infinite."""
+    """A state or weight that became NaN or infinite.
+
+    Attributes
+    ----------
+    result : Trajectory or None
+        Of a simulation with plasticity: everything up to the last good record.
+    """
+
+    result: Any = None
 
 
 class SingularError(RatenetError, ArithmeticError):

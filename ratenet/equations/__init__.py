@@ -1,4 +1,10 @@
 """Equations: the language of model files, from text to a checked ModelSpec and to torch."""
 
-from ratenet.equations.files import load_model as load_model, model_names as model_names
+from ratenet.equations.files import (
+    load_model as load_model,
+    load_plasticity as load_plasticity,
+    model_names as model_names,
+    plasticity_names as plasticity_names,
+)
+from ratenet.equations.plasticity import PlasticitySpec as PlasticitySpec
 from ratenet.equations.spec import ModelSpec as ModelSpec

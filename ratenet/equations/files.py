@@ -1,21 +1,24 @@
-"""load_model: from a model's name, file or table, or one's own code, to a ModelSpec.
+"""load_model and load_plasticity: from a name, file or table, or one's own code, to equations.
 
-A model file is data: loading one executes nothing. FILE.py:NAME is code, which is imported.
+A file is data: loading one executes nothing. FILE.py:NAME is code, which is imported.
 """
 
 import difflib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from ratenet.equations.plasticity import PlasticitySpec
 from ratenet.equations.registry import Registry
 from ratenet.equations.spec import ModelSpec
-from ratenet.equations.table import ModelTable
+from ratenet.equations.table import ModelTable, PlasticityTable
 from ratenet.errors import ModelError, RatenetWarning, UnknownNameError, escape
 from ratenet.validation import read_toml, validated
+
+Spec = TypeVar("Spec", ModelSpec, PlasticitySpec)
 
 
 def models_folder() -> Path:
@@ -27,7 +30,20 @@ def models_folder() -> Path:
 
 def model_names() -> list[str]:
     """Return the names of the shipped models, sorted."""
-    return sorted(path.stem for path in models_folder().glob("*.toml"))
+    return _names(models_folder())
+
+
+def plasticity_names() -> list[str]:
+    """Return the names of the shipped plasticity rules that are equations, sorted."""
+    return _names(_plasticity_folder())
+
+
+def _plasticity_folder() -> Path:
+    return models_folder() / "plasticity"
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.toml"))
 
 
 def load_model(given: Any) -> ModelSpec:
@@ -67,84 +83,112 @@ def load_model(given: Any) -> ModelSpec:
     >>> load_model("linear(tau=5*ms)").parameters
     (('tau', '0.005*second'),)
     """
+    return _load(given, "model", parse_model, MODELS)
+
+
+def load_plasticity(given: Any) -> PlasticitySpec:
+    """Return the plasticity rule with a given name, of a file, of a table, or of your own code.
+
+    Parameters
+    ----------
+    given : str, Path, mapping or PlasticitySpec
+        One of `plasticity_names`, also with other parameters, as in ``"oja(eta=2*Hz)"``; a path that
+        ends in ``.toml``; a table in the layout of such a file; or ``FILE.py:NAME``.
+
+    Returns
+    -------
+    PlasticitySpec
+        The checked rule, for ``simulate(plasticity=)``.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such rule or file.
+    ModelError
+        If the file cannot be used; the message names the file, the key and the remedy.
+
+    Warns
+    -----
+    RatenetWarning
+        If the file gives a parameter that nothing uses, which may be a typo.
+
+    Examples
+    --------
+    >>> print(load_plasticity("oja").equations.strip())
+    dw/dt = eta * y_post * (y_pre - y_post*w) : 1
+    """
+    return _load(given, "plasticity rule", parse_plasticity, PLASTICITY)
+
+
+def _load(
+    given: Any, kind: str, parse: Callable[[Mapping[str, Any]], Spec], registry: Registry[Spec]
+) -> Spec:
     if isinstance(given, str | Path) and Path(given).suffix == ".toml":
-        return _read_file(Path(given))
+        if not Path(given).exists():  # False for a name with a NUL, too
+            raise _unknown(f"{kind} file", given, registry)
+        return _read_file(Path(given), parse)
     if isinstance(given, Mapping):
-        return parse_model(given)
-    if isinstance(given, Path) or (isinstance(given, str) and MODELS.is_unknown(given)):
-        raise _unknown("model", given)
-    return MODELS.read(given)
+        return parse(given)
+    if isinstance(given, Path) or (isinstance(given, str) and registry.is_unknown(given)):
+        raise _unknown(kind, given, registry)
+    return registry.read(given)
 
 
-def _read_file(path: Path) -> ModelSpec:
-    if not path.exists():  # False for a name with a NUL, too
-        raise _unknown("model file", path)
+def _read_file(path: Path, parse: Callable[[Mapping[str, Any]], Spec]) -> Spec:
     table = read_toml(path, error=ModelError)
     try:
-        model = parse_model(table)
+        spec = parse(table)
     except ModelError as error:
         raise error.within(escape(str(path))) from None
-    for name in model.unused_parameters:
-        warnings.warn(_unused(name, model, path), RatenetWarning, stacklevel=3)
-    return model
+    for name in spec.unused_parameters:
+        warnings.warn(_unused(name, spec, path), RatenetWarning, stacklevel=4)
+    return spec
 
 
 @dataclass(frozen=True)
 class _Shipped(Mapping[str, Any]):
-    """The shipped models by name, each read when it is asked for."""
+    """The shipped files of a folder by name, each read when it is asked for."""
+
+    kind: str
+    folder: Path
+    parse: Callable[[Mapping[str, Any]], Any]
 
     def __getitem__(self, name: str) -> Any:
-        if name not in model_names():
+        if name not in _names(self.folder):
             raise KeyError(name)
-        return partial(_shipped, name)
+        return partial(self._read, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(model_names())
+        return iter(_names(self.folder))
 
     def __len__(self) -> int:
-        return len(model_names())
+        return len(_names(self.folder))
+
+    def _read(self, name: str, **parameters: Any) -> Any:
+        """Return what a file says, with other defaults of some parameters."""
+        spec: Any = _read_file(self.folder / f"{name}.toml", self.parse)  # type: ignore[type-var]
+        if not parameters:
+            return spec
+        own = dict(spec.parameters)
+        for each in parameters:
+            if each not in own:
+                raise UnknownNameError.among(f"setting of {self.kind} {name!r}:", each, own)
+        return self.parse({**spec.to_table(), "parameters": {**own, **parameters}})
 
 
-def _shipped(name: str, **parameters: Any) -> ModelSpec:
-    """Return a shipped model, with other defaults of some parameters."""
-    model = _read_file(models_folder() / f"{name}.toml")
-    if not parameters:
-        return model
-    for each in parameters:
-        if each not in dict(model.parameters):
-            kind = f"setting of model {name!r}:"
-            raise UnknownNameError.among(kind, each, dict(model.parameters))
-    return parse_model({**model.to_table(), "parameters": {**dict(model.parameters), **parameters}})
+def _is_table(found: Any) -> bool:
+    is_file = isinstance(found, str | Path) and Path(found).suffix == ".toml"
+    return isinstance(found, Mapping) or is_file
 
 
 def _as_model(found: Any) -> Any:
     """Return the model of a table or a path that a name of somebody's own stands for."""
-    is_file = isinstance(found, str | Path) and Path(found).suffix == ".toml"
-    return load_model(found) if isinstance(found, Mapping) or is_file else found
+    return load_model(found) if _is_table(found) else found
 
 
-MODELS: Registry[ModelSpec] = Registry(
-    "model",
-    ModelSpec,
-    _Shipped(),
-    group="ratenet.models",
-    expected="the name of a model, a path, a table or a ModelSpec",
-    remedy="or give the path of a .toml file",
-    convert=_as_model,
-)
-"""All models, by the names that `load_model` knows them by."""
-
-
-def _unknown(kind: str, name_or_path: str | Path) -> UnknownNameError:
-    remedy = "or give the path of a .toml file"
-    return UnknownNameError.among(kind, str(name_or_path), MODELS.names, remedy)
-
-
-def _unused(name: str, model: ModelSpec, path: Path) -> str:
-    known = [*(n for n in model.defaults if n != name), *model.states, model.recurrent, model.drive]
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f"did you mean {close[0]!r}? " if close else ""
-    return f"{escape(str(path))}: parameters, {name}: never used; {meant}Use it or delete it."
+def _as_plasticity(found: Any) -> Any:
+    """Return the rule of a table or a path that a name of somebody's own stands for."""
+    return load_plasticity(found) if _is_table(found) else found
 
 
 def parse_model(table: Mapping[str, Any]) -> ModelSpec:
@@ -156,3 +200,54 @@ def parse_model(table: Mapping[str, Any]) -> ModelSpec:
         If a key is unknown or missing, or a value is not what it must be.
     """
     return ModelSpec(**vars(validated(ModelTable, table, error=ModelError)))
+
+
+def parse_plasticity(table: Mapping[str, Any]) -> PlasticitySpec:
+    """Return the PlasticitySpec of a table in the layout of a plasticity file.
+
+    Raises
+    ------
+    ModelError
+        If a key is unknown or missing, or a value is not what it must be.
+    """
+    return PlasticitySpec(**vars(validated(PlasticityTable, table, error=ModelError)))
+
+
+_REMEDY = "or give the path of a .toml file"
+
+MODELS: Registry[ModelSpec] = Registry(
+    "model",
+    ModelSpec,
+    _Shipped("model", models_folder(), parse_model),
+    group="ratenet.models",
+    expected="the name of a model, a path, a table or a ModelSpec",
+    remedy=_REMEDY,
+    convert=_as_model,
+)
+"""All models, by the names that `load_model` knows them by."""
+
+PLASTICITY: Registry[PlasticitySpec] = Registry(
+    "plasticity rule",
+    PlasticitySpec,
+    _Shipped("plasticity rule", _plasticity_folder(), parse_plasticity),
+    group="ratenet.plasticity",
+    expected="the name of a plasticity rule, a path, a table or a PlasticitySpec",
+    remedy=_REMEDY,
+    convert=_as_plasticity,
+)
+"""All plasticity rules that are equations, by the names that `load_plasticity` knows them by."""
+
+
+def _unknown(kind: str, given: str | Path, registry: Registry[Any]) -> UnknownNameError:
+    return UnknownNameError.among(kind, str(given), registry.names, _REMEDY)
+
+
+def _unused(name: str, spec: ModelSpec | PlasticitySpec, path: Path) -> str:
+    own = (
+        (*spec.states, spec.recurrent, spec.drive)
+        if isinstance(spec, ModelSpec)
+        else (*spec.unit_variables, *spec.synapse_variables, *dict(spec.signals))
+    )
+    close = difflib.get_close_matches(name, [*(n for n in spec.defaults if n != name), *own], n=1)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    return f"{escape(str(path))}: parameters, {name}: never used; {meant}Use it or delete it."

@@ -12,32 +12,28 @@ The spec knows no backend. Brian2's unit system checks it, SymPy differentiates 
 
 import ast
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from types import MappingProxyType
-from typing import Any
+from functools import cached_property
 
 import sympy
 
 from ratenet.equations import expressions
-from ratenet.equations.names import check_name
-from ratenet.equations.parameters import ByPopulation, Parameter, ParameterText, as_text, show
+from ratenet.equations.parameters import ParameterText
 from ratenet.equations.parser import TIME, Parts, read_model
 from ratenet.equations.populations import Sizes
 from ratenet.equations.statements import Statement
 from ratenet.equations.substitution import without
 from ratenet.equations.symbolic import has_step, is_finite, left_derivative, symbol, to_sympy
 from ratenet.equations.table import ModelTable
-from ratenet.equations.units import DIMENSIONLESS, Dimension, get_unit, second
+from ratenet.equations.table_spec import TableSpec
+from ratenet.equations.units import Dimension, second, unit_text
 from ratenet.errors import ModelError, UnsupportedError
-from ratenet.validation import validated
 
 TABLES = ("functions", "parameters", "populations")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSpec:
+class ModelSpec(TableSpec):
     """A rate model: equations, roles, functions and default parameters.
 
     Parameters
@@ -87,31 +83,10 @@ class ModelSpec:
     _parts: Parts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        given = {each.name: getattr(self, each.name) for each in dataclasses.fields(ModelTable)}
-        given["equations"] = _equations_text(given["equations"])
-        given |= {key: _as_mapping(given[key]) for key in TABLES}
-        table = vars(validated(ModelTable, given, error=ModelError))
-        for key in TABLES:
-            for name in table[key]:
-                check_name(name, key)
-        values = table["parameters"].items()
-        table["parameters"] = {n: as_text(v, f"parameters, {n}") for n, v in values}
-        table |= {key: tuple(table[key].items()) for key in TABLES}
-        table["title"] = table["title"] or table["name"]
-        for key, value in table.items():
-            object.__setattr__(self, key, value)
+        self._take(ModelTable, TABLES)
         object.__setattr__(self, "_parts", read_model(self))
         self._check_finite()
         self._check_noise_linear()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Be stored as the texts that it was made of."""
-        given = (field.name for field in dataclasses.fields(self) if field.init)
-        return partial(ModelSpec, **{name: getattr(self, name) for name in given}), ()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "ModelSpec":
-        """Return itself: nothing can change it."""
-        return self
 
     def _check_noise_linear(self) -> None:
         for index, state in enumerate(self.states):
@@ -139,19 +114,9 @@ class ModelSpec:
                 )
 
     def __str__(self) -> str:
-        lines = [line.strip() for line in self.equations.strip().splitlines() if line.strip()]
-        lines += [f"{name}(u) = {body}" for name, body in self.functions]
-        lines += [f"{name} = {show(value)}" for name, value in self.parameters]
-        lines += [f"population {name}: {size}" for name, size in self.populations]
+        lines = [f"population {name}: {size}" for name, size in self.populations]
         lines.append(f"output {self.output}, recurrent input {self.recurrent}, drive {self.drive}")
-        return "\n".join([self.heading, *lines])
-
-    @property
-    def heading(self) -> str:
-        """Name, title and source in one line."""
-        title = "" if self.title == self.name else f": {self.title}"
-        source = f" ({self.source})" if self.source else ""
-        return " ".join(f"{self.name}{title}{source}".split())
+        return "\n".join([self.heading, *self.lines, *lines])
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -162,16 +127,6 @@ class ModelSpec:
     def statements(self) -> tuple[Statement, ...]:
         """The equations one by one, as they are written, before anything is substituted."""
         return self._parts.statements
-
-    @property
-    def unused_parameters(self) -> tuple[str, ...]:
-        """Names of parameters that neither the equations nor the functions nor the output use."""
-        return self._parts.unused
-
-    @property
-    def defaults(self) -> Mapping[str, Parameter]:
-        """Default parameters by name; `Parameter.values` gives the numbers for some units."""
-        return MappingProxyType(self._parts.parameters)
 
     @property
     def noises(self) -> tuple[str, ...]:
@@ -295,43 +250,3 @@ class ModelSpec:
             return expressions.to_text(node)
         times = [n for n, p in self.defaults.items() if p.dimensions == second.dim]
         return f"0*{state}/{times[0]}" if times else "0"
-
-    def to_table(self) -> dict[str, Any]:
-        """Return the model in the layout of a model file, for a run's record."""
-        keys = [each.name for each in dataclasses.fields(ModelTable)]
-        table = {key: getattr(self, key) for key in keys}
-        table |= {key: dict(table[key]) for key in TABLES}
-        table["parameters"] = {name: _for_table(value) for name, value in self.parameters}
-        return table
-
-
-def unit_text(dimensions: Dimension) -> str:
-    """Return the base unit of dimensions as Brian2's equations write it: "1", "second", ..."""
-    return "1" if dimensions is DIMENSIONLESS else repr(get_unit(dimensions))
-
-
-def _equations_text(equations: Any) -> Any:
-    """Return Brian2's equations as text with base units (str() of them writes s for second)."""
-    from brian2.equations.equations import DIFFERENTIAL_EQUATION, Equations
-
-    if not isinstance(equations, Equations):
-        return equations
-    lines = []
-    for name, equation in equations.items():
-        left = f"d{name}/dt" if equation.type == DIFFERENTIAL_EQUATION else name
-        right = "" if equation.expr is None else f" = {equation.expr}"
-        flags = f" ({', '.join(equation.flags)})" if equation.flags else ""
-        lines.append(f"{left}{right} : {unit_text(equation.dim)}{flags}")
-    return "\n".join(lines)
-
-
-def _as_mapping(given: Any) -> Any:
-    """Return pairs as a mapping; anything else as it is, to be refused by its type."""
-    is_pairs = isinstance(given, tuple) and all(isinstance(p, tuple) and len(p) == 2 for p in given)
-    return dict(given) if is_pairs else given
-
-
-def _for_table(value: ParameterText) -> Any:
-    if isinstance(value, ByPopulation):
-        return {population: _for_table(entry) for population, entry in value.values}
-    return list(value) if isinstance(value, tuple) else value

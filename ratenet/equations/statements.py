@@ -3,6 +3,7 @@
     dx/dt = expression : unit       a state variable
     x = expression : unit           a subexpression
     x : unit                        a declaration: of a role or a parameter
+    x_post = expression : unit (summed)     of a plasticity rule: the sum over a unit's synapses
 
 ``#`` begins a comment, and an expression may go over several lines. Brian2 itself sees no text of
 a model file: it would evaluate constants such as ``9**9**9**9`` in whole numbers.
@@ -43,21 +44,30 @@ class Statement:
         The right-hand side; None in a declaration.
     dimensions : Dimension
         Physical dimensions of the variable.
+    is_sum : bool
+        Whether it is the sum over the synapses of a unit (of a plasticity rule only).
     """
 
     name: str
     is_differential: bool
     expression: ast.expr | None
     dimensions: Dimension
+    is_sum: bool = False
 
     @property
     def is_subexpression(self) -> bool:
         """Whether it is of the form ``x = ...``."""
-        return not self.is_differential and self.expression is not None
+        return not (self.is_differential or self.is_sum) and self.expression is not None
 
 
-def parse_statements(text: str) -> dict[str, Statement]:
+def parse_statements(text: str, *, sums: bool = False) -> dict[str, Statement]:
     """Return the statements of a model's equations by variable, in their order.
+
+    Parameters
+    ----------
+    text : str
+    sums : bool
+        Whether x_post = ... : unit (summed) is allowed, as in a plasticity rule.
 
     Raises
     ------
@@ -68,7 +78,7 @@ def parse_statements(text: str) -> dict[str, Statement]:
         raise ModelError(f"equations: more than {MAX_CHARACTERS} characters.")
     statements: dict[str, Statement] = {}
     for source in _sources(text):
-        statement = _parse(source)
+        statement = _parse(source, sums)
         if statement.name in statements:
             raise ModelError(f"equations: {statement.name!r} is defined twice.")
         statements[statement.name] = statement
@@ -113,7 +123,7 @@ def _of_another_form(source: str) -> ModelError:
     return ModelError(f"equations: expected {FORMS}, got {show_any(source)}.")
 
 
-def _parse(source: str) -> Statement:
+def _parse(source: str, sums: bool) -> Statement:
     parts = _STATEMENT.fullmatch(source)
     if parts is None or (parts["state"] and parts["expression"] is None):
         raise _of_another_form(source)
@@ -121,11 +131,26 @@ def _parse(source: str) -> Statement:
         raise _without_unit(source)
     name, expression = parts["state"] or parts["name"], parts["expression"]
     where = f"equations, d{name}/dt" if parts["state"] else f"equations, {name}"
-    check_identifier(name, where)
-    _check_flags(parts["flags"], expression is None, where)
+    is_sum = sums and parts["name"] is not None and (parts["flags"] or "").strip() == "summed"
+    if is_sum and expression is not None:
+        _check_sum(name, where)
+    else:
+        check_identifier(name, where)
+        _check_flags(parts["flags"], expression is None, where)
     dimensions = parse_unit(parts["unit"], where)
     tree = None if expression is None else parse_expression(expression.strip(), where)
-    return Statement(name, bool(parts["state"]), tree, dimensions)
+    return Statement(name, bool(parts["state"]), tree, dimensions, is_sum)
+
+
+def _check_sum(name: str, where: str) -> None:
+    """Refuse the name of a sum that does not say over which synapses of a unit it is."""
+    unit = name.removesuffix("_post").removesuffix("_pre")
+    if unit == name:
+        raise ModelError(
+            f"{where}: a sum is a variable of a unit; write {name}_post = ... (summed) for the sum "
+            f"over the synapses onto it, {name}_pre for that over those from it."
+        )
+    check_identifier(unit, where)
 
 
 def _check_flags(flags: str | None, is_declaration: bool, where: str) -> None:

@@ -1,4 +1,4 @@
-"""The layout of a model file: its keys, what each takes, and the JSON schema for editors."""
+"""The layouts of model and plasticity files: keys, what each takes, JSON schema for editors."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -73,6 +73,44 @@ class ModelTable:
     ] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlasticityTable:
+    """The table of a plasticity file; `ratenet.equations.plasticity.PlasticitySpec` explains it."""
+
+    name: Annotated[Written, Field(description="Short name")] = "plasticity"
+    title: Annotated[Text, Field(description="One line of description")] = ""
+    source: Annotated[Text, Field(description="Where the rule was published")] = ""
+    equations: Annotated[
+        Written,
+        Field(
+            description="Lines 'dw/dt = expression : unit' of a synapse (names of its units end in "
+            "_pre and _post), and 'dx/dt = expression : unit' of a unit or a synapse"
+        ),
+    ]
+    weight: Annotated[Written, Field(description="Name of the weight in the equations")] = "w"
+    functions: Annotated[
+        dict[str, Text], Field(description="Functions of one argument u, by name")
+    ] = field(default_factory=dict)
+    parameters: Annotated[
+        dict[str, Value],
+        Field(
+            description="Defaults: a number, a quantity such as '10*ms', a distribution such as "
+            "'normal(10*ms, 2*ms)', or a list with one value per unit"
+        ),
+        Expected("a table of values"),
+    ] = field(default_factory=dict)
+    signals: Annotated[
+        dict[str, Text],
+        Field(description="Third factors given to simulate(signals=), each with its unit"),
+        Expected('a table of names with units, such as reward = "1"'),
+    ] = field(default_factory=dict)
+
+
 def model_schema() -> dict[str, Any]:
     """Return the JSON schema of model files, by which editors complete and check them."""
     return json_schema(ModelTable, title="ratenet model")
+
+
+def plasticity_schema() -> dict[str, Any]:
+    """Return the JSON schema of plasticity files."""
+    return json_schema(PlasticityTable, title="ratenet plasticity rule")

@@ -108,3 +108,8 @@ def show_unit(dimensions: Dimension) -> str:
             if first is not None:
                 return f"{first}{sign}{symbol}{power}"
     return str(get_unit_for_display(dimensions))
+
+
+def unit_text(dimensions: Dimension) -> str:
+    """Return the base unit of dimensions as Brian2's equations write it: "1", "second", ..."""
+    return "1" if dimensions is DIMENSIONLESS else repr(get_unit(dimensions))

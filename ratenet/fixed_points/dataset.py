@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ratenet.equations.spec import unit_text
+from ratenet.equations.units import unit_text
 from ratenet.fixed_points.status import Status
 from ratenet.simulation.datasets import add_states, facts_of, population_names, variable
 

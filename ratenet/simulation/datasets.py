@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from ratenet.equations.spec import unit_text
+from ratenet.equations.units import unit_text
 from ratenet.errors import InputError
 from ratenet.files import write_whole
 from ratenet.network import Network

@@ -1,14 +1,15 @@
 """simulate: a network, a drive and a grid of time steps to a Trajectory, in either backend."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
-from ratenet.errors import InputError, RatenetWarning, UnsupportedError, show_any
+from ratenet.equations import PlasticitySpec
+from ratenet.errors import DivergenceError, InputError, RatenetWarning, UnsupportedError, show_any
 from ratenet.linear_algebra import require_memory
 from ratenet.network import Network
 from ratenet.simulation.arguments import (
@@ -21,6 +22,7 @@ from ratenet.simulation.arguments import (
 from ratenet.simulation.backends import AbstractBackend, backend_named
 from ratenet.simulation.backends.base import Task
 from ratenet.simulation.drives import AbstractDrive, SampledDrive, drive_for
+from ratenet.simulation.plasticity.arguments import PlasticityArguments
 from ratenet.simulation.recording import Recorder
 from ratenet.simulation.statistics import Statistics, Welford
 from ratenet.simulation.step_limit import why_too_long
@@ -48,6 +50,12 @@ def simulate(
     atol: float | None = None,
     device: str | None = None,
     progress: Callable[[int], object] | None = None,
+    plasticity: PlasticitySpec | None = None,
+    weights: str = "own",
+    signals: Mapping[str, Any] | None = None,
+    initial_plasticity: Mapping[str, Any] | None = None,
+    record_weights: int | None = None,
+    record_synapses: Any = None,
 ) -> Trajectory:
     """Integrate the dynamics for all stimuli in parallel; return rates and states over time.
 
@@ -96,6 +104,23 @@ def simulate(
         Device of Brian2: its runtime (default), or a C++ program that is built, run and removed.
     progress : callable, optional
         Called at each record with the number of steps done.
+    plasticity : PlasticitySpec, optional
+        Equations of the weights, from `load_plasticity`. The weights of `network` stay as they are;
+        those that moved are in ``final_weights`` and ``plasticity`` of the result. All variables
+        of the rule take Euler steps, whatever the method, and advance from the old state.
+    weights : {"own", "shared"}
+        Whether each stimulus has its own weights, or all share theirs, which then change by the
+        mean over the stimuli. Brian2 shares weights only of a single stimulus.
+    signals : mapping, optional
+        Third factors of the rule, by name: a number, an array, a SampledDrive, or a function of
+        the time in seconds; shape (N,) or (B, N) for a signal of each unit, (B,) for one of all.
+    initial_plasticity : mapping, optional
+        Values of the rule's variables at the start; default the network's weights, and 0.
+        ``initial_plasticity=run.plasticity.final`` continues a simulation.
+    record_weights : int, optional
+        Steps from one record of the weights to the next; a multiple of `record_every`.
+    record_synapses : sequence of (post, pre), optional
+        The synapses whose weights are recorded; default all.
 
     Returns
     -------
@@ -109,8 +134,8 @@ def simulate(
     UnsupportedError
         If the backend lacks the method or the device, or the method does not fit the model.
     DivergenceError
-        If a state becomes NaN or infinite; or if it grows to more than 1,000 times its usual size
-        while dt is too large for the network's fastest mode.
+        If a state or a weight becomes NaN or infinite; or if a state grows to more than 1,000 times
+        its usual size while dt is too large for the network's fastest mode.
 
     Warns
     -----
@@ -134,8 +159,19 @@ def simulate(
     bound = drive_for(network, drive, grid.start)
     first = bound.at(grid.start)
     units = unit_numbers(network, record_units)
+    moving = PlasticityArguments(
+        plasticity, weights, signals, initial_plasticity, record_weights, record_synapses
+    ).recorder(
+        network,
+        len(first),
+        grid,
+        backend=backend,
+        method=method,
+        device=device,
+        until_settled=until_settled,
+    )
     task = Task(
-        network=network,
+        network=network if moving is None else moving.rule.network,
         drive=bound,
         initial=network.as_state(initial, len(first)),
         grid=grid,
@@ -144,6 +180,7 @@ def simulate(
         seed=checked_seed(seed),
         tolerances=checked_tolerances(network, method, rtol, atol),
         device=device,
+        plasticity=None if moving is None else moving.state,
     )
     if statistics is not None and not isinstance(statistics, Statistics):
         raise InputError.at("statistics", got=statistics, expected="rn.simulation.Statistics(...)")
@@ -155,21 +192,18 @@ def simulate(
         welford=None if statistics is None else Welford(statistics, grid),
         until_settled=checked_residual(network, bound, until_settled),
         progress=progress,
+        plasticity=moving,
     )
     _check_size(simulator, task, recorder)
     if method != ADAPTIVE:
         _warn_of_long_step(task, first)
         _warn_of_skipped_samples(bound, grid.dt)
     needs_gradient = torch.is_grad_enabled() and _needs_gradient(task, first)
-    if needs_gradient and not simulator.has_gradients:
-        warnings.warn(
-            f"backend {backend!r} does not compute gradients, which weights, parameters, initial "
-            "state or drive require: the result is detached. backend='torch' keeps the graph.",
-            RatenetWarning,
-            stacklevel=3,
-        )
+    if needs_gradient and not (simulator.has_gradients and moving is None):
+        _warn_of_no_gradients(backend, is_plastic=moving is not None)
+        needs_gradient = False
     with torch.set_grad_enabled(needs_gradient):
-        simulator.run(task, recorder)
+        _run(simulator, task, recorder)
     if recorder.welford is not None and recorder.welford.count == 0:
         warnings.warn(
             "statistics: the network settled before the first step that counts, so there are none; "
@@ -179,7 +213,35 @@ def simulate(
         )
     if recorder.residual is not None and until_settled is not None:
         _warn_of_unsettled(recorder.residual, until_settled, grid.end)
-    return recorder.trajectory(backend)
+    return recorder.trajectory(simulator.name, network)
+
+
+def _run(simulator: AbstractBackend, task: Task, recorder: Recorder) -> None:
+    """Simulate; what a run with plasticity recorded before it diverged goes with the error."""
+    try:
+        simulator.run(task, recorder)
+    except DivergenceError as error:
+        moving = recorder.plasticity
+        if moving is None:
+            raise
+        sentence = str(error)
+        if "Plasticity" not in sentence:
+            sentence += f" The largest weight before is that of {moving.largest_weight()}."
+        found = DivergenceError(sentence)
+        if recorder.has_records:
+            found.result = recorder.trajectory(simulator.name, task.network)
+        raise found from None
+
+
+def _warn_of_no_gradients(backend: str, *, is_plastic: bool) -> None:
+    what = "plasticity=" if is_plastic else f"backend {backend!r}"
+    kept = "" if is_plastic else " backend='torch' keeps the graph."
+    warnings.warn(
+        f"{what} does not compute gradients, which weights, parameters, initial state or drive "
+        f"require: the result is detached.{kept}",
+        RatenetWarning,
+        stacklevel=4,
+    )
 
 
 def _check_offered(

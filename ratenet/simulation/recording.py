@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import DivergenceError
+from ratenet.network import Network
 from ratenet.network.residual import relative_size
 from ratenet.simulation.arguments import ADAPTIVE
 from ratenet.simulation.backends.base import Task
 from ratenet.simulation.drives import check_finite
+from ratenet.simulation.plasticity import PlasticityRecorder
 from ratenet.simulation.statistics import Welford
 from ratenet.simulation.step_limit import usual_size, why_too_long
 from ratenet.simulation.time_grid import WHOLE
@@ -37,6 +39,9 @@ class _Rows:
     _whole: Tensor | None = field(init=False, default=None)
     _rows: list[Tensor] = field(init=False, default_factory=list)
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def append(self, row: Tensor) -> None:
         """Add one more."""
         if row.requires_grad:
@@ -49,7 +54,7 @@ class _Rows:
 
     def joined(self) -> Tensor:
         """Return all of them, shape (T, ...)."""
-        return torch.stack(self._rows) if self._whole is None else self._whole
+        return torch.stack(self._rows) if self._whole is None else self._whole[: len(self._rows)]
 
 
 @dataclass(eq=False)
@@ -66,6 +71,7 @@ class Recorder:
         Residual at which a stimulus counts as settled.
     progress : callable or None
         Called at each record with the number of steps done.
+    plasticity : PlasticityRecorder or None
     residual : Tensor of shape (B,), or None
         Residual of the last record, if `until_settled` was given.
     """
@@ -75,6 +81,7 @@ class Recorder:
     welford: Welford | None
     until_settled: float | None
     progress: Callable[[int], object] | None
+    plasticity: PlasticityRecorder | None = None
     residual: Tensor | None = field(init=False, default=None)
     _last: Tensor = field(init=False)  # of the last record
     _largest: float = field(init=False)  # |entry| up to which nobody asks whether dt is too long
@@ -105,8 +112,12 @@ class Recorder:
             self.welford.add(n, rates)
         if n % self.task.grid.record_every:
             return False
+        if self.plasticity is not None:
+            self.plasticity.check(n)
         if state.numel():
             self._check_size(state.detach(), n)
+        if self.plasticity is not None:
+            self.plasticity.keep(n)
         self._last = state
         self._states.append(state if self.units is None else state[..., self.units])
         self._rates.append(rates if self.units is None else rates[..., self.units])
@@ -176,8 +187,13 @@ class Recorder:
         self.residual = relative_size(step, self._last)
         return bool((self.residual <= tol).all())
 
-    def trajectory(self, backend: str) -> Trajectory:
-        """Return what was recorded."""
+    @property
+    def has_records(self) -> bool:
+        """Whether the initial state was good."""
+        return len(self._rates) > 0
+
+    def trajectory(self, backend: str, network: Network) -> Trajectory:
+        """Return what was recorded, of a network as it was given."""
         task, names = self.task, self.task.network.model.states
         states = self._states.joined()
         units = torch.arange(task.network.units) if self.units is None else self.units
@@ -188,10 +204,11 @@ class Recorder:
             final=dict(zip(names, self._last, strict=True)),
             units=units,
             statistics=None if self.welford is None else self.welford.result(),
-            network=task.network,
+            network=network,
             dt=task.grid.dt,
             backend=backend,
             method=task.method,
+            plasticity=None if self.plasticity is None else self.plasticity.record(),
         )
 
 

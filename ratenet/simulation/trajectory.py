@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ratenet.equations.spec import unit_text
+from ratenet.equations.units import unit_text
 from ratenet.network import Network
 from ratenet.simulation.datasets import (
     LARGEST,
@@ -19,6 +19,7 @@ from ratenet.simulation.datasets import (
     variable,
     write_netcdf,
 )
+from ratenet.simulation.plasticity import PlasticityRecord
 from ratenet.simulation.statistics import RateStatistics
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class Trajectory:
         Time step in seconds.
     backend, method : str
         Simulator and integration method.
+    plasticity : PlasticityRecord or None
+        What the weights did, if `simulate` was given ``plasticity=``; `network` has the weights
+        from before.
 
     Examples
     --------
@@ -71,6 +75,14 @@ class Trajectory:
     dt: float
     backend: str
     method: str
+    plasticity: PlasticityRecord | None = None
+
+    @property
+    def final_weights(self) -> Tensor:
+        """The weights at the end, shape (B, N, N), or (N, N) where streams share them."""
+        if self.plasticity is None:
+            return self.network.connectivity.dense()
+        return self.plasticity.final[self.plasticity.weight]
 
     def __repr__(self) -> str:
         T, B, U = self.rates.shape

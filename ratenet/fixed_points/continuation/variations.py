@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from ratenet.equations.arrays import real_numbers
-from ratenet.equations.spec import unit_text
 from ratenet.equations.units import (
     DIMENSIONLESS,
     Dimension,
     Quantity,
+    unit_text,
 )
 from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import check_solvable

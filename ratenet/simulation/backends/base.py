@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ratenet.network import Network
 from ratenet.simulation.drives import AbstractDrive
+from ratenet.simulation.plasticity import PlasticState
 from ratenet.simulation.time_grid import TimeGrid
 
 # Called with the number of a step and the state (k, B, N) at its beginning; True: stop here.
@@ -35,6 +36,7 @@ class Task:
     seed: int | None  # of the noise
     tolerances: Tolerances
     device: str | None
+    plasticity: PlasticState | None = None
 
 
 class AbstractBackend(ABC):

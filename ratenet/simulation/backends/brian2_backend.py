@@ -24,8 +24,10 @@ from ratenet.simulation.backends.brian2_objects import (
     make_group,
     make_synapses,
     own_name,
+    plasticity_of,
     timed_arrays,
 )
+from ratenet.simulation.backends.brian2_plasticity import Brian2Plasticity
 from ratenet.simulation.drives import ConstantDrive
 from ratenet.simulation.time_grid import seed_of_step
 
@@ -85,26 +87,32 @@ def _run_runtime(task: Task, observe: Observer) -> None:
         if task.network.model.noises:
             stack.enter_context(own_random_numbers(_seed(task)))
         arrays = timed_arrays(task)
+        plasticity = plasticity_of(task)
         with _one_sentence(Exception):
-            group, objects = _objects(task, arrays)
+            group, synapses = _group_and_synapses(task, arrays, plasticity)
         steps = itertools.count()
         stopped = False
 
         def look() -> None:
             nonlocal stopped
             n = next(steps)
-            if n % task.observe_every == 0 and not stopped and observe(n, _state(group, task)):
+            if n % task.observe_every == 0 and not stopped and seen(n):
                 stopped = True
                 simulation.stop()
+
+        def seen(n: int) -> bool:
+            if plasticity is not None:
+                plasticity.take_in(group, synapses)
+            return observe(n, _state(group, task))
 
         look_first = brian2.NetworkOperation(
             look, clock=group.clock, when="before_start", name="ratenet_look"
         )
-        simulation = _network(*objects, look_first)
+        simulation = _network(group, synapses, look_first)
         with _one_sentence(BrianObjectException):
             simulation.run(task.grid.steps * task.grid.dt * brian2.second, namespace={})
         if not stopped:
-            observe(task.grid.steps, _state(group, task))
+            seen(task.grid.steps)
 
 
 @contextmanager
@@ -133,14 +141,14 @@ def _run_standalone(task: Task, observe: Observer) -> None:
     device = CPPStandaloneDevice()  # a fresh one: the user's may hold an unfinished program
     with own_device(device), tempfile.TemporaryDirectory(prefix="ratenet_") as folder:
         device.activate(build_on_run=False)
-        group, objects = _objects(task, timed_arrays(task))
+        group, synapses = _group_and_synapses(task, timed_arrays(task), None)
         monitor = brian2.StateMonitor(
             group, names, record=True, dt=every * task.grid.dt * brian2.second,
             name="ratenet_monitor",
         )  # fmt: skip
         if task.network.model.noises:
             device.seed(_seed(task))
-        simulation = _network(*objects, monitor)
+        simulation = _network(group, synapses, monitor)
         simulation.run(task.grid.steps * task.grid.dt * brian2.second, namespace={})
         _build(device, folder)
         recorded = _columns(monitor, names)  # (k, BN, T-1)
@@ -172,13 +180,15 @@ def _last_line(error: BaseException) -> str:
     return lines[-1].strip().rstrip(".") if lines else type(error).__name__
 
 
-def _objects(task: Task, arrays: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
-    """Return the group, and all objects of the network."""
+def _group_and_synapses(
+    task: Task, arrays: dict[str, Any], plasticity: Brian2Plasticity | None
+) -> tuple[Any, Any]:
+    """Return the NeuronGroup and the Synapses of a task."""
     import brian2
 
     clock = brian2.Clock(dt=task.grid.dt * brian2.second, name="ratenet_clock")
-    group = make_group(task, clock, arrays)
-    return group, (group, make_synapses(task.network, group, task.initial.shape[1], clock))
+    group = make_group(task, clock, arrays, plasticity)
+    return group, make_synapses(task, group, clock, arrays, plasticity)
 
 
 def _network(*objects: Any) -> Any:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ratenet.equations.spec import unit_text
-from ratenet.network import Network
+from ratenet.equations.units import unit_text
 from ratenet.simulation.backends.base import Task
 from ratenet.simulation.backends.brian2_functions import functions
+from ratenet.simulation.backends.brian2_plasticity import Brian2Plasticity
 from ratenet.simulation.drives import ConstantDrive
 from ratenet.simulation.time_grid import TimeGrid
 
@@ -31,15 +31,29 @@ def numbers(values: Tensor) -> np.ndarray:
     return values.detach().double().cpu().numpy()
 
 
-def make_group(task: Task, clock: Any, arrays: dict[str, Any]) -> Any:
+def plasticity_of(task: Task) -> Brian2Plasticity | None:
+    """Return what a task's plasticity adds to group and synapses."""
+    if task.plasticity is None:
+        return None
+    time = "t" if task.grid.first == 0 else f"{_TIME}(t)"
+    return Brian2Plasticity(task.plasticity, task.grid, output=_OUTPUT, weight=_WEIGHT, time=time)
+
+
+def make_group(
+    task: Task, clock: Any, arrays: dict[str, Any], plasticity: Brian2Plasticity | None = None
+) -> Any:
     """Return the NeuronGroup of B x N units, stimulus after stimulus; `arrays` of timed_arrays."""
     import brian2  # here: its runtime takes a second to import
 
     network, model = task.network, task.network.model
     B, N = task.initial.shape[1:]
+    equations = _equations(task)
+    if plasticity is not None:
+        equations += "\n" + plasticity.group_equations()
+        arrays = {**arrays, **plasticity.arrays()}
     group = brian2.NeuronGroup(
         B * N,
-        _equations(task),
+        equations,
         method=_exponential_euler() if task.method == "exponential_euler" else _euler(),
         clock=clock,
         dtype=np.float64,
@@ -116,33 +130,43 @@ def timed_arrays(task: Task) -> dict[str, Any]:
             rows[n] = numbers(task.drive.at(t)).ravel()
         values = brian2.Quantity(rows, dim=model.dimensions(model.drive))
         arrays[_DRIVE] = brian2.TimedArray(values, dt=step, name=_DRIVE)
-    if grid.first != 0 and model.uses_time:
+    moving = task.plasticity
+    uses_time = model.uses_time or (moving is not None and moving.rule.spec.uses_time)
+    if grid.first != 0 and uses_time:
         values = brian2.Quantity(times, dim=brian2.second.dim)
         arrays[_TIME] = brian2.TimedArray(values, dt=step, name=_TIME)
     return arrays
 
 
-def make_synapses(network: Network, group: Any, stimuli: int, clock: Any) -> Any:
+def make_synapses(
+    task: Task, group: Any, clock: Any, arrays: dict[str, Any], plasticity: Brian2Plasticity | None
+) -> Any:
     """Return Synapses with one copy of W for each stimulus."""
     import brian2
 
-    model, N = network.model, network.units
-    recurrent = unit_text(model.dimensions(model.recurrent))
+    network, model, stimuli = task.network, task.network.model, task.initial.shape[1]
+    N, recurrent = network.units, unit_text(model.dimensions(model.recurrent))
+    flag = " (constant)" if plasticity is None else ""
+    equations = f"""{_WEIGHT} : {unit_text(model.weight_dimensions)}{flag}
+        {own_name(model.recurrent)}_post = {_WEIGHT} * {_OUTPUT}_pre : {recurrent} (summed)"""
+    if plasticity is not None:
+        equations += "\n" + plasticity.synapse_equations()
     synapses = brian2.Synapses(
         group,
         group,
-        f"""{_WEIGHT} : {unit_text(model.weight_dimensions)} (constant)
-        {own_name(model.recurrent)}_post = {_WEIGHT} * {_OUTPUT}_pre : {recurrent} (summed)""",
+        equations,
         clock=clock,
         dtype=np.float64,
-        namespace=functions(),
+        namespace={**functions(), **arrays},
         name="ratenet_synapses",
     )
-    post, pre = np.meshgrid(np.arange(N), np.arange(N), indexing="ij")
-    offset = np.repeat(np.arange(stimuli) * N, N * N)
-    synapses.connect(
-        i=np.tile(pre.ravel(), stimuli) + offset, j=np.tile(post.ravel(), stimuli) + offset
-    )
+    every = np.nonzero(np.ones((N, N), dtype=bool))
+    post, pre = every if plasticity is None else plasticity.pairs
+    offset = np.repeat(np.arange(stimuli) * N, len(pre))
+    synapses.connect(i=np.tile(pre, stimuli) + offset, j=np.tile(post, stimuli) + offset)
+    if plasticity is not None:
+        plasticity.start(group, synapses)
+        return synapses
     W = numbers(network.connectivity.dense())
     synapses.set_states({_WEIGHT: np.tile(W.ravel(), stimuli)}, units=False)
     return synapses

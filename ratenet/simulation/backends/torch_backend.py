@@ -59,5 +59,7 @@ def _run_steps(task: Task, observe: Observer) -> None:
             if generator is not None and task.seed is not None:
                 generator.manual_seed(seed_of_step(task.seed, round(grid.first) + n))
             state = state + noise(network, drive, before, t, grid.dt, generator)
+        if task.plasticity is not None:
+            task.plasticity.advance(network.output(before), t, grid.dt)
         if (n + 1) % task.observe_every == 0:
             stop = observe(n + 1, state)

@@ -1,0 +1,195 @@
+"""A plasticity rule as Brian2 code: its variables beside those of the network.
+
+Brian2 updates one object after another, so that a synapse would see what its units are already. New
+values of all variables are therefore computed from the old ones at the start of a step, and take
+their places at its end.
+"""
+
+import ast
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ratenet.equations.plasticity_parser import OUTPUT, SIDES
+from ratenet.equations.units import unit_text
+from ratenet.simulation.plasticity import PlasticState
+from ratenet.simulation.time_grid import TimeGrid
+
+_NEXT = "ratenet_next_"
+_SIGN = "ratenet_sign"
+
+
+def own_name(name: str) -> str:
+    """Return what a name of the rule is called in Brian2."""
+    return f"plastic_{name}"
+
+
+class Brian2Plasticity:
+    """What a rule adds to the group of units and to the synapses of a network.
+
+    Parameters
+    ----------
+    state : PlasticState
+        Takes in Brian2's values when it is asked to.
+    grid : TimeGrid
+    output, weight, time : str
+        Names of y, of the weight and of the time in Brian2.
+    """
+
+    def __init__(
+        self, state: PlasticState, grid: TimeGrid, *, output: str, weight: str, time: str
+    ) -> None:
+        self._state, self.rule, self._grid = state, state.rule, grid
+        self._time = time
+        spec = self.rule.spec
+        of_units = {
+            *spec.unit_variables, *spec.sums, *self.rule.parameters, *self.rule.signals
+        }  # fmt: skip
+        self._unit_names = {OUTPUT: output, **{name: own_name(name) for name in of_units}}
+        # A name without a side is one that both units have alike.
+        self._synapse_names = {n: f"{own}_post" for n, own in self._unit_names.items()}
+        for side in SIDES:
+            self._synapse_names |= {n + side: own + side for n, own in self._unit_names.items()}
+        self._synapse_names |= {name: own_name(name) for name in spec.synapse_variables}
+        self._synapse_names[spec.weight] = weight
+        N = self.rule.network.units
+        mask = self.rule.mask
+        whole = np.ones((N, N), dtype=bool)
+        self.pairs = np.nonzero(whole if mask is None else mask.cpu().numpy())  # (post, pre)
+
+    def group_equations(self) -> str:
+        """Return the declarations that a unit has besides its model's."""
+        spec, lines = self.rule.spec, []
+        for name in spec.unit_variables:
+            unit = unit_text(spec.dimensions(name))
+            lines += [f"{own_name(name)} : {unit}", f"{_NEXT}{name} : {unit}"]
+        lines += [f"{own_name(name)} : {self._unit(name)}" for name in spec.sums]
+        lines += [f"{own_name(n)} : {self._unit(n)} (constant)" for n in self.rule.parameters]
+        lines += [f"{own_name(name)} : {self._unit(name)}" for name in self.rule.signals]
+        lines.append(f"{_SIGN} : 1 (constant)")
+        return "\n".join(lines)
+
+    def arrays(self) -> dict[str, Any]:
+        """Return signals that change in time as TimedArrays, by name."""
+        import brian2
+
+        B, N = self.rule.streams, self.rule.network.units
+        made = {}
+        for name, signal in self.rule.signals.items():
+            if not signal.is_constant:
+                rows = np.empty((self._grid.steps, B * N))
+                for n in range(self._grid.steps):
+                    rows[n] = _numbers(signal.at(self._grid.time(n)).expand(B, N)).ravel()
+                values = brian2.Quantity(rows, dim=self.rule.spec.dimensions(name))
+                step = self._grid.dt * brian2.second
+                made[_timed(name)] = brian2.TimedArray(values, dt=step, name=_timed(name))
+        return made
+
+    def synapse_equations(self) -> str:
+        """Return the declarations of a synapse besides weight and input, and the sums."""
+        spec, lines = self.rule.spec, []
+        for name in spec.synapse_variables:
+            lines.append(f"{_NEXT}{name} : {self._unit(name)}")
+            if name != spec.weight:
+                lines.append(f"{own_name(name)} : {self._unit(name)}")
+        for name, (side, _) in spec.sums.items():
+            text = self._text(name, self._synapse_names)
+            lines.append(f"{own_name(name)}{side} = {text} : {self._unit(name)} (summed)")
+        return "\n".join(lines)
+
+    def start(self, group: Any, synapses: Any) -> None:
+        """Give all variables their first values, and let the rule run at each step."""
+        rule, spec = self.rule, self.rule.spec
+        B, N = rule.streams, rule.network.units
+        values = {n: v.expand(B, N) for n, v in rule.parameters.items()}
+        values |= {n: s.at(0.0).expand(B, N) for n, s in rule.signals.items() if s.is_constant}
+        values |= {name: self._state.values[name] for name in spec.unit_variables}
+        named = {own_name(name): _numbers(value).ravel() for name, value in values.items()}
+        signs = torch.zeros(N) if rule.signs is None else rule.signs
+        named[_SIGN] = _numbers(signs.expand(B, N)).ravel()
+        group.set_states(named, units=False)
+        whole = {name: self._state.values[name] for name in spec.synapse_variables}
+        synapses.set_states(
+            {self._synapse_names[n]: self._of_synapses(v) for n, v in whole.items()}, units=False
+        )
+        timed = [name for name, signal in rule.signals.items() if not signal.is_constant]
+        if timed:
+            code = "\n".join(f"{own_name(name)} = {_timed(name)}(t, i)" for name in timed)
+            name = f"{group.name}_plastic_signals"
+            group.run_regularly(code, when="start", order=-2, name=name)
+        for name in spec.sums:  # of order -1
+            side = spec.sums[name][0]
+            synapses.summed_updaters[own_name(name) + side].when = "start"
+        self._run(group, {n: self._unit_names[n] for n in spec.unit_variables}, self._unit_names)
+        own = {n: self._synapse_names[n] for n in spec.synapse_variables}
+        self._run(synapses, own, self._synapse_names)
+
+    def take_in(self, group: Any, synapses: Any) -> None:
+        """Take Brian2's values into the state."""
+        rule = self.rule
+        B, N = rule.streams, rule.network.units
+        for name in rule.spec.unit_variables:
+            value = np.asarray(getattr(group, f"{own_name(name)}_")).reshape(B, N)
+            self._state.values[name] = self._tensor(value)
+        for name in rule.spec.synapse_variables:
+            whole = np.zeros((B, N, N))
+            found = np.asarray(getattr(synapses, f"{self._synapse_names[name]}_"))
+            whole[:, self.pairs[0], self.pairs[1]] = found.reshape(B, -1)
+            shape = rule.shape_of(name)
+            self._state.values[name] = self._tensor(whole.reshape(shape))
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        network = self.rule.network
+        return torch.tensor(values, dtype=network.dtype, device=network.device)
+
+    def _of_synapses(self, values: Tensor) -> np.ndarray:
+        """Return values (B, N, N) or (N, N) of the synapses that there are, stream after stream."""
+        B, N = self.rule.streams, self.rule.network.units
+        return _numbers(values.expand(B, N, N))[:, self.pairs[0], self.pairs[1]].ravel()
+
+    def _run(self, owner: Any, own: dict[str, str], names: dict[str, str]) -> None:
+        """Compute new values at the start of each step, after the sums, and set them at its end."""
+        if not own:
+            return
+        rule, spec = self.rule, self.rule.spec
+        first = [f"{_NEXT}{n} = {name} + dt*({self._text(n, names)})" for n, name in own.items()]
+        last = []
+        for name, there in own.items():
+            value = f"{_NEXT}{name}"
+            if name == spec.weight and rule.signs is not None:
+                zero = f"0*{value}"
+                value = f"{value}*int({value}*{_SIGN}_pre >= {zero}*{_SIGN}_pre)"
+            last.append(f"{there} = {value}")
+        for code, when in ((first, "start"), (last, "end")):
+            owner.run_regularly(
+                "\n".join(code), when=when, order=1, name=f"{owner.name}_plastic_{when}"
+            )
+
+    def _unit(self, name: str) -> str:
+        return unit_text(self.rule.spec.dimensions(name))
+
+    def _text(self, name: str, names: dict[str, str]) -> str:
+        """Return the right-hand side of a variable, or a summand, in Brian2's names."""
+        tree = ast.parse(self.rule.spec.brian2_expression(name), mode="eval").body
+        return ast.unparse(_Renamed({**names, "t": self._time}).visit(tree))
+
+
+class _Renamed(ast.NodeTransformer):
+    def __init__(self, names: dict[str, str]) -> None:
+        self.names = names
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        return ast.Call(node.func, [self.visit(argument) for argument in node.args], [])
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.parse(self.names.get(node.id, node.id), mode="eval").body
+
+
+def _timed(name: str) -> str:
+    return f"ratenet_signal_{name}"
+
+
+def _numbers(values: Tensor) -> np.ndarray:
+    return values.detach().double().cpu().numpy()
