@@ -21,6 +21,7 @@ from . import (
 )
 from .conformance import (
     check_model as check_model,
+    check_plasticity as check_plasticity,
 )
 from .connectivity import (
     Dense as Dense,

@@ -23,6 +23,7 @@ from ratenet.cli.output import (
     print_what_cannot_be_encoded,
     say_error,
 )
+from ratenet.cli.plasticity import app as plasticity
 from ratenet.cli.power import power
 from ratenet.cli.reproduce import reproduce
 from ratenet.cli.rules import rules
@@ -38,6 +39,7 @@ app = typer.Typer(
     help="Recurrent rate networks: dynamics from one equation file, fixed points, plasticity.",
 )
 app.add_typer(models, name="models")
+app.add_typer(plasticity, name="plasticity")
 app.command(cls=TakesCircuitOptions)(simulate)
 app.command(cls=TakesCircuitOptions)(fixed_points)
 for command in (

@@ -9,21 +9,24 @@ from typer.core import TyperGroup
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ratenet.conformance.answers import Check
 
-class _NamesAreShown(TyperGroup):
-    """A group in which a word that is not a command is the name of a model to show."""
+
+class NamesAreShown(TyperGroup):
+    """A group in which a word that is not a command is a name to show."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put ``show`` before the name, or the option, of a model."""
+        """Put ``show`` before the name, or the option, of what is to be shown."""
         if args and args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
             args = ["show", *args]
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(cls=_NamesAreShown, invoke_without_command=True)
+app = typer.Typer(cls=NamesAreShown, invoke_without_command=True)
 
 
-def _console() -> "Console":
+def console_of() -> "Console":
+    """Return where tables and sentences are printed."""
     from rich.console import Console
 
     return Console(highlight=False, soft_wrap=True)
@@ -46,7 +49,7 @@ def models(context: typer.Context) -> None:
     from ratenet import circuits
     from ratenet.equations.files import MODELS
 
-    console = _console()
+    console = console_of()
     width = max(map(len, [*MODELS.names, *circuits.names()]))
     console.print("Models")
     for each in MODELS.names:
@@ -83,7 +86,7 @@ def show(
     from ratenet import circuits
     from ratenet.equations import load_model, model_names
 
-    console = _console()
+    console = console_of()
     if name in circuits.names() and name not in model_names():
         circuit = circuits.load(name)
         model = circuit.network.model
@@ -114,9 +117,14 @@ def check(
     from ratenet.conformance import check_model
     from ratenet.equations import load_model
 
-    console, spec = _console(), load_model(model)
+    console, spec = console_of(), load_model(model)
     console.print(spec.heading, markup=False)
-    found = check_model(spec, seed)
+    report(check_model(spec, seed), model)
+
+
+def report(found: "list[Check]", name: str) -> None:
+    """Print what checks found; exit with 3 if one has failed."""
+    console = console_of()
     for each in found:
         result = "-     " if each.error is None else "passed" if each.passed else "FAILED"
         size = "" if each.error is None else f"{each.error:.1e}, allowed {each.bound:.0e}; "
@@ -124,7 +132,7 @@ def check(
     failed = [each.name for each in found if not each.passed]
     if failed:
         console.print(
-            f"{model}: failed ({', '.join(failed)}); do not rely on simulations of it yet.",
+            f"{name}: failed ({', '.join(failed)}); do not rely on simulations of it yet.",
             markup=False,
         )
         raise typer.Exit(3)

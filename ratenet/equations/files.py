@@ -92,8 +92,8 @@ def load_plasticity(given: Any) -> PlasticitySpec:
     Parameters
     ----------
     given : str, Path, mapping or PlasticitySpec
-        One of `plasticity_names`, also with other parameters, as in ``"oja(eta=2*Hz)"``; a path that
-        ends in ``.toml``; a table in the layout of such a file; or ``FILE.py:NAME``.
+        One of `plasticity_names`, also with other parameters, as in ``"oja(eta=2*Hz)"``; a path
+        that ends in ``.toml``; a table in the layout of such a file; or ``FILE.py:NAME``.
 
     Returns
     -------

@@ -4,7 +4,7 @@ import ast
 
 import sympy
 
-from ratenet.equations import ModelSpec
+from ratenet.equations import ModelSpec, PlasticitySpec
 from ratenet.equations.parameters import show
 from ratenet.equations.statements import Statement
 from ratenet.equations.units import DIMENSIONLESS, Dimension, get_unit
@@ -34,12 +34,38 @@ def model_latex(model: ModelSpec) -> str:
     \tau &= \text{10*ms}
     \end{align*}
     """
-    parameters = [
-        rf"{_expression(name)} &= \text{{{_escape(show(value))}}}"
-        for name, value in model.parameters
+    return _align([*_lines(model), *_parameters(model)])
+
+
+def plasticity_latex(rule: PlasticitySpec) -> str:
+    r"""Return equations, functions and parameters of a plasticity rule, likewise.
+
+    Examples
+    --------
+    >>> from ratenet import load_plasticity
+    >>> print(plasticity_latex(load_plasticity("hebb")))
+    \begin{align*}
+    \frac{\mathrm{d}w}{\mathrm{d}t} &= \eta y_{post} y_{pre} && (1) \\
+    \eta &= \text{0.1*Hz}
+    \end{align*}
+    """
+    lines = [*_statements(rule.statements), *_functions(rule), *_parameters(rule)]
+    lines += [
+        rf"{_expression(name)} &: \text{{signal}} && ({_unit(rule.dimensions(name))})"
+        for name, _ in rule.signals
     ]
-    lines = [*_lines(model), *parameters]
+    return _align(lines)
+
+
+def _align(lines: list[str]) -> str:
     return "\n".join([r"\begin{align*}", " \\\\\n".join(lines), r"\end{align*}"])
+
+
+def _parameters(spec: ModelSpec | PlasticitySpec) -> list[str]:
+    return [
+        rf"{_expression(name)} &= \text{{{_escape(show(value))}}}"
+        for name, value in spec.parameters
+    ]
 
 
 def equations_latex(model: ModelSpec) -> str:
@@ -54,18 +80,32 @@ def equations_latex(model: ModelSpec) -> str:
 
 
 def _lines(model: ModelSpec) -> list[str]:
-    lines = [
-        f"{_left(statement)} &= {_expression(ast.unparse(statement.expression))} "
-        f"&& ({_unit(statement.dimensions)})"
-        for statement in model.statements
-        if statement.expression is not None
-    ]
-    lines += [
+    return [
+        *_statements(model.statements),
         f"y &= {_expression(model.output)} && ({_unit(model.output_dimensions)})",
         rf"{_expression(model.recurrent)} &= W y, \quad {_expression(model.drive)} = x",
+        *_functions(model),
     ]
-    lines += [f"{_expression(name)}(u) &= {_expression(body)}" for name, body in model.functions]
-    return lines
+
+
+def _statements(statements: tuple[Statement, ...]) -> list[str]:
+    return [
+        f"{_left(statement)} &= {_right(statement)} && ({_unit(statement.dimensions)})"
+        for statement in statements
+        if statement.expression is not None
+    ]
+
+
+def _right(statement: Statement) -> str:
+    right = _expression(ast.unparse(statement.expression))  # type: ignore[arg-type]
+    if not statement.is_sum:
+        return right
+    side = "pre" if statement.name.endswith("_post") else "post"
+    return rf"\sum_{{\mathrm{{{side}}}}} {right}"
+
+
+def _functions(spec: ModelSpec | PlasticitySpec) -> list[str]:
+    return [f"{_expression(name)}(u) &= {_expression(body)}" for name, body in spec.functions]
 
 
 def _left(statement: Statement) -> str:

@@ -130,7 +130,8 @@ class _PlasticityReader(Reader):
         """Say of each statement whether it belongs to a unit or to a synapse."""
         rest = [n for n, s in self.statements.items() if s.expression is not None and not s.is_sum]
         names = {n: expressions.names_in(self.trees[n]) for n in rest}
-        synapses, units = {self.spec.weight}, set()
+        synapses: set[str] = {self.spec.weight}
+        units: set[str] = set()
         of_units = {OUTPUT, *self.signals, *self.sums}
         changed = True
         while changed:

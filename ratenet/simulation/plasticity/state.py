@@ -13,7 +13,7 @@ from torch import Tensor
 from ratenet.equations.plasticity_parser import OUTPUT
 from ratenet.equations.torch_expressions import TorchExpressions
 from ratenet.simulation.plasticity.bound import Plasticity
-from ratenet.simulation.plasticity.synapses import slope_of, sum_of
+from ratenet.simulation.plasticity.synapses import Sum, slope_of
 
 
 class PlasticState:
@@ -36,7 +36,7 @@ class PlasticState:
             name: slope_of(rule, name, expression) for name, expression in spec.synapses.items()
         }
         self._sums = {
-            name: sum_of(rule, side, expression) for name, (side, expression) in spec.sums.items()
+            name: Sum(rule, side, expression) for name, (side, expression) in spec.sums.items()
         }
         self._constants = {
             name: float(value) if value.ndim == 0 else value

@@ -74,7 +74,10 @@ class _Parted(Slope):
             of_synapse = matrix(synapses)
             per_stream = not self._is_mean or (of_synapse is not None and of_synapse.ndim == 3)
             products = [factors[index] for index in indices]
-            part = sum(map(self._outer if per_stream else self._mean_outer, products))
+            outer = self._outer if per_stream else self._mean_outer
+            part = outer(products[0])
+            for product in products[1:]:
+                part = part + outer(product)
             if of_synapse is not None:
                 part = part * of_synapse
             if per_stream and self._is_mean:
@@ -127,13 +130,11 @@ class _Matrix:
         return None if self._expression is None else self._expression(synapses)[0]
 
 
-def sum_of(rule: Plasticity, side: str, expression: sympy.Expr) -> "_Sum":
-    """Return the sum over the synapses onto ("_post") or from ("_pre") each unit."""
-    return _Sum(rule, side, expression)
+class Sum:
+    """A sum over the synapses onto ("_post") or from ("_pre") each unit.
 
-
-class _Sum:
-    """A sum over the synapses of each unit: (units, synapses) -> (B, N)."""
+    (values of units, values of synapses) -> (B, N).
+    """
 
     def __init__(self, rule: Plasticity, side: str, expression: sympy.Expr) -> None:
         self._rule, self._is_onto = rule, side == "_post"
