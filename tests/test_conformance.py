@@ -13,6 +13,7 @@ import ratenet as rn
 from ratenet.conformance import check as conformance
 from ratenet.network import JacobianBlocks
 from ratenet.simulation.backends import torch_steps
+from ratenet.simulation.plasticity import PlasticState
 
 pytestmark = pytest.mark.brian2
 
@@ -36,6 +37,24 @@ def case(name: str) -> conformance.Case:
 def test_a_shipped_model_conforms(name: str, check: str) -> None:
     found = conformance.CHECKS[check](case(name))
     assert found.passed, found
+
+
+@pytest.mark.parametrize("name", rn.plasticity_names())
+@pytest.mark.parametrize("steps", [20, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_shipped_plasticity_rule_conforms(name: str, steps: int) -> None:
+    found = rn.check_plasticity(name, steps=steps)
+    assert [check for check in found if not check.passed] == []
+    assert len([check for check in found if check.error is not None]) == 3
+
+
+def test_a_wrong_plasticity_rule_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(self: PlasticState, rates: torch.Tensor, t: float, dt: float) -> None:
+        advance(self, rates, t, 1.00001 * dt)
+
+    advance = PlasticState.advance
+    monkeypatch.setattr(PlasticState, "advance", wrong)
+    found = rn.check_plasticity("oja", steps=20)
+    assert [check.passed for check in found] == [False, False, True]
 
 
 def test_every_shipped_model_has_fixed_points_to_check() -> None:

@@ -21,7 +21,7 @@ BOUND = 1e-11  # relative, after so many steps
 
 
 def check_plasticity(
-    rule: PlasticitySpec | str | Path, seed: int = 0, *, steps: int = STEPS
+    rule: PlasticitySpec | str | Path, seed: int = 0, *, steps: int | None = None
 ) -> list[Check]:
     """Return what every check finds for a plasticity rule.
 
@@ -32,7 +32,7 @@ def check_plasticity(
     seed : int
         Seed of the small random network, its stimuli and the rule's signals.
     steps : int
-        Steps of the simulations.
+        Steps of the simulations; default 1,000.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def check_plasticity(
     [True, True, True]
     """
     spec = load_plasticity(rule) if isinstance(rule, str | Path) else rule
-    case = _Case(spec, seed, steps)
+    case = _Case(spec, seed, STEPS if steps is None else steps)
     return [case.same("own"), case.same("shared"), case.products()]
 
 

@@ -198,7 +198,7 @@ def simulate(
     if method != ADAPTIVE:
         _warn_of_long_step(task, first)
         _warn_of_skipped_samples(bound, grid.dt)
-    needs_gradient = torch.is_grad_enabled() and _needs_gradient(task, first)
+    needs_gradient = torch.is_grad_enabled() and _needs_gradient(network, task, first)
     if needs_gradient and not (simulator.has_gradients and moving is None):
         _warn_of_no_gradients(backend, is_plastic=moving is not None)
         needs_gradient = False
@@ -294,9 +294,8 @@ def _check_size(simulator: AbstractBackend, task: Task, recorder: Recorder) -> N
     )
 
 
-def _needs_gradient(task: Task, first: Tensor) -> bool:
+def _needs_gradient(network: Network, task: Task, first: Tensor) -> bool:
     """Return whether a graph is kept: through weights, parameters, initial state or drive."""
-    network = task.network
     given = (
         *network.connectivity.parameters.values(),
         *network.parameters.values(),

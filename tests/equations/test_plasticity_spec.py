@@ -1,4 +1,4 @@
-"""Plasticity rules as equations: what a file may say, and what is said of one that cannot be used."""
+"""Plasticity rules as equations: what a file may say, and what is refused."""
 
 import copy
 import dataclasses

@@ -144,6 +144,7 @@ class Sum:
         self._matrices = [_Matrix(term.synapse) for term in terms or []]
 
     def __call__(self, units: Values, synapses: dict[str, Tensor]) -> Tensor:
+        """Return the sum of each unit, shape (B, N)."""
         rule = self._rule
         like = synapses[rule.weight]
         B, N = rule.streams, rule.network.units
