@@ -62,11 +62,9 @@ def check(
 
     Example: `ratenet plasticity check my_rule.toml`
     """
-    from ratenet.cli.output import plain_warnings
     from ratenet.conformance import check_plasticity
     from ratenet.equations import load_plasticity
 
-    plain_warnings()
     spec = load_plasticity(rule)
     console_of().print(spec.heading, markup=False)
     report(check_plasticity(spec, seed), rule)

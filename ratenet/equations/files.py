@@ -166,7 +166,7 @@ class _Shipped(Mapping[str, Any]):
 
     def _read(self, name: str, **parameters: Any) -> Any:
         """Return what a file says, with other defaults of some parameters."""
-        spec: Any = _read_file(self.folder / f"{name}.toml", self.parse)  # type: ignore[type-var]
+        spec: Any = _read_file(self.folder / f"{name}.toml", self.parse)
         if not parameters:
             return spec
         own = dict(spec.parameters)

@@ -78,7 +78,7 @@ def test_a_file_is_loaded_by_path(tmp_path: Path) -> None:
         rn.load_plasticity(path)
     with pytest.raises(UnknownNameError, match=r"Unknown plasticity rule 'ojja'; did you mean"):
         rn.load_plasticity("ojja")
-    with pytest.raises(InputError, match="plasticity rule: expected a name or the path"):
+    with pytest.raises(InputError, match="plasticity rule: expected the name of a plasticity rule"):
         rn.load_plasticity(3)  # type: ignore[arg-type]
 
 
