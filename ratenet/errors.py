@@ -127,7 +127,7 @@ class DivergenceError(RatenetError, ArithmeticError):
     Attributes
     ----------
     result : Trajectory or None
-        Of a simulation with plasticity: everything up to the last good record.
+        What a simulation with plasticity recorded, up to the last good record.
     """
 
     result: Any = None

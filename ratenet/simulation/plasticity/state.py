@@ -23,7 +23,7 @@ class PlasticState:
     ----------
     rule : Plasticity
     values : dict of str to Tensor
-        Of a unit's variables (B, N); of a synapse's (B, N, N), or (N, N) of the shared weight,
+        Values of a unit's variables (B, N), of a synapse's (B, N, N), of the shared weight (N, N),
         which is the very tensor that the network multiplies with.
     """
 
