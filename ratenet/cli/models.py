@@ -1,6 +1,7 @@
 """``ratenet models``: list models and circuits, show one, check a model file, print its schema."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -136,6 +137,20 @@ def report(found: "list[Check]", name: str) -> None:
             markup=False,
         )
         raise typer.Exit(3)
+
+
+@app.command()
+def new(
+    file: Annotated[str, typer.Argument(help="Path of the file, which must end in .toml.")],
+) -> None:
+    """Write a commented model file to begin with; no file is replaced.
+
+    Example: `ratenet models new my_model.toml`
+    """
+    from ratenet.equations.template import write_template
+
+    write_template(Path(file))
+    print(f"{file}\nCheck it with: ratenet models check {file}")
 
 
 @app.command()

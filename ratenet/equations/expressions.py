@@ -38,7 +38,7 @@ ALLOWED = {
     ARITHMETIC: f"allowed are {_GRAMMAR}",
     QUANTITY: (
         "write a number times a unit that Brian2 knows, such as 10*ms, 2*nA or 0.5, or draw one "
-        "per unit by normal(mean, sd), uniform(low, high) or lognormal(mean, sd)"
+        "per unit by normal(mean, sd), uniform(low, high), lognormal(mean, sd) or gamma(mean, sd)"
     ),
     UNIT: "write a base unit such as 1, volt, amp/metre**2 or 1/second",
 }

@@ -47,18 +47,23 @@ def _lognormal(generator: np.random.Generator, mean: float, sd: float, size: int
     return generator.lognormal(math.log(mean) - variance / 2, math.sqrt(variance), size)
 
 
+def _gamma(generator: np.random.Generator, mean: float, sd: float, size: int) -> Any:
+    """Draw positive numbers of a given mean and standard deviation, of shape (mean/sd)^2."""
+    return generator.gamma((mean / sd) ** 2, sd**2 / mean, size)
+
+
+_ABOVE_ZERO = "(mean, sd) of the values themselves, both above 0"
 _DRAW: dict[str, Callable[[np.random.Generator, float, float, int], Any]] = {
     "normal": lambda generator, mean, sd, size: generator.normal(mean, sd, size),
     "uniform": lambda generator, low, high, size: generator.uniform(low, high, size),
     "lognormal": _lognormal,
+    "gamma": _gamma,
 }
 _NEEDED: dict[str, tuple[str, Callable[[float, float], bool]]] = {
     "normal": ("(mean, sd) with sd of at least 0", lambda mean, sd: sd >= 0),
     "uniform": ("(low, high) with low below high", lambda low, high: low < high),
-    "lognormal": (
-        "(mean, sd) of the values themselves, both above 0",
-        lambda mean, sd: mean > 0 and sd > 0,
-    ),
+    "lognormal": (_ABOVE_ZERO, lambda mean, sd: mean > 0 and sd > 0),
+    "gamma": (_ABOVE_ZERO, lambda mean, sd: mean > 0 and sd > 0),
 }
 
 

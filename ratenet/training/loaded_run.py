@@ -89,7 +89,7 @@ class LoadedRun:
         InputError
             If the images do not fit the read-in.
         UnsupportedError
-            If a stack of layers was trained, which has fixed points in each of its layers.
+            If a stack of layers was trained: see `respond_by_layer`.
         """
         classifier = self._classifier("respond")
         return find_fixed_points(
@@ -98,6 +98,34 @@ class LoadedRun:
             max_iterations=MAX_ITERATIONS,
             on_failure="return",
         )
+
+    @torch.no_grad()
+    def respond_by_layer(self, images: Any) -> dict[str, FixedPoints]:
+        """Return the fixed points of each recurrent layer of a stack, by the layers' names.
+
+        Parameters
+        ----------
+        images : Images or array_like
+            As of `respond`.
+
+        Returns
+        -------
+        dict of str to FixedPoints
+            In the order of the layers; a run of one network has one, "network".
+
+        Raises
+        ------
+        InputError
+            If the images do not fit the first layer.
+        """
+        if isinstance(self.learner, Classifier):
+            return {"network": self.respond(images)}
+        self.learner(self._pixels(images))
+        return {
+            name: core.fixed_points
+            for name, core in cores_of(self.learner).items()
+            if core.fixed_points is not None
+        }
 
     @torch.no_grad()
     def answer(self, images: Any) -> Tensor:
@@ -126,13 +154,15 @@ class LoadedRun:
         if not isinstance(self.learner, Classifier):
             raise UnsupportedError(
                 f"{name}: a stack of layers was trained, and no single network; use "
-                "run.learner, whose layers have one each.",
+                "run.learner, whose layers have one each, or run.respond_by_layer.",
                 argument=name,
             )
         return self.learner
 
     def _pixels(self, images: Any) -> Tensor:
         if not isinstance(images, Images):
+            if not hasattr(images, "__len__"):
+                raise InputError.at("images", got=images, expected="images, one a row")
             images = Images(images, torch.zeros(len(images), dtype=torch.int64))
         shape, M = tuple(self.data.shape), math.prod(self.data.shape)
         if images.pixels.shape[1] != M:

@@ -14,6 +14,7 @@ last good one.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from torch import Tensor
 from ratenet.equations import ModelSpec
 from ratenet.equations.files import parse_model
 from ratenet.equations.own_code import Source
-from ratenet.errors import DataError, RatenetError, RunFolderError, escape
+from ratenet.errors import DataError, RatenetError, RunFolderError, escape, shorten
 from ratenet.files import (
     ResultsFolder,
     make_folder,
@@ -269,7 +270,23 @@ class RunFolder:
     def _read_table(self) -> dict[str, Any]:
         if not self.config_file.exists():
             raise RunFolderError(f"{str(self.path)!r} holds no run: there is no config.toml in it.")
-        return read_toml(self.config_file, error=RunFolderError)
+        table = read_toml(self.config_file, error=RunFolderError)
+        self._refuse_newer(table.get("versions"))
+        return table
+
+    def _refuse_newer(self, versions: Any) -> None:
+        """Refuse what a newer ratenet wrote: what it means may have changed."""
+        from ratenet import __version__
+
+        written = versions.get("ratenet") if isinstance(versions, dict) else None
+        if isinstance(written, str) and _release(written) > _release(__version__):
+            raise RunFolderError(
+                f"{self.config_file}: written by ratenet {shorten(written)}, which is newer than "
+                f"this one, {__version__}; upgrade ratenet.",
+                argument="out",
+                got=written,
+                expected=f"at most {__version__}",
+            )
 
     def read_data(self) -> DataFacts:
         """Return what is recorded of the data.
@@ -362,3 +379,9 @@ class RunFolder:
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write the outcome."""
         write_json(self.summary_file, summary)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Return the numbers that a version begins with: (0, 2, 1) of "0.2.1.dev3"."""
+    found = re.match(r"\d{1,9}(\.\d{1,9})*", version)
+    return tuple(int(number) for number in found[0].split(".")) if found else ()

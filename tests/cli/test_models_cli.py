@@ -153,3 +153,46 @@ def test_a_closed_pipe_is_the_end(tmp_path):
     program = f"{sys.executable} -m ratenet models | {sys.executable} -c pass"
     done = subprocess.run(program, shell=True, capture_output=True, text=True, cwd=Path(tmp_path))
     assert "Traceback" not in done.stderr
+
+
+def test_a_new_model_file_is_a_model_that_runs(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, said, _ = run("models", "new", "mine.toml")
+    assert code == 0
+    assert "ratenet models check mine.toml" in said
+    model = rn.load_model("mine.toml")
+    assert (model.name, model.states, model.output) == ("mine", ("r", "a"), "r")
+    assert rn.find_fixed_points(rn.Network(model, [[0.5]]), [1.0]).unsettled == 0
+    for key in ("functions", "parameters", "populations", "normal(", "gamma("):
+        assert key in Path("mine.toml").read_text()
+
+
+@pytest.mark.brian2
+def test_a_new_model_file_passes_the_check(run, tmp_path):
+    file = tmp_path / "mine.toml"
+    assert run("models", "new", file)[0] == 0
+    code, said, error = run("models", "check", file)
+    assert (code, error) == (0, "")
+    assert "FAILED" not in said
+
+
+def test_new_replaces_no_file_and_writes_toml_only(run, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("precious")
+    code, _, said = run("models", "new", file)
+    assert code == 2
+    assert "exists already; choose another name" in said
+    assert file.read_text() == "precious"
+    for name in ("mine.txt", "", "mine"):
+        code, _, said = run("models", "new", name)
+        assert code == 2
+        assert "expected a path that ends in .toml" in said
+    code, _, said = run("models", "new", tmp_path / "missing" / "a.toml")
+    assert code == 2
+    assert "cannot be written" in said
+
+
+def test_a_new_model_file_has_any_name(run, tmp_path):
+    file = tmp_path / 'my "é" {x}.toml'
+    assert run("models", "new", file)[0] == 0
+    assert rn.load_model(file).name == 'my "é" {x}'

@@ -145,6 +145,7 @@ def test_a_list_of_a_model_that_does_not_fit_the_units() -> None:
         ("normal(10*ms, 1*ms)", 0.010, 0.001),
         ("uniform(4*ms, 10*ms)", 0.007, 0.006 / 12**0.5),
         ("lognormal(10*ms, 5*ms)", 0.010, 0.005),
+        ("gamma(10*ms, 5*ms)", 0.010, 0.005),
     ],
 )
 def test_distributions_have_the_mean_and_deviation_that_they_say(
@@ -155,6 +156,18 @@ def test_distributions_have_the_mean_and_deviation_that_they_say(
     assert drawn.shape == (n,)
     assert drawn.mean() == pytest.approx(mean, abs=4 * sd / n**0.5)  # 4 standard errors
     assert drawn.std() == pytest.approx(sd, rel=0.05)
+
+
+def test_gamma_is_skewed_as_a_gamma_distribution_is() -> None:
+    """Its skewness is 2 sd / mean; that of the lognormal with these moments is larger."""
+    drawn = spec(parameters={"tau": "gamma(10*ms, 5*ms)"}).defaults["tau"].values({}, 200_000, 1)
+    assert ((drawn - 0.010) ** 3).mean() / 0.005**3 == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("text", ["gamma(0*ms, 1*ms)", "gamma(1*ms, 0*ms)", "gamma(-1*ms, 1*ms)"])
+def test_a_gamma_distribution_is_above_zero(text: str) -> None:
+    with pytest.raises(ModelError, match=r"tau: expected gamma\(mean, sd\) .* above 0, got"):
+        Network(spec(parameters={"tau": text}), torch.zeros(3, 3))
 
 
 def test_draws_depend_on_the_seed_and_on_the_name_alone() -> None:
