@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from ratenet.errors import DataError, InputError, UnknownNameError
-from ratenet.stimuli import ImageSet, Rotate, Still, load_images
+from ratenet.report.preview import MARGIN, draw_frame
+from ratenet.stimuli import HeldImages, ImageSet, Rotate, Still, load_images
 from ratenet.stimuli.images import picture
 
 RNG = np.random.default_rng(0)
@@ -270,3 +271,24 @@ def test_pictures_of_one_and_of_three_channels():
     np.testing.assert_allclose(colour[0, 1], [1 / 12, 5 / 12, 9 / 12], rtol=1e-6)
     np.testing.assert_allclose(picture(pixels, (2, 2, 3))[0, 0], 3 / 12, rtol=1e-6)
     assert picture(pixels[:5], (5,)).shape == (1, 5)
+
+
+def test_previews_are_in_colour_and_tell_targets():
+    red = np.zeros((2, 3, 4, 4))
+    red[:, 0] = 1.0
+    targets = [[0.25, -1.0], [0.5, 2.0]]
+    given = made(train=(red, targets), test=(red, targets)).train
+    frame = draw_frame(Still(given), 0.0)
+    assert frame.mode == "RGB"
+    assert frame.getpixel((MARGIN + 3, MARGIN + 3)) == (255, 0, 0)
+    grey = made(train=(red[:, :1], [0, 1]), test=(red[:, :1], [0, 1])).train
+    frame = draw_frame(Still(grey), 0.0)
+    assert (frame.mode, frame.getpixel((MARGIN + 3, MARGIN + 3))) == ("L", 255)
+
+
+def test_targets_are_shown_with_their_images_and_hidden_in_gaps():
+    given = made(train=(X, TARGETS), test=(X, TARGETS)).train
+    shown = HeldImages(given, 2, dwell=0.1, fade=0.02, gap=0.05, shuffle=False)
+    assert torch.equal(shown.labels_at(0.05), given.labels[:2])
+    assert shown.labels_at(0.16).isnan().all()  # 0.02 + 0.1 + 0.02, then the gap
+    assert torch.equal(shown.labels_at(0.25), given.labels[2:4])
