@@ -365,10 +365,8 @@ def _per_class(validation: int, images: ImageSet) -> int:
             expected=f"a multiple of {K}, as many images of each class",
         )
     if validation // K >= smallest:
-        of_class = "of each class, the size of the smallest" if images.classes else "for training"
-        raise InputError.at(
-            "validation",
-            got=validation,
-            expected=f"fewer than {smallest * K}, {smallest} {of_class}",
-        )
+        expected = f"fewer than the {smallest} training images"
+        if images.classes:
+            expected = f"fewer than {smallest * K}, {smallest} of each class, as the smallest has"
+        raise InputError.at("validation", got=validation, expected=expected)
     return validation // K

@@ -174,8 +174,8 @@ def test_data_that_a_run_folder_names_is_not_imported_by_itself(tmp_path):
         ({"loss": "cross-entropy"}, "loss: 'cross-entropy' requires classes"),
         ({"loss": lambda z, t: z.mean()}, "loss: expected one number per sample"),
         ({"loss": "hinge"}, "'hinge'; available: cross-entropy, squared-error"),
-        ({"validation": 60}, "validation: 60 images are of 60; give fewer"),
-        ({"batch_size": 61}, "batch_size: 61 is more than the 60 training images"),
+        ({"validation": 60}, "validation: expected fewer than the 60 training images"),
+        ({"batch_size": 61}, "batch_size: expected at most the 60 training images"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_written(changed, sentence, regression, tmp_path):
