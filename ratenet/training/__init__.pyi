@@ -14,4 +14,5 @@ from .losses import (
     CrossEntropy as CrossEntropy,
     SquaredError as SquaredError,
 )
+from .options import TrainingOptions as TrainingOptions
 from .saved_run import evaluate as evaluate

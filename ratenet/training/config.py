@@ -1,136 +1,17 @@
-"""TrainingConfig: everything that decides a run; each option is written once.
+"""TrainingConfig: the options of a run, checked one by one and together."""
 
-An option is a field with its type and bounds, and an entry of the numpydoc. From these follow the
-checks, the options of ``ratenet train`` with their help, the keys of a training file and its JSON
-schema. torch is imported only when a configuration is made, so that ``ratenet train --help``
-answers at once.
-"""
-
-import dataclasses
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
 
-from pydantic import Field, WithJsonSchema
-
-from ratenet.validation import Expected, Time, check_fields
-
-Name = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=1, le=10**6)]
-Positive = Annotated[float, Field(gt=0)]
-# What `ratenet.equations.registry` reads: a string, a table, or an object.
-Named = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]})]
-Share = Annotated[float, Field(gt=0, le=1)]
+from ratenet.training.options import TrainingOptions
+from ratenet.validation import check_fields
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(TrainingOptions):
     """What a training run is to do; the same configuration gives the same numbers.
 
-    Parameters
-    ----------
-    data : str, mapping or ImageSet
-        Images: mnist-5k (embedded), mnist, fashion-mnist, kmnist, emnist, usps, cifar-10, svhn; the
-        path of an .npz file or of a folder of class folders; FILE.py:NAME of your own; in Python
-        also an ImageSet or a table. docs/own-data.md says more.
-    loss : str or callable, optional
-        What the outputs are measured by: cross-entropy (classes), squared-error (targets, or
-        one-hot classes), or FILE.py:NAME, a function from outputs (B, K) and targets to each
-        sample's loss (B,). Default: cross-entropy for classes, squared-error for targets.
-    data_root : str
-        Folder where torchvision keeps its files.
-    model : str, ModelSpec or mapping
-        Name of a model, path of a model file (.toml), or FILE.py:NAME of your own; in Python also
-        a ModelSpec or a table.
-    rule : str, AbstractRule or mapping
-        Plasticity rule of the recurrent weights: a name, with settings in brackets as in
-        `truncated-adjoint(terms=5)`; a sum such as `0.5*euclidean+0.5*hebb`; or FILE.py:NAME of
-        your own. `ratenet rules` lists them.
-    learning_rate : float
-        Learning rate, at the start if there is a schedule.
-    recurrent_learning_rate : float, optional
-        Learning rate of the recurrent weights, if it differs from that of the read-in and read-out
-        weights. Default: learning_rate.
-    epochs : int
-        Passes over the training images.
-    units : int
-        Number of recurrent units, N.
-    batch_size : int
-        Images per step, B; in a slow presentation, streams of images side by side.
-    presentation : {"slow", "static"}
-        How images are presented. slow: each image fades in and is held, the state is carried over
-        to the next one, and the rule acts on the rates reached. static: the rule acts on fixed
-        points found by a solver.
-    tau : Quantity, str or float, optional
-        Time constant tau, in place of the model's.
-    stimulus : str, mapping, type or AbstractStimulus
-        What the images do while they are presented slowly: a name, with settings in brackets, such
-        as `rotate(period=2*second)`; `ratenet stimuli` lists them. Or the user's own,
-        `FILE.py:NAME`.
-    hold : Quantity, str or float, optional
-        Presentation time of an image. With 0, rates never settle, and the rule acts at the end of
-        each fade. Default: 20 times the model's longest time constant, adaptation included.
-    fade : Quantity, str or float, optional
-        Duration of the cross-fade to the next image. Default: 5 times the model's longest time
-        constant.
-    update_at : sequence of float, or "continuous"
-        When the rule acts, as fractions of the hold, each time at the full learning rate.
-        continuous: after each time step of the hold, so that the hold as a whole makes one change.
-        Default: at the end of the hold.
-    eligibility : Quantity, str or float, optional
-        Time constant of a low-pass filter on the weight change; only with continuous updates. It is
-        not an eligibility trace in the sense of reinforcement learning.
-    correct_lag : bool
-        Whether the lag predicted from the speed of the drive is subtracted from the rates before
-        the rule acts; only with hold 0, or with a stimulus that does not rest.
-    unsettled : {"leave-out", "include"}, optional
-        What the rule does with samples that did not settle. Default: leave-out; include for a
-        stimulus that does not rest.
-    validation : int
-        Number of training images held out for validation, as many of each class; the accuracy on
-        them is measured after each epoch, or every evaluate_every epochs.
-    patience : int, optional
-        Stop after this many measurements without a better validation accuracy, and restore the
-        weights with the best one. Default: train for all epochs, and keep the last weights.
-    seed : int
-        Seed of the initial weights and of the order of the images.
-    backend : {"torch", "brian2"}
-        Simulator of the slow presentation.
-    dtype : {"float32", "float64"}
-        Precision of all numbers.
-    device : str
-        Device of torch: cpu or cuda.
-    threads : int, optional
-        CPU threads of torch. Default: as many as torch uses by itself.
-    matrix_product : {"onednn", "torch"}, optional
-        Library of large float32 products on a CPU; the two round differently. Default: oneDNN if
-        this torch has it.
-    optimizer : str
-        Optimizer: sgd adds the rule's change; any other optimizer of torch, by its name in lower
-        case, takes the rule's direction in place of the gradient.
-    weight_decay : float, optional
-        Weight decay of the optimizer. Default: as in torch.
-    momentum : float, optional
-        Momentum of the optimizer. Default: as in torch.
-    clip_norm : float, optional
-        Largest joint norm of all gradients, the rule's direction among them. Default: not clipped.
-    schedule : str
-        Schedule of the learning rate: constant, cosine (it falls to 0 along half a cosine), or a
-        scheduler of torch by its name in lower case.
-    schedule_options : mapping
-        Arguments of the scheduler, which counts steps.
-    learn : sequence of {"read-in", "read-out"}
-        What learns besides the recurrent weights, by its exact gradient. Default: nothing.
-    barrier : float, optional
-        Stability margin, above 0 and below 1: after each step W is corrected so that all
-        eigenvalues of G_max W keep a real part of at most 1 - barrier (for one time constant);
-        G_max holds each unit's largest gain in the batch. Default: stability is measured only.
-    evaluate_every : int, optional
-        Epochs between tests on the test images. Default: only at the end.
-    layers : sequence of mapping
-        A stack of layers in place of one network: tables as in docs/layers.md, each with its own
-        rule, model and connectivity, which rule and learning_rate are the defaults for. Only with
-        static presentation.
+    Its parameters are the fields of `TrainingOptions`, each with a default; `ratenet train --help`
+    lists them, too.
 
     Raises
     ------
@@ -146,50 +27,10 @@ class TrainingConfig:
     ratenet.errors.InputError: epochs: expected a whole number from 1 to 1000000, got 0.
     """
 
-    data: Annotated[Named, Expected("a data set")] = "mnist-5k"
-    loss: Annotated[Named, Expected("the name of a loss, or a function")] = None
-    data_root: Name = "data"
-    model: Annotated[Named, Expected("a model: its name, a path, a ModelSpec or a table")] = "rate"
-    rule: Annotated[Named, Expected("a rule")] = "linearized-reparameterized"
-    learning_rate: Positive = 0.25
-    recurrent_learning_rate: Positive | None = None
-    epochs: Count = 30
-    units: Count = 300
-    batch_size: Count = 256
-    presentation: Literal["slow", "static"] = "slow"
-    tau: Time = None
-    stimulus: Named = "hold-and-fade"
-    hold: Time = None
-    fade: Time = None
-    update_at: Literal["continuous"] | Annotated[Sequence[Share], Field(min_length=1)] = (1.0,)
-    eligibility: Time = None
-    correct_lag: bool = False
-    unsettled: Literal["leave-out", "include"] | None = None
-    validation: Annotated[int, Field(ge=0, le=10**9)] = 0
-    patience: Count | None = None
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
-    backend: Literal["torch", "brian2"] = "torch"
-    dtype: Literal["float32", "float64"] = "float32"
-    device: Name = "cpu"
-    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
-    matrix_product: Literal["onednn", "torch"] | None = None
-    optimizer: Name = "sgd"
-    weight_decay: Annotated[float, Field(ge=0)] | None = None
-    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
-    clip_norm: Positive | None = None
-    schedule: Name = "constant"
-    schedule_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    learn: Sequence[Literal["read-in", "read-out"]] = ()
-    barrier: Annotated[float, Field(gt=0, lt=1)] | None = None
-    evaluate_every: Count | None = None
-    layers: Sequence[Mapping[str, Any]] = ()
-
     def __post_init__(self) -> None:
-        from ratenet.connectivity.computation import shielded  # they need torch
-        from ratenet.training.config_checks import check_together, normalized
+        from ratenet.training.config_checks import check_together, normalized  # they need torch
 
         check_fields(self)
         for name, value in normalized(self).items():
             object.__setattr__(self, name, value)
-        with shielded():
-            check_together(self)
+        check_together(self)

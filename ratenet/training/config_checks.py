@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import torch
 
@@ -20,15 +20,14 @@ from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli import HELD, STIMULI, comes_to_rest
 from ratenet.training.losses import LOSSES
 from ratenet.training.optimizers import check_optimizer
+from ratenet.training.options import TrainingOptions
 from ratenet.training.presentation import CONTINUOUS
 from ratenet.training.run_data import kept_data, written_data
 from ratenet.training.schedules import check_schedule
 from ratenet.training.shown import check_stimulus_of
 from ratenet.validation import Time
 
-if TYPE_CHECKING:
-    from ratenet.training.config import TrainingConfig
-
+Checked = TypeVar("Checked", bound=TrainingOptions)
 REGISTRIES: dict[str, Registry[Any]] = {"rule": RULES, "loss": LOSSES, "stimulus": STIMULI}
 """Options that are read by a registry; None where one is left out."""
 NAMED = ("model", *REGISTRIES)  # what may name the user's code
@@ -39,7 +38,7 @@ HOLD_IN_TAU, FADE_IN_TAU = 20, 5
 LONGEST_IN_TAU = 10**5  # of an image; longer is a slip, and a step would take hours
 
 
-def normalized(config: "TrainingConfig") -> dict[str, Any]:
+def normalized(config: TrainingOptions) -> dict[str, Any]:
     """Return the options that can be written in several ways, in one of them; times in seconds."""
     shares, is_moving = config.update_at, not comes_to_rest(config.stimulus)
     return {
@@ -97,7 +96,7 @@ def _written(name: str, given: Any) -> str | None:
     return None if given is None else REGISTRIES[name].written(given)
 
 
-def recorded_options(config: "TrainingConfig") -> dict[str, Any]:
+def recorded_options(config: TrainingOptions) -> dict[str, Any]:
     """Return the options as plain data, by which a run folder records them.
 
     A model without a name is left out, since the section [model] holds it.
@@ -112,7 +111,7 @@ def recorded_options(config: "TrainingConfig") -> dict[str, Any]:
     }
 
 
-def recorded_layers(config: "TrainingConfig") -> list[dict[str, Any]]:
+def recorded_layers(config: TrainingOptions) -> list[dict[str, Any]]:
     """Return the layers' tables as plain data."""
     return [
         {**table, "rule": RULES.written(table["rule"])} if "rule" in table else dict(table)
@@ -144,7 +143,7 @@ def recorded_as_such(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "layers": [*map(marked, layers)]} if isinstance(layers, list) else found
 
 
-def code_of(config: "TrainingConfig") -> list[Source]:
+def code_of(config: TrainingOptions) -> list[Source]:
     """Return the files of code, besides ratenet's, that a run needs."""
     named = [(name, getattr(config, name)) for name in REGISTRIES]
     named += [("rule", table["rule"]) for table in config.layers if "rule" in table]
@@ -152,7 +151,7 @@ def code_of(config: "TrainingConfig") -> list[Source]:
     return list({source.file: source for source in code}.values())
 
 
-def check_together(config: "TrainingConfig") -> None:
+def check_together(config: TrainingOptions) -> None:
     """Check what no option tells by itself.
 
     Raises
@@ -170,7 +169,7 @@ def check_together(config: "TrainingConfig") -> None:
     check_device(config.device)
 
 
-def _check_presentation(config: "TrainingConfig") -> None:
+def _check_presentation(config: TrainingOptions) -> None:
     of_slow = {
         "update_at": config.update_at != (1.0,),
         "correct_lag": config.correct_lag,
@@ -205,7 +204,7 @@ def _check_presentation(config: "TrainingConfig") -> None:
         )
 
 
-def _check_continuous(config: "TrainingConfig") -> None:
+def _check_continuous(config: TrainingOptions) -> None:
     is_continuous = config.update_at == CONTINUOUS
     if config.eligibility is not None and not is_continuous:
         raise InputError(
@@ -224,7 +223,7 @@ def _check_continuous(config: "TrainingConfig") -> None:
         )
 
 
-def _check_layers(config: "TrainingConfig") -> None:
+def _check_layers(config: TrainingOptions) -> None:
     if not config.layers:
         return
     read_tables(config.layers)
@@ -242,7 +241,7 @@ def _check_layers(config: "TrainingConfig") -> None:
             )
 
 
-def _check_measurements(config: "TrainingConfig") -> None:
+def _check_measurements(config: TrainingOptions) -> None:
     if config.patience is not None and not config.validation:
         raise InputError(
             "patience: requires validation images; set validation, for example to 500.",
@@ -262,7 +261,7 @@ def _check_measurements(config: "TrainingConfig") -> None:
         )
 
 
-def hold_and_fade(config: "TrainingConfig", network: Network) -> tuple[float, float] | None:
+def hold_and_fade(config: TrainingOptions, network: Network) -> tuple[float, float] | None:
     """Return hold and fade in seconds, or None if the network has no time constants."""
     if not network.time_constants():
         return None
@@ -281,7 +280,7 @@ def check_noise(model: ModelSpec) -> None:
         )
 
 
-def on_this_machine(config: "TrainingConfig") -> "TrainingConfig":
+def on_this_machine(config: Checked) -> Checked:
     """Return the configuration with every default that depends on the machine written out."""
     return dataclasses.replace(
         config,
@@ -290,7 +289,7 @@ def on_this_machine(config: "TrainingConfig") -> "TrainingConfig":
     )
 
 
-def resolved(config: "TrainingConfig", network: Network) -> "TrainingConfig":
+def resolved(config: Checked, network: Network) -> Checked:
     """Return the configuration with every default that depends on the network written out.
 
     Raises

@@ -22,7 +22,7 @@ from ratenet.errors import (
     UnsupportedError,
 )
 from ratenet.plasticity import AbstractRule
-from ratenet.training.config import TrainingConfig
+from ratenet.training.options import TrainingOptions
 from ratenet.training.schedules import CONSTANT, learning_rates
 
 # LBFGS evaluates the loss several times a step, SparseAdam takes sparse gradients.
@@ -59,7 +59,7 @@ class AbstractOptimizer(ABC):
 
     Parameters
     ----------
-    config : TrainingConfig
+    config : TrainingOptions
     parameters : dict of str to Tensor
         What is learned; changed in place.
     steps : int
@@ -70,7 +70,7 @@ class AbstractOptimizer(ABC):
 
     def __init__(
         self,
-        config: TrainingConfig,
+        config: TrainingOptions,
         parameters: dict[str, Tensor],
         steps: int,
         factors: Mapping[str, float],
@@ -147,7 +147,7 @@ class TorchOptimizer(AbstractOptimizer):
 
     def __init__(
         self,
-        config: TrainingConfig,
+        config: TrainingOptions,
         parameters: dict[str, Tensor],
         steps: int,
         factors: Mapping[str, float],
@@ -226,7 +226,7 @@ class TorchOptimizer(AbstractOptimizer):
 
 
 def new_optimizer(
-    config: TrainingConfig,
+    config: TrainingOptions,
     rules: Mapping[str, AbstractRule],
     parameters: dict[str, Tensor],
     steps: int,
@@ -237,7 +237,7 @@ def new_optimizer(
 
     Parameters
     ----------
-    config : TrainingConfig
+    config : TrainingOptions
     rules : mapping of str to AbstractRule
         All that take part, by name.
     parameters : dict of str to Tensor

@@ -26,7 +26,7 @@ from ratenet.stimuli import (
 )
 from ratenet.stimuli.images import is_answerable
 from ratenet.training.classifier import Classifier
-from ratenet.training.config import TrainingConfig
+from ratenet.training.options import TrainingOptions
 
 JUST_BEFORE = 1e-5  # of a presentation: the end still shows the image that was shown, not the next
 
@@ -121,7 +121,7 @@ class _InOrderOfRun(HeldImages):
         return self.seed
 
 
-def stimulus_of(config: TrainingConfig, images: Images) -> AbstractStimulus | None:
+def stimulus_of(config: TrainingOptions, images: Images) -> AbstractStimulus | None:
     """Return what a resolved configuration shows of its training images.
 
     None stands for images that are held and fade, linearly, or that do not change: `Batch`.
@@ -139,7 +139,7 @@ def stimulus_of(config: TrainingConfig, images: Images) -> AbstractStimulus | No
     return stimulus
 
 
-def excerpts_of_test(config: TrainingConfig, images: Images) -> Iterator[Excerpt] | None:
+def excerpts_of_test(config: TrainingOptions, images: Images) -> Iterator[Excerpt] | None:
     """Return each test image once under the stimulus, less a remainder of under one per stream.
 
     None if the stimulus is an object with images of its own.
@@ -170,7 +170,7 @@ def time_scale_of(stimulus: AbstractStimulus) -> float:
     return T if math.isfinite(T) else source.time_scale
 
 
-def check_stimulus_of(config: TrainingConfig) -> None:
+def check_stimulus_of(config: TrainingOptions) -> None:
     """Check names, settings and their values, as far as this does not run the user's code.
 
     Raises
