@@ -162,7 +162,7 @@ class LoadedRun:
     def _pixels(self, images: Any) -> Tensor:
         if not isinstance(images, Images):
             if not hasattr(images, "__len__"):
-                raise InputError.at("images", got=images, expected="images, one a row")
+                raise InputError.at("images", got=images, expected="images, one per row")
             images = Images(images, torch.zeros(len(images), dtype=torch.int64))
         shape, M = tuple(self.data.shape), math.prod(self.data.shape)
         if images.pixels.shape[1] != M:
