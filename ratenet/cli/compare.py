@@ -70,7 +70,9 @@ def _scheduler(processes: int | None, address: str | None) -> "AbstractScheduler
     from ratenet.hypotheses.comparison.schedulers import Dask, InProcess, Processes
 
     if processes is not None and address is not None:
-        raise InputError("--processes and --scheduler exclude one another; choose one.")
+        raise InputError(
+            "--processes and --scheduler exclude one another; choose one.", argument="processes"
+        )
     if address is not None:
         return Dask(address)
     return InProcess() if processes is None else Processes(processes)

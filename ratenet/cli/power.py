@@ -81,7 +81,7 @@ def _numbers(text: str, where: str, kind: type) -> list[Any]:
         ]
     except ValueError:
         wanted = "whole numbers" if kind is int else "numbers"
-        raise InputError(f"{where}: {text!r} are no {wanted}, separated by commas.") from None
+        raise InputError.at(where, got=text, expected=f"{wanted}, separated by commas") from None
 
 
 def _write(found: "Power", record: dict[str, Any], results: "ResultsFolder") -> None:

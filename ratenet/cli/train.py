@@ -87,15 +87,22 @@ def _check_resume(
     from ratenet.errors import InputError
 
     if resume and overwrite:
-        raise InputError("--resume and --overwrite exclude one another; choose one.")
+        raise InputError(
+            "--resume and --overwrite exclude one another; choose one.", argument="resume"
+        )
     if resume and config is not None:
         raise InputError(
-            "--config: a run is resumed with the configuration in --out; leave the option out."
+            "--config: a run is resumed with the configuration in --out; leave the option out.",
+            argument="config",
         )
     if resume and out is None:
-        raise InputError("--resume requires --out, the folder of the run to resume.")
+        raise InputError(
+            "--resume requires --out, the folder of the run to resume.", argument="resume"
+        )
     if trust and not resume and config is None:
-        raise InputError("--trust: has an effect on --resume and --config only; leave it out.")
+        raise InputError(
+            "--trust: has an effect on --resume and --config only; leave it out.", argument="trust"
+        )
 
 
 def _check_layers_listen(config: TrainingConfig, given: Mapping[str, Any]) -> None:

@@ -39,7 +39,8 @@ def check_weights(weights: Tensor, name: str, dimensions: str) -> None:
         where = ", ".join(map(str, torch.nonzero(bad)[0].tolist()))
         raise InputError(
             f"{name} holds {int(bad.sum())} NaN or infinite entries, the first at "
-            f"{name}[{where}]; weights must be finite."
+            f"{name}[{where}]; weights must be finite.",
+            argument=name,
         )
 
 
@@ -62,7 +63,8 @@ def check_alike(parts: Mapping[str, AbstractConnectivity], where: str) -> None:
         if (part.dtype, part.device) != (first.dtype, first.device):
             raise InputError(
                 f"{where}, {name}: {part.dtype} on {part.device} does not go with {first_name}, "
-                f"{first.dtype} on {first.device}; make all parts alike."
+                f"{first.dtype} on {first.device}; make all parts alike.",
+                argument=where,
             )
 
 

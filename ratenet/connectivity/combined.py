@@ -51,7 +51,9 @@ class Sum(AbstractConnectivity):
         shapes = {name: part.shape for name, part in self.parts.items()}
         if len(set(shapes.values())) > 1:
             shown = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-            raise InputError(f"parts: all must have the same shape (post, pre); got {shown}.")
+            raise InputError(
+                f"parts: all must have the same shape (post, pre); got {shown}.", argument="parts"
+            )
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -54,7 +54,8 @@ class LowRank(AbstractConnectivity):
             raise InputError(
                 f"m and n must have as many columns, one dtype and one device; got "
                 f"{tuple(m.shape)} {m.dtype} on {m.device} and {tuple(n.shape)} {n.dtype} on "
-                f"{n.device}."
+                f"{n.device}.",
+                argument="m",
             )
 
     @property

@@ -72,7 +72,8 @@ class Masked(AbstractMatrix):
             post, pre = off[0].tolist()
             raise InputError(
                 f"W has {len(off)} entries where the mask has no synapse, the first at "
-                f"W[{post}, {pre}]; multiply W by the mask."
+                f"W[{post}, {pre}]; multiply W by the mask.",
+                argument="W",
             )
         is_sparse = W.device.type == "cpu" and float(mask.float().mean()) <= SPARSE_BELOW
         for name, transposed in (("_forward", False), ("_backward", True)):

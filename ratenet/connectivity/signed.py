@@ -84,7 +84,8 @@ class Signed(AbstractMatrix):
             )
             raise InputError(
                 f"W has {len(wrong)} entries of the wrong sign, the first at W[{post}, {pre}]: "
-                f"unit {pre} is {kind}, so its column must be {allowed}."
+                f"unit {pre} is {kind}, so its column must be {allowed}.",
+                argument="W",
             )
         object.__setattr__(self, "_forward", Product(self.W, transposed=False))
         object.__setattr__(self, "_backward", Product(self.W, transposed=True))

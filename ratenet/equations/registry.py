@@ -272,7 +272,8 @@ class Registry(Mapping[str, Any], Generic[T]):
         combine = self.combine
         if combine is None:
             raise InputError(
-                f"{self.noun}: expected one {self.title or self.noun}, got a sum or a factor."
+                f"{self.noun}: expected one {self.title or self.noun}, got a sum or a factor.",
+                argument=self.noun,
             )
         return lambda *needs: combine(
             tuple((1.0 if weight is None else weight, make(*needs)) for weight, make in makers)
@@ -334,7 +335,9 @@ class Registry(Mapping[str, Any], Generic[T]):
                 missing = f"the setting {each.name!r} is missing: write {name}({each.name}=...)"
                 if inspect.isfunction(found) and name not in self.built_in:
                     expected = f"{self.expected}; got a function, and {missing} to call it"
-                    raise InputError(f"{self.noun} {name}: expected {expected}.")
+                    raise InputError(
+                        f"{self.noun} {name}: expected {expected}.", argument=self.noun
+                    )
                 raise InputError(f"{self.noun} {name}: {missing}.", argument=each.name)
         return found
 
@@ -348,7 +351,9 @@ class Registry(Mapping[str, Any], Generic[T]):
         except Exception as error:
             if name in self.built_in:
                 raise
-            raise InputError(f"{self.noun} {name}: it cannot be made ({reason(error)}).") from error
+            raise InputError(
+                f"{self.noun} {name}: it cannot be made ({reason(error)}).", argument=self.noun
+            ) from error
         if isinstance(made, type) or not isinstance(made, self.kind):
             raise InputError.at(f"{self.noun} {name}", got=made, expected=self.expected)
         found: T = made

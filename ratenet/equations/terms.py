@@ -129,7 +129,9 @@ def _settings(text: str, at: int, where: str) -> tuple[dict[str, Any], int]:
         if not found:
             raise _mistake(text, at, where, "name=value, and ')' after the last one")
         if found[1] in settings:
-            raise InputError(f"{where}: {shorten(found[1])} is set twice in {shorten(text)!r}.")
+            raise InputError(
+                f"{where}: {shorten(found[1])} is set twice in {shorten(text)!r}.", argument=where
+            )
         settings[found[1]], at = read_value(found[2], f"{where}, {found[1]}"), found.end()
         if found[5] == ")":
             return settings, at + len(text[at:]) - len(text[at:].lstrip())

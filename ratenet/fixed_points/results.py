@@ -331,7 +331,8 @@ class FixedPoints:
         if not torch.isfinite(gain).all():
             raise InputError(
                 f"sample {sample} has no static gain, and so no spectral radius: "
-                f"{Status(int(self.status[sample])).sentence}"
+                f"{Status(int(self.status[sample])).sentence}",
+                argument="samples",
             )
         if self.network.units <= DENSE_EIGENVALUES:
             return float(torch.linalg.eigvals(gain[0, :, None] * W.dense()).abs().max())

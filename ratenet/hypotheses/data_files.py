@@ -62,7 +62,9 @@ class Measurements:
         found = [name for name in has if has[name] and wanted in (None, name)]
         if not found:
             needed = KINDS[wanted] if wanted else "; or ".join(KINDS.values())
-            raise InputError(f"{self.path}: no measurements found; provide {needed}.")
+            raise InputError(
+                f"{self.path}: no measurements found; provide {needed}.", argument="data"
+            )
         return found[0]
 
     def weights(self) -> np.ndarray:
@@ -70,13 +72,16 @@ class Measurements:
         if "weights" in self.arrays:
             return self.arrays["weights"]
         if self.synapses is None:
-            raise InputError(f"{self.path}: weights is missing, the (N, N) weights before.")
+            raise InputError(
+                f"{self.path}: weights is missing, the (N, N) weights before.", argument="data"
+            )
         units = self.array("drive").shape[-1]
         table = checked_table(self.synapses, units)
         if len(table) < units**2:
             raise InputError(
                 f"{self.path}: synapses lists {len(table)} of {units**2} weights, and the fixed "
-                "points before learning depend on all; add weights, an (N, N) table."
+                "points before learning depend on all; add weights, an (N, N) table.",
+                argument="data",
             )
         W = np.zeros((units, units))
         W[table["post"].astype(int), table["pre"].astype(int)] = table["before"]
@@ -92,7 +97,8 @@ class Measurements:
         """
         if name not in self.arrays:
             raise InputError(
-                f"{self.path}: {name} is missing; found: {', '.join(self.arrays) or 'nothing'}."
+                f"{self.path}: {name} is missing; found: {', '.join(self.arrays) or 'nothing'}.",
+                argument="data",
             )
         return self.arrays[name]
 
@@ -201,6 +207,8 @@ def _from_arrays(path: Path, arrays: dict[str, np.ndarray]) -> Measurements:
             len({len(column) for column in columns.values()}) > 1
         ):
             shapes = {name: column.shape for name, column in columns.items()}
-            raise InputError(f"{path}: synapses are arrays of one length, (M,); found {shapes}.")
+            raise InputError(
+                f"{path}: synapses are arrays of one length, (M,); found {shapes}.", argument="data"
+            )
         table = pd.DataFrame(columns)
     return Measurements(path, arrays, table)

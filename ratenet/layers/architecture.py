@@ -110,12 +110,14 @@ def _reshaping(
         if not is_first:
             raise InputError(
                 f"{where} ({table.kind}): it takes images, and the layer before gives {shape[0]} "
-                "numbers; put it after a convolutional layer, or first."
+                "numbers; put it after a convolutional layer, or first.",
+                argument=where,
             )
         if len(image) == 1:
             raise InputError(
                 f"{where} ({table.kind}): it takes images, and the data are vectors of {image[0]} "
-                "numbers; give arrays of shape (n, height, width)."
+                "numbers; give arrays of shape (n, height, width).",
+                argument=where,
             )
         channels = image if len(image) == 3 else (1, *image)
         return torch.nn.Unflatten(1, channels), channels

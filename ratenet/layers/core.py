@@ -119,7 +119,8 @@ class FixedPointCore(torch.nn.Module):
         if self.rule.traits.needs_loss:
             raise InputError(
                 f"rule: {type(rule).__name__} needs each sample's loss, and a layer has only its "
-                "gradient; find fixed points and call rule.update(..., loss=...) yourself."
+                "gradient; find fixed points and call rule.update(..., loss=...) yourself.",
+                argument="rule",
             )
         self.step_size = _checked_step_size(self.rule, step_size)
         check_solvable(network)
@@ -210,7 +211,9 @@ class FixedPointCore(torch.nn.Module):
         """
         passage = None if self._passage is None else self._passage()
         if passage is None:
-            raise InputError("leave_out: call it after forward and before backward.")
+            raise InputError(
+                "leave_out: call it after forward and before backward.", argument="leave_out"
+            )
         passage.leave_out(samples)
 
     @torch.no_grad()
@@ -370,6 +373,7 @@ def _checked_step_size(rule: AbstractRule, step_size: float | None) -> float:
     if not rule.traits.is_proportional:
         raise InputError(
             f"step_size: {type(rule).__name__} is a finite step, whose size must be known; give "
-            "that of torch.optim.SGD, or use another rule."
+            "that of torch.optim.SGD, or use another rule.",
+            argument="step_size",
         )
     return 1.0

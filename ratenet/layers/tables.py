@@ -359,12 +359,14 @@ def read_tables(tables: Sequence[Mapping[str, Any]]) -> tuple[AbstractTable, ...
     kinds = [table.kind for table in found]
     if kinds.count("read-out") != 1 or kinds[-1] != "read-out":
         raise InputError(
-            f"layers: {', '.join(kinds) or 'none'}; there must be one read-out, as the last layer."
+            f"layers: {', '.join(kinds) or 'none'}; there must be one read-out, as the last layer.",
+            argument="layers",
         )
     if not any(isinstance(table, AbstractRecurrentTable) for table in found):
         raise InputError(
             "layers: none of them is recurrent; add one of the kind 'fixed-point', 'feedback' or "
-            "'convolutional'."
+            "'convolutional'.",
+            argument="layers",
         )
     return found
 

@@ -7,7 +7,7 @@ States are tensors of shape (k, B, N): state variable, stimulus, unit. With y = 
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from ratenet.errors import InputError
 from ratenet.linear_algebra import solve_units
 from ratenet.network.coerce import as_tensor, check_arguments, expand_to
 from ratenet.network.contents import table_of, tensors_of
+from ratenet.network.linearization import JacobianBlocks, UnitResponse
 from ratenet.network.parameters import Known, ParameterDoor
 from ratenet.network.populations import (
     check_complete,
@@ -30,23 +31,6 @@ from ratenet.network.populations import (
 from ratenet.network.prints import Shown
 from ratenet.network.weights import as_connectivity
 from ratenet.tensor_files import write_table
-
-
-class JacobianBlocks(NamedTuple):
-    """The parts of J = blockdiag(F_s) + F_I W rho_s, for each stimulus and unit."""
-
-    F_s: Tensor  # (k, k, B, N): dF_i / ds_j, 1/s
-    F_I: Tensor  # (k, B, N): dF_i / dI_rec
-    rho_s: Tensor  # (k, B, N): dy / ds_j
-
-
-class UnitResponse(NamedTuple):
-    """How each unit by itself goes on from its present input, and answers to a change of it."""
-
-    step: Tensor  # (k, B, N): the Newton step -F_s^{-1} F at fixed input, in units of the state
-    F_s: Tensor  # (k, k, B, N): dF_i / ds_j, 1/s
-    response: Tensor  # (k, B, N): ds / dI = -F_s^{-1} F_I of the unit at rest
-    rho_s: Tensor  # (k, B, N): dy / ds_j
 
 
 class Network:
@@ -205,7 +189,8 @@ class Network:
         if not times:
             raise InputError(
                 f"Model {self.model.name!r} has no time constant: none of its parameters has the "
-                "unit of time; give times explicitly, or use its fixed points."
+                "unit of time; give times explicitly, or use its fixed points.",
+                argument="model",
             )
         return times
 

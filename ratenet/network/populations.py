@@ -33,14 +33,16 @@ def place_populations(populations: Sizes, units: int) -> dict[str, slice]:
         if populations and sum(sizes) != units:
             raise InputError(
                 f"populations: expected sizes that sum to the {units} units of W, got {shown}; "
-                "give Network(populations={...}) the sizes of this network."
+                "give Network(populations={...}) the sizes of this network.",
+                argument="populations",
             )
         return slices({name: int(size) for name, size in populations})
     counts = _largest_remainders([float(size) for size in sizes], units)
     if 0 in counts:
         raise InputError(
             f"populations: the fractions {shown} of {units} units leave one population empty; use "
-            "more units, or give Network(populations={...}) sizes."
+            "more units, or give Network(populations={...}) sizes.",
+            argument="populations",
         )
     return slices(dict(zip((name for name, _ in populations), counts, strict=True)))
 

@@ -74,11 +74,15 @@ def network_of(table: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Netwo
     W, values = under(tensors, "connectivity"), under(tensors, "parameters")
     left = set(tensors) - {f"connectivity.{n}" for n in W} - {f"parameters.{n}" for n in values}
     if left:
-        raise InputError(f"network: it has no place for the tensor {min(left)!r}.")
+        raise InputError(
+            f"network: it has no place for the tensor {min(left)!r}.", argument="network"
+        )
     model = parse_model(found.model)
     missing = set(model.defaults) - set(values)
     if missing:
-        raise InputError(f"network, parameters: the value of {min(missing)!r} is missing.")
+        raise InputError(
+            f"network, parameters: the value of {min(missing)!r} is missing.", argument="network"
+        )
     return Network(
         model,
         from_table(found.connectivity, W),

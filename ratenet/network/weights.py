@@ -68,7 +68,8 @@ def _check_alike(
     ):
         raise InputError(
             f"W: the connectivity is {W.dtype} on {W.device}; make it with the dtype and device "
-            "that the network is to have."
+            "that the network is to have.",
+            argument="W",
         )
 
 
@@ -127,7 +128,8 @@ def _from_blocks(
     if not populations or any(isinstance(size, float) for _, size in populations):
         raise InputError(
             "W: blocks by population need the sizes of the populations; give "
-            "Network(populations={name: size, ...})."
+            "Network(populations={name: size, ...}).",
+            argument="W",
         )
     sizes = {name: int(size) for name, size in populations}
     parts: dict[str, dict[str, AbstractConnectivity | Tensor]] = {}

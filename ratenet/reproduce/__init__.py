@@ -64,5 +64,7 @@ def figure_named(
     if name not in FIGURES:
         raise UnknownNameError.among("figure", name, (*FIGURES, *TRAINED))
     if data is not None or data_root is not None:
-        raise InputError(f"data: the figure {name!r} needs no images; leave it out.")
+        raise InputError(
+            f"data: the figure {name!r} needs no images; leave it out.", argument="data"
+        )
     return FIGURES[name]

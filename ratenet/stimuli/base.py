@@ -236,6 +236,7 @@ def frame_of(images: Images) -> tuple[int, ...]:
     if len(images.shape) == 1:
         raise InputError(
             f"images: {images.shape[0]} pixels make no square; only square images can be moved or "
-            "drawn, or those of a known frame."
+            "drawn, or those of a known frame.",
+            argument="images",
         )
     return images.shape

@@ -131,7 +131,9 @@ class HeldImages(AbstractStimulus):
             value = seconds(getattr(self, name), f"HeldImages, {name}", or_zero=True)
             object.__setattr__(self, name, value)
         if self.time_scale == 0:
-            raise InputError("HeldImages: dwell, fade and gap cannot all be 0.")
+            raise InputError(
+                "HeldImages: dwell, fade and gap cannot all be 0.", argument="HeldImages"
+            )
         wanted = (self.streams, self.images.pixels.shape[1])
         if self.before is not None and tuple(self.before.shape) != wanted:
             raise InputError.at(

@@ -108,5 +108,6 @@ def _check_dimensionless(spec: ModelSpec) -> None:
         if not dimensions.is_dimensionless:
             raise InputError(
                 f"Model {spec.name!r}: {name} has a unit; images can only train models whose "
-                "inputs and output are dimensionless."
+                "inputs and output are dimensionless.",
+                argument="model",
             )

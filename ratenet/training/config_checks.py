@@ -336,7 +336,8 @@ def check_device(device: str) -> None:
     except (RuntimeError, AssertionError):
         there = "cpu, cuda" if torch.cuda.is_available() else "cpu"
         raise InputError(
-            f"device: {device!r} is unknown or not available here; available: {there}."
+            f"device: {device!r} is unknown or not available here; available: {there}.",
+            argument="device",
         ) from None
 
 

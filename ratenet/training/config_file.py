@@ -60,7 +60,9 @@ def read_options(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
     """
     table, where = read_toml(Path(path)), escape(str(path))
     if not table:
-        raise InputError(f"{where}: empty; write [training] and options, or [[layers]].")
+        raise InputError(
+            f"{where}: empty; write [training] and options, or [[layers]].", argument=where
+        )
     _check_names("section", table, ("training", "layers", *RECORDED), where)
     options, layers = table.get("training", {}), table.get("layers", [])
     if not isinstance(options, dict):

@@ -229,8 +229,8 @@ def test_power_writes_tables_and_figures(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--units", "8,many"], "units: '8,many' are no whole numbers, separated by commas"),
-        (["--noise", "low"], "noise: 'low' are no numbers"),
+        (["--units", "8,many"], "units: expected whole numbers, separated by commas, got '8,many'"),
+        (["--noise", "low"], "noise: expected numbers, separated by commas, got 'low'"),
         (["--rules", "hebb"], "rules: expected two or more to tell apart"),
         (["--observed", "5"], "observed: expected a whole number of at least 10, got 5"),
         (["--seed", -1], "seed: expected a whole number from 0"),

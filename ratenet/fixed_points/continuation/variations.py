@@ -78,7 +78,8 @@ class ModelParameter(AbstractVariation):
             raise InputError(
                 f"parameter: model {network.model.name!r} has no parameter {self.name!r}; it has "
                 f"{', '.join(names) or 'none'}. For the drive or W give rn.DriveScale(), "
-                "rn.DriveShift(direction) or rn.WeightScale()."
+                "rn.DriveShift(direction) or rn.WeightScale().",
+                argument="parameter",
             )
         if names[self.name].ndim:
             raise InputError.at(

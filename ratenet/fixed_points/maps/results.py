@@ -96,12 +96,14 @@ class MapFixedPoints:
         """
         if not -len(self) <= sample < len(self):
             raise InputError(
-                f"samples: there is no sample {sample}; the samples are 0 to {len(self) - 1}."
+                f"samples: there is no sample {sample}; the samples are 0 to {len(self) - 1}.",
+                argument="samples",
             )
         state, inputs = self.state[[sample]], self.inputs[[sample]]
         if not torch.isfinite(self.residual[sample]):
             raise InputError(
-                f"sample {sample} has a NaN or infinite state or step: it has no Jacobian."
+                f"sample {sample} has a NaN or infinite state or step: it has no Jacobian.",
+                argument="samples",
             )
         value, derivative = jacobians(self._step, inputs, state)
         change = float((residual_of(value - state, state) - self.residual[sample]).abs())

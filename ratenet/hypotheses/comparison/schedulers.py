@@ -119,7 +119,8 @@ class Dask(AbstractScheduler):
         except ImportError:
             raise InputError(
                 "scheduler: Dask is not installed; install it with pip install 'ratenet[dask]', or "
-                "use processes."
+                "use processes.",
+                argument="scheduler",
             ) from None
 
         async def identity() -> Any:
@@ -135,7 +136,8 @@ class Dask(AbstractScheduler):
         if kind != "Scheduler":
             raise InputError(
                 f"scheduler: no Dask scheduler answers at {self.address!r} ({why}); start one with "
-                "`dask scheduler`, and give the address that it prints."
+                "`dask scheduler`, and give the address that it prints.",
+                argument="scheduler",
             )
 
     def run(self, cells: Sequence[Cell], data_root: str, own: Parcel | None = None) -> Finished:

@@ -64,7 +64,10 @@ class Observation:
                 expected=f"at least {FOLDS}, since rules are judged by units held out",
             )
         if not np.any(self.changes):
-            raise InputError(f"{self.kind}: nothing has changed; check that after is not before.")
+            raise InputError(
+                f"{self.kind}: nothing has changed; check that after is not before.",
+                argument=self.kind,
+            )
 
     def select(self, kept: np.ndarray) -> "Observation":
         """Return some of the changes, given by a mask (M,)."""
@@ -104,7 +107,8 @@ class Observation:
             raise InputError(
                 f"{self.kind}: before learning they differ from {what} by {off:.3g} (root mean "
                 f"square) at a size of {size:.3g}; check the units, the order of post and pre or "
-                "of the stimuli, and the model."
+                "of the stimuli, and the model.",
+                argument=self.kind,
             )
 
 
