@@ -10,23 +10,26 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from ratenet.equations.own_code import Source, load_own, reason, reference_to, sources_of
-from ratenet.equations.terms import Term, as_value, parse_sum, read_value
+from ratenet.equations.recording import (
+    Recorded,
+    absolute,
+    is_nameless,
+    nameless,
+    settings_of,
+    written_call,
+    written_partial,
+)
+from ratenet.equations.terms import Term, parse_sum, read_value
 from ratenet.errors import InputError, RatenetError, UnknownNameError, shorten, show_any
 
 T = TypeVar("T")
 Weighted = tuple[tuple[float, Any], ...]
-
-
-class Recorded(str):
-    """A string that a run folder or comparison records: the user's code in it is not imported."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,14 +156,14 @@ class Registry(Mapping[str, Any], Generic[T]):
             given = given.get("name")
         if not isinstance(given, str):
             return False
-        return _is_nameless(given) or any(term.is_own for term in parse_sum(given, self.noun))
+        return is_nameless(given) or any(term.is_own for term in parse_sum(given, self.noun))
 
     def is_untrusted(self, given: Any) -> bool:
         """Return whether something is recorded and names the user's code, so is not imported."""
         name = given.get("name") if isinstance(given, Mapping) else given
         if not isinstance(name, str):
             return False
-        return _is_nameless(name) or (isinstance(name, Recorded) and self.names_own(name))
+        return is_nameless(name) or (isinstance(name, Recorded) and self.names_own(name))
 
     def normal(self, given: Any) -> Any:
         """Return the string of what has a name of ours or of a package's; else the object.
@@ -175,8 +178,9 @@ class Registry(Mapping[str, Any], Generic[T]):
             return str(given) if others or term.settings or term.weight is not None else term.name
         if self.needs and not isinstance(given, self.kind):
             self.check(given)
-            is_table = isinstance(given, Mapping)
-            return str(self._table_term(given)) if is_table else given
+            if isinstance(given, Mapping):
+                given = str(self._table_term(given))
+            return absolute(given) if isinstance(given, str) else given
         found = self.read(given)
         text = self.written(found)
         is_named = not text.startswith("<") and not self.names_own(text)
@@ -196,14 +200,14 @@ class Registry(Mapping[str, Any], Generic[T]):
             if given is maker:
                 return name
             if type(given) is maker:
-                return self._with_settings(name, given)
+                return written_call(name, given)
         if isinstance(given, partial):
-            return self._written_partial(given)
+            return written_partial(given)
         reference = reference_to(given)
         if reference is None:
-            return _nameless(given)
+            return nameless(given)
         name, is_class = reference
-        return self._with_settings(name, given) if is_class else str(Term(None, name))
+        return written_call(name, given) if is_class else str(Term(None, name))
 
     def sources(self, given: Any) -> list[Source]:
         """Return the files of code besides ratenet's that something needs."""
@@ -229,17 +233,9 @@ class Registry(Mapping[str, Any], Generic[T]):
         """Return the class or function that a name stands for."""
         return self._callable(name)
 
-    def _written_partial(self, given: "partial[Any]") -> str:
-        """Return how a partial call is written: what it calls, with its keywords as settings."""
-        reference = reference_to(given.func)
-        values = [as_value(value) for value in given.keywords.values()]
-        if reference is None or given.args or None in values:
-            return _nameless(given)
-        return str(Term(None, reference[0], given.keywords))
-
     def settings(self, name: str) -> dict[str, Any]:
         """Return the settings of a name and their defaults; `inspect.Parameter.empty` for none."""
-        parameters = _settings_of(self._callable(name), self.needs)
+        parameters = settings_of(self._callable(name), self.needs)
         return {each.name: each.default for each in parameters}
 
     def about(self, name: str) -> str:
@@ -253,7 +249,7 @@ class Registry(Mapping[str, Any], Generic[T]):
 
     def _untrusted(self, given: Any) -> InputError:
         given = given["name"] if isinstance(given, Mapping) else given
-        if _is_nameless(given):
+        if is_nameless(given):
             said, remedy = "an object without a name", ""
         else:
             said = "code that is not part of ratenet and is not imported by itself"
@@ -322,7 +318,7 @@ class Registry(Mapping[str, Any], Generic[T]):
 
     def _checked(self, name: str, found: Any, settings: Mapping[str, Any]) -> Callable[..., Any]:
         """Return something to call, whose settings have been compared with its parameters."""
-        parameters = _settings_of(found, self.needs)
+        parameters = settings_of(found, self.needs)
         names = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
         if len(names) == len(parameters):
             for setting in settings:
@@ -359,50 +355,6 @@ class Registry(Mapping[str, Any], Generic[T]):
         found: T = made
         return found
 
-    def _with_settings(self, name: str, given: Any) -> str:
-        """Return ``name(setting=value)`` with what differs from the defaults."""
-        settings = {}
-        for each in _settings_of(type(given), 0):
-            value = getattr(given, each.name, each.default)
-            text = as_value(value)
-            if value is each.default or (
-                type(value) is type(each.default) and value == each.default
-            ):
-                continue
-            if text is None:
-                return _nameless(given)
-            settings[each.name] = value
-        return str(Term(None, name, settings))
-
-
-def _nameless(given: Any) -> str:
-    """Return how something that cannot be named is written down, the same in every process."""
-    said = re.sub(" at 0x[0-9a-f]+", "", show_any(given))
-    return said if _is_nameless(said) else f"<{said}>"
-
-
-def _is_nameless(text: str) -> bool:
-    """Return whether a string stands for an object that cannot be named, as `written` marks it."""
-    return text.startswith("<")
-
-
-def _settings_of(found: Any, needs: int) -> list[inspect.Parameter]:
-    """Return the parameters that are settings."""
-    try:
-        parameters = [*inspect.signature(found).parameters.values()]
-    except (TypeError, ValueError):  # of C code
-        return []
-    made = {
-        field.name: field.default_factory
-        for field in (fields(found) if is_dataclass(found) and isinstance(found, type) else ())
-        if field.default_factory is not MISSING
-    }
-    return [
-        each.replace(default=made[each.name]()) if each.name in made else each
-        for each in parameters[needs:]
-        if each.kind is not each.VAR_POSITIONAL
-    ]
-
 
 @cache
 def offered(group: str) -> dict[str, EntryPoint]:
@@ -428,25 +380,3 @@ def _loaded(point: EntryPoint, noun: str) -> Any:
             argument=noun,
             got=point.name,
         ) from None
-
-
-def recorded(given: Any) -> Any:
-    """Return what a run folder records, its strings, or names of tables, marked as `Recorded`."""
-    if isinstance(given, Mapping):
-        return {key: recorded(each) if key == "name" else each for key, each in given.items()}
-    return Recorded(given) if isinstance(given, str) else given
-
-
-def without_folders(text: str) -> str:
-    """Return how something is written with the names of files only, to compare and to show it.
-
-    Examples
-    --------
-    >>> without_folders("0.5*/home/me/rules.py:mine(gain=2)+0.5*hebb")
-    '0.5*rules.py:mine(gain=2)+0.5*hebb'
-    """
-    if _is_nameless(text) or ":" not in text:
-        return text
-    terms = parse_sum(text, "name")
-    names = [t.name if not t.is_own else re.split(r"[/\\]", t.name)[-1] for t in terms]
-    return "+".join(str(replace(t, name=n)) for t, n in zip(terms, names, strict=True))

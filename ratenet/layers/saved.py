@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.tables import under
-from ratenet.equations.registry import Recorded
+from ratenet.equations.recording import Recorded
 from ratenet.errors import InputError, UnsupportedError
 from ratenet.layers.base import AbstractFixedPointLayer
 from ratenet.layers.convolutional import ConvFixedPointLayer

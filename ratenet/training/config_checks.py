@@ -11,7 +11,8 @@ from ratenet.equations import ModelSpec, load_model, model_names
 from ratenet.equations.files import MODELS
 from ratenet.equations.own_code import Source
 from ratenet.equations.quantities import parse_quantity
-from ratenet.equations.registry import Registry, recorded, without_folders
+from ratenet.equations.recording import recorded, without_folders
+from ratenet.equations.registry import Registry
 from ratenet.errors import InputError, ModelError, RatenetError, escape
 from ratenet.layers.tables import read_tables
 from ratenet.network import Network

@@ -10,7 +10,7 @@ import pytest
 
 from ratenet.equations import registry
 from ratenet.equations.own_code import Parcel, sources_of
-from ratenet.equations.registry import Recorded, recorded, without_folders
+from ratenet.equations.recording import Recorded, recorded, without_folders
 from ratenet.errors import InputError, UnknownNameError
 from ratenet.plasticity import (
     RULES,

@@ -160,7 +160,7 @@ class ComparisonConfig:
 
     def _labels(self) -> dict[str, list[Any]]:
         """Return what tasks, rules and learning rates are called in tables."""
-        from ratenet.equations.registry import without_folders
+        from ratenet.equations.recording import without_folders
 
         labels = {name: [*map(without_folders, some)] for name, some in self._written().items()}
         return {**labels, "learning_rates": list(self.learning_rates)}

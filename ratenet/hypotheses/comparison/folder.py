@@ -22,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 
-from ratenet.equations.registry import without_folders
+from ratenet.equations.recording import without_folders
 from ratenet.errors import RatenetWarning, RunFolderError
 from ratenet.files import (
     ResultsFolder,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import Dense
-from ratenet.equations.registry import without_folders
+from ratenet.equations.recording import without_folders
 from ratenet.equations.units import DIMENSIONLESS, Dimension, Quantity
 from ratenet.errors import InputError, SingularError, UnsettledError
 from ratenet.fixed_points import FixedPoints, find_fixed_points
