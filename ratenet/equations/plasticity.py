@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 import sympy
@@ -187,6 +188,37 @@ class PlasticitySpec(TableSpec):
                     expected=f"a value like {self.defaults[name]}",
                 )
         return changed
+
+    def rule(self, slow: Any = (), values: Mapping[str, Any] | None = None) -> Any:
+        """Return the rule at fixed points: the learning rate times the mean of dw/dt.
+
+        Parameters
+        ----------
+        slow : sequence of str
+            Variables of units that are at rest for the mean over the stimuli; the other ones are
+            at rest for each stimulus.
+        values : mapping from names to numbers, optional
+            Signals, and variables of units that are held; in SI units. The signal ``error`` is
+            dL/dy where no value is given.
+
+        Returns
+        -------
+        AbstractRule
+            For `rule.update`, `TrainingConfig`, and wherever a rule may stand.
+
+        Raises
+        ------
+        UnsupportedError
+            If the rest of the other variables is not known in closed form.
+
+        Examples
+        --------
+        >>> from ratenet import load_plasticity
+        >>> load_plasticity("bcm").rule(slow=["theta"]).traits.is_mean
+        False
+        """
+        # By name: rules stand above equations, which import nothing of them.
+        return import_module("ratenet.plasticity.from_equations").from_equations(self, slow, values)
 
     def given_signals(self, signals: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """Return the signals that were given, or say which are missing or not among the rule's."""

@@ -14,6 +14,7 @@ from ratenet.plasticity.equilibrium import (
     EquilibriumPropagation as EquilibriumPropagation,
 )
 from ratenet.plasticity.euclidean import Euclidean as Euclidean
+from ratenet.plasticity.from_equations import FromEquations as FromEquations
 from ratenet.plasticity.frozen import Frozen as Frozen
 from ratenet.plasticity.function_rule import rule as rule
 from ratenet.plasticity.hebbian import BCM as BCM, Hebb as Hebb, Oja as Oja

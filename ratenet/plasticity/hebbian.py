@@ -1,16 +1,21 @@
-"""Unsupervised rules: they depend on the rates alone, not on the error."""
+"""Unsupervised rules: they depend on the rates alone, not on the error.
+
+Their equations stand in models/plasticity; here they are at fixed points.
+"""
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from numbers import Real
 
-import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import Change, scaled
+from ratenet.connectivity.base import Change
+from ratenet.equations import PlasticitySpec, load_plasticity
 from ratenet.errors import InputError
 from ratenet.fixed_points import FixedPoints
-from ratenet.plasticity.base import AbstractRule, Traits, descent
+from ratenet.plasticity.base import AbstractRule, Traits
+from ratenet.plasticity.from_equations import FromEquations, from_equations
 from ratenet.plasticity.loss import Loss
 
 UNSUPERVISED = Traits("none: unsupervised, no gradient of a loss", uses_error=False)
@@ -48,7 +53,7 @@ class Hebb(AbstractRule):
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Change:
         """Return eta mean(y y^T)."""
-        return descent(fp, -fp.rates, fp.rates, learning_rate)
+        return _shipped("hebb").change(fp, error, learning_rate)
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,7 @@ class Oja(AbstractRule):
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Change:
         """Return eta (mean(y y^T) - diag(mean y^2) W)."""
-        W, y = fp.network.connectivity, fp.rates
-        identity = torch.eye(W.units, dtype=y.dtype, device=y.device)
-        left = torch.cat([y / len(y), -torch.diag((y**2).mean(dim=0))])
-        right = torch.cat([y, W.apply_transpose(identity)])  # row i of W below
-        return scaled(W.accumulate(left, right), learning_rate)
+        return _shipped("oja").change(fp, error, learning_rate)
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,18 @@ class BCM(AbstractRule):
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Change:
         """Return eta mean(y (y - theta) y^T)."""
-        y = fp.rates
-        theta = (y**2).mean(dim=0) if self.threshold is None else self.threshold
-        return descent(fp, y * (theta - y), y, learning_rate)
+        held = None if self.threshold is None else {"theta": self.threshold}
+        slow = ("theta",) if held is None else ()
+        return _shipped("bcm", slow, held).change(fp, error, learning_rate)
+
+
+def _shipped(
+    name: str, slow: tuple[str, ...] = (), held: dict[str, float] | None = None
+) -> FromEquations:
+    """Return a rule of models/plasticity with a rate of learning of 1/s."""
+    return from_equations(_of_unit_rate(name), slow, held)
+
+
+@functools.cache
+def _of_unit_rate(name: str) -> PlasticitySpec:
+    return load_plasticity(name).with_parameters(eta="1*Hz")

@@ -86,6 +86,6 @@ def test_hebb_alone_grows_along_the_correlation() -> None:
 @pytest.mark.parametrize("threshold", [float("nan"), float("inf"), "mean"])
 def test_a_threshold_is_a_number(threshold: object) -> None:
     with pytest.raises(
-        InputError, match=r"threshold: expected a finite number.*got .*; None takes mean"
+        InputError, match=r"threshold: expected a finite number, or None for mean y\^2, got"
     ):
         BCM(threshold=threshold)  # type: ignore[arg-type]

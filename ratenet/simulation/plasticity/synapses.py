@@ -91,14 +91,15 @@ class _Parted(Slope):
         return post[:, :, None] * pre[:, None, :]
 
     def _mean_outer(self, factors: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the mean of post_b pre_b^T, shape (N, N), or with 1 in place of N."""
-        post, pre = factors
-        if 1 in (post.shape[1], pre.shape[1]):  # one of them is the same for all units
-            product = post * pre
-            mean = product.mean(dim=0)
-            return mean[:, None] if pre.shape[1] == 1 else mean[None]
-        B, N = self._streams, self._units
-        return post.expand(B, N).T @ pre.expand(B, N) / B
+        return mean_outer(*factors, self._streams, self._units)
+
+
+def mean_outer(post: Tensor, pre: Tensor, streams: int, units: int) -> Tensor:
+    """Return the mean of post_b pre_b^T, shape (N, N), or with 1 in place of N."""
+    if 1 in (post.shape[1], pre.shape[1]):  # one of them is the same for all units
+        mean = (post * pre).mean(dim=0)
+        return mean[:, None] if pre.shape[1] == 1 else mean[None]
+    return post.expand(streams, units).T @ pre.expand(streams, units) / streams
 
 
 class _Factors:
@@ -110,11 +111,12 @@ class _Factors:
 
     def __call__(self, units: Values, like: Tensor) -> list[tuple[Tensor, Tensor]]:
         sided = units | {n + side: value for n, value in units.items() for side in SIDES}
-        found = [_row(value, like) for value in self._expressions(sided)]
+        found = [row(value, like) for value in self._expressions(sided)]
         return list(zip(found[::2], found[1::2], strict=True))
 
 
-def _row(value: Any, like: Tensor) -> Tensor:
+def row(value: Any, like: Tensor) -> Tensor:
+    """Return a number, (N,) or (B, N) as a tensor (B or 1, N or 1)."""
     if not isinstance(value, Tensor):
         return like.new_full((1, 1), value)
     return value.reshape(1, -1) if value.ndim < 2 else value
