@@ -134,7 +134,7 @@ def _read(value: Any, hint: Any, name: str) -> Any:
     is_of_numbers = float in _alternatives(get_args(lists[0])[0])
     parts = split_list(value)
     if not parts:  # what was written would have no effect
-        raise InputError.at(name, got=value, expected="at least one value; separate them by commas")
+        raise InputError.at(name, got=value, expected="one value or more, separated by commas")
     return [number_or_text(part) if is_of_numbers else part for part in parts]
 
 

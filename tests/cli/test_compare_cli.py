@@ -66,7 +66,7 @@ def test_the_command_does_what_the_function_does(command, tmp_path):
             "learning_rates, 2: expected a number above 0",
         ),
         (["--rules", "heb"], "Unknown rule 'heb'"),
-        (["--rules", ","], "rules: expected a non-empty list of rules, got []"),
+        (["--rules", ","], "rules: expected one value or more, separated by commas, got"),
         (["--tasks", "digits"], "Unknown task 'digits'"),
         (["--processes", "0"], "processes: expected a whole number of at least 1, got 0"),
         (["--processes", "2", "--scheduler", "tcp://a:1"], "exclude one another"),
