@@ -24,6 +24,7 @@ from ratenet.stimuli.ornstein_uhlenbeck import Contrast, Walk
 from ratenet.validation import check_seed
 
 HELD = "hold-and-fade"
+"""The stimulus of a slow presentation unless another is asked for."""
 RESTING = (HELD, "gaps")  # at the end of a hold these have rested for all of it
 GAP = 0.6  # of the time between two images
 

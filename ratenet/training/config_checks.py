@@ -14,7 +14,8 @@ from ratenet.equations.quantities import parse_quantity
 from ratenet.equations.recording import recorded, without_folders
 from ratenet.equations.registry import Registry
 from ratenet.errors import InputError, ModelError, RatenetError, escape
-from ratenet.layers.tables import read_tables
+from ratenet.layers.core import OnUnsettled
+from ratenet.layers.tables import LayerDefaults, read_tables
 from ratenet.network import Network
 from ratenet.plasticity import RULES
 from ratenet.simulation.time_grid import seconds
@@ -34,6 +35,7 @@ REGISTRIES: dict[str, Registry[Any]] = {"rule": RULES, "loss": LOSSES, "stimulus
 NAMED = ("model", *REGISTRIES)  # what may name the user's code
 OF_ONE_NETWORK = ("model", "units", "tau", "hold", "fade", "learn", "barrier")
 
+ON_UNSETTLED: dict[str, OnUnsettled] = {"leave-out": "mask", "include": "include"}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 HOLD_IN_TAU, FADE_IN_TAU = 20, 5
 LONGEST_IN_TAU = 10**5  # of an image; longer is a slip, and a step would take hours
@@ -279,6 +281,17 @@ def check_noise(model: ModelSpec) -> None:
             "solved fixed points; use presentation 'slow', or a model without noise.",
             argument="model",
         )
+
+
+def defaults_of(config: TrainingOptions, classes: int) -> LayerDefaults:
+    """Return what holds for all layers of a configuration."""
+    return LayerDefaults(
+        classes,
+        config.rule,
+        config.learning_rate,
+        config.recurrent_learning_rate or config.learning_rate,
+        ON_UNSETTLED[str(config.unsettled)],
+    )
 
 
 def on_this_machine(config: Checked) -> Checked:

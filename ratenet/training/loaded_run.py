@@ -20,13 +20,12 @@ from ratenet.plasticity import RULES, AbstractRule, Loss, Traits
 from ratenet.stimuli import Images
 from ratenet.training.classifier import Classifier, random_classifier
 from ratenet.training.config import TrainingConfig
-from ratenet.training.config_checks import DTYPES, recorded_layers
+from ratenet.training.config_checks import DTYPES, defaults_of, recorded_layers
 from ratenet.training.presentation import MAX_ITERATIONS
 from ratenet.training.run import read_state
 from ratenet.training.run_data import DataFacts, written_data
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.same_run import digest_of_config
-from ratenet.training.stack_run import defaults_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,12 +26,18 @@ from ratenet.errors import (
 )
 from ratenet.fixed_points import Automatic, MeanGain
 from ratenet.layers.architecture import build_stack, cores_of, rates_of
-from ratenet.layers.core import STALE_AFTER, FixedPointCore, OnUnsettled
+from ratenet.layers.core import STALE_AFTER, FixedPointCore
 from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, LayerDefaults, read_tables
 from ratenet.plasticity import AbstractRule, Frozen, Mixed
 from ratenet.stimuli import Images
 from ratenet.training.config import TrainingConfig
-from ratenet.training.config_checks import DTYPES, check_noise, on_this_machine, recorded_layers
+from ratenet.training.config_checks import (
+    DTYPES,
+    check_noise,
+    defaults_of,
+    on_this_machine,
+    recorded_layers,
+)
 from ratenet.training.evaluation import Answers, Evaluation, batches_of, count_answers
 from ratenet.training.losses import check_loss, loss_for
 from ratenet.training.optimizers import new_optimizer
@@ -48,7 +54,6 @@ from ratenet.training.step import (
 from ratenet.training.workers import Workers
 
 MEMORY = "preconditioner"  # what its tensors are called in a checkpoint
-ON_UNSETTLED: dict[str, OnUnsettled] = {"leave-out": "mask", "include": "include"}
 
 
 @dataclass(kw_only=True)
@@ -349,17 +354,6 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
             {name: rate / config.learning_rate for name, rate in rates.items()},
         ),
         workers=workers,
-    )
-
-
-def defaults_of(config: TrainingConfig, classes: int) -> LayerDefaults:
-    """Return what holds for all layers of a configuration."""
-    return LayerDefaults(
-        classes,
-        config.rule,
-        config.learning_rate,
-        config.recurrent_learning_rate or config.learning_rate,
-        ON_UNSETTLED[str(config.unsettled)],
     )
 
 

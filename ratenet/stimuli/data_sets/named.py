@@ -45,6 +45,7 @@ DATA: Registry[Any] = Registry(
     "ImageSet such as ImageSet.from_arrays(...)",
     remedy="own images are an .npz file, a folder with train and test in it, or FILE.py:NAME",
 )
+"""Reads data sets: by name, with settings in brackets, or of the user's own."""
 
 
 def source_of(given: Any) -> Any:
