@@ -10,7 +10,7 @@ from ratenet.connectivity.base import AbstractConnectivity
 from ratenet.connectivity.checks import check_square
 from ratenet.connectivity.computation import computation
 from ratenet.connectivity.convolution import Convolution
-from ratenet.linear_algebra import largest_singular_value, rightmost_eigenvalue
+from ratenet.linear_algebra import all_eigenvalues, largest_singular_value, rightmost_eigenvalue
 
 DENSE = 1000  # units up to which the matrix is built
 TOLERANCE = 1e-4  # relative, of what iterations find
@@ -54,7 +54,7 @@ def eigenvalues(connectivity: AbstractConnectivity) -> Tensor:
     if isinstance(connectivity, Convolution) and connectivity.border == "circular":
         kernel = connectivity.kernel
         return kernel_eigenvalues(kernel, connectivity.height, connectivity.width)
-    return torch.linalg.eigvals(connectivity.dense())
+    return all_eigenvalues(connectivity.dense())
 
 
 def kernel_eigenvalues(kernel: Tensor, height: int, width: int) -> Tensor:
@@ -65,7 +65,7 @@ def kernel_eigenvalues(kernel: Tensor, height: int, width: int) -> Tensor:
     # Where the kernel begins only turns phases with the frequency; its middle belongs at place 0.
     placed = placed.roll((-(k // 2), -(k // 2)), dims=(2, 3))
     transformed = torch.fft.fft2(placed).conj().permute(2, 3, 0, 1)  # (H, W, C, C); a correlation
-    return torch.linalg.eigvals(transformed.flatten(0, 1)).flatten()
+    return all_eigenvalues(transformed.flatten(0, 1)).flatten()
 
 
 @computation()
@@ -96,7 +96,7 @@ def abscissa(connectivity: AbstractConnectivity) -> float:
     """
     check_square(connectivity.shape)
     if connectivity.shape[0] <= DENSE:
-        return float(torch.linalg.eigvals(connectivity.dense().double().cpu()).real.max())
+        return float(all_eigenvalues(connectivity.dense().double().cpu()).real.max())
     like = next(iter(connectivity.parameters.values()))
     return rightmost_eigenvalue(connectivity.apply, connectivity.shape[1], like, TOLERANCE)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from ratenet.connectivity.base import Change
 from ratenet.errors import UnsettledError
 from ratenet.fixed_points.results import FixedPoints, jacobian_product
-from ratenet.linear_algebra import Eigenpair, RightmostTracker
+from ratenet.linear_algebra import Eigenpair, RightmostTracker, all_eigenvalues
 from ratenet.network import JacobianBlocks, Network
 
 
@@ -52,7 +52,7 @@ def batch_jacobians(fp: FixedPoints) -> BatchJacobians:
 def own_decay(blocks: JacobianBlocks) -> float:
     """Return how fast the slowest unit decays by itself, in 1/s; not above 0: it does not."""
     own = blocks.F_s[:, :, 0].permute(2, 0, 1)  # (N, k, k)
-    return -float(torch.linalg.eigvals(own).real.max())
+    return -float(all_eigenvalues(own).real.max())
 
 
 def rightmost_of_jacobian(

@@ -14,7 +14,7 @@ from ratenet.connectivity.computation import computation
 from ratenet.errors import ConvergenceError, InputError, StaleError
 from ratenet.fixed_points.dataset import as_dataset
 from ratenet.fixed_points.status import Status, at_rest, judge
-from ratenet.linear_algebra import rightmost_eigenvalue, spectral_radius
+from ratenet.linear_algebra import all_eigenvalues, rightmost_eigenvalue, spectral_radius
 from ratenet.network import JacobianBlocks, Network
 from ratenet.simulation import Trajectory as Trajectory
 from ratenet.simulation.datasets import write_netcdf
@@ -281,7 +281,7 @@ class FixedPoints:
 
         Complex; those of `jacobian`, at O((k N)^3).
         """
-        found = torch.linalg.eigvals(self.jacobian(sample))
+        found = all_eigenvalues(self.jacobian(sample))
         return found[found.real.argsort(descending=True, stable=True)]
 
     @computation()
@@ -335,7 +335,7 @@ class FixedPoints:
                 argument="samples",
             )
         if self.network.units <= DENSE_EIGENVALUES:
-            return float(torch.linalg.eigvals(gain[0, :, None] * W.dense()).abs().max())
+            return float(all_eigenvalues(gain[0, :, None] * W.dense()).abs().max())
         tol = 2e-5 if gain.dtype == torch.float32 else 1e-8
         found = spectral_radius(lambda row: gain * W.apply(row), gain.numel(), gain, tol)
         if math.isnan(found):

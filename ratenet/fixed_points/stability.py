@@ -21,7 +21,7 @@ from torch import Tensor
 from ratenet.errors import ConvergenceError
 from ratenet.fixed_points.results import FixedPoints, jacobian_product
 from ratenet.fixed_points.status import Status
-from ratenet.linear_algebra import lanczos, random_start, rightmost_ritz
+from ratenet.linear_algebra import all_eigenvalues, lanczos, random_start, rightmost_ritz
 from ratenet.linear_algebra.krylov import STEPS, Product
 from ratenet.network import JacobianBlocks, Network
 
@@ -110,7 +110,7 @@ def slowest_rate(blocks: JacobianBlocks) -> Tensor:
     """Return the smallest |eigenvalue| of the units' own dynamics in each sample, (b,), in 1/s."""
     if len(blocks.F_I) == 1:
         return blocks.F_s[0, 0].abs().amin(dim=1)
-    own = torch.linalg.eigvals(blocks.F_s.permute(2, 3, 0, 1))  # (b, N, k)
+    own = all_eigenvalues(blocks.F_s.permute(2, 3, 0, 1))  # (b, N, k)
     return own.abs().amin(dim=(1, 2))
 
 
@@ -161,7 +161,7 @@ def _abscissa_dense(network: Network, blocks: JacobianBlocks) -> Tensor:
         columns.append(jacobian_product(network, blocks, column).transpose(0, 1).flatten(1))
     jacobians = torch.stack(columns, dim=2)  # (b, kN, kN)
     # In float64 the iteration adds no rounding to that of the entries.
-    return torch.linalg.eigvals(jacobians.double()).real.amax(dim=1).to(network.dtype)
+    return all_eigenvalues(jacobians.double()).real.amax(dim=1).to(network.dtype)
 
 
 def _arnoldi(network: Network, blocks: JacobianBlocks, rate: Tensor) -> tuple[Tensor, Tensor]:

@@ -80,6 +80,8 @@ def rightmost_ritz(product: Product, start: Tensor, steps: int = STEPS) -> RitzV
     """
     basis, H = arnoldi(product, start, steps)
     H, m = H.double().cpu(), H.shape[2]  # small matrices, slow on a GPU
+    finite = torch.isfinite(H).flatten(1).all(dim=1)
+    H = H.where(finite[:, None, None], 0.0)  # LAPACK may end the process else
     values, vectors = torch.linalg.eig(H[:, :m])
     rightmost = values.real.argmax(dim=1)  # (b,)
     each = torch.arange(len(H))
@@ -88,7 +90,8 @@ def rightmost_ritz(product: Product, start: Tensor, steps: int = STEPS) -> RitzV
     following, shares = torch.zeros_like(start), weights.real.to(start)
     for i in range(m):
         following.addcmul_(shares[:, i, None], basis[i])
-    return RitzValue(values.real[each, rightmost].to(start), error.to(start), following)
+    found = values.real[each, rightmost].where(finite, torch.nan)
+    return RitzValue(found.to(start), error.to(start), following)
 
 
 def lanczos(product: Product, start: Tensor, steps: int = STEPS) -> Tensor:

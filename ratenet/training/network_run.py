@@ -13,7 +13,7 @@ from torch import Tensor
 from ratenet.equations import ModelSpec
 from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError, InputError
 from ratenet.fixed_points.mode_tracking import batch_jacobians
-from ratenet.linear_algebra import require_memory
+from ratenet.linear_algebra import all_eigenvalues, require_memory
 from ratenet.plasticity import RULES, Frozen
 from ratenet.stimuli import STIMULI, Images
 from ratenet.training.classifier import Classifier, random_classifier
@@ -113,7 +113,7 @@ class NetworkRun(LearningRun):
     def findings(self) -> dict[str, Any]:
         """Return the barrier's doings and the spectrum of W."""
         W = self.classifier.network.connectivity.dense().cpu()
-        eigenvalues = torch.linalg.eigvals(W.double()).real
+        eigenvalues = all_eigenvalues(W.double()).real
         found: dict[str, Any] = {
             "weight_abscissa": float(eigenvalues.max()),
             "weight_eigenvalue_min": float(eigenvalues.min()),

@@ -21,6 +21,7 @@ from ratenet.fixed_points.continuation.branch import BranchEnd
 from ratenet.fixed_points.continuation.variations import AbstractVariation
 from ratenet.fixed_points.results import FixedPoints
 from ratenet.fixed_points.stability import neutral_margin
+from ratenet.linear_algebra import all_eigenvalues
 from ratenet.network import Network
 
 MOST_CORRECTIONS = 12
@@ -140,7 +141,7 @@ class Curve:
         if 0 <= theta <= 1 and not float(fixed.residual[0]) <= self.tol:
             raise StepError(BranchEnd.STEP_TOO_SMALL)
         tangent, regularity = _tangent(jacobian, along)
-        eigenvalues = torch.linalg.eigvals(fixed.jacobian(0))
+        eigenvalues = all_eigenvalues(fixed.jacobian(0))
         return Point(
             u=u,
             tangent=tangent,

@@ -14,6 +14,7 @@ from ratenet.fixed_points.clusters import check_distance, clusters, in_order
 from ratenet.fixed_points.maps.descent import residual_of
 from ratenet.fixed_points.maps.steps import Step, jacobians
 from ratenet.fixed_points.status import Status
+from ratenet.linear_algebra import all_eigenvalues
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +118,7 @@ class MapFixedPoints:
 
     def eigenvalues(self, sample: int) -> Tensor:
         """Return the eigenvalues of `jacobian`, complex, shape (H,), the largest modulus first."""
-        found = torch.linalg.eigvals(self.jacobian(sample))
+        found = all_eigenvalues(self.jacobian(sample))
         return found[found.abs().argsort(descending=True, stable=True)]
 
     def spectral_radius(self, samples: Sequence[int] | None = None) -> Tensor:
