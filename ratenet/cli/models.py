@@ -48,12 +48,14 @@ def models(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     from ratenet import circuits
+    from ratenet.equations import model_names
     from ratenet.equations.files import MODELS
 
     console = console_of()
-    width = max(map(len, [*MODELS.names, *circuits.names()]))
+    names = list(dict.fromkeys([*model_names(), *MODELS.names]))  # those of packages at the end
+    width = max(map(len, [*names, *circuits.names()]))
     console.print("Models")
-    for each in MODELS.names:
+    for each in names:
         console.print(f"  {each:<{width}}  {_title(each)}", markup=False)
     console.print("\nCircuits: models with their weights and stimulus")
     for each in circuits.names():
