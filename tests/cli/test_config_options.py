@@ -74,7 +74,7 @@ def test_an_entry_without_a_value_is_refused() -> None:
 @pytest.mark.parametrize("value", ["", " ", ","])
 def test_a_list_without_entries_is_refused(option: str, value: str) -> None:
     """It would have no effect."""
-    with pytest.raises(InputError, match=f"{option}: expected at least one value"):
+    with pytest.raises(InputError, match=f"{option}: expected one value or more"):
         asked("--" + option.replace("_", "-"), value)
 
 
