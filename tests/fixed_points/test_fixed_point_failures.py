@@ -136,8 +136,8 @@ def test_explicit_time_is_refused(tmp_path: Path) -> None:
     ("options", "sentence"),
     [
         ({"drive": [0.0, math.nan]}, "drive: NaN or infinite entries"),
-        ({"drive": [0.0, 0.0, 0.0]}, r"drive: expected shape .* N = 2 units, got \(1, 3\)"),
-        ({"drive": torch.zeros(1, 1, 2)}, r"drive: expected shape .*, got \(1, 1, 2\)"),
+        ({"drive": [0.0, 0.0, 0.0]}, r"drive: expected .*shape .* N = 2 units, got \(1, 3\)"),
+        ({"drive": torch.zeros(1, 1, 2)}, r"drive: expected .*shape .*, got \(1, 1, 2\)"),
         ({"initial": [math.nan, 0.0]}, "state.*: NaN or infinite entries"),
         ({"initial": [0.0, 0.0, 0.0]}, r"state, r: expected .* N = 2, got \(3,\)"),
         ({"initial": {"v": 0.0}}, "state variables of 'rate', r"),
