@@ -10,7 +10,7 @@ import pytest
 import tomli_w
 from helpers.specs import EQUATIONS, table
 
-from ratenet import load_model, model_names
+from ratenet import load_model, model_names, plasticity_names
 from ratenet.equations.files import models_folder, parse_model
 from ratenet.equations.table import model_schema
 from ratenet.errors import ModelError, RatenetWarning, UnknownNameError
@@ -186,6 +186,7 @@ def test_the_wheel_holds_every_model(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {f"ratenet/models/{name}.toml" for name in model_names()} <= names
+    assert {f"ratenet/models/plasticity/{name}.toml" for name in plasticity_names()} <= names
 
 
 @pytest.mark.slow
