@@ -86,6 +86,10 @@ def from_equations(
     spec: PlasticitySpec, slow: Any = (), values: Mapping[str, Any] | None = None
 ) -> FromEquations:
     """Return a rule at fixed points; see `PlasticitySpec.rule`."""
+    if not isinstance(slow, str | list | tuple | set | frozenset):
+        raise InputError.at("slow", got=slow, expected="names of variables of units")
+    if values is not None and not isinstance(values, Mapping):
+        raise InputError.at("values", got=values, expected="a mapping from names to numbers")
     names = (slow,) if isinstance(slow, str) else tuple(slow)
     for name in names:
         if name not in spec.unit_variables:

@@ -317,6 +317,12 @@ def test_what_cannot_be_is_one_sentence(
         rn.simulate(network(options.pop("W", None)), drive(), 0.01, DT, **options)
 
 
+def test_an_empty_batch_is_refused() -> None:
+    empty = torch.zeros(0, N, dtype=FLOAT)
+    with pytest.raises(InputError, match="drive: expected at least one stimulus"):
+        rn.simulate(network(), empty, 0.01, DT, plasticity=rn.load_plasticity("oja"))
+
+
 @pytest.mark.parametrize("name", ["signals", "record_weights"])
 def test_what_has_no_effect_without_a_rule_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=f"{name}: it has no effect without plasticity="):

@@ -112,6 +112,8 @@ def bind(
         raise InputError.at("plasticity", got=spec, expected="rn.load_plasticity(name or path)")
     if weights not in MODES:
         raise InputError.at("weights", got=weights, expected="'own' or 'shared'")
+    if not streams:
+        raise InputError.at("drive", got=(0, network.units), expected="at least one stimulus")
     _check_units(spec, network)
     mask, signs = _constraints(network.connectivity)
     N, like = network.units, network.connectivity.dense().detach()
