@@ -54,5 +54,5 @@ def test_figures_refuse_what_does_not_fit() -> None:
         bifurcation_diagram([branch, other])
     with pytest.raises(InputError, match="branches: expected .* one and the same parameter"):
         bifurcation_diagram([])
-    with pytest.raises(InputError, match="the same is needed"):
+    with pytest.raises(InputError, match="branch: expected a branch along scale of the drive"):
         hysteresis_loop(sweep, branch=other)
