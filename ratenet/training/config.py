@@ -28,9 +28,11 @@ class TrainingConfig(TrainingOptions):
     """
 
     def __post_init__(self) -> None:
-        from ratenet.training.config_checks import check_together, normalized  # they need torch
+        from ratenet.connectivity.computation import shielded  # they need torch
+        from ratenet.training.config_checks import check_together, normalized
 
         check_fields(self)
         for name, value in normalized(self).items():
             object.__setattr__(self, name, value)
-        check_together(self)
+        with shielded():
+            check_together(self)
