@@ -156,7 +156,12 @@ class Registry(Mapping[str, Any], Generic[T]):
             given = given.get("name")
         if not isinstance(given, str):
             return False
-        return is_nameless(given) or any(term.is_own for term in parse_sum(given, self.noun))
+        if is_nameless(given):
+            return True
+        try:
+            return any(term.is_own for term in parse_sum(given, self.noun))
+        except InputError:  # such as the path of a file, which is data
+            return False
 
     def is_untrusted(self, given: Any) -> bool:
         """Return whether something is recorded and names the user's code, so is not imported."""

@@ -162,10 +162,10 @@ def check_together(config: TrainingOptions) -> None:
     InputError, UnknownNameError
         If a name is unknown, options contradict each other, or one has no effect.
     """
+    _check_presentation(config)
     check_stimulus_of(config)
     check_optimizer(config.optimizer)
     check_schedule(config.schedule)
-    _check_presentation(config)
     _check_continuous(config)
     _check_layers(config)
     _check_measurements(config)

@@ -64,8 +64,8 @@ def test_sizes_that_do_not_fit_the_weights(populations: dict[str, Any], sentence
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"E": 5}, "populations: expected E, I, got 'E'"),
-        ({"E": 4, "P": 1}, "populations: expected E, I, got 'E', 'P'"),
+        ({"E": 5}, r"populations: expected E, I, got \['E'\]"),
+        ({"E": 4, "P": 1}, r"populations: expected E, I, got \['E', 'P'\]"),
         ({"E": 4.0, "I": 1}, "populations, E: expected a whole number of at least 1, got 4.0"),
         ({"E": 5, "I": 0}, "populations, I: expected a whole number of at least 1, got 0"),
         ({"E": 3, "I": 1}, "sum to the 5 units of W, got E 3, I 1"),

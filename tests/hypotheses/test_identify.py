@@ -339,7 +339,7 @@ def test_rules_of_ones_own_and_losses_are_taken():
     )
     assert by_target.rule == "presynaptic"
     assert list(by_target.table.index) == [
-        "presynaptic", "hebb", "FeedbackAlignment(radius=0.5, seed=4)", "none",
+        "presynaptic", "hebb", "feedback-alignment(seed=4)", "none",
     ]  # fmt: skip
     for other in (by_error, by_loss):
         pd.testing.assert_frame_equal(by_target.table, other.table, rtol=1e-6)
