@@ -5,4 +5,5 @@ from ratenet.layers.core import FixedPointCore as FixedPointCore
 from ratenet.layers.feedback import FeedbackLayers as FeedbackLayers
 from ratenet.layers.full import FixedPointLayer as FixedPointLayer
 from ratenet.layers.gradients import Settled as Settled
-from ratenet.layers.saved import load as load, save as save
+from ratenet.layers.loading import load as load
+from ratenet.layers.saving import save as save

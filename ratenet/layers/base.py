@@ -1,34 +1,24 @@
 """What fixed-point layers have in common: a read-in, and a recurrent core that it drives."""
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from ratenet.errors import InputError
-from ratenet.layers.core import FixedPointCore
 from ratenet.layers.gradients import Settled
+from ratenet.layers.saving import SavedLayer
 from ratenet.network import Network
 from ratenet.validation import check_whole
 
 RADIUS = 0.5  # spectral radius of the first recurrent weights
 
 
-class AbstractFixedPointLayer(torch.nn.Module):
+class AbstractFixedPointLayer(SavedLayer):
     """A read-in and a core; a final layer says how inputs become drives, and rates outputs."""
-
-    core: FixedPointCore
 
     @property
     def network(self) -> Network:
         """The recurrent network with the present weights."""
         return self.core.network
-
-    def save(self, path: str | Path) -> None:
-        """Write the layer to one safetensors file; see `ratenet.layers.save` and `load`."""
-        from ratenet.layers.saved import save  # which knows all layers
-
-        save(self, path)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.core.extra_repr()})"

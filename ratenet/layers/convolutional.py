@@ -13,6 +13,7 @@ from ratenet.fixed_points import AbstractSolver
 from ratenet.layers.base import RADIUS, AbstractFixedPointLayer, check_counts, new_seed
 from ratenet.layers.core import FixedPointCore, OnUnsettled
 from ratenet.layers.full import check_units
+from ratenet.layers.saving import has_bias
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule
 
@@ -71,6 +72,8 @@ class ConvFixedPointLayer(AbstractFixedPointLayer):
     >>> layer(torch.ones(2, 1, 8, 8)).shape
     torch.Size([2, 4, 8, 8])
     """
+
+    saved_as = "convolutional"
 
     def __init__(
         self,
@@ -132,6 +135,21 @@ class ConvFixedPointLayer(AbstractFixedPointLayer):
             network, rule, step_size=step_size, tol=tol, solver=solver,
             max_iterations=max_iterations, on_unsettled=on_unsettled,
         )  # fmt: skip
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the class, those of the core left out."""
+        read_in = self.read_in
+        channels, height, width = self.image
+        return {
+            "in_channels": channels,
+            "channels": self.grid[0],
+            "height": height,
+            "width": width,
+            "border": "circular" if read_in.padding_mode == "circular" else "zero",
+            "stride": read_in.stride[0],
+            "read_in_size": read_in.kernel_size[0],
+            "bias": has_bias(read_in),
+        }
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the rates at the fixed points.

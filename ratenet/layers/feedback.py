@@ -13,6 +13,7 @@ from ratenet.errors import InputError
 from ratenet.fixed_points import AbstractSolver
 from ratenet.layers.base import RADIUS, AbstractFixedPointLayer, check_counts, check_inputs
 from ratenet.layers.core import FixedPointCore, OnUnsettled
+from ratenet.layers.saving import has_bias
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule
 
@@ -73,6 +74,8 @@ class FeedbackLayers(AbstractFixedPointLayer):
     torch.Size([2, 4])
     """
 
+    saved_as = "feedback"
+
     def __init__(
         self,
         in_features: int,
@@ -100,6 +103,14 @@ class FeedbackLayers(AbstractFixedPointLayer):
             network, rule, step_size=step_size, tol=tol, solver=solver,
             max_iterations=max_iterations, on_unsettled=on_unsettled,
         )  # fmt: skip
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the class, those of the core left out."""
+        return {
+            "in_features": self.read_in.in_features,
+            "units": list(self.units),
+            "bias": has_bias(self.read_in),
+        }
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the last layer's rates at the fixed points.

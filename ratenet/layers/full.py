@@ -18,6 +18,7 @@ from ratenet.layers.base import (
     new_seed,
 )
 from ratenet.layers.core import FixedPointCore, OnUnsettled
+from ratenet.layers.saving import has_bias
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule
 
@@ -77,6 +78,8 @@ class FixedPointLayer(AbstractFixedPointLayer):
     (torch.Size([5, 5]), 0)
     """
 
+    saved_as = "fixed-point"
+
     def __init__(
         self,
         in_features: int,
@@ -115,6 +118,14 @@ class FixedPointLayer(AbstractFixedPointLayer):
             network, rule, step_size=step_size, tol=tol, solver=solver,
             max_iterations=max_iterations, on_unsettled=on_unsettled,
         )  # fmt: skip
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the class, those of the core left out."""
+        return {
+            "in_features": self.read_in.in_features,
+            "units": self.core.units,
+            "bias": has_bias(self.read_in),
+        }
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the rates at the fixed points.
