@@ -29,7 +29,7 @@ config = rn.TrainingConfig(
 stopped_after = 25  # steps, in the second epoch
 
 
-def stop(run: rn.training.run.Run, row: dict) -> None:
+def stop(_run, row: dict) -> None:
     """Do after a step what Ctrl-C does."""
     if row["step"] == stopped_after:
         signal.raise_signal(signal.SIGINT)

@@ -6,6 +6,7 @@ objects to reading the last state.
 """
 
 import importlib
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,14 +27,21 @@ def own_device(device: Any) -> Iterator[None]:
     """Make a Brian2 device the active one for a while.
 
     Restored are the active device (its clock, network and objects are its own), what `set_device`
-    remembers, and whether a simulation is running, since ours may be started from within one.
+    remembers, whether a simulation is running, since ours may be started from within one, and the
+    environment variables that Brian2 sets for a standalone program.
     """
+    from brian2 import prefs
     from brian2.core.network import Network
 
     # The module by its path: `brian2.devices.device` is also the name of a proxy.
     devices: Any = importlib.import_module("brian2.devices.device")
     active, previous = devices.active_device, list(devices.previous_devices)
     flags = (Network._globally_running, Network._globally_stopped)
+    set_by_brian2 = (
+        *prefs["devices.cpp_standalone.run_environment_variables"],
+        "DYLD_LIBRARY_PATH",
+    )
+    environment = {name: os.environ.get(name) for name in set_by_brian2}
     devices.active_device = device
     try:
         yield
@@ -41,6 +49,11 @@ def own_device(device: Any) -> Iterator[None]:
         devices.active_device = active
         devices.previous_devices[:] = previous
         Network._globally_running, Network._globally_stopped = flags
+        for name, value in environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
