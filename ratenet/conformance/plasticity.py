@@ -45,7 +45,7 @@ def check_plasticity(
     >>> [check.passed for check in check_plasticity("oja", steps=20)]  # doctest: +SKIP
     [True, True, True]
     """
-    spec = load_plasticity(rule) if isinstance(rule, str | Path) else rule
+    spec = load_plasticity(rule)
     case = _Case(spec, seed, STEPS if steps is None else steps)
     return [case.same("own"), case.same("shared"), case.products()]
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -50,7 +51,7 @@ def simulate(
     atol: float | None = None,
     device: str | None = None,
     progress: Callable[[int], object] | None = None,
-    plasticity: PlasticitySpec | None = None,
+    plasticity: PlasticitySpec | str | Path | None = None,
     weights: str = "own",
     signals: Mapping[str, Any] | None = None,
     initial_plasticity: Mapping[str, Any] | None = None,
@@ -104,10 +105,10 @@ def simulate(
         Device of Brian2: its runtime (default), or a C++ program that is built, run and removed.
     progress : callable, optional
         Called at each record with the number of steps done.
-    plasticity : PlasticitySpec, optional
-        Equations of the weights, from `load_plasticity`. The weights of `network` stay as they are;
-        those that moved are in ``final_weights`` and ``plasticity`` of the result. All variables
-        of the rule take Euler steps, whatever the method, and advance from the old state.
+    plasticity : PlasticitySpec, str or Path, optional
+        Equations of the weights, as `load_plasticity` takes them. The weights of `network` stay as
+        they are; those that moved are in ``final_weights`` and ``plasticity`` of the result. All
+        variables of the rule take Euler steps, whatever the method, and advance from the old state.
     weights : {"own", "shared"}
         Whether each stimulus has its own weights, or all share theirs, which then change by the
         mean over the stimuli. Brian2 shares weights only of a single stimulus.

@@ -101,6 +101,8 @@ def test_the_network_given_is_not_changed() -> None:
     assert torch.equal(W, before)
     assert found.network is given
     assert not torch.equal(found.final_weights[0], W)
+    by_name = rn.simulate(given, drive(), 0.02, DT, plasticity="hebb")
+    assert torch.equal(by_name.final_weights, found.final_weights)
 
 
 @pytest.mark.brian2
@@ -252,7 +254,8 @@ def test_what_does_not_part_is_computed_synapse_by_synapse() -> None:
 
 
 REFUSED = {
-    "no rule": ({"plasticity": "oja"}, InputError, r"plasticity: expected rn\.load_plasticity"),
+    "no such rule": ({"plasticity": "ojja"}, UnknownNameError, r"plasticity rule 'ojja'; did you"),
+    "no rule": ({"plasticity": 3}, InputError, r"plasticity rule: expected the name of .*got 3"),
     "weights": (
         {"weights": "mine"},
         InputError,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ratenet.connectivity import AbstractConnectivity, Dense, Masked, Signed
 from ratenet.connectivity.streams import Streams
-from ratenet.equations import PlasticitySpec
+from ratenet.equations import PlasticitySpec, load_plasticity
 from ratenet.equations.synapse_terms import Term, parted
 from ratenet.equations.units import show_unit
 from ratenet.errors import InputError, ModelError, UnknownNameError, UnsupportedError
@@ -103,13 +103,14 @@ def bind(
 
     Raises
     ------
+    UnknownNameError, ModelError
+        If there is no such rule, or its file cannot be used.
     InputError
         If the units of the rule and of the model differ, or a signal or a first value does not fit.
     UnsupportedError
         If the connectivity does not let each synapse change by itself.
     """
-    if not isinstance(spec, PlasticitySpec):
-        raise InputError.at("plasticity", got=spec, expected="rn.load_plasticity(name or path)")
+    spec = load_plasticity(spec)
     if weights not in MODES:
         raise InputError.at("weights", got=weights, expected="'own' or 'shared'")
     if not streams:
