@@ -6,6 +6,7 @@ from ratenet.simulation.drives import (
     SampledDrive as SampledDrive,
 )
 from ratenet.simulation.integrate import simulate as simulate
+from ratenet.simulation.plasticity import Feedback as Feedback
 from ratenet.simulation.statistics import Statistics as Statistics
 from ratenet.simulation.step_check import dt_check as dt_check
 from ratenet.simulation.trajectory import Trajectory as Trajectory

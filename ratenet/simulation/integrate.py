@@ -113,8 +113,9 @@ def simulate(
         Whether each stimulus has its own weights, or all share theirs, which then change by the
         mean over the stimuli. Brian2 shares weights only of a single stimulus.
     signals : mapping, optional
-        Third factors of the rule, by name: a number, an array, a SampledDrive, or a function of
-        the time in seconds; shape (N,) or (B, N) for a signal of each unit, (B,) for one of all.
+        Third factors of the rule, by name: a number, an array, a SampledDrive, a function of the
+        time in seconds, or a `simulation.Feedback`, a function of time and rates; shape (N,) or
+        (B, N) for a signal of each unit, (B,) for one of all.
     initial_plasticity : mapping, optional
         Values of the rule's variables at the start; default the network's weights, and 0.
         ``initial_plasticity=run.plasticity.final`` continues a simulation.

@@ -90,6 +90,7 @@ def _run_runtime(task: Task, observe: Observer) -> None:
         plasticity = plasticity_of(task)
         with _one_sentence(Exception):
             group, synapses = _group_and_synapses(task, arrays, plasticity)
+            feedback = [] if plasticity is None else plasticity.operations(group)
         steps = itertools.count()
         stopped = False
 
@@ -108,7 +109,7 @@ def _run_runtime(task: Task, observe: Observer) -> None:
         look_first = brian2.NetworkOperation(
             look, clock=group.clock, when="before_start", name="ratenet_look"
         )
-        simulation = _network(group, synapses, look_first)
+        simulation = _network(group, synapses, look_first, *feedback)
         with _one_sentence(BrianObjectException):
             simulation.run(task.grid.steps * task.grid.dt * brian2.second, namespace={})
         if not stopped:

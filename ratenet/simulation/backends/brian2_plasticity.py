@@ -6,6 +6,7 @@ their places at its end.
 """
 
 import ast
+import itertools
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ from torch import Tensor
 from ratenet.equations.plasticity_parser import OUTPUT, SIDES
 from ratenet.equations.units import unit_text
 from ratenet.simulation.plasticity import PlasticState
+from ratenet.simulation.plasticity.signals import Signal
 from ratenet.simulation.time_grid import TimeGrid
 
 _NEXT = "ratenet_next_"
 _SIGN = "ratenet_sign"
+_NO_RATES = torch.empty(0)  # of a signal that does not follow from them
 
 
 def own_name(name: str) -> str:
@@ -72,16 +75,18 @@ class Brian2Plasticity:
         return "\n".join(lines)
 
     def arrays(self) -> dict[str, Any]:
-        """Return signals that change in time as TimedArrays, by name."""
+        """Return signals that follow from the time alone as TimedArrays, by name."""
         import brian2
 
         B, N = self.rule.streams, self.rule.network.units
         made = {}
         for name, signal in self.rule.signals.items():
-            if not signal.is_constant:
+            if _is_timed(signal):
                 rows = np.empty((self._grid.steps, B * N))
                 for n in range(self._grid.steps):
-                    rows[n] = _numbers(signal.at(self._grid.time(n)).expand(B, N)).ravel()
+                    rows[n] = _numbers(
+                        signal.at(self._grid.time(n), _NO_RATES).expand(B, N)
+                    ).ravel()
                 values = brian2.Quantity(rows, dim=self.rule.spec.dimensions(name))
                 step = self._grid.dt * brian2.second
                 made[_timed(name)] = brian2.TimedArray(values, dt=step, name=_timed(name))
@@ -104,7 +109,9 @@ class Brian2Plasticity:
         rule, spec = self.rule, self.rule.spec
         B, N = rule.streams, rule.network.units
         values = {n: v.expand(B, N) for n, v in rule.parameters.items()}
-        values |= {n: s.at(0.0).expand(B, N) for n, s in rule.signals.items() if s.is_constant}
+        values |= {
+            n: s.at(0.0, _NO_RATES).expand(B, N) for n, s in rule.signals.items() if s.is_constant
+        }
         values |= {name: self._state.values[name] for name in spec.unit_variables}
         named = {own_name(name): _numbers(value).ravel() for name, value in values.items()}
         signs = torch.zeros(N) if rule.signs is None else rule.signs
@@ -114,7 +121,7 @@ class Brian2Plasticity:
         synapses.set_states(
             {self._synapse_names[n]: self._of_synapses(v) for n, v in whole.items()}, units=False
         )
-        timed = [name for name, signal in rule.signals.items() if not signal.is_constant]
+        timed = [name for name, signal in rule.signals.items() if _is_timed(signal)]
         if timed:
             code = "\n".join(f"{own_name(name)} = {_timed(name)}(t, i)" for name in timed)
             name = f"{group.name}_plastic_signals"
@@ -125,6 +132,26 @@ class Brian2Plasticity:
         self._run(group, {n: self._unit_names[n] for n in spec.unit_variables}, self._unit_names)
         own = {n: self._synapse_names[n] for n in spec.synapse_variables}
         self._run(synapses, own, self._synapse_names)
+
+    def operations(self, group: Any) -> list[Any]:
+        """Return what computes signals from the rates at the start of each step."""
+        import brian2
+
+        signals = {n: signal for n, signal in self.rule.signals.items() if signal.needs_rates}
+        if not signals:
+            return []
+        B, N = self.rule.streams, self.rule.network.units
+        steps = itertools.count()
+
+        def look() -> None:
+            rates = self._tensor(np.asarray(getattr(group, f"{self._unit_names[OUTPUT]}_")))
+            t = self._grid.time(next(steps))
+            found = {n: signal.at(t, rates.view(B, N)) for n, signal in signals.items()}
+            values = {own_name(n): _numbers(v.expand(B, N)).ravel() for n, v in found.items()}
+            group.set_states(values, units=False)
+
+        name = f"{group.name}_plastic_feedback"
+        return [brian2.NetworkOperation(look, clock=group.clock, when="start", order=-2, name=name)]
 
     def take_in(self, group: Any, synapses: Any) -> None:
         """Take Brian2's values into the state."""
@@ -185,6 +212,10 @@ class _Renamed(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         return ast.parse(self.names.get(node.id, node.id), mode="eval").body
+
+
+def _is_timed(signal: Signal) -> bool:
+    return not (signal.is_constant or signal.needs_rates)
 
 
 def _timed(name: str) -> str:

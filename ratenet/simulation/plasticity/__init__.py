@@ -5,4 +5,5 @@ from ratenet.simulation.plasticity.record import (
     PlasticityRecord as PlasticityRecord,
     PlasticityRecorder as PlasticityRecorder,
 )
+from ratenet.simulation.plasticity.signals import Feedback as Feedback
 from ratenet.simulation.plasticity.state import PlasticState as PlasticState

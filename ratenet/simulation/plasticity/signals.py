@@ -12,6 +12,41 @@ from ratenet.errors import InputError
 from ratenet.network.coerce import as_tensor
 
 
+@dataclass(frozen=True)
+class Feedback:
+    """A signal that follows from the rates, such as an error or a reward in a closed loop.
+
+    Parameters
+    ----------
+    function : callable
+        From the time in seconds and the rates (B, N) at that time to the signal: a number, or an
+        array shaped as any other signal.
+
+    Raises
+    ------
+    InputError
+        If it is not a function.
+
+    Examples
+    --------
+    >>> import torch, ratenet as rn
+    >>> network = rn.Network("rate", torch.zeros(2, 2, dtype=torch.float64))
+    >>> reward = rn.simulation.Feedback(lambda t, rates: rates.sum(dim=1))  # (B,)
+    >>> run = rn.simulate(network, [1.0, 0.5], 0.1, 1e-3, plasticity="three_factor",
+    ...                   signals={"reward": reward})
+    >>> bool((run.final_weights > 0).all())
+    True
+    """
+
+    function: Callable[[float, Tensor], Any]
+
+    def __post_init__(self) -> None:
+        if not callable(self.function) or isinstance(self.function, type):
+            raise InputError.at(
+                "Feedback, function", got=self.function, expected="a function of t and the rates"
+            )
+
+
 @dataclass(frozen=True, eq=False)
 class Signal:
     """One signal, checked; `at` gives (B, N), or (B, 1) for one that all units share.
@@ -24,26 +59,33 @@ class Signal:
     dimensions : Dimension
     like : Tensor
         Has the network's dtype and device.
-    source : Tensor or callable
-        The constant value, or a function of the time in seconds.
+    source : Tensor, callable or Feedback
+        The constant value, a function of the time in seconds, or one of the rates as well.
     """
 
     name: str
     shape: tuple[int, int]
     dimensions: Dimension
     like: Tensor
-    source: Tensor | Callable[[float], Any]
+    source: Tensor | Callable[[float], Any] | Feedback
 
     @property
     def is_constant(self) -> bool:
         """Whether it does not change in time."""
         return isinstance(self.source, Tensor)
 
-    def at(self, t: float) -> Tensor:
-        """Return the value at time t in seconds, shape (B, N) or (B, 1)."""
+    @property
+    def needs_rates(self) -> bool:
+        """Whether it follows from the rates."""
+        return isinstance(self.source, Feedback)
+
+    def at(self, t: float, rates: Tensor) -> Tensor:
+        """Return the value at time t in seconds with the rates (B, N), shape (B, N) or (B, 1)."""
         if isinstance(self.source, Tensor):
             return self.source
-        return self._fitted(self.source(t), f" at t = {t:g} s")
+        is_feedback = isinstance(self.source, Feedback)
+        value = self.source.function(t, rates) if is_feedback else self.source(t)
+        return self._fitted(value, f" at t = {t:g} s")
 
     def _fitted(self, value: Any, when: str = "") -> Tensor:
         where = f"signals, {self.name}{when}"
@@ -70,10 +112,11 @@ def signal_for(
 
     Parameters
     ----------
-    value : array_like, function of the time in seconds, or object with such a method ``at``
+    value : array_like, function of the time in seconds, object with such a method ``at``, Feedback
     """
     method = getattr(value, "at", None)
-    source = method if callable(method) else value if callable(value) else None
+    is_source = callable(value) or isinstance(value, Feedback)
+    source = method if callable(method) else value if is_source else None
     if isinstance(value, type):
         raise InputError.at(f"signals, {name}", got=value, expected="an instance, not a class")
     if source is not None:

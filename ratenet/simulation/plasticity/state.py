@@ -69,7 +69,7 @@ class PlasticState:
         """Return the values of all names of a unit, shape (B, N), (B, 1), (N,) or a number."""
         rule = self.rule
         values: dict[str, Any] = {OUTPUT: rates, **self._constants, "t": t}
-        values |= {name: signal.at(t) for name, signal in rule.signals.items()}
+        values |= {name: signal.at(t, rates) for name, signal in rule.signals.items()}
         values |= {name: self.values[name] for name in rule.spec.unit_variables}
         for name, total in self._sums.items():
             values[name] = total(values, self.values)
