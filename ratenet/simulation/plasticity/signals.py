@@ -81,10 +81,10 @@ class Signal:
 
     def at(self, t: float, rates: Tensor) -> Tensor:
         """Return the value at time t in seconds with the rates (B, N), shape (B, N) or (B, 1)."""
-        if isinstance(self.source, Tensor):
-            return self.source
-        is_feedback = isinstance(self.source, Feedback)
-        value = self.source.function(t, rates) if is_feedback else self.source(t)
+        source = self.source
+        if isinstance(source, Tensor):
+            return source
+        value = source.function(t, rates) if isinstance(source, Feedback) else source(t)
         return self._fitted(value, f" at t = {t:g} s")
 
     def _fitted(self, value: Any, when: str = "") -> Tensor:
