@@ -67,6 +67,7 @@ from .layers import (
     ConvFixedPointLayer as ConvFixedPointLayer,
     FixedPointCore as FixedPointCore,
     FixedPointLayer as FixedPointLayer,
+    Stack as Stack,
 )
 from .network import (
     AffineReadIn as AffineReadIn,

@@ -1,7 +1,7 @@
 """Recurrent connectivity: what rules, solvers and backends see of W."""
 
 from ratenet.connectivity.base import AbstractConnectivity as AbstractConnectivity
-from ratenet.connectivity.combined import Block as Block, Sum as Sum
+from ratenet.connectivity.combined import Block as Block, Chain as Chain, Sum as Sum
 from ratenet.connectivity.convolution import Convolution as Convolution
 from ratenet.connectivity.dense import Dense as Dense
 from ratenet.connectivity.initial import (
@@ -14,6 +14,7 @@ from ratenet.connectivity.initial import (
 from ratenet.connectivity.low_rank import LowRank as LowRank
 from ratenet.connectivity.masked import Masked as Masked
 from ratenet.connectivity.matmul import choose_route as choose_route
+from ratenet.connectivity.pooling import Pooling as Pooling
 from ratenet.connectivity.signed import Signed as Signed
 from ratenet.connectivity.spectrum import (
     abscissa as abscissa,

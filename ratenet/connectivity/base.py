@@ -106,8 +106,9 @@ class AbstractConnectivity(ABC):
         found = self.parameters
         shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in found.items())
         held = shapes if len(found) <= 4 else f"{len(found)} parameters"
-        dtype = str(self.dtype).removeprefix("torch.")
-        return f"{type(self).__name__}({post} x {pre} units; {held}; {dtype} on {self.device})"
+        dtype = f"{str(self.dtype).removeprefix('torch.')} on {self.device}"
+        parts = [f"{post} x {pre} units", *([held] if held else []), dtype]
+        return f"{type(self).__name__}({'; '.join(parts)})"
 
     @property
     def units(self) -> int:
@@ -123,13 +124,17 @@ class AbstractConnectivity(ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Floating type of the parameters."""
-        return next(iter(self.parameters.values())).dtype
+        """Floating type of the parameters, or of the constants where there are none."""
+        return self._first.dtype
 
     @property
     def device(self) -> torch.device:
-        """Device of the parameters."""
-        return next(iter(self.parameters.values())).device
+        """Device of the same."""
+        return self._first.device
+
+    @property
+    def _first(self) -> Tensor:
+        return next(iter({**self.parameters, **self.constants}.values()))
 
     def touch_(self) -> None:
         """Say that the weights were changed: what was computed with them is stale from now on.

@@ -1,4 +1,4 @@
-"""Connectivities made of others: their sum, and blocks between populations.
+"""Connectivities made of others: their sum, one after another, and blocks between populations.
 
 Parameters are named "<part>.<name>", as in "random.W" or "upper_from_lower.kernel".
 """
@@ -93,6 +93,104 @@ class Sum(AbstractConnectivity):
             name: part.named(part.accumulate(left, right)) for name, part in self.parts.items()
         }
         return as_change(_joined(changes))
+
+    def add_(self, delta: Change) -> None:
+        """Let each part make its change, in place."""
+        _add(self.parts, self.named(delta))
+        self.touch_()
+
+    def constrain_(self) -> None:
+        """Let each part keep its own constraint."""
+        for part in self.parts.values():
+            part.constrain_()
+
+    def dense(self) -> Tensor:
+        """Return W (post, pre)."""
+        return dense_by_products(self)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Chain(AbstractConnectivity):
+    """W as a product of connectivities: rates pass through one after another.
+
+    Parameters
+    ----------
+    parts : mapping of str to AbstractConnectivity
+        By names of your choice, from the presynaptic units on: the first is applied first.
+
+    Raises
+    ------
+    InputError
+        If there is no part, or one does not take what the one before gives, or parts differ in
+        dtype or device.
+
+    Examples
+    --------
+    >>> from ratenet.connectivity import Dense
+    >>> Chain({"pool": Dense(torch.ones(1, 2)), "read_in": Dense(torch.tensor([[3.0]]))}).dense()
+    tensor([[3., 3.]])
+    """
+
+    parts: Parts
+
+    def __post_init__(self) -> None:
+        check_alike(self.parts, "parts")
+        for (first, one), (second, other) in itertools.pairwise(self.parts.items()):
+            if other.shape[1] != one.shape[0]:
+                raise InputError(
+                    f"parts: {second} takes {other.shape[1]} units, and {first} before it gives "
+                    f"{one.shape[0]}.",
+                    argument="parts",
+                )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of post- and presynaptic units."""
+        parts = list(self.parts.values())
+        return parts[-1].shape[0], parts[0].shape[1]
+
+    @property
+    def cost(self) -> int:
+        """Multiplications of a product."""
+        return sum(part.cost for part in self.parts.values())
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """The parameters of all parts."""
+        return _joined({name: part.parameters for name, part in self.parts.items()})
+
+    @property
+    def constants(self) -> dict[str, Tensor]:
+        """The constants of all parts."""
+        return _joined({name: part.constants for name, part in self.parts.items()})
+
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Chain":
+        """Return the same with other parameters."""
+        return Chain(_with_parameters(self.parts, parameters))
+
+    def apply(self, rates: Tensor) -> Tensor:
+        """Return W y for each row of `rates` (B, N_pre)."""
+        for part in self.parts.values():
+            rates = part.apply(rates)
+        return rates
+
+    def apply_transpose(self, values: Tensor) -> Tensor:
+        """Return W^T v for each row of `values` (B, N_post)."""
+        for part in reversed(list(self.parts.values())):
+            values = part.apply_transpose(values)
+        return values
+
+    def accumulate(self, left: Tensor, right: Tensor) -> Change:
+        """Return the gradients of all parts' parameters, each at what reaches it."""
+        steps = []
+        for name, part in self.parts.items():
+            steps.append((name, part, right))
+            right = part.apply(right)
+        changes: dict[str, Mapping[str, Tensor]] = {}
+        for name, part, rates in reversed(steps):
+            changes[name] = part.named(part.accumulate(left, rates))
+            left = part.apply_transpose(left)
+        return as_change(_joined({name: changes[name] for name in self.parts}))
 
     def add_(self, delta: Change) -> None:
         """Let each part make its change, in place."""

@@ -5,16 +5,18 @@ torch, a convolution is a correlation: with p = (k - 1) / 2
 
     (W y)[o, i, j] = sum_{c, a, b} kernel[o, c, a, b] y[c, i + a - p, j + b - p]
 
-W^T is the same with the kernel turned by half a turn and its channels exchanged.
+W^T is the same with the kernel turned by half a turn and its channels exchanged. With a stride s,
+as a read-in may have it, only every s-th row and column of places has postsynaptic units.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import conv2d, conv_transpose2d, pad
 from torch.nn.grad import conv2d_weight
 
 from ratenet.connectivity.base import AbstractConnectivity, Change, dense_by_products
@@ -27,16 +29,19 @@ BORDERS = ("circular", "zero")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Convolution(AbstractConnectivity):
-    """Weights that are shared over the places of a grid, of stride 1.
+    """Weights that are shared over the places of a grid.
 
     Parameters
     ----------
     kernel : Tensor, shape (C_post, C_pre, k, k)
         k odd, at most the height and the width.
     height, width : int
-        Size of the grid, H and W; a channel has H W units.
+        Size of the presynaptic grid, H and W; a channel has H W units.
     border : {"circular", "zero"}
         What lies beyond the edge: the opposite edge, or nothing.
+    stride : int
+        Places from one postsynaptic unit to the next: there are ceil(H / stride) by
+        ceil(W / stride) of them in a channel. Recurrent weights have a stride of 1.
 
     Raises
     ------
@@ -57,10 +62,11 @@ class Convolution(AbstractConnectivity):
     height: int
     width: int
     border: Literal["circular", "zero"] = "circular"
+    stride: int = 1
 
     def __post_init__(self) -> None:
         check_weights(self.kernel, "kernel", "C_post, C_pre, k, k")
-        for name in ("height", "width"):
+        for name in ("height", "width", "stride"):
             check_whole(getattr(self, name), name)
         k, other = self.kernel.shape[2:]
         if k != other or k % 2 == 0 or k > min(self.height, self.width):
@@ -75,13 +81,18 @@ class Convolution(AbstractConnectivity):
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of post- and presynaptic units."""
-        places = self.height * self.width
-        return int(self.kernel.shape[0]) * places, int(self.kernel.shape[1]) * places
+        post, pre = self.kernel.shape[:2]
+        return int(post) * self._places, int(pre) * self.height * self.width
+
+    @property
+    def _places(self) -> int:
+        """Number of postsynaptic places."""
+        return -(-self.height // self.stride) * -(-self.width // self.stride)
 
     @property
     def cost(self) -> int:
         """Multiplications of a product."""
-        return self.kernel.numel() * self.height * self.width
+        return self.kernel.numel() * self._places
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -90,21 +101,24 @@ class Convolution(AbstractConnectivity):
 
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Convolution":
         """Return the same grid with another kernel."""
-        return Convolution(parameters["kernel"], self.height, self.width, self.border)
+        return dataclasses.replace(self, kernel=parameters["kernel"])
 
     def apply(self, rates: Tensor) -> Tensor:
         """Return W y for each row of `rates` (B, C_pre H W)."""
-        return conv2d(self._padded(rates), self.kernel).flatten(1)
+        return conv2d(self._padded(self._images(rates)), self.kernel, stride=self.stride).flatten(1)
 
     def apply_transpose(self, values: Tensor) -> Tensor:
-        """Return W^T v for each row of `values` (B, C_post H W)."""
-        turned = self.kernel.flip(2, 3).transpose(0, 1)
-        return conv2d(self._padded(values), turned).flatten(1)
+        """Return W^T v for each row of `values` (B, N_post)."""
+        if self.stride == 1:
+            turned = self.kernel.flip(2, 3).transpose(0, 1)
+            return conv2d(self._padded(self._images(values)), turned).flatten(1)
+        spread = conv_transpose2d(self._targets(values), self.kernel, stride=self.stride)
+        return self._folded(spread).flatten(1)
 
     def accumulate(self, left: Tensor, right: Tensor) -> Tensor:
         """Return the kernel's gradient: correlations of `left` with shifted `right`."""
-        images = left.unflatten(1, (-1, self.height, self.width))
-        return conv2d_weight(self._padded(right), self.kernel.shape, images)
+        padded, shape = self._padded(self._images(right)), self.kernel.shape
+        return conv2d_weight(padded, shape, self._targets(left), stride=self.stride)
 
     @torch.no_grad()
     def add_(self, delta: Change) -> None:
@@ -119,9 +133,35 @@ class Convolution(AbstractConnectivity):
         """Return W (post, pre)."""
         return dense_by_products(self)
 
-    def _padded(self, rows: Tensor) -> Tensor:
-        """Return rows (B, C H W) as images with a margin of (k - 1) / 2 beyond the border."""
-        images = rows.unflatten(1, (-1, self.height, self.width))
-        p = self.kernel.shape[2] // 2
-        mode = "circular" if self.border == "circular" else "constant"
+    @property
+    def _margin(self) -> int:
+        """How far a kernel reaches beyond the border, (k - 1) / 2."""
+        return int(self.kernel.shape[2]) // 2
+
+    def _images(self, rows: Tensor) -> Tensor:
+        """Return presynaptic rows (B, C H W) as images."""
+        return rows.unflatten(1, (-1, self.height, self.width))
+
+    def _targets(self, rows: Tensor) -> Tensor:
+        """Return postsynaptic rows as images."""
+        return rows.unflatten(
+            1, (-1, -(-self.height // self.stride), -(-self.width // self.stride))
+        )
+
+    def _padded(self, images: Tensor) -> Tensor:
+        """Return images with a margin beyond the border."""
+        p, mode = self._margin, "circular" if self.border == "circular" else "constant"
         return pad(images, (p, p, p, p), mode=mode) if p else images
+
+    def _folded(self, spread: Tensor) -> Tensor:
+        """Return what a margin holds to where it was taken from: the transpose of `_padded`."""
+        p, sizes = self._margin, (self.height, self.width)
+        reach = [0, sizes[1] + 2 * p - spread.shape[3], 0, sizes[0] + 2 * p - spread.shape[2]]
+        spread = pad(spread, reach)  # the stride may not come to the last row
+        for axis, size in zip((2, 3), sizes, strict=True):
+            inside = spread.narrow(axis, p, size).clone()
+            if self.border == "circular" and p:
+                inside.narrow(axis, size - p, p).add_(spread.narrow(axis, 0, p))
+                inside.narrow(axis, 0, p).add_(spread.narrow(axis, p + size, p))
+            spread = inside
+        return spread

@@ -51,9 +51,9 @@ def eigenvalues(connectivity: AbstractConnectivity) -> Tensor:
     tensor([ 0.5000+0.j, -2.0000+0.j])
     """
     check_square(connectivity.shape)
-    if isinstance(connectivity, Convolution) and connectivity.border == "circular":
-        kernel = connectivity.kernel
-        return kernel_eigenvalues(kernel, connectivity.height, connectivity.width)
+    match connectivity:
+        case Convolution(border="circular", stride=1, kernel=kernel):
+            return kernel_eigenvalues(kernel, connectivity.height, connectivity.width)
     return all_eigenvalues(connectivity.dense())
 
 

@@ -7,11 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from ratenet.connectivity.base import AbstractConnectivity
-from ratenet.connectivity.combined import Block, Sum
+from ratenet.connectivity.combined import Block, Chain, Sum
 from ratenet.connectivity.convolution import Convolution
 from ratenet.connectivity.dense import Dense
 from ratenet.connectivity.low_rank import LowRank
 from ratenet.connectivity.masked import Masked
+from ratenet.connectivity.pooling import Pooling
 from ratenet.connectivity.signed import Signed
 from ratenet.errors import InputError, UnsupportedError
 
@@ -21,7 +22,9 @@ KINDS: dict[str, type[AbstractConnectivity]] = {
     "signed": Signed,
     "low-rank": LowRank,
     "convolution": Convolution,
+    "pooling": Pooling,
     "sum": Sum,
+    "chain": Chain,
     "block": Block,
 }
 
@@ -59,7 +62,7 @@ def from_table(
     if not isinstance(kind, str) or kind not in KINDS:
         raise InputError.at(f"{where}, kind", got=kind, expected=f"one of {', '.join(KINDS)}")
     given = {name: value for name, value in table.items() if name != "kind"}
-    if KINDS[kind] is Sum:
+    if KINDS[kind] in (Sum, Chain):
         parts = {name: (name, part) for name, part in _mapping(given.pop("parts", None), where)}
         given["parts"] = _parts(parts, tensors, where)
     elif KINDS[kind] is Block:

@@ -7,3 +7,4 @@ from ratenet.layers.full import FixedPointLayer as FixedPointLayer
 from ratenet.layers.gradients import Settled as Settled
 from ratenet.layers.loading import load as load
 from ratenet.layers.saving import save as save
+from ratenet.layers.stack import Stack as Stack

@@ -23,6 +23,7 @@ from ratenet.errors import (
     UnsupportedError,
 )
 from ratenet.layers.core import FixedPointCore
+from ratenet.layers.stack import Stack
 from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, LayerDefaults, Shape
 
 
@@ -33,7 +34,7 @@ def build_stack(
     *,
     seed: int,
     dtype: torch.dtype = torch.float32,
-) -> torch.nn.Sequential:
+) -> Stack:
     """Return layers in a row, from pixels (B, M) to outputs (B, K), named layer1, layer2 and on.
 
     Parameters
@@ -74,7 +75,7 @@ def build_stack(
                     f"layers, {n}. ({table.kind}): there is not the memory for it; make it smaller."
                 ) from None
             shape = table.shape_after(shape, defaults)
-    return torch.nn.Sequential(modules)
+    return Stack(modules)
 
 
 def cores_of(stack: torch.nn.Module) -> dict[str, FixedPointCore]:

@@ -16,10 +16,12 @@ from ratenet.layers.core import FixedPointCore
 from ratenet.layers.feedback import FeedbackLayers
 from ratenet.layers.full import FixedPointLayer
 from ratenet.layers.saving import PARTS, SavedLayer
+from ratenet.layers.stack import Stack
 from ratenet.network.saved import check_target, damage_named, moved, network_of
 from ratenet.plasticity import RULES, AbstractRule
 from ratenet.tensor_files import read_table
 
+ROWS: dict[str, type[torch.nn.Sequential]] = {"stack": torch.nn.Sequential, Stack.saved_row: Stack}
 MADE: dict[str, type[torch.nn.Module]] = {
     **{each.saved_as: each for each in (FixedPointLayer, ConvFixedPointLayer, FeedbackLayers)},
     **{name: part.made for name, part in PARTS.items()},
@@ -108,12 +110,12 @@ def _freeze(module: torch.nn.Module, frozen: Any) -> None:
 def _put_together(table: Any, tensors: Mapping[str, Tensor], rules: Rules) -> torch.nn.Module:
     """Return the module that `save` tells of."""
     kind = table["kind"]
-    if kind == "stack":
+    if kind in ROWS:
         parts = {
             name: _put_together(part, under(tensors, name), rules)
             for name, part in table["modules"].items()
         }
-        return torch.nn.Sequential(OrderedDict(parts))
+        return ROWS[kind](OrderedDict(parts))
     if kind == "core":
         network = network_of(table["network"], tensors)
         return FixedPointCore(network, rules[table["rule"]], **table["options"])

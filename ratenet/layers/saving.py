@@ -33,13 +33,13 @@ class SavedLayer(torch.nn.Module):
 
 
 def save(module: torch.nn.Module, path: str | Path) -> None:
-    """Write a layer, or a torch.nn.Sequential of layers, to one safetensors file; see `load`.
+    """Write a layer, or a stack of layers, to one safetensors file; see `load`.
 
     Parameters
     ----------
     module : Module
-        A fixed-point layer, a `FixedPointCore`, or a Sequential of these and of torch's Linear,
-        Flatten, Unflatten and AvgPool2d.
+        A fixed-point layer, a `FixedPointCore`, or a `Stack` or torch.nn.Sequential of these and of
+        torch's Linear, Flatten, Unflatten and AvgPool2d.
     path : path
         What is there is replaced, by the whole file or not at all.
 
@@ -100,10 +100,11 @@ PARTS: dict[str, Part] = {
 
 def _taken_apart(module: torch.nn.Module, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return what a module is made of: a table, and tensors by name."""
-    if type(module) is torch.nn.Sequential:
+    row = "stack" if type(module) is torch.nn.Sequential else vars(type(module)).get("saved_row")
+    if row is not None:
         parts = {name: _taken_apart(part, name) for name, part in module.named_children()}
         tables = {name: table for name, (table, _) in parts.items()}
-        return {"kind": "stack", "modules": tables}, _joined({n: t for n, (_, t) in parts.items()})
+        return {"kind": row, "modules": tables}, _joined({n: t for n, (_, t) in parts.items()})
     if type(module) is FixedPointCore:
         return _core_table(module), tensors_of(module.network)
     if isinstance(module, SavedLayer) and "saved_as" in vars(type(module)):

@@ -14,6 +14,7 @@ from ratenet.connectivity.base import Change
 from ratenet.errors import InputError, UnsupportedError
 from ratenet.fixed_points import FixedPoints, find_fixed_points
 from ratenet.layers.architecture import build_stack, cores_of
+from ratenet.layers.stack import Stack
 from ratenet.layers.tables import read_tables
 from ratenet.network import Network
 from ratenet.plasticity import RULES, AbstractRule, Loss, Traits
@@ -41,7 +42,7 @@ class LoadedRun:
         One row per step.
     summary : dict
         As in summary.json; empty while the run is on its way.
-    learner : Classifier or torch.nn.Sequential
+    learner : Classifier or Stack
         The network with its read-in and read-out; or the stack of layers.
     data : DataFacts
         What is recorded of the images that it was trained on.
@@ -51,7 +52,7 @@ class LoadedRun:
     config: TrainingConfig
     metrics: pd.DataFrame = field(repr=False)
     summary: dict[str, Any] = field(repr=False)
-    learner: Classifier | torch.nn.Sequential = field(repr=False)
+    learner: Classifier | Stack = field(repr=False)
     data: DataFacts = field(repr=False)
 
     @property
@@ -222,7 +223,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> LoadedRun:
     if is_chosen and place.best_file.exists():
         file, holds = place.best_file, "weights"
     stored = place.read_checkpoint(file, device).tensors
-    learner: Classifier | torch.nn.Sequential
+    learner: Classifier | Stack
     tables: dict[str, Any]
     data = place.read_data()
     if model is None:
@@ -240,7 +241,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> LoadedRun:
     return LoadedRun(place.path, config, place.read_metrics(), summary, learner, data)
 
 
-def _parameters(learner: Classifier | torch.nn.Sequential) -> dict[str, Tensor]:
+def _parameters(learner: Classifier | Stack) -> dict[str, Tensor]:
     if isinstance(learner, Classifier):
         return learner.parameters
     return dict(learner.named_parameters())
@@ -264,7 +265,7 @@ def _classifier(config: TrainingConfig, model: Any, stored: Mapping[str, Tensor]
     )
 
 
-def _stack(config: TrainingConfig, data: DataFacts) -> torch.nn.Sequential:
+def _stack(config: TrainingConfig, data: DataFacts) -> Stack:
     """Return a stack of the recorded layers, its weights still to be loaded."""
     layers = [{**table, "rule": _rule(table["rule"])} if "rule" in table else table
               for table in config.layers]  # fmt: skip

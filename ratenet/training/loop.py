@@ -48,7 +48,7 @@ class TrainingResult:
         As in summary.json.
     metrics : pandas.DataFrame
         One row per step.
-    classifier : Classifier or torch.nn.Sequential
+    classifier : Classifier or Stack
         The trained network, with its read-in and read-out; or the trained stack of layers.
     """
 

@@ -27,6 +27,7 @@ from ratenet.errors import (
 from ratenet.fixed_points import Automatic, MeanGain
 from ratenet.layers.architecture import build_stack, cores_of, rates_of
 from ratenet.layers.core import STALE_AFTER, FixedPointCore
+from ratenet.layers.stack import Stack
 from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, LayerDefaults, read_tables
 from ratenet.plasticity import AbstractRule, Frozen, Mixed
 from ratenet.stimuli import Images
@@ -62,7 +63,7 @@ class StackRun(Run):
 
     Attributes
     ----------
-    stack : torch.nn.Sequential
+    stack : Stack
         From pixels (B, M) to outputs (B, K).
     layers : tuple of AbstractTable
         What it was built from.
@@ -72,13 +73,13 @@ class StackRun(Run):
         What learns, by name.
     """
 
-    stack: torch.nn.Sequential
+    stack: Stack
     layers: tuple[AbstractTable, ...]
     defaults: LayerDefaults
     learned: dict[str, Tensor]
 
     @property
-    def learner(self) -> torch.nn.Sequential:
+    def learner(self) -> Stack:
         """The stack."""
         return self.stack
 

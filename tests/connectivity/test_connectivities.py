@@ -16,10 +16,12 @@ import ratenet as rn
 from ratenet.connectivity import (
     AbstractConnectivity,
     Block,
+    Chain,
     Convolution,
     Dense,
     LowRank,
     Masked,
+    Pooling,
     Signed,
     Sum,
 )
@@ -52,6 +54,16 @@ def low_rank(post: int = 10, pre: int = 10) -> LowRank:
 
 def convolution(post: int = 2, pre: int = 2, border: str = "circular", k: int = 3) -> Convolution:
     return Convolution(random(post, pre, k, k, seed=6, scale=0.1), 5, 6, border)
+
+
+def strided(border: str, post: int = 3, k: int = 3, stride: int = 2) -> Convolution:
+    return Convolution(random(post, 2, k, k, seed=6), 5, 6, border, stride=stride)
+
+
+def pooled() -> Chain:
+    """Return means over squares of two channels, without the last row, and weights behind."""
+    pool = Pooling(torch.tensor(0.25, dtype=FLOAT), channels=2, height=5, width=6, size=2)
+    return Chain({"pool": pool, "mask": masked(8, 12), "read_in": Dense(random(4, 8, seed=30))})
 
 
 def two_parts() -> Sum:
@@ -97,6 +109,11 @@ RECTANGULAR: dict[str, Callable[[], AbstractConnectivity]] = {
     "low_rank": lambda: low_rank(5, 9),
     "convolution_circular": lambda: convolution(3, 2),
     "convolution_zero": lambda: convolution(1, 2, "zero"),
+    "convolution_strided": lambda: strided("zero"),
+    "convolution_strided_circular": lambda: strided("circular", 1, 5),
+    "convolution_stride_3": lambda: strided("circular", 2, 3, 3),
+    "chain": pooled,
+    "chain_of_convolutions": lambda: Chain({"a": convolution(2, 1), "b": strided("zero")}),
     "sum": lambda: Sum({"a": low_rank(3, 7), "b": Dense(random(3, 7, seed=9))}),
 }
 ANY = {**KINDS, **{f"rectangular_{name}": make for name, make in RECTANGULAR.items()}}
@@ -130,7 +147,7 @@ def kept(connectivity: AbstractConnectivity) -> bool:
 def on_the_pattern(connectivity: AbstractConnectivity, name: str, gradient: Tensor) -> Tensor:
     """Return a parameter's gradient without the entries that a mask leaves out."""
     for part in name.split(".")[:-1]:
-        inner = connectivity.parts if isinstance(connectivity, Sum) else connectivity._parts
+        inner = connectivity.parts if isinstance(connectivity, Sum | Chain) else connectivity._parts
         connectivity = inner[part]
     return gradient * connectivity.mask if isinstance(connectivity, Masked) else gradient
 
@@ -220,6 +237,23 @@ def test_what_products_cost() -> None:
     assert low_rank(10, 20).cost == 60
     assert convolution(2, 3).cost == 2 * 3 * 9 * 30
     assert two_parts().cost == 100 + 40
+
+
+def test_a_chain_refuses_parts_that_do_not_meet() -> None:
+    with pytest.raises(InputError, match="b takes 7 units, and a before it gives 5"):
+        Chain({"a": Dense(random(5, 3, seed=1)), "b": Dense(random(2, 7, seed=1))})
+
+
+def test_pooling_is_what_torch_says_and_refuses_large_squares() -> None:
+    pool = Pooling(torch.tensor(1 / 9, dtype=FLOAT), channels=2, height=7, width=8, size=3)
+    y = random(2, 2 * 7 * 8, seed=31)
+    expected = torch.nn.AvgPool2d(3)(y.unflatten(1, (2, 7, 8))).flatten(1)
+    torch.testing.assert_close(pool.apply(y), expected, rtol=0, atol=1e-15)
+    assert pool.parameters == {} and pool.dtype == FLOAT
+    with pytest.raises(InputError, match="size: expected at most the height 7 and the width 8"):
+        Pooling(pool.share, channels=2, height=7, width=8, size=8)
+    with pytest.raises(InputError, match="share"):
+        Pooling(0.25, channels=2, height=7, width=8, size=2)
 
 
 def test_no_matrix_is_built_of_many_units() -> None:

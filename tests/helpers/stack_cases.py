@@ -1,7 +1,6 @@
 """What the tests of stacks share: two layers and a read-out, and a short training of them."""
 
-import torch
-
+from ratenet.layers import Stack
 from ratenet.layers.architecture import build_stack
 from ratenet.layers.tables import LayerDefaults, read_tables
 from ratenet.training import TrainingConfig
@@ -23,7 +22,7 @@ SMALL = {
 }
 
 
-def built(*tables: dict, image: tuple[int, int] = (28, 28), seed: int = 0) -> torch.nn.Sequential:
+def built(*tables: dict, image: tuple[int, int] = (28, 28), seed: int = 0) -> Stack:
     return build_stack(read_tables(tables), image, COMMON, seed=seed)
 
 

@@ -1,0 +1,340 @@
+"""Stack: layers in a row, and the one network that its recurrent layers are.
+
+With the rates y_l of recurrent layer l, F_l the linear maps (read-ins, pooling, convolutions) from
+the layer before it, and b_l their constants,
+
+    drive of layer l = F_l y_{l-1} + b_l            l > 1
+    drive of layer 1 = F_1 x + b_1                  x: the images
+
+so that all layers together have the weights W = [diagonal: W_l; below it: F_l] and the drive
+[F_1 x + b_1, b_2, ..., b_L], in which only the first part depends on the images.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ratenet.connectivity import AbstractConnectivity, Block
+from ratenet.connectivity.computation import computation
+from ratenet.equations.units import DIMENSIONLESS
+from ratenet.errors import InputError, UnsupportedError
+from ratenet.fixed_points import FixedPoints
+from ratenet.fixed_points.certificate import certify
+from ratenet.layers.base import AbstractFixedPointLayer
+from ratenet.layers.convolutional import ConvFixedPointLayer
+from ratenet.layers.core import FixedPointCore
+from ratenet.layers.feedback import FeedbackLayers
+from ratenet.layers.joint import joint_network
+from ratenet.layers.linear_maps import NamedModule, Shape, linear_map
+from ratenet.network import Network
+from ratenet.network.coerce import as_tensor
+
+
+class Stack(torch.nn.Sequential):
+    """Layers in a row, as torch.nn.Sequential has them; its recurrent layers are one network.
+
+    Called, it finds the fixed points of one layer after the other. `network` is the same as one
+    dynamical system, in which all layers move at once: `simulate`, `find_fixed_points`,
+    `measure_lag` and the like take it, with the drive that `drive` makes of images.
+
+    Parameters
+    ----------
+    *modules : Module, or one OrderedDict of them
+        Recurrent layers (`FixedPointLayer`, `FeedbackLayers`, `ConvFixedPointLayer`,
+        `FixedPointCore`) and modules of torch. Between two recurrent layers these must be linear:
+        Linear, Conv2d, AvgPool2d, Flatten, Unflatten. Before the first and behind the last one
+        anything may stand.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> stack = Stack(rn.FixedPointLayer(3, 5), rn.FixedPointLayer(5, 4), torch.nn.Linear(4, 2))
+    >>> network, images = stack.network(), torch.ones(2, 3)
+    >>> network.populations
+    {'layer1': slice(0, 5, None), 'layer2': slice(5, 9, None)}
+    >>> fp = rn.find_fixed_points(network, stack.drive(images))
+    >>> torch.allclose(stack.outputs(fp.rates), stack(images), atol=1e-4)
+    True
+    """
+
+    saved_row: ClassVar[str] = "one-network"  # its kind in a file
+
+    def __init__(self, *modules: Any) -> None:
+        super().__init__(*modules)
+        self._kept: tuple[list[Any], Network] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the network, which shares its memory with the layers."""
+        return {**super().__getstate__(), "_kept": None}
+
+    def network(self) -> Network:
+        """Return all recurrent layers as one network.
+
+        Returns
+        -------
+        Network
+            Its populations are the layers, by their names (layer1, layer2 ...; those of a
+            `FeedbackLayers` are layer2_1, layer2_2 ...), its weights a `Block`: on the diagonal
+            each layer's recurrent connectivity itself, below it the linear maps between layers.
+            All share their memory with the layers' parameters, so a step of an optimizer changes
+            the network, whose `version` tells. Where the layers' tensors are replaced (``.to``),
+            ask for it again.
+
+        Raises
+        ------
+        UnsupportedError
+            If a module between recurrent layers is not linear, or a model has noise or does not
+            take the sum of its recurrent input and its drive.
+        InputError
+            If there is no recurrent layer, or a module does not take what comes before it.
+        """
+        layers = self._layers()
+        modules = [module for layer in layers for _, module in layer.modules]
+        tensors = [p for module in modules for p in module.parameters()]
+        now = [
+            *(layer.core.network for layer in layers),
+            *modules,
+            *((p.data_ptr(), p.dtype) for p in tensors),
+        ]
+        if self._kept is None or not _are_same(self._kept[0], now):
+            self._kept = (now, _joined(layers))
+        return self._kept[1]
+
+    def drive(self, images: Any, *, keep_graph: bool = False) -> Tensor:
+        """Return the drive of `network` while images are shown.
+
+        Parameters
+        ----------
+        images : array_like, shape (B, ...)
+            What the stack itself takes.
+        keep_graph : bool
+            Whether the result can be differentiated, to the read-ins and the images.
+
+        Returns
+        -------
+        Tensor, shape (B, N)
+            What the modules before the first recurrent layer, and its read-in, make of the images;
+            for the other layers the constants of their read-ins.
+        """
+        with torch.set_grad_enabled(keep_graph and torch.is_grad_enabled()):
+            return self._drive(images)
+
+    def _drive(self, images: Any) -> Tensor:
+        layers = self._layers()
+        first, like = layers[0], layers[0].core.network
+        rows = as_tensor(images, DIMENSIONLESS, "images", like.dtype, like.device)
+        if rows.ndim < 2:
+            raise InputError.at(
+                "images", got=tuple(rows.shape), expected="a batch, one image in each row"
+            )
+        parts = [first.padded(first.read_in(rows))]
+        for before, layer in itertools.pairwise(layers):
+            nothing = torch.zeros(1, *before.shape, dtype=like.dtype, device=like.device)
+            parts.append(layer.padded(layer.read_in(nothing)).expand(len(rows), -1))
+        return torch.cat(parts, dim=1)
+
+    def outputs(self, rates: Tensor) -> Tensor:
+        """Return what the modules behind the last recurrent layer make of rates of `network`.
+
+        Parameters
+        ----------
+        rates : Tensor, shape (B, N)
+            As in ``find_fixed_points(stack.network(), ...).rates``.
+
+        Returns
+        -------
+        Tensor, shape (B, K)
+            What the stack itself returns for these rates. Differentiable.
+        """
+        found, last = self._layers()[-1].read(rates), self._last()
+        modules = [module for _, module in _flat(self)]
+        for module in modules[last + 1 :]:
+            found = module(found)
+        return found
+
+    @computation()
+    @torch.no_grad()
+    def split(self, fp: FixedPoints) -> dict[str, FixedPoints]:
+        """Return fixed points of `network`, or states measured with it, layer by layer.
+
+        Parameters
+        ----------
+        fp : FixedPoints
+            Of the joint network, as from `find_fixed_points` or `fixed_points_at`.
+
+        Returns
+        -------
+        dict of str to FixedPoints
+            Each layer's rates, gains and residual by the layer's name, of the layer's own network
+            at the drive that it has there, F_l y_{l-1} + b_l: what the layer's rule takes. A sample
+            counts as settled in a layer if it is settled as a whole.
+
+        Raises
+        ------
+        StaleError
+            If the weights changed after the fixed points were found.
+        """
+        fp.check_current()
+        joint, found, start = fp.network, {}, 0
+        total = fp.drive + joint.connectivity.apply(fp.rates)
+        for layer in self._layers():
+            network = layer.core.network
+            place = slice(start, start + network.units)
+            own = network.connectivity.apply(fp.rates[:, place])
+            state = fp.state[:, :, place]
+            part = certify(network, state, total[:, place] - own, fp.tol)
+            found[layer.name] = replace(
+                part, status=fp.status, iterations=fp.iterations, examined=fp.examined
+            )
+            start = place.stop
+        return found
+
+    def _layers(self) -> list["_Layer"]:
+        """Return the recurrent layers, each with what lies before it."""
+        found: list[_Layer] = []
+        before: list[NamedModule] = []
+        for name, module in _flat(self):
+            if isinstance(module, AbstractFixedPointLayer | FixedPointCore):
+                if isinstance(module, AbstractFixedPointLayer):
+                    before.append((f"{name}.read_in", module.get_submodule("read_in")))
+                found.append(_Layer(_layer_name(name), module, tuple(before)))
+                before = []
+                continue
+            if any(isinstance(part, FixedPointCore) for part in module.modules()):
+                raise UnsupportedError(
+                    f"layers, {name} ({type(module).__name__}): its recurrent layer is inside a "
+                    "module of another class; put it into the stack itself.",
+                    argument="layers",
+                    got=module,
+                )
+            before.append((name, module))
+        if not found:
+            raise InputError(
+                "layers: none of them is recurrent; put in a FixedPointLayer, FeedbackLayers or "
+                "ConvFixedPointLayer.",
+                argument="layers",
+            )
+        return found
+
+    def _last(self) -> int:
+        """Return the number of the last recurrent layer among the modules."""
+        kinds = [
+            isinstance(module, AbstractFixedPointLayer | FixedPointCore)
+            for _, module in _flat(self)
+        ]
+        return len(kinds) - 1 - kinds[::-1].index(True)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A recurrent layer of a stack."""
+
+    name: str
+    layer: AbstractFixedPointLayer | FixedPointCore
+    modules: tuple[NamedModule, ...]  # from the layer before to its drive, its read-in the last
+
+    @property
+    def core(self) -> FixedPointCore:
+        return self.layer if isinstance(self.layer, FixedPointCore) else self.layer.core
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Its populations: itself, or the layers that have feedback to one another."""
+        if not isinstance(self.layer, FeedbackLayers):
+            return {self.name: self.core.units}
+        return {f"{self.name}_{n}": size for n, size in enumerate(self.layer.units, start=1)}
+
+    @property
+    def driven(self) -> str:
+        return next(iter(self.sizes))
+
+    @property
+    def handed_on(self) -> str:
+        """The population whose rates it hands on."""
+        return list(self.sizes)[-1]
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of what it hands on."""
+        if isinstance(self.layer, ConvFixedPointLayer):
+            return self.layer.grid
+        return (self.sizes[self.handed_on],)
+
+    def read_in(self, x: Tensor) -> Tensor:
+        """Return the drive that samples make, (B, N of the driven population)."""
+        for _, module in self.modules:
+            x = module(x)
+        rows, wanted = x.flatten(1), self.sizes[self.driven]
+        if rows.shape[1] != wanted:
+            raise InputError.at(
+                f"layers, {self.name}", got=tuple(x.shape), expected=f"a drive of {wanted} units"
+            )
+        return rows
+
+    def padded(self, rows: Tensor) -> Tensor:
+        """Return a drive of all its units, of which only some are driven."""
+        return torch.nn.functional.pad(rows, (0, self.core.units - rows.shape[1]))
+
+    def read(self, rates: Tensor) -> Tensor:
+        """Return what it hands on, of rates (B, N) of a network that it is the end of."""
+        return rates[:, -self.sizes[self.handed_on] :].unflatten(1, self.shape)
+
+    def recurrent(self) -> dict[str, dict[str, AbstractConnectivity]]:
+        """Return its recurrent weights by post- and presynaptic population."""
+        W = self.core.network.connectivity
+        if not isinstance(self.layer, FeedbackLayers):
+            return {self.name: {self.name: W}}
+        assert isinstance(W, Block), "as FeedbackLayers makes it"
+        names = dict(zip(W.sizes, self.sizes, strict=True))
+        return {
+            names[post]: {names[pre]: part for pre, part in row.items()}
+            for post, row in W.blocks.items()
+        }
+
+
+def _joined(layers: list[_Layer]) -> Network:
+    """Return the layers as one network."""
+    blocks: dict[str, dict[str, AbstractConnectivity]] = {}
+    sizes: dict[str, int] = {}
+    for before, layer in zip([None, *layers], layers, strict=False):
+        blocks.update(layer.recurrent())
+        sizes.update(layer.sizes)
+        if before is not None:
+            like = next(iter(layer.core.network.connectivity.parameters.values()))
+            F = linear_map(layer.modules, before.shape, like.detach().new_zeros(()))
+            if F.shape[0] != layer.sizes[layer.driven]:
+                raise InputError.at(
+                    f"layers, {layer.name}",
+                    found=f"a read-in that gives {F.shape[0]} numbers",
+                    expected=f"one for its {layer.sizes[layer.driven]} units",
+                )
+            blocks[layer.driven] = {**blocks[layer.driven], before.handed_on: F}
+    parts = {layer.name: (layer.core.network, tuple(layer.sizes)) for layer in layers}
+    return joint_network(Block(blocks, sizes), parts)
+
+
+def _flat(module: torch.nn.Module, prefix: str = "") -> Iterator[NamedModule]:
+    """Return the modules in a row, those of inner rows in their place."""
+    for name, child in module.named_children():
+        if type(child) in (torch.nn.Sequential, Stack):
+            yield from _flat(child, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", child
+
+
+def _layer_name(name: str) -> str:
+    """Return the name of a population: that of its layer, counted from 1 where it is a number."""
+    parts = [f"layer{int(part) + 1}" if part.isdigit() else part for part in name.split(".")]
+    return "_".join(parts)
+
+
+def _are_same(before: list[Any], now: list[Any]) -> bool:
+    return len(before) == len(now) and all(
+        one is other or (isinstance(one, tuple) and one == other)
+        for one, other in zip(before, now, strict=True)
+    )
