@@ -47,6 +47,22 @@ def test_a_shipped_plasticity_rule_conforms(name: str, steps: int) -> None:
     assert len([check for check in found if check.error is not None]) == 3
 
 
+def test_a_rule_with_factors_of_a_synapse_conforms() -> None:
+    """Soft bounds, two variables of a synapse that name each other, a third factor beside them."""
+    spec = rn.PlasticitySpec(
+        equations="""
+        dw/dt = eta*bound*y_post*y_pre*reward + 0.1*eta*(c - w)*sin(nu*t) - eta*w*y_post**2 : 1
+        bound = exp(-w/w_0) : 1
+        dc/dt = (w**2 - c*reward)*eta + eta*c*w*(y_post - 0.5*y_pre) : 1
+        """,
+        parameters={"eta": "5*Hz", "w_0": 0.7, "nu": "20*Hz"},
+        signals={"reward": "1"},
+    )
+    found = rn.check_plasticity(spec, steps=20)
+    assert [check for check in found if not check.passed] == []
+    assert len([check for check in found if check.error is not None]) == 3
+
+
 def test_a_wrong_plasticity_rule_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(self: PlasticState, rates: torch.Tensor, t: float, dt: float) -> None:
         advance(self, rates, t, 1.00001 * dt)

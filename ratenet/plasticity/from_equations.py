@@ -147,7 +147,7 @@ class _Program:
                 raise UnsupportedError(f"rule: a sum of {spec.name!r} uses {name!r}; simulate it.")
 
     def _parted(self, expression: sympy.Expr, name: str) -> list[tuple[Term, TorchExpressions]]:
-        terms = parted(expression, [self.spec.weight])
+        terms = parted(expression, [self.spec.weight], self.spec.global_signals)
         if terms is None:
             raise UnsupportedError(
                 f"rule: the right-hand side of {name!r} of {self.spec.name!r} is not a sum of "

@@ -171,3 +171,25 @@ def test_signals_that_all_share() -> None:
 def test_what_does_not_part_runs_synapse_by_synapse() -> None:
     spec = rule("dw/dt = eta * tanh(y_post * y_pre) : 1")
     assert parted(spec.synapses["w"], ["w"]) is None
+
+
+def test_terms_are_few() -> None:
+    """A product of what two units have stays one term; terms that share factors are one."""
+    few = {
+        "eta*(y_post - m_post)*(y_pre - m_pre)": 1,
+        "eta*(y_post*y_pre - y_post*m_pre)": 1,
+        "eta*y_post*y_pre*(1 - w)": 1,
+        "eta*y_post*(y_pre - y_post*w)": 2,
+        "eta*(y_post*y_pre - y_post**2*w - w*m_post)": 2,
+        "eta*exp(-w/w_0)*y_post*reward": 1,
+    }
+    for text, number in few.items():
+        spec = rule(
+            f"dw/dt = {text} : 1\ndm/dt = (y - m)*eta : 1",
+            parameters={"eta": "1*Hz", "w_0": 1.0},
+            signals={"reward": "1"},
+        )
+        terms = parted(spec.synapses["w"], ["w"], spec.global_signals)
+        assert terms is not None and len(terms) == number
+        total = sum(term.synapse * term.post * term.pre for term in terms)
+        assert (total - spec.synapses["w"]).expand() == 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import sympy
 import torch
 from torch import Tensor
 
@@ -68,8 +69,11 @@ class Plasticity:
     @cached_property
     def terms(self) -> dict[str, list[Term] | None]:
         """The terms of each synapse variable's equation; None: synapse by synapse."""
-        spec = self.spec
-        return {n: parted(e, spec.synapse_variables) for n, e in spec.synapses.items()}
+        return {name: self.parted(e) for name, e in self.spec.synapses.items()}
+
+    def parted(self, expression: sympy.Expr) -> list[Term] | None:
+        """Return the terms of a synapse's expression."""
+        return parted(expression, self.spec.synapse_variables, self.spec.global_signals)
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         """Return the shape of a variable's values."""
@@ -81,14 +85,26 @@ class Plasticity:
 
     def present(self, values: Tensor) -> Tensor:
         """Return values of synapses with 0 where there is none."""
-        return values if self.mask is None else values.masked_fill(~self.mask, 0.0)
+        return values if self._absent is None else values.masked_fill(self._absent, 0.0)
 
-    def constrained(self, weights: Tensor) -> Tensor:
-        """Return weights with 0 where there is no synapse, or where the sign would be wrong."""
-        weights = self.present(weights)
-        if self.signs is not None:
-            weights = weights.masked_fill(weights * self.signs < 0, 0.0)
-        return weights
+    def constrain_(self, name: str, values: Tensor) -> None:
+        """Set values in place to 0 where there is no synapse, or a weight of the wrong sign."""
+        if self._absent is not None:
+            values.masked_fill_(self._absent, 0.0)
+        if self._bounds is not None and name == self.weight:
+            values.clamp_(*self._bounds)
+
+    @cached_property
+    def _absent(self) -> Tensor | None:
+        return None if self.mask is None else ~self.mask
+
+    @cached_property
+    def _bounds(self) -> tuple[Tensor, Tensor] | None:
+        """Bounds of the weights from each unit."""
+        if self.signs is None:
+            return None
+        none = torch.full_like(self.signs, math.inf)
+        return torch.where(self.signs > 0, 0.0, -none), torch.where(self.signs < 0, 0.0, none)
 
 
 def bind(
@@ -221,7 +237,9 @@ def _first_values(
         if name in spec.synapse_variables and name != spec.weight:
             values[name] = rule.present(values[name])
     W = values[spec.weight]
-    if not torch.equal(rule.constrained(W), W):
+    allowed = W.clone()
+    rule.constrain_(spec.weight, allowed)
+    if not torch.equal(allowed, W):
         raise InputError(
             f"{where}, {spec.weight}: entries where the network's connectivity has no synapse, or "
             "of the wrong sign; set them to 0.",

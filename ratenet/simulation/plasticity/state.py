@@ -7,17 +7,20 @@ B N^2 numbers.
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from ratenet.equations import PlasticitySpec
 from ratenet.equations.plasticity_parser import OUTPUT
+from ratenet.equations.symbolic import symbol
 from ratenet.equations.torch_expressions import TorchExpressions
 from ratenet.simulation.plasticity.bound import Plasticity
 from ratenet.simulation.plasticity.synapses import Sum, slope_of
 
+_DT = symbol("dt")  # a name that no rule can have
+
 
 class PlasticState:
-    """The variables of a plasticity rule, which change in place.
+    """The variables of a plasticity rule; those of synapses change in place.
 
     Attributes
     ----------
@@ -31,10 +34,12 @@ class PlasticState:
         self.rule = rule
         self.values = dict(rule.initial)
         spec = rule.spec
-        self._units = TorchExpressions(list(spec.units.values())) if spec.units else None
-        self._equations = {
+        steps = [symbol(name) + _DT * slope for name, slope in spec.units.items()]
+        self._units = TorchExpressions(steps) if steps else None
+        self._slopes = {
             name: slope_of(rule, name, expression) for name, expression in spec.synapses.items()
         }
+        self._order = _in_order(spec)
         self._sums = {
             name: Sum(rule, side, expression) for name, (side, expression) in spec.sums.items()
         }
@@ -50,20 +55,17 @@ class PlasticState:
 
     def advance(self, rates: Tensor, t: float, dt: float) -> None:
         """Take a step of dt at time t with the rates (B, N) at its beginning."""
-        rule = self.rule
+        rule, values = self.rule, self.values
         of_units = self._of_units(rates, t)
-        slopes = {
-            name: equation(of_units, self.values) for name, equation in self._equations.items()
-        }
+        old = dict(values)
+        for name, is_read_later in self._order:
+            if is_read_later:
+                old[name] = values[name].clone()
+            self._slopes[name].add_to_(values[name], of_units, old, dt)
+            rule.constrain_(name, values[name])
         if self._units is not None:
-            found = self._units(of_units)
-            for name, slope in zip(rule.spec.unit_variables, found, strict=True):
-                self.values[name] = self.values[name] + dt * slope
-        for name, slope in slopes.items():
-            if name != rule.weight:
-                self.values[name] = rule.present(self.values[name] + dt * slope)
-        moved = torch.add(self.weights, slopes[rule.weight], alpha=dt)
-        self.weights.copy_(rule.constrained(moved))
+            moved = self._units(of_units | {"dt": dt})
+            values |= zip(rule.spec.unit_variables, moved, strict=True)
 
     def _of_units(self, rates: Tensor, t: float) -> dict[str, Any]:
         """Return the values of all names of a unit, shape (B, N), (B, 1), (N,) or a number."""
@@ -74,3 +76,21 @@ class PlasticState:
         for name, total in self._sums.items():
             values[name] = total(values, self.values)
         return values
+
+
+def _in_order(spec: PlasticitySpec) -> list[tuple[str, bool]]:
+    """Return the variables of a synapse, each after those that read it, as far as possible.
+
+    One that changes in place while others still read it comes with True: they take a copy.
+    """
+    readers = {
+        name: {n for n, e in spec.synapses.items() if n != name and symbol(name) in e.free_symbols}
+        for name in spec.synapses
+    }
+    order: list[tuple[str, bool]] = []
+    rest = set(readers)
+    while rest:
+        name = min(rest, key=lambda n: (len(readers[n] & rest), n))
+        order.append((name, bool(readers[name] & rest)))
+        rest.remove(name)
+    return order

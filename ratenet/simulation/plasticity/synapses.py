@@ -5,15 +5,18 @@ unit is a matrix product over the batch where streams share their weights; memor
 What does not part is computed synapse by synapse, B N^2 numbers at a time.
 """
 
+import functools
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 import torch
 from torch import Tensor
 
+from ratenet.equations.parser import TIME
 from ratenet.equations.plasticity_parser import SIDES
-from ratenet.equations.synapse_terms import Term, parted
+from ratenet.equations.symbolic import symbol
+from ratenet.equations.synapse_terms import Term
 from ratenet.equations.torch_expressions import TorchExpressions
 from ratenet.simulation.plasticity.bound import Plasticity
 
@@ -22,25 +25,36 @@ Values = dict[str, Any]
 
 def slope_of(rule: Plasticity, name: str, expression: sympy.Expr) -> "Slope":
     """Return the right-hand side of a synapse's variable as a function of units and synapses."""
-    is_mean = rule.is_shared and name == rule.weight
     terms = rule.terms[name]
-    return _BySynapse(rule, expression, is_mean) if terms is None else _Parted(rule, terms, is_mean)
+    return _BySynapse(rule, expression) if terms is None else _Parted(rule, name, terms)
 
 
 class Slope(ABC):
-    """A right-hand side: (values of units, values of synapses) -> (B, N, N), or their mean."""
+    """A right-hand side, of the variables of each stream or as the mean over the streams."""
 
     @abstractmethod
-    def __call__(self, units: Values, synapses: dict[str, Tensor]) -> Tensor:
-        """Return the slope, shape (B, N, N), or (N, N) of the weight that streams share."""
+    def add_to_(
+        self, target: Tensor, units: Values, synapses: dict[str, Tensor], dt: float
+    ) -> None:
+        """Add dt times the slope in place, to (B, N, N), or the mean of it to (N, N).
+
+        The target may be among the values of the synapses.
+        """
 
 
 class _BySynapse(Slope):
-    def __init__(self, rule: Plasticity, expression: sympy.Expr, is_mean: bool) -> None:
-        self._expression, self._is_mean = TorchExpressions([expression]), is_mean
+    def __init__(self, rule: Plasticity, expression: sympy.Expr) -> None:
+        self._expression = TorchExpressions([expression])
         self._shape = (rule.streams, rule.network.units, rule.network.units)
 
-    def __call__(self, units: Values, synapses: dict[str, Tensor]) -> Tensor:
+    def add_to_(
+        self, target: Tensor, units: Values, synapses: dict[str, Tensor], dt: float
+    ) -> None:
+        slope = self.values(units, synapses)
+        target.add_(slope.mean(dim=0) if target.ndim == 2 else slope, alpha=dt)
+
+    def values(self, units: Values, synapses: dict[str, Tensor]) -> Tensor:
+        """Return the values of all synapses, shape (B, N, N)."""
         like = next(iter(synapses.values()))
         values: Values = {}
         for name, value in units.items():
@@ -52,67 +66,111 @@ class _BySynapse(Slope):
         found = self._expression(values | synapses)[0]
         if not isinstance(found, Tensor):
             found = like.new_full((), found)
-        return found.expand(self._shape).mean(dim=0) if self._is_mean else found.expand(self._shape)
+        return found.expand(self._shape)
 
 
 class _Parted(Slope):
-    def __init__(self, rule: Plasticity, terms: list[Term], is_mean: bool) -> None:
-        self._streams, self._units, self._is_mean = rule.streams, rule.network.units, is_mean
-        self._factors = _Factors(terms)
+    def __init__(self, rule: Plasticity, name: str, terms: list[Term]) -> None:
+        self._factors = _Factors(rule, terms)
+        self._outer = [index for index, term in enumerate(terms) if term.synapse == 1]
         groups: dict[sympy.Expr, list[int]] = {}
         for index, term in enumerate(terms):
-            groups.setdefault(term.synapse, []).append(index)
-        self._groups = [(_Matrix(each), indices) for each, indices in groups.items()]
+            if term.synapse != 1:
+                groups.setdefault(term.synapse, []).append(index)
+        # The variable itself comes first: what is added to it in place is read before it changes.
+        order = sorted(groups, key=lambda synapse: synapse != symbol(name))
+        self._scaled = [groups[synapse] for synapse in order]
+        self._matrices = TorchExpressions(order)
 
-    def __call__(self, units: Values, synapses: dict[str, Tensor]) -> Tensor:
-        like = next(iter(synapses.values()))
-        factors = self._factors(units, like)
-        N = self._units
-        shape = (N, N) if self._is_mean else (self._streams, N, N)
-        total: Tensor | None = None
-        for matrix, indices in self._groups:
-            of_synapse = matrix(synapses)
-            per_stream = not self._is_mean or (of_synapse is not None and of_synapse.ndim == 3)
-            products = [factors[index] for index in indices]
-            outer = self._outer if per_stream else self._mean_outer
-            part = outer(products[0])
-            for product in products[1:]:
-                part = part + outer(product)
-            if of_synapse is not None:
-                part = part * of_synapse
-            if per_stream and self._is_mean:
-                part = part.expand(self._streams, N, N).mean(dim=0)
-            total = part if total is None else total + part
-        return like.new_zeros(shape) if total is None else total.expand(shape)
+    def add_to_(
+        self, target: Tensor, units: Values, synapses: dict[str, Tensor], dt: float
+    ) -> None:
+        factors = self._factors(units, target)
+        matrices = self._matrices(synapses | _numbers(units)) if self._scaled else []
+        for matrix, indices in zip(matrices, self._scaled, strict=True):
+            _add_scaled_(target, matrix, [factors[index] for index in indices], dt)
+        for index in self._outer:
+            _add_outer_(target, factors[index], dt)
 
-    @staticmethod
-    def _outer(factors: tuple[Tensor, Tensor]) -> Tensor:
-        post, pre = factors
-        return post[:, :, None] * pre[:, None, :]
 
-    def _mean_outer(self, factors: tuple[Tensor, Tensor]) -> Tensor:
-        return mean_outer(*factors, self._streams, self._units)
+class _Factors:
+    """The factors of the units of some terms, as `_Product` s."""
+
+    def __init__(self, rule: Plasticity, terms: list[Term]) -> None:
+        shared = {n for n, value in rule.parameters.items() if value.ndim == 0} | {TIME}
+        names = {symbol(n + side) for n in shared for side in ("", *SIDES)}
+        split = [(_split(term.post, names), _split(term.pre, names)) for term in terms]
+        factors = [f for (a, post), (b, pre) in split for f in (a * b, post, pre)]
+        self._expressions = TorchExpressions(factors)
+
+    def __call__(self, units: Values, like: Tensor) -> list["_Product"]:
+        sided = units | {n + side: value for n, value in units.items() for side in SIDES}
+        found = self._expressions(sided)
+        return [
+            _Product(float(scale), row(post, like), row(pre, like))
+            for scale, post, pre in zip(found[::3], found[1::3], found[2::3], strict=True)
+        ]
+
+
+def _split(factor: sympy.Expr, shared: set[sympy.Symbol]) -> tuple[sympy.Expr, sympy.Expr]:
+    """Return what all units share in a product, and the rest."""
+    return sympy.factor_terms(factor).as_independent(*(factor.free_symbols - shared), as_Add=False)
+
+
+class _Product(NamedTuple):
+    """A number times a factor of the postsynaptic and one of the presynaptic unit.
+
+    The factors are (B or 1, N or 1): 1 where streams, or units, have the same.
+    """
+
+    scale: float
+    post: Tensor
+    pre: Tensor
+
+    def each(self) -> Tensor:
+        """Return scale post_b pre_b^T for each stream, shape (B, N, N) or with 1 in places."""
+        if 1 in (self.post.shape[1], self.pre.shape[1]):
+            return self.scale * self.post[:, :, None] * self.pre[:, None, :]
+        return (self.scale * self.post)[:, :, None] * self.pre[:, None, :]
+
+    def mean(self) -> Tensor:
+        """Return the mean of scale post_b pre_b^T, shape (N, N) or with 1 in places."""
+        rows, columns = max(len(self.post), len(self.pre)), self.post.shape[1]
+        units = max(columns, self.pre.shape[1])
+        return self.scale * mean_outer(self.post, self.pre, rows, units)
+
+
+def _add_outer_(target: Tensor, product: _Product, dt: float) -> None:
+    """Add dt times a product to (B, N, N), or its mean to (N, N)."""
+    scale, post, pre = product
+    if target.ndim == 3:
+        target.addcmul_(post[:, :, None], pre[:, None, :], value=scale * dt)
+    elif 1 in (post.shape[1], pre.shape[1], len(post), len(pre)):
+        target.add_(product.mean(), alpha=dt)
+    else:
+        target.addmm_(post.T, pre, alpha=scale * dt / len(post))
+
+
+def _add_scaled_(target: Tensor, matrix: Tensor, products: list[_Product], dt: float) -> None:
+    """Add dt times a factor of the synapse times a sum of products, or its mean."""
+    is_each = max(matrix.ndim, target.ndim) == 3
+    total = functools.reduce(
+        torch.add, [each.each() if is_each else each.mean() for each in products]
+    )
+    if matrix.ndim > target.ndim:
+        target.add_((matrix * total).mean(dim=0), alpha=dt)
+    else:
+        target.addcmul_(matrix, total, value=dt)
 
 
 def mean_outer(post: Tensor, pre: Tensor, streams: int, units: int) -> Tensor:
     """Return the mean of post_b pre_b^T, shape (N, N), or with 1 in place of N."""
+    if 1 in (len(post), len(pre)):  # one of them is the same for all streams
+        return post.mean(dim=0)[:, None] * pre.mean(dim=0)
     if 1 in (post.shape[1], pre.shape[1]):  # one of them is the same for all units
         mean = (post * pre).mean(dim=0)
         return mean[:, None] if pre.shape[1] == 1 else mean[None]
     return post.expand(streams, units).T @ pre.expand(streams, units) / streams
-
-
-class _Factors:
-    """The factors of the units of some terms: (post, pre) as (B or 1, N or 1)."""
-
-    def __init__(self, terms: list[Term]) -> None:
-        factors = [factor for term in terms for factor in (term.post, term.pre)]
-        self._expressions = TorchExpressions(factors)
-
-    def __call__(self, units: Values, like: Tensor) -> list[tuple[Tensor, Tensor]]:
-        sided = units | {n + side: value for n, value in units.items() for side in SIDES}
-        found = [row(value, like) for value in self._expressions(sided)]
-        return list(zip(found[::2], found[1::2], strict=True))
 
 
 def row(value: Any, like: Tensor) -> Tensor:
@@ -122,53 +180,53 @@ def row(value: Any, like: Tensor) -> Tensor:
     return value.reshape(1, -1) if value.ndim < 2 else value
 
 
-class _Matrix:
-    """The factor of the synapse of a term; None for 1."""
-
-    def __init__(self, expression: sympy.Expr) -> None:
-        self._expression = None if expression == 1 else TorchExpressions([expression])
-
-    def __call__(self, synapses: dict[str, Tensor]) -> Tensor | None:
-        return None if self._expression is None else self._expression(synapses)[0]
+def _numbers(units: Values) -> Values:
+    """Return what all units and streams share, which a synapse's factor may name."""
+    return {name: value for name, value in units.items() if not isinstance(value, Tensor)}
 
 
 class Sum:
     """A sum over the synapses onto ("_post") or from ("_pre") each unit.
 
-    (values of units, values of synapses) -> (B, N).
+    (values of units, values of synapses) -> (B, N), or (B, 1) where all units have the same.
     """
 
     def __init__(self, rule: Plasticity, side: str, expression: sympy.Expr) -> None:
         self._rule, self._is_onto = rule, side == "_post"
-        terms = parted(expression, rule.spec.synapse_variables)
-        self._whole = _BySynapse(rule, expression, is_mean=False) if terms is None else None
-        self._factors = _Factors(terms or [])
-        self._matrices = [_Matrix(term.synapse) for term in terms or []]
+        terms = rule.parted(expression)
+        self._whole = _BySynapse(rule, expression) if terms is None else None
+        self._terms = terms or []
+        self._factors = _Factors(rule, self._terms)
+        self._matrices = TorchExpressions([term.synapse for term in self._terms])
 
     def __call__(self, units: Values, synapses: dict[str, Tensor]) -> Tensor:
-        """Return the sum of each unit, shape (B, N)."""
+        """Return the sum of each unit."""
         rule = self._rule
-        like = synapses[rule.weight]
-        B, N = rule.streams, rule.network.units
         if self._whole is not None:
-            every = self._whole(units, synapses)
-            if rule.mask is not None:
-                every = every.masked_fill(~rule.mask, 0.0)
+            every = rule.present(self._whole.values(units, synapses))
             return every.sum(dim=2 if self._is_onto else 1)
-        total = like.new_zeros(B, N)
-        for (post, pre), matrix in zip(self._factors(units, like), self._matrices, strict=True):
-            of_synapse = matrix(synapses)
+        like = synapses[rule.weight]
+        matrices = self._matrices(synapses | _numbers(units))
+        total: Tensor | None = None
+        factors = self._factors(units, like)
+        for term, (scale, post, pre), matrix in zip(self._terms, factors, matrices, strict=True):
             here, there = (post, pre) if self._is_onto else (pre, post)
-            total = total + here * self._product(of_synapse, there.expand(B, N))
-        return total
+            part = self._over_synapses(term, matrix, there.expand(rule.streams, rule.network.units))
+            part = part if here.numel() == 1 else here * part
+            scale = scale * float(here) if here.numel() == 1 else scale
+            part = part if scale == 1 else scale * part
+            total = part if total is None else total + part
+        return like.new_zeros(rule.streams, 1) if total is None else total
 
-    def _product(self, matrix: Tensor | None, values: Tensor) -> Tensor:
+    def _over_synapses(self, term: Term, matrix: Any, values: Tensor) -> Tensor:
         """Return the sum of matrix_ij values_j, or of its transpose, shape (B, N) or (B, 1)."""
-        mask = self._rule.mask
-        if mask is not None:
-            matrix = mask.to(values) if matrix is None else matrix.masked_fill(~mask, 0.0)
-        if matrix is None:
-            return values.sum(dim=1, keepdim=True)
+        rule = self._rule
+        if term.synapse == 1:
+            if rule.mask is None:
+                return values.sum(dim=1, keepdim=True)
+            matrix = rule.mask.to(values)
+        elif not term.synapse.is_Symbol:  # a variable is 0 where there is no synapse
+            matrix = rule.present(matrix)
         if matrix.ndim == 2:
             return values @ (matrix.T if self._is_onto else matrix)
         if self._is_onto:
