@@ -1,10 +1,12 @@
 """``ratenet identify``: which plasticity rule made the changes that were measured."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ratenet.cli.animals import FILES as ANIMALS, print_animals, write_animals
 from ratenet.cli.config_options import split_list
 from ratenet.cli.options import Overwrite, path, seed as seed_option
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from ratenet.plasticity import AbstractRule
 
 USUAL = "euclidean,linearized-reparameterized,gain-free-reparameterized,feedback-alignment,hebb"
-FILES = ("identification.csv", "summary.json", "alignment.png")
+FILES = ("identification.csv", "alignment.png", *ANIMALS)
 
 
 def identify(
@@ -29,6 +31,10 @@ def identify(
         ),
     ] = USUAL,
     model: Annotated[str, typer.Option(help="A model's name, or the path of a .toml.")] = "rate",
+    observed: Annotated[
+        Path | None,
+        path("A long table (CSV) of synapses or rates, with animals and sessions, for DATA's own."),
+    ] = None,
     kind: Annotated[
         str | None, typer.Option(help="weights or rates; default: weights if they are there.")
     ] = None,
@@ -49,38 +55,56 @@ def identify(
 
     DATA holds, as NAME.csv without headings or as arrays of an .npz file or a zarr group: weights
     (N, N) before learning; drive (B, N); targets or errors (B, N); and what was measured: synapses
-    (columns post, pre, before, after, with a heading), or weights_after (N, N), or rates_before and
-    rates_after (B, N). Writes config.toml, identification.csv, summary.json and alignment.png.
+    (columns post, pre, before, after, with a heading), or weights_after (N, N), or rates (columns
+    stimulus, unit, before, after), or rates_before and rates_after (B, N). Writes config.toml,
+    identification.csv, summary.json and alignment.png.
+
+    Both tables may have columns animal, session, control, trial, error, and value in place of
+    before and after; and a folder in DATA for each animal holds what is its own. Of several animals
+    it writes frequencies.csv, animals.csv, evidence.csv, summary.json and frequencies.png.
 
     Example: `ratenet identify data --rules euclidean,hebb --noise 0.001`
+
+    Example: `ratenet identify data --observed animals.csv`
     """
     from ratenet.files import new_results
-    from ratenet.hypotheses import identify as run
+    from ratenet.hypotheses import GroupIdentification, Observations, identify as run
     from ratenet.hypotheses.data_files import load_measurements
-    from ratenet.network import Network
     from ratenet.plasticity import RULES, rule_named
 
     candidates = [rule_named(name) for name in split_list(rules)]
     with new_results(out, FILES, overwrite=overwrite) as results:
         measured = load_measurements(data)
+        if observed is not None:
+            measured = measured.with_table(observed)
         which = measured.kind(kind)
-        network = Network(model, measured.weights())
+        networks = measured.networks(model)
+        changes = measured.observed(networks, noise, which)
         found = run(
-            network,
-            measured.array("drive"),
-            measured.observed(network, noise, which),
+            networks,
+            measured.drive(),
+            changes[0] if isinstance(changes, Observations) and len(changes) == 1 else changes,
             candidates,
             level=level,
             seed=seed,
             **measured.taught(),
         )
-        options = {"data": str(data), "rules": [*map(RULES.written, candidates)], "kind": which,
-                   "noise": noise, "level": level, "seed": seed}  # fmt: skip
+        options = {"data": str(data), "observed": None if observed is None else str(observed),
+                   "rules": [*map(RULES.written, candidates)], "kind": which, "noise": noise,
+                   "level": level, "seed": seed}  # fmt: skip
+        network = next(iter(networks.values())) if isinstance(networks, Mapping) else networks
         record = {"identify": options, "model": network.model.to_table(), **code_of(candidates)}
-        _write(found, record, results)
-    _print_table(found)
-    print(f"{found.summary()}\ntable   {out / 'identification.csv'}")
-    print(f"figure  {out / 'alignment.png'}")
+        if isinstance(found, GroupIdentification):
+            write_animals(found, record, results)
+        else:
+            _write(found, record, results)
+    files = FILES[:2]
+    if isinstance(found, GroupIdentification):
+        print_animals(found)
+        files = (ANIMALS[0], ANIMALS[-1])
+    else:
+        _print_table(found)
+    print(f"{found.summary()}\ntable   {out / files[0]}\nfigure  {out / files[1]}")
 
 
 def code_of(rules: "list[AbstractRule]") -> dict[str, Any]:

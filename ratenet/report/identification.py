@@ -67,6 +67,50 @@ def alignment_figure(table: pd.DataFrame, *, ceiling: float | None, title: str) 
     return figure
 
 
+def frequency_figure(
+    frequencies: pd.DataFrame, posteriors: pd.DataFrame, *, title: str
+) -> "Figure":
+    """Return how frequent each rule is among animals, beside what each animal says.
+
+    Parameters
+    ----------
+    frequencies : pandas.DataFrame
+        A row per rule: frequency, low, high, protected.
+    posteriors : pandas.DataFrame, shape (animals, K)
+        Probability of each rule by each animal.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rules, animals = list(frequencies.index), list(posteriors.index)
+    size = (6.0 + 0.5 * len(animals), 1.6 + 0.42 * len(rules))
+    figure, (left, right) = new_figure(figsize=size, ncols=2, sharey=True)
+    places = np.arange(len(rules))
+    middle = frequencies["frequency"]
+    spread = [middle - frequencies["low"], frequencies["high"] - middle]
+    left.errorbar(
+        middle, places, xerr=np.maximum(spread, 0), fmt="o", color=COLOURS[0], capsize=3,
+        label="frequency, 95 %",
+    )  # fmt: skip
+    left.plot(frequencies["protected"], places, "|", color=COLOURS[1], ms=14, mew=2,
+              label="protected exceedance")  # fmt: skip
+    left.set_xlim(-0.02, 1.02)
+    left.set_xlabel("share of animals, probability")
+    left.set_yticks(places, [str(rule) for rule in rules])
+    left.set_ylim(len(rules) - 0.5, -0.5)
+    left.legend(frameon=False, fontsize="small", loc="lower center", ncols=2,
+                bbox_to_anchor=(0.5, 1.0))  # fmt: skip
+    shown = posteriors[rules].to_numpy(dtype=float).T
+    image = right.imshow(shown, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    right.set_xticks(range(len(animals)), [str(animal) for animal in animals], rotation=35)
+    right.set_xlabel("animal")
+    figure.colorbar(image, ax=right, label="posterior")
+    figure.suptitle(title)
+    return figure
+
+
 def confusion_figure(confusion: pd.DataFrame, *, title: str) -> "Figure":
     """Return how often each rule was named (columns) for each truth (rows).
 

@@ -147,6 +147,90 @@ def test_nothing_is_unpickled_from_a_zarr_group(command, experiment):
     assert "cannot be read as zarr" in error
 
 
+def colony(number: int):
+    """Return a folder's arrays for each animal, and a long table of half of their synapses."""
+    folders, tables = {}, []
+    for animal in range(number):
+        W, drive, target = (random(*shape, seed=90 + animal) for shape in ((N, N), (B, N), (B, N)))
+        W = 0.1 * W
+        fp = rn.find_fixed_points(rn.Network("rate", W), drive)
+        after = W + plasticity.Euclidean().update(fp, fp.rates - target.flip(0), 0.01)
+        folders[f"m{animal}"] = {"weights": W.numpy(), "drive": drive.numpy(),
+                                 "targets": target.flip(0).numpy()}  # fmt: skip
+        table = table_of({"weights": W.numpy(), "weights_after": after.numpy()}, N * N // 2)
+        tables.append(table.assign(animal=f"m{animal}"))
+    return folders, pd.concat(tables)
+
+
+def test_animals_in_a_long_table_are_told_apart(command, tmp_path):
+    folders, table = colony(6)
+    (tmp_path / "data").mkdir()
+    for name, arrays in folders.items():
+        write_folder(tmp_path / "data" / name, arrays)
+    table.to_csv("observed.csv", index=False)
+    code, out, error = command(
+        "identify", "data", "--observed", "observed.csv", "--rules", "euclidean,hebb"
+    )
+    assert code == 0, error
+    assert "euclidean, confidence" in out
+    assert "Named by one animal alone: euclidean in 6 of 6." in " ".join(out.split())
+    folder = tmp_path / "identified"
+    frequencies = pd.read_csv(folder / "frequencies.csv", index_col="rule")
+    np.testing.assert_allclose(frequencies["frequency"], [7 / 9, 1 / 9, 1 / 9], atol=1e-2)
+    assert pd.read_csv(folder / "animals.csv")["rule"].tolist() == ["euclidean"] * 6
+    assert pd.read_csv(folder / "evidence.csv", index_col="animal").shape == (6, 3)
+    assert json.loads((folder / "summary.json").read_text())["rule"] == "euclidean"
+    assert imread(folder / "frequencies.png").std() > 0.05
+    record = tomllib.loads((folder / "config.toml").read_text())["identify"]
+    assert record["observed"] == "observed.csv"
+    for name in folders:  # the same tables, each in the folder of its animal
+        own = table[table["animal"] == name].drop(columns="animal")
+        own.to_csv(tmp_path / "data" / name / "synapses.csv", index=False)
+    rules = ("--rules", "euclidean,hebb", "--out", "again")
+    assert command("identify", "data", *rules)[0] == 0
+    assert (tmp_path / "again" / "evidence.csv").read_text() == (
+        folder / "evidence.csv"
+    ).read_text()
+
+
+def test_animals_that_share_their_network_may_be_arrays(command, experiment, tmp_path):
+    one = table_of(experiment, N * N)
+    shared = {name: experiment[name] for name in ("drive", "targets")}
+    table = pd.concat([one.assign(animal=name, session=1) for name in ("a", "b")])
+    columns = {name: np.array(column.to_list()) for name, column in table.items()}
+    np.savez("data.npz", **shared, **columns)  # the weights follow from the complete table
+    code, out, error = command("identify", "data.npz")
+    assert code == 0, error
+    assert "linearized-reparameterized in 2 of 2" in " ".join(out.split())
+    np.savez("one.npz", **shared, **{name: column[: N * N] for name, column in columns.items()})
+    code, out, error = command("identify", "one.npz", "--out", "one")  # one animal: its own verdict
+    assert code == 0, error
+    assert "linearized-reparameterized, confidence" in out
+
+
+def test_mistakes_in_long_tables_are_one_sentence(command, experiment, tmp_path):
+    folders, table = colony(2)
+    (tmp_path / "data").mkdir()
+    for name, arrays in folders.items():
+        write_folder(tmp_path / "data" / name, arrays)
+
+    def refused(table, *options):
+        table.to_csv("observed.csv", index=False)
+        code, _, error = command("identify", "data", "--observed", "observed.csv", *options)
+        assert code == 2
+        return error
+
+    assert "animal m0: expected each synapse once" in refused(pd.concat([table, table]))
+    assert "network: expected one for animal m7" in refused(table.assign(animal="m7"))
+    assert "a table with the columns post, pre or stimulus, unit" in refused(table[["animal"]])
+    assert "column error: expected finite numbers above 0" in refused(table.assign(error=0))
+    two = pd.concat([table.assign(session=1), table.assign(session=2)])
+    assert "expected two animals or more" in refused(two[two["animal"] == "m0"])
+    assert "no measurements found" in refused(table, "--kind", "rates")
+    code, _, error = command("identify", "data", "--observed", "nowhere.csv")
+    assert (code, "nowhere.csv' cannot be read as CSV" in error) == (2, True)
+
+
 def test_nothing_beyond_chance_is_no_failure(command, experiment, tmp_path):
     experiment["weights_after"] = experiment["weights"] + random(N, N, seed=84).numpy()
     np.savez("data.npz", **experiment)

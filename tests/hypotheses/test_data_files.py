@@ -10,7 +10,7 @@ import pytest
 
 from ratenet.errors import DataError, InputError
 from ratenet.hypotheses.data_files import load_measurements
-from ratenet.hypotheses.identification.observation import checked_table
+from ratenet.hypotheses.identification.long_tables import SYNAPSES, read_sheets
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -76,7 +76,6 @@ def test_a_device_is_not_read(tmp_path):
 )
 def test_synapses_without_rows_or_with_endless_integers(rows, sentence, tmp_path):
     (tmp_path / "synapses.csv").write_text("post,pre,before,after\n" + rows)
-    table = load_measurements(tmp_path).synapses
-    assert table is not None
+    table = load_measurements(tmp_path).tables["synapses"]
     with pytest.raises(InputError, match=sentence):
-        checked_table(table, 2)
+        read_sheets(table, SYNAPSES, lambda _: (2, 2))

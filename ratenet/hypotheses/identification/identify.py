@@ -1,14 +1,17 @@
 """Which plasticity rule made the changes of weights, or of rates, that were measured."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from numbers import Real
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ratenet.connectivity.computation import shielded
-from ratenet.errors import InputError
+from ratenet.errors import InputError, RatenetError
+from ratenet.hypotheses.identification.animals import GroupIdentification, over_animals
 from ratenet.hypotheses.identification.model_comparison import (
     BLOCK,
     Candidates,
@@ -16,7 +19,8 @@ from ratenet.hypotheses.identification.model_comparison import (
     draws_needed,
     weigh,
 )
-from ratenet.hypotheses.identification.observation import Observation
+from ratenet.hypotheses.identification.observation import Observation, Observations, of_animal
+from ratenet.hypotheses.identification.observe import Networks, one_network
 from ratenet.hypotheses.identification.prediction import (
     ROWS,
     Lesson,
@@ -26,24 +30,48 @@ from ratenet.hypotheses.identification.prediction import (
     predict_rates,
     predict_weights,
 )
-from ratenet.network import Network
-from ratenet.plasticity import Loss
 from ratenet.validation import check_seed
 
 
-@shielded()
+@overload
 def identify(
-    network: Network,
+    network: Networks,
     drive: Any,
     observed: Observation,
     rules: Rules,
     *,
+    error: Any = ...,
+    target: Any = ...,
+    loss: Any = ...,
+    level: float = ...,
+    seed: int = ...,
+) -> Identification: ...
+@overload
+def identify(
+    network: Networks,
+    drive: Any,
+    observed: Sequence[Observation],
+    rules: Rules,
+    *,
+    error: Any = ...,
+    target: Any = ...,
+    loss: Any = ...,
+    level: float = ...,
+    seed: int = ...,
+) -> GroupIdentification: ...
+@shielded()
+def identify(
+    network: Networks,
+    drive: Any,
+    observed: Observation | Sequence[Observation],
+    rules: Rules,
+    *,
     error: Any = None,
     target: Any = None,
-    loss: Loss | None = None,
+    loss: Any = None,
     level: float = 0.05,
     seed: int = 0,
-) -> Identification:
+) -> Identification | GroupIdentification:
     """Say which of some rules made the changes that were measured, and how surely.
 
     Parameters
@@ -52,8 +80,10 @@ def identify(
         Before learning.
     drive : array_like, shape (B, N)
         The stimuli that were learned from.
-    observed : Observation
-        From `observe_weights` or `observe_rates`.
+    observed : Observation, or sequence of Observation
+        From `observe_weights` or `observe_rates`; several are animals and sessions. Network, drive,
+        error, target and loss are then the same for all, or mappings of animals, or of (animal,
+        session), to what is theirs.
     rules : sequence of str, AbstractRule or mapping; or mapping of names to rules
         The candidates.
     error : array_like, shape (B, N), optional
@@ -69,12 +99,14 @@ def identify(
 
     Returns
     -------
-    Identification
+    Identification or GroupIdentification
+        The latter of several observations.
 
     Raises
     ------
     InputError
-        If shapes, units or names do not fit, or the measurements before are not of this network.
+        If shapes, units or names do not fit, the measurements before are not of this network, or
+        several observations are of fewer than two animals.
     UnsettledError
         If no stimulus has a fixed point.
     UnsupportedError, SingularError
@@ -106,9 +138,20 @@ def identify(
     check_level(level)
     check_seed(seed)
     candidates_by_name = named_rules(rules)
-    taught = lesson(network, drive, error=error, target=target, loss=loss)
+    if not isinstance(observed, Observation):
+        given = {"error": error, "target": target, "loss": loss}
+        ask = _asking(network, drive, candidates_by_name, given, level, seed)
+        return over_animals(_several(observed), ask, level, seed)
+    own = partial(of_animal, animal=observed.animal, session=observed.session)
+    taught = lesson(
+        one_network(own(network, where="network")),
+        own(drive, where="drive"),
+        error=own(error, where="error"),
+        target=own(target, where="target"),
+        loss=own(loss, where="loss"),
+    )
     fp = taught.fp
-    known = network.connectivity.dense() if observed.kind == "weights" else fp.rates
+    known = fp.network.connectivity.dense() if observed.kind == "weights" else fp.rates
     observed.check_shape(tuple(known.shape))
     if observed.kind == "rates":
         observed = observed.select(fp.converged.cpu().numpy()[observed.rows])
@@ -116,7 +159,31 @@ def identify(
     changes = predict_weights(taught, candidates_by_name)
     names = tuple(candidates_by_name)
     candidates = candidates_for(taught, names, changes, observed, level, seed)
-    return weigh(candidates, observed.changes, observed.noise, level, seed)
+    return weigh(candidates, observed.changes, observed.typical_noise, level, seed)
+
+
+def _asking(
+    network: Networks, drive: Any, rules: Rules, given: dict[str, Any], level: float, seed: int
+) -> Callable[[Observation], Identification]:
+    """Return what identifies the rule of one animal in one session."""
+
+    def ask(each: Observation) -> Identification:
+        try:
+            return identify(network, drive, each, rules, level=level, seed=seed, **given)
+        except RatenetError as error:
+            raise error.within(each.place) from None
+
+    return ask
+
+
+def _several(observed: Any) -> Observations:
+    if isinstance(observed, Observations):
+        return observed
+    if not isinstance(observed, Sequence) or isinstance(observed, str):
+        raise InputError.at(
+            "observed", got=observed, expected="what observe_weights or observe_rates returns"
+        )
+    return Observations(tuple(observed))
 
 
 def candidates_for(

@@ -1,28 +1,23 @@
-"""What was measured: changes of synapses, or of rates at the same stimuli."""
+"""What was measured: changes of synapses or of rates, of each animal and session."""
 
-import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, overload
 
 import numpy as np
-import pandas as pd
-import torch
 
-from ratenet.equations.units import Dimension
 from ratenet.errors import InputError
+from ratenet.hypotheses.identification.long_tables import in_words, label
 from ratenet.hypotheses.identification.model_comparison import FOLDS
-from ratenet.network import Network
-from ratenet.network.coerce import as_tensor
 from ratenet.validation import check_positive
 
-COLUMNS = ("post", "pre", "before", "after")
 LEAST = 10  # entries, below which nothing can be told
 FAR = 0.5  # of the size of what is known before: measurements further off are not of this network
 
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """Measured changes.
+    """Measured changes of one animal in one session.
 
     Attributes
     ----------
@@ -34,9 +29,13 @@ class Observation:
     before : ndarray, shape (M,)
         As measured.
     shape : tuple of int
-        (N, N), or (B, N).
-    noise : float or None
+        (N, N), or (B, N); B is None where a table did not say it.
+    noise : float or ndarray of shape (M,), or None
         Standard deviation of the measurement error of a change; None: not known.
+    animal, session : str or None
+        Entries of the same indices in two animals are two entries.
+    control : bool
+        Whether nothing was learned, so that the changes are those of chance.
     """
 
     kind: Literal["weights", "rates"]
@@ -44,12 +43,15 @@ class Observation:
     rows: np.ndarray
     columns: np.ndarray
     before: np.ndarray
-    shape: tuple[int, ...]
-    noise: float | None = None
+    shape: tuple[int | None, int]
+    noise: float | np.ndarray | None = None
+    animal: str | None = None
+    session: str | None = None
+    control: bool = False
 
     def __post_init__(self) -> None:
         if self.noise is not None:
-            check_positive(self.noise, "noise", remedy="None estimates it")
+            _check_noise(self.noise)
         if len(self.changes) < LEAST:
             raise InputError.at(
                 self.kind,
@@ -69,24 +71,32 @@ class Observation:
                 argument=self.kind,
             )
 
+    @property
+    def place(self) -> str:
+        """The animal and session in words; empty where they have no names."""
+        return in_words(self.animal, self.session)
+
+    @property
+    def typical_noise(self) -> float | None:
+        """The root mean square of the noise; None: not known."""
+        return None if self.noise is None else float(np.sqrt(np.mean(np.square(self.noise))))
+
     def select(self, kept: np.ndarray) -> "Observation":
         """Return some of the changes, given by a mask (M,)."""
-        return Observation(
-            self.kind,
-            self.changes[kept],
-            self.rows[kept],
-            self.columns[kept],
-            self.before[kept],
-            self.shape,
-            self.noise,
-        )
+        parts = {
+            name: getattr(self, name)[kept] for name in ("changes", "rows", "columns", "before")
+        }
+        noise = self.noise[kept] if isinstance(self.noise, np.ndarray) else self.noise
+        return replace(self, **parts, noise=noise)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuse measurements of other units or stimuli than those of a network and its drive."""
-        if shape != self.shape:
+        fits = self.shape[0] in (None, shape[0]) and self.shape[1] == shape[1]
+        if not fits or self.rows.max() >= shape[0]:
+            rows = int(self.rows.max()) + 1 if self.shape[0] is None else self.shape[0]
             raise InputError.at(
                 self.kind,
-                got=self.shape,
+                got=(rows, self.shape[1]),
                 expected=f"shape {shape}, that of the network and its drive",
                 remedy="give the same units and stimuli in the same order",
             )
@@ -112,183 +122,126 @@ class Observation:
             )
 
 
-def observe_weights(network: Network, after: Any, *, noise: Any = None) -> Observation:
-    """Take weights after learning, all or some of them, beside those of the network before.
+def _check_noise(noise: float | np.ndarray) -> None:
+    """Refuse an error that is 0, negative or unknown in some entries."""
+    values = np.atleast_1d(noise)
+    wrong = values[~((values > 0) & (values < np.inf))]
+    first = float(wrong[0]) if len(wrong) else float(values[0])
+    check_positive(first, "noise", remedy="None estimates it")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Observations(Sequence[Observation]):
+    """Measured changes of several animals and sessions: a list of `Observation`, checked.
+
+    Observations without names are those of as many animals, which are numbered from 1; or of one
+    animal, if sessions are named.
 
     Parameters
     ----------
-    network : Network
-        Before learning, with all its weights.
-    after : array_like of shape (N, N), or pandas.DataFrame
-        W[post, pre], NaN where it was not measured; or a table of synapses with the columns post,
-        pre (from 0), before and after, both as measured.
-    noise : float or Quantity, optional
-        Standard deviation of the error of a change: sqrt(2) times that of one weight where both
-        are measured.
+    parts : sequence of Observation
+        All of weights, or all of rates; each animal and session once.
 
-    Returns
-    -------
-    Observation
-        The changes of all weights that were measured; for `identify`.
+    Attributes
+    ----------
+    animals : tuple of str
+        Each once, in order.
+    changes : tuple of ndarray
+        Those of each observation: entries of the same indices in two animals are two entries.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, ratenet as rn
+    >>> network = rn.Network("linear", np.zeros((4, 4)))
+    >>> post, pre = np.divmod(np.arange(16), 4)
+    >>> one = pd.DataFrame({"post": post, "pre": pre, "before": 0.0, "after": 0.1})
+    >>> table = pd.concat([one.assign(animal=name) for name in ("m1", "m2")])
+    >>> rn.hypotheses.observe_weights(network, table)
+    Observations of weights: 2 animals, 2 sessions, 32 changes
+    """
+
+    parts: tuple[Observation, ...]
+
+    def __post_init__(self) -> None:
+        parts = tuple(self.parts)
+        wrong = [part for part in parts if not isinstance(part, Observation)]
+        if wrong or not parts:
+            got = wrong[0] if wrong else list(parts)
+            raise InputError.at("observed", got=got, expected="one or more of type Observation")
+        if len({part.kind for part in parts}) > 1:
+            raise InputError.at(
+                "observed", found="weights and rates", expected="changes of one kind"
+            )
+        named = [part.animal is not None for part in parts]
+        if any(named) and not all(named):
+            raise InputError.at(
+                "observed", found="observations without an animal", expected="an animal for all"
+            )
+        if not any(named):
+            by_session = any(part.session is not None for part in parts)
+            names = ["1" if by_session else str(n) for n in range(1, len(parts) + 1)]
+            parts = tuple(replace(p, animal=name) for p, name in zip(parts, names, strict=True))
+        places = [part.place for part in parts]
+        if len(set(places)) < len(places):
+            twice = next(place for place in places if places.count(place) > 1)
+            raise InputError.at(
+                "observed", found=f"{twice} twice", expected="each animal and session once"
+            )
+        object.__setattr__(self, "parts", parts)
+
+    @overload
+    def __getitem__(self, index: int) -> Observation: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Observations": ...
+    def __getitem__(self, index: int | slice) -> "Observation | Observations":
+        """Return one observation, or some."""
+        found = self.parts[index]
+        return Observations(found) if isinstance(found, tuple) else found
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __iter__(self) -> Iterator[Observation]:
+        return iter(self.parts)
+
+    def __repr__(self) -> str:
+        controls = sum(part.control for part in self)
+        some = f" ({controls} of them control)" if controls else ""
+        return (
+            f"Observations of {self[0].kind}: {len(self.animals)} animals, {len(self)} "
+            f"sessions{some}, {sum(map(len, self.changes))} changes"
+        )
+
+    @property
+    def animals(self) -> tuple[str, ...]:
+        """The names of the animals, each once."""
+        return tuple(dict.fromkeys(str(part.animal) for part in self))
+
+    @property
+    def changes(self) -> tuple[np.ndarray, ...]:
+        """The changes (M,) of each observation."""
+        return tuple(part.changes for part in self)
+
+
+def of_animal(value: Any, animal: str | None, session: str | None, where: str) -> Any:
+    """Return what belongs to an animal and session, of a mapping; anything else is for all.
 
     Raises
     ------
     InputError
-        If columns are missing, shapes, units or indices do not fit, or fewer than 10 are given.
-
-    Examples
-    --------
-    >>> import numpy as np, ratenet as rn
-    >>> network = rn.Network("linear", np.zeros((5, 5)))
-    >>> observe_weights(network, np.full((5, 5), 0.1)).changes.shape
-    (25,)
+        If the mapping has neither the session, as (animal, session), nor the animal.
     """
-    dimensions = network.model.weight_dimensions
-    noise = _noise(noise, dimensions)
-    if isinstance(after, pd.DataFrame):
-        return _from_table(after, network.units, noise)
-    before = network.connectivity.dense().double().cpu().numpy()
-    values = _array(after, dimensions, "after", before.shape, "(N, N)")
-    rows, columns = np.nonzero(~np.isnan(values))
-    known = before[rows, columns]
-    changes = values[rows, columns] - known
-    return Observation("weights", changes, rows, columns, known, before.shape, noise)
-
-
-def observe_rates(network: Network, before: Any, after: Any, *, noise: Any = None) -> Observation:
-    """Take rates at the same stimuli before and after learning.
-
-    Parameters
-    ----------
-    network : Network
-        Before learning.
-    before, after : array_like, shape (B, N)
-        NaN where a unit was not recorded.
-    noise : float or Quantity, optional
-        Standard deviation of the error of a change: sqrt(2) times that of one rate.
-
-    Returns
-    -------
-    Observation
-        The changes of all rates that were recorded both times; for `identify`.
-
-    Raises
-    ------
-    InputError
-        If shapes or units do not fit, or fewer than 10 rates, or 5 units, are recorded both times.
-
-    Examples
-    --------
-    >>> import numpy as np, ratenet as rn
-    >>> network = rn.Network("linear", np.zeros((5, 5)))
-    >>> drive = np.arange(10.0).reshape(2, 5)  # without weights, the rates before
-    >>> observe_rates(network, drive, 1.1 * drive).kind
-    'rates'
-    """
-    dimensions = network.model.output_dimensions
-    first = _array(before, dimensions, "rates before", (None, network.units), "(B, N)")
-    second = _array(after, dimensions, "rates after", first.shape, "as before, (B, N)")
-    rows, columns = np.nonzero(~np.isnan(first + second))
-    old, new = first[rows, columns], second[rows, columns]
-    noise = _noise(noise, dimensions)
-    return Observation("rates", new - old, rows, columns, old, first.shape, noise)
-
-
-def _noise(noise: Any, dimensions: Dimension) -> float | None:
-    if noise is None:
-        return None
-    values = _array(noise, dimensions, "noise", (), "one number")
-    return float(values)
-
-
-def _array(
-    value: Any, dimensions: Dimension, where: str, shape: tuple[int | None, ...], wanted: str
-) -> np.ndarray:
-    """Return an SI array; NaN is allowed. A size of None is any."""
-    tensor = as_tensor(value, dimensions, where, torch.float64, torch.device("cpu"), finite=False)
-    found = tuple(tensor.shape)
-    fits = len(found) == len(shape) and all(
-        b in (a, None) for a, b in zip(found, shape, strict=True)
+    if not isinstance(value, Mapping):
+        return value
+    named: dict[Any, Any] = {
+        tuple(map(label, key)) if isinstance(key, tuple) else label(key): each
+        for key, each in value.items()
+    }
+    for key in ((animal, session), animal):
+        if key in named:
+            return named[key]
+    raise InputError.at(
+        where,
+        got=list(value),
+        expected=f"one for {in_words(animal, session) or 'an animal'}, or one for all",
     )
-    if not fits:
-        sizes = ", ".join("any" if size is None else str(size) for size in shape)
-        raise InputError.at(where, got=found, expected=f"{wanted}, ({sizes})")
-    if torch.isinf(tensor).any():
-        raise InputError.at(
-            where,
-            found="infinite entries",
-            expected="finite numbers, or NaN where nothing was measured",
-        )
-    return tensor.numpy()
-
-
-def _from_table(table: pd.DataFrame, units: int, noise: float | None) -> Observation:
-    table = checked_table(table, units)
-    post, pre = (table[name].to_numpy(dtype=np.int64) for name in ("post", "pre"))
-    before, after = (table[name].to_numpy(dtype=np.float64) for name in ("before", "after"))
-    return Observation("weights", after - before, post, pre, before, (units, units), noise)
-
-
-def _floats(column: pd.Series) -> pd.Series:
-    """Return a column as floats; what is not a number, or too large for a float, becomes NaN."""
-
-    def number(entry: Any) -> float:
-        try:
-            return float(entry)
-        except (TypeError, ValueError, OverflowError):
-            return math.nan
-
-    return column.map(number).astype(np.float64)
-
-
-def checked_table(table: pd.DataFrame, units: int) -> pd.DataFrame:
-    """Return the synapses that were measured both times, after looking at columns and indices.
-
-    Raises
-    ------
-    InputError
-        If columns are missing, entries are not numbers, or a synapse does not exist or is there
-        twice.
-    """
-    missing = [name for name in COLUMNS if name not in table.columns]
-    if missing:
-        raise InputError.at(
-            "synapses", got=list(table.columns), expected=f"the columns {', '.join(COLUMNS)}"
-        )
-    numbers = table[list(COLUMNS)].apply(_floats)
-    # What was not measured is empty; which synapse it is must be there.
-    broken = numbers.isna() & (table[list(COLUMNS)].notna() | [True, True, False, False])
-    if broken.to_numpy().any():
-        row, column = np.argwhere(broken.to_numpy())[0]
-        entry = table[COLUMNS[column]].iloc[row]
-        raise InputError.at(
-            f"synapses, column {COLUMNS[column]}, row {row}",
-            got=str(entry),
-            expected="a number",
-            remedy="leave before or after empty where it was not measured",
-        )
-    found = numbers.dropna()
-    if not len(found):
-        raise InputError.at("synapses", found="none", expected="rows with before and after")
-    if np.isinf(found.to_numpy()).any():
-        raise InputError.at(
-            "synapses",
-            found="infinite entries",
-            expected="finite numbers, or an empty cell where nothing was measured",
-        )
-    ends = found[["post", "pre"]].to_numpy()
-    if ((ends < 0) | (ends >= units) | (ends % 1 != 0)).any():
-        raise InputError.at(
-            "synapses, post and pre",
-            found=f"{ends.min():g} to {ends.max():g}",
-            expected=f"whole numbers from 0 to {units - 1}, the units of the network",
-        )
-    if found.duplicated(["post", "pre"]).any():
-        post, pre = found[found.duplicated(["post", "pre"])].iloc[0][["post", "pre"]]
-        raise InputError.at(
-            "synapses",
-            found=f"post {post:g}, pre {pre:g} twice",
-            expected="each synapse once",
-            remedy="average these rows",
-        )
-    return found

@@ -1,0 +1,55 @@
+"""What ``ratenet identify`` writes and prints where several animals were measured."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ratenet.files import ResultsFolder
+    from ratenet.hypotheses import GroupIdentification
+
+FILES = ("frequencies.csv", "animals.csv", "evidence.csv", "summary.json", "frequencies.png")
+
+
+def write_animals(
+    found: "GroupIdentification", record: dict[str, Any], results: "ResultsFolder"
+) -> None:
+    """Write tables, verdict and picture."""
+    from ratenet.report.figures import as_png
+    from ratenet.report.identification import frequency_figure
+    from ratenet.report.record import write_config, write_json
+
+    results.write("config.toml", lambda path: write_config(path, record))
+    for name in ("frequencies", "animals", "evidence"):
+        results.write(f"{name}.csv", getattr(found, name).to_csv)
+    keys = ("rule", "best", "confidence", "kind", "measured", "unsettled", "level", "smallest")
+    summary = {key: getattr(found, key) for key in keys}
+    results.write("summary.json", lambda path: write_json(path, summary))
+    title = f"Named: {found.rule}" if found.rule else "No rule is named"
+    figure = frequency_figure(found.frequencies, found.posteriors, title=title)
+    results.write("frequencies.png", as_png(figure))
+
+
+def print_animals(found: "GroupIdentification") -> None:
+    """Print how frequent each rule is, and what each animal says."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    frequencies = Table("rule", title="Frequencies among animals")
+    for heading in ("frequency", "95 %", "exceedance", "alignment", "p"):
+        frequencies.add_column(heading, justify="right")
+    for name, row in found.frequencies.iterrows():
+        has_p = row["p_value"] == row["p_value"]  # NaN for what is not a candidate
+        numbers = (f"{row['alignment']:.3f}", f"{row['p_value']:.2g}") if has_p else ("", "")
+        interval = f"[{row['low']:.2f}, {row['high']:.2f}]"
+        shares = (f"{row['frequency']:.2f}", interval, f"{row['protected']:.3f}")
+        frequencies.add_row(*map(Text, (str(name), *shares, *numbers)))
+    animals = Table("animal", "best", "named", title="Animals")
+    for heading in ("posterior", "alignment", "p", "sessions", "changes"):
+        animals.add_column(heading, justify="right")
+    for name, row in found.animals[found.animals["sessions"] > 0].iterrows():
+        shown = (str(name), str(row["best"]), row["rule"] or "", f"{row['posterior']:.3f}",
+                 f"{row['alignment']:.3f}", f"{row['p_value']:.2g}", f"{row['sessions']:d}",
+                 f"{row['measured']:d}")  # fmt: skip
+        animals.add_row(*map(Text, shown))
+    for table in (frequencies, animals):
+        Console().print(table)

@@ -1,0 +1,281 @@
+"""Which rule several animals have: evidence of each, frequencies among them, controls."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ratenet.errors import InputError
+from ratenet.hypotheses.frequencies import exchanged, rule_frequencies, sign_flips
+from ratenet.hypotheses.identification.model_comparison import Identification
+from ratenet.hypotheses.identification.observation import Observation, Observations
+
+if TYPE_CHECKING:
+    import xarray
+
+FACTS = ("kind", "rule", "best", "confidence", "measured", "unsettled", "level")
+
+
+@dataclass(frozen=True, eq=False)
+class GroupIdentification:
+    """Which rule is the most frequent one among several animals.
+
+    Attributes
+    ----------
+    kind : str
+        What was measured: weights or rates.
+    rule : str or None
+        The rule that is named; None where the data do not tell. Named is the most frequent one, if
+        its p-value is at most `level`, and its confidence at least 1 - level.
+    best : str
+        The most frequent rule, named or not.
+    confidence : float
+        The protected exceedance probability of `best`.
+    frequencies : pandas.DataFrame
+        A row for each rule: frequency among animals with low and high (95 %), exceedance
+        (probability of being the most frequent one), protected (the same, allowing that all are
+        equally frequent), alignment (mean over animals; less that of controls, where there are
+        some) and its p_value by flips of the animals' signs, for all rules together; and the rows
+        of what competes with rules, such as none: random changes.
+    animals : pandas.DataFrame
+        A row for each animal: sessions and controls (how many), measured, rule (named by this
+        animal alone, or None), best, posterior, alignment and p_value of best.
+    evidence : pandas.DataFrame
+        Log-likelihood (held out, summed over sessions) of each rule (columns) by each animal.
+    sessions : dict of tuple to Identification
+        By (animal, session), controls included.
+    measured, unsettled : int
+        Changes and left-out stimuli in all sessions without controls.
+    level : float
+    smallest : float
+        The smallest p-value that this number of animals allows.
+    """
+
+    kind: str
+    rule: str | None
+    best: str
+    confidence: float
+    frequencies: pd.DataFrame = field(repr=False)
+    animals: pd.DataFrame = field(repr=False)
+    evidence: pd.DataFrame = field(repr=False)
+    sessions: dict[tuple[str | None, str | None], Identification] = field(repr=False)
+    measured: int
+    unsettled: int
+    level: float
+    smallest: float
+
+    @property
+    def posteriors(self) -> pd.DataFrame:
+        """Probability of each rule (columns) by each animal alone (rows)."""
+        weight = self.evidence.sub(self.evidence.max(axis=1), axis=0).apply(np.exp)
+        return weight.div(weight.sum(axis=1), axis=0)
+
+    def to_xarray(self) -> "xarray.DataTree":
+        """Return frequencies, animals and evidence as a tree, the verdict in its attributes."""
+        import xarray  # imported where it is used: it takes half a second
+
+        values = {name: getattr(self, name) for name in FACTS}
+        root = xarray.Dataset(attrs={k: value for k, value in values.items() if value is not None})
+        animals = self.animals.assign(rule=self.animals["rule"].fillna("").astype(str))
+        evidence = xarray.DataArray(self.evidence, dims=("animal", "rule"))
+        parts = {
+            "/": root,
+            "frequencies": xarray.Dataset.from_dataframe(self.frequencies),
+            "animals": xarray.Dataset.from_dataframe(animals),
+            "evidence": evidence.to_dataset(name="log_likelihood"),
+        }
+        return xarray.DataTree.from_dict(parts, name="identification")
+
+    def summary(self) -> str:
+        """Return in a few lines which rule is named, how frequent it is, and what is in doubt."""
+        row, number = self.frequencies.loc[self.best], len(self.animals)
+        lines = [
+            self._verdict(),
+            f"Best: {self.best}, frequency {row.frequency:.2f} [{row.low:.2f}, {row.high:.2f}] "
+            f"among {number} animals, protected exceedance probability {row.protected:.3f}; "
+            f"alignment {row.alignment:.3f}{self._beyond()}, p = {row.p_value:.2g}.",
+            f"Named by one animal alone: {self._named()}.",
+        ]
+        if self.smallest > self.level:
+            lines.append(
+                f"{number} animals allow no p-value below {self.smallest:.2g}: more are needed to "
+                "name a rule for all."
+            )
+        if self.unsettled:
+            lines.append(f"Left out, since they have no fixed point: {self.unsettled} stimuli.")
+        return "\n".join(lines)
+
+    def _verdict(self) -> str:
+        if self.rule is not None:
+            return f"{self.rule}, confidence {self.confidence:.3f}."
+        if self.best not in self.frequencies["p_value"].dropna().index:
+            return f"No rule is named: {self.best} explains most animals better than each rule."
+        if self.frequencies["p_value"][self.best] > self.level:
+            chance = "controls" if self.animals["controls"].any() else "chance"
+            return f"No rule is named: over animals, alignments are not beyond those of {chance}."
+        return (
+            f"No rule is named: {self.best} may not be the most frequent one (confidence "
+            f"{self.confidence:.3f}, required is {1 - self.level:.3f})."
+        )
+
+    def _beyond(self) -> str:
+        controls = int(self.animals["controls"].sum())
+        return f" above that of {controls} control sessions" if controls else ""
+
+    def _named(self) -> str:
+        learned = self.animals[self.animals["sessions"] > 0]
+        counts = learned["rule"].fillna("no rule").value_counts()
+        return ", ".join(f"{name} in {count} of {len(learned)}" for name, count in counts.items())
+
+
+class _Verdict(NamedTuple):
+    """What one animal says by all its sessions in which something was taught."""
+
+    evidence: pd.Series  # by rule
+    alignment: pd.Series  # by rule, mean over sessions
+    p_value: pd.Series  # by rule, smallest of the sessions, times their number
+    rule: str | None
+
+    @classmethod
+    def of(cls, found: list[Identification], level: float) -> "_Verdict":
+        tables = [each.table for each in found]
+        evidence = sum((table["log_likelihood"] for table in tables[1:]), tables[0].log_likelihood)
+        p_value = pd.concat([table["p_value"] for table in tables], axis=1).min(axis=1) * len(found)
+        alignment = pd.concat([table["alignment"] for table in tables], axis=1).mean(axis=1)
+        verdict = cls(evidence, alignment, p_value.clip(upper=1), None)
+        named = {each.rule for each in found} - {None}
+        best, posterior = verdict.best
+        is_named = named == {best} and p_value[best] <= level and posterior >= 1 - level
+        return verdict._replace(rule=best if is_named else None)
+
+    @property
+    def best(self) -> tuple[str, float]:
+        """The most probable rule, with its posterior probability."""
+        weight = np.exp(self.evidence - self.evidence.max())
+        rules = weight[self.p_value.notna()]
+        return str(rules.idxmax()), float(rules.max() / weight.sum())
+
+
+def over_animals(
+    observed: Observations, ask: Callable[[Observation], Identification], level: float, seed: int
+) -> GroupIdentification:
+    """Ask each session of each animal, and say what holds for the animals together.
+
+    Raises
+    ------
+    InputError
+        If fewer than two animals have learned, or some of them have control sessions and others
+        have not.
+    """
+    learned, controls = _by_animal(observed, False), _by_animal(observed, True)
+    _check_animals(learned, controls)
+    sessions = {(part.animal, part.session): ask(part) for part in observed}
+
+    def found(parts: list[Observation]) -> list[Identification]:
+        return [sessions[part.animal, part.session] for part in parts]
+
+    verdicts = {name: _Verdict.of(found(parts), level) for name, parts in learned.items()}
+    evidence = pd.DataFrame({name: each.evidence for name, each in verdicts.items()}).T
+    scores = pd.DataFrame({name: each.alignment for name, each in verdicts.items()}).T
+    scores = scores.dropna(axis=1, how="all")
+    chance = {
+        name: pd.concat([each.table["alignment"] for each in found(parts)], axis=1).mean(axis=1)
+        for name, parts in controls.items()
+    }
+    beyond, p_values, smallest = _beyond_chance(scores, pd.DataFrame(chance).T, seed)
+    frequencies = rule_frequencies(evidence).assign(alignment=beyond, p_value=p_values)
+    best = str(frequencies["frequency"].idxmax())
+    confidence = float(frequencies["protected"][best])
+    is_named = frequencies["p_value"][best] <= level and confidence >= 1 - level
+    ours = [each for parts in learned.values() for each in found(parts)]
+    return GroupIdentification(
+        kind=observed[0].kind,
+        rule=best if is_named else None,
+        best=best,
+        confidence=confidence,
+        frequencies=frequencies,
+        animals=_table(observed, learned, controls, verdicts),
+        evidence=evidence.rename_axis(index="animal", columns="rule"),
+        sessions=sessions,
+        measured=sum(each.measured for each in ours),
+        unsettled=sum(each.unsettled for each in ours),
+        level=level,
+        smallest=smallest,
+    )
+
+
+def _by_animal(observed: Observations, control: bool) -> dict[str, list[Observation]]:
+    found: dict[str, list[Observation]] = {}
+    for part in observed:
+        if part.control == control:
+            found.setdefault(str(part.animal), []).append(part)
+    return found
+
+
+def _check_animals(
+    learned: dict[str, list[Observation]], controls: dict[str, list[Observation]]
+) -> None:
+    if len(learned) < 2:
+        raise InputError.at(
+            "observed",
+            found=f"{len(learned)} that learned",
+            expected="two animals or more, for an interval over animals",
+            remedy="give one observation, observed[0], to judge a session by itself",
+        )
+    both = set(learned) & set(controls)
+    if both and len(both) < len(learned):
+        raise InputError.at(
+            "control",
+            found=f"control sessions of {len(both)} of {len(learned)} animals that learned",
+            expected="control sessions of all of them, or of other animals only",
+        )
+
+
+def _beyond_chance(
+    scores: pd.DataFrame, controls: pd.DataFrame, seed: int
+) -> tuple[pd.Series, pd.Series, float]:
+    """Return mean alignments above those of controls, p-values, and the smallest possible one."""
+    values = scores.to_numpy(dtype=float)
+    smallest = 2.0 ** -len(scores)
+    if controls.empty:
+        beyond, p_values = values.mean(axis=0), sign_flips(values, seed)
+    elif set(scores.index) <= set(controls.index):
+        values = values - controls.loc[scores.index, scores.columns].to_numpy(dtype=float)
+        beyond, p_values = values.mean(axis=0), sign_flips(values, seed)
+    else:
+        others = controls[scores.columns].to_numpy(dtype=float)
+        beyond = values.mean(axis=0) - others.mean(axis=0)
+        p_values = exchanged(values, others, seed)
+        smallest = 1 / math.comb(len(values) + len(others), len(others))
+    columns = scores.columns
+    return pd.Series(beyond, columns), pd.Series(p_values, columns), smallest
+
+
+def _table(
+    observed: Observations,
+    learned: dict[str, list[Observation]],
+    controls: dict[str, list[Observation]],
+    verdicts: dict[str, _Verdict],
+) -> pd.DataFrame:
+    """Return a row for each animal; one that has only control sessions has no verdict."""
+    rows = []
+    for name in observed.animals:
+        parts = learned.get(name, [])
+        row = {"sessions": len(parts), "controls": len(controls.get(name, []))}
+        row["measured"] = sum(len(part.changes) for part in parts)
+        rows.append(row | (_judged(verdicts[name]) if parts else {}))
+    return pd.DataFrame(rows, index=pd.Index(observed.animals, name="animal"))
+
+
+def _judged(verdict: _Verdict) -> dict[str, object]:
+    best, posterior = verdict.best
+    return {
+        "rule": verdict.rule,
+        "best": best,
+        "posterior": posterior,
+        "alignment": verdict.alignment[best],
+        "p_value": verdict.p_value[best],
+    }
