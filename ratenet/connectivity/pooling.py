@@ -24,7 +24,7 @@ class Pooling(AbstractConnectivity):
     share : Tensor, shape ()
         Weight of each place: 1 / size^2 makes means. Plasticity leaves it alone.
     channels, height, width : int
-        Of the presynaptic grid.
+        Size of the presynaptic grid.
     size : int
         Side length of the squares, at most the height and the width.
 

@@ -3,7 +3,9 @@
 lambda = G (I - W^T G)^{-1} e is the gradient of the loss with respect to the drive. Batched
 GMRES solves (I - G W^T) lambda = G e for each sample by itself, with products only; where a solver
 made Q = W (I - G_mean W)^{-1}, it is preconditioned by v -> v + G Q^T v. Samples that GMRES does
-not solve are solved densely, one by one.
+not solve are solved densely, one by one. Components that settle one after another
+(`Network.components`) are solved in the reverse order, from the top down: the error of each is its
+own and F^T lambda of those behind it.
 """
 
 from dataclasses import dataclass
@@ -116,6 +118,27 @@ def solve_adjoint(
     fp.check_current()
     error = as_error(fp, error)
     tol = default_adjoint_tolerance(error.dtype) if tol is None else tol
+    if not fp.network.components:
+        return _solve(fp, error, tol, max_iterations)
+    total, found = error.clone(), []
+    values = torch.zeros_like(total)
+    for part in reversed(fp.network.components):
+        solved = _solve(fp.within(part), part.of(total), tol, max_iterations)
+        part.of(values).copy_(solved.values)
+        part.add_back(solved.values, total)
+        found.append(solved)
+    return Adjoint(
+        values,
+        residual=torch.stack([each.residual for each in found]).amax(dim=0),
+        converged=torch.stack([each.converged for each in found]).all(dim=0),
+        iterations=max(each.iterations for each in found),
+        condition=torch.stack([each.condition for each in found]).amax(dim=0),
+        has_dense=all(each.has_dense for each in found),
+    )
+
+
+def _solve(fp: FixedPoints, error: Tensor, tol: float, max_iterations: int) -> Adjoint:
+    """Solve for the adjoint of all units together."""
     right, gain, Q = fp.gain * error, fp.gain, fp.mean_response
     transpose = fp.network.connectivity.apply_transpose
 

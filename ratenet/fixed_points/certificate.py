@@ -18,7 +18,7 @@ from ratenet.errors import InputError, UnsupportedError
 from ratenet.fixed_points.detached import detached
 from ratenet.fixed_points.results import FixedPoints
 from ratenet.fixed_points.status import judge
-from ratenet.network import Network
+from ratenet.network import Component, Network
 from ratenet.network.residual import relative_size
 
 
@@ -39,6 +39,13 @@ class UnitStep(NamedTuple):
             self.response[:, samples],
             _selected(self.rho_s, samples),
             self.residual[samples],
+        )
+
+    def within(self, part: Component) -> "UnitStep":
+        """Return what belongs to the units of a component."""
+        own = part.of
+        return UnitStep(
+            own(self.step), own(self.F_s), own(self.response), own(self.rho_s), self.residual
         )
 
     @property

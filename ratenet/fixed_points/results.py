@@ -15,7 +15,7 @@ from ratenet.errors import ConvergenceError, InputError, StaleError
 from ratenet.fixed_points.dataset import as_dataset
 from ratenet.fixed_points.status import Status, at_rest, judge
 from ratenet.linear_algebra import all_eigenvalues, rightmost_eigenvalue, spectral_radius
-from ratenet.network import JacobianBlocks, Network
+from ratenet.network import Component, JacobianBlocks, Network
 from ratenet.simulation import Trajectory as Trajectory
 from ratenet.simulation.datasets import write_netcdf
 
@@ -147,6 +147,19 @@ class FixedPoints:
         state = self.state.index_copy(1, samples, others.state)
         return dataclasses.replace(self, state=state, **rows)
 
+    def within(self, part: Component) -> "FixedPoints":
+        """Return what belongs to one of ``network.components``, with its own drive."""
+        return dataclasses.replace(
+            self,
+            network=part.network,
+            state=part.of(self.state),
+            rates=part.of(self.rates),
+            gain=part.of(self.gain),
+            drive=part.of(self.drive) + part.input(self.rates),
+            version=part.network.version,
+            mean_response=None,
+        )
+
     def with_tolerance(self, tol: float) -> "FixedPoints":
         """Return the same states judged by another tolerance (``math.inf``: all finite ones).
 
@@ -228,6 +241,10 @@ class FixedPoints:
         ConvergenceError
             If the Arnoldi iteration finds no eigenvalue.
         """
+        if self.network.components:  # the eigenvalues are those of the components
+            self.check_current()
+            parts = [self.within(part) for part in self.network.components]
+            return torch.stack([part.abscissa(samples) for part in parts]).amax(dim=0)
         small = len(self.state) * self.network.units <= DENSE_EIGENVALUES
         return self.residual.new_tensor(
             [

@@ -57,9 +57,15 @@ def verdicts(found: FixedPoints) -> Tensor:
     """Return for each of these states, all finite, whether it is SETTLED, NEUTRAL or UNSTABLE.
 
     Codes of `Status`, (B,), of a state that is stable, neither, or unstable; UNDECIDED
-    where no eigenvalue is found.
+    where no eigenvalue is found. Of components that settle one after another the worst counts.
     """
     network = found.network
+    if network.components:
+        parts = torch.stack([verdicts(found.within(part)) for part in network.components])
+        codes = torch.full_like(found.status, int(Status.SETTLED))
+        for verdict in (UNDECIDED, int(Status.NEUTRAL), int(Status.UNSTABLE)):
+            codes[(parts == verdict).any(dim=0)] = verdict
+        return codes
     codes = torch.full_like(found.status, int(Status.SETTLED))
     blocks = network.jacobian_blocks(found.state, found.drive)
     doubtful = torch.nonzero(~_surely_stable(network, blocks, found.gain))[:, 0]

@@ -53,8 +53,8 @@ def _check_model(name: str, model: ModelSpec) -> None:
         if left_derivative(rhs, model.recurrent) != left_derivative(rhs, model.drive):
             raise UnsupportedError(
                 f"layers, {name}: in model {model.name!r} {model.recurrent} and {model.drive} do "
-                "not enter as a sum, so that what the layer before drives it with is no part of "
-                f"its recurrent input; write {model.recurrent} + {model.drive}.",
+                "not enter as a sum, and the rates of the layer before would enter by the former; "
+                f"write {model.recurrent} + {model.drive}.",
                 argument="layers",
                 got=model,
             )

@@ -32,7 +32,7 @@ def linear_map(
     shape : tuple of int
         That of the samples that the first one takes.
     like : Tensor
-        Of the dtype and on the device of the rates.
+        Has the dtype of the rates and lies on their device.
 
     Raises
     ------

@@ -165,7 +165,7 @@ class Stack(torch.nn.Sequential):
         Parameters
         ----------
         fp : FixedPoints
-            Of the joint network, as from `find_fixed_points` or `fixed_points_at`.
+            With the joint network, as from `find_fixed_points` or `fixed_points_at`.
 
         Returns
         -------

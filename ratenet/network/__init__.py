@@ -1,5 +1,6 @@
 """Network: a model with its weights and parameter values, and what values become at the door."""
 
+from ratenet.network.components import Component as Component
 from ratenet.network.from_rnn import AffineReadIn as AffineReadIn, from_rnn as from_rnn
 from ratenet.network.linearization import (
     JacobianBlocks as JacobianBlocks,

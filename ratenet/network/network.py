@@ -15,11 +15,11 @@ from torch import Tensor
 from ratenet.connectivity.changes import fingerprint
 from ratenet.connectivity.computation import computation, current_computation
 from ratenet.equations import ModelSpec, load_model
-from ratenet.equations.torch_model import translate
 from ratenet.errors import InputError
-from ratenet.linear_algebra import solve_units
 from ratenet.network.coerce import as_tensor, check_arguments, expand_to
+from ratenet.network.components import Component, components
 from ratenet.network.contents import table_of, tensors_of
+from ratenet.network.dynamics import Dynamics, Point
 from ratenet.network.linearization import JacobianBlocks, UnitResponse
 from ratenet.network.parameters import Known, ParameterDoor
 from ratenet.network.populations import (
@@ -99,21 +99,16 @@ class Network:
             sizes = given_sizes(populations, sizes)
         self.connectivity = as_connectivity(W, self.model.weight_dimensions, sizes, dtype, device)
         self.populations = place_populations(sizes, self.units)
-        self._functions = translate(self.model)
+        self._dynamics = Dynamics(self.model)
         self.seed = int(seed)
         door = ParameterDoor(self.model, self.populations, self.units, self.seed, self._tensor)
         self.parameters = door.values(parameters or {})
         self._numbers: tuple[object, dict[str, float]] | None = None  # of one computation
+        self._components: tuple[list[Any], tuple[Component, ...]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the functions, which are made of the model."""
-        kept = {name: value for name, value in self.__dict__.items() if name != "_functions"}
-        return {**kept, "_numbers": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make them again."""
-        self.__dict__.update(state)
-        self._functions = translate(self.model)
+        """Leave out what is only kept."""
+        return {**self.__dict__, "_numbers": None, "_components": None}
 
     def __repr__(self) -> str:
         return self._shown().line()
@@ -194,9 +189,22 @@ class Network:
             )
         return times
 
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """Its populations in the order in which they settle, as networks that share its weights.
+
+        None, unless W is a `Block` with populations that nothing leads back to.
+        """
+        now = [self.connectivity, *self.parameters.values()]
+        kept = self._components
+        is_kept = kept is not None and all(a is b for a, b in zip(kept[0], now, strict=True))
+        if kept is None or not is_kept:
+            kept = self._components = (now, components(self))
+        return kept[1]
+
     def output(self, state: Tensor) -> Tensor:
         """Return the transmitted rates y = rho(s), shape (B, N)."""
-        return self._output_of(self._named(state), like=state[0])
+        return self._dynamics.output(state, self._constants())
 
     def derivative(self, state: Tensor, drive: Tensor, t: float = 0.0) -> Tensor:
         """Return ds/dt, shape (k, B, N), in units of the state a second.
@@ -208,24 +216,20 @@ class Network:
         t : float
             Time in seconds, for equations that name it.
         """
-        rows = self._functions.right_hand_sides(self._values(state, drive, t))
-        return self._stacked(rows, state[0])
+        return self._dynamics.derivative(*self._point(state, drive, t))
 
     def noise_strengths(self, state: Tensor, drive: Tensor, t: float = 0.0) -> Tensor:
         """Return what the white noises are multiplied by, shape (k, J, B, N), J = len(noises).
 
         ds = F dt + sum_j strength_j dW_j in the sense of Ito; units of the state over sqrt(s).
         """
-        shape = (len(self.model.states), len(self.model.noises))
         if not self.model.noises:
-            return state.new_zeros(shape[0], 0, *state.shape[1:])
-        rows = self._functions.noise_strengths(self._values(state, drive, t))
-        return self._stacked(rows, state[0]).unflatten(0, shape)
+            return state.new_zeros(len(state), 0, *state.shape[1:])
+        return self._dynamics.noise_strengths(*self._point(state, drive, t))
 
     def own_rates(self, state: Tensor, drive: Tensor, t: float = 0.0) -> Tensor:
         """Return M of F_k = M s_k + B, shape (k, B, N), in 1/s (see ModelSpec.own_rates)."""
-        rows = self._functions.own_rates(self._values(state, drive, t))
-        return self._stacked(rows, state[0])
+        return self._dynamics.own_rates(*self._point(state, drive, t))
 
     def unit_response(self, state: Tensor, drive: Tensor) -> UnitResponse:
         """Return each unit's Newton step at fixed recurrent input, and its response to input.
@@ -240,24 +244,11 @@ class Network:
         UnitResponse
             Step and response are not finite where F_s is singular.
         """
-        k, like = len(self.model.states), state[0]
-        rows = self._functions.response_parts(self._values(state, drive, 0.0))
-        F_s = self._stacked(rows[: k * k], like).unflatten(0, (k, k))
-        rho_s = self._stacked(rows[k * k + 2 * k :], like)
-        if k == 1:
-            step, response = (self._stacked([row], like) for row in rows[1:3])
-        else:
-            F_and_F_I = self._stacked(rows[k * k : k * k + 2 * k], like).unflatten(0, (2, k))
-            step, response = -solve_units(F_s, F_and_F_I.transpose(0, 1)).transpose(0, 1)
-        return UnitResponse(step, F_s, response, rho_s)
+        return self._dynamics.unit_response(*self._point(state, drive, 0.0))
 
     def jacobian_blocks(self, state: Tensor, drive: Tensor) -> JacobianBlocks:
         """Return the blocks of the Jacobian at a state (k, B, N) and drive (B, N)."""
-        k = len(self.model.states)
-        rows = self._functions.blocks(self._values(state, drive, 0.0))
-        everything = self._stacked(rows, state[0])
-        F_s = everything[: k * k].unflatten(0, (k, k))
-        return JacobianBlocks(F_s, everything[k * k : k * k + k], everything[k * k + k :])
+        return self._dynamics.jacobian_blocks(*self._point(state, drive, 0.0))
 
     def as_drive(self, drive: Any) -> Tensor:
         """Return a constant drive as a tensor (B, N) of the network's dtype and device.
@@ -358,32 +349,14 @@ class Network:
         self._numbers = None if here is None else (here, numbers)
         return numbers
 
-    def _values(self, state: Tensor, drive: Tensor, t: float) -> dict[str, Any]:
-        named = self._named(state)
+    def _point(self, state: Tensor, drive: Tensor, t: float) -> tuple[Point, dict[str, Any]]:
+        constants = self._constants()
         if state.stride(1) == 0 and not torch.is_grad_enabled():  # one state that all share
-            output = self._output_of(self._named(state[:, :1]), state[0, :1])
+            output = self._dynamics.output(state[:, :1], constants)
             recurrent = self.connectivity.apply(output).repeat(len(drive), 1)
         else:
-            output = self._output_of(named, state[0])
+            output = self._dynamics.output(state, constants)
             recurrent = self.connectivity.apply(output)
             if recurrent is output:  # of a connectivity that is 1; it may be overwritten
                 recurrent = recurrent.clone()
-        roles = {self.model.recurrent: recurrent, self.model.drive: drive}
-        return {**self._constants(), **named, **roles, "t": t}
-
-    def _output_of(self, named: dict[str, Tensor], like: Tensor) -> Tensor:
-        return self._expanded(self._functions.output({**self._constants(), **named})[0], like)
-
-    def _named(self, state: Tensor) -> dict[str, Tensor]:
-        return dict(zip(self.model.states, state, strict=True))
-
-    def _stacked(self, rows: list[Any], like: Tensor) -> Tensor:
-        if len(rows) == 1:
-            return self._expanded(rows[0], like)[None]
-        return torch.stack([self._expanded(row, like) for row in rows])
-
-    def _expanded(self, value: Any, like: Tensor) -> Tensor:
-        """Give a number, a scalar or a row (N,) the shape (B, N)."""
-        if not isinstance(value, Tensor):
-            value = torch.full((), value, dtype=like.dtype, device=like.device)
-        return value if value.shape == like.shape else value.expand(like.shape)
+        return Point(state, recurrent, drive, t), constants

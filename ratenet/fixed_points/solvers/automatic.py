@@ -1,7 +1,8 @@
 """The default solver: Anderson acceleration, and the dynamics themselves where it fails."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from ratenet.fixed_points.solvers.anderson import Anderson
@@ -17,7 +18,8 @@ class Automatic(AbstractSolver):
 
     Up to N = `preconditioner.max_units` the steps are preconditioned. Stimuli that do not settle,
     or settle at an unstable fixed point, are followed along the dynamics from their start.
-    `FixedPoints.solver` tells which solver settled each stimulus.
+    `FixedPoints.solver` tells which solver settled each stimulus. Components that settle one after
+    another (`Network.components`), as the layers of a stack, are solved in that order.
 
     Parameters
     ----------
@@ -39,9 +41,33 @@ class Automatic(AbstractSolver):
         self, network: Network, state: Tensor, drive: Tensor, tol: float, max_iterations: int
     ) -> Reached:
         """Solve by Anderson acceleration, the remaining samples by relaxation."""
+        if network.components:
+            return self._in_turn(network, state, drive, tol, max_iterations)
         if network.units <= self.preconditioner.max_units:
             first = Anderson(3, preconditioner=self.preconditioner, max_iterations=150)
         else:
             first = Anderson(3, max_iterations=150)
         chain = Fallback((first, Relaxation()))
         return chain.solve(network, state, drive, tol, max_iterations)
+
+    def _in_turn(
+        self, network: Network, state: Tensor, drive: Tensor, tol: float, max_iterations: int
+    ) -> Reached:
+        """Solve one component after the other, each at the rates that those before it reached."""
+        found, state = [], state.clone()
+        rates = torch.zeros_like(drive)
+        for part in network.components:
+            # One object keeps one inverse, and no result is to depend on the one before.
+            alone = replace(self, preconditioner=MeanGain(self.preconditioner.max_units))
+            own = part.of(drive) + part.input(rates)
+            reached = alone.solve(part.network, part.of(state), own, tol, max_iterations)
+            part.of(state).copy_(reached.state)
+            part.of(rates).copy_(part.network.output(reached.state))
+            found.append(reached)
+        solvers = torch.stack([each.solver for each in found])
+        return Reached(
+            state,
+            iterations=torch.stack([each.iterations for each in found]).amax(dim=0),
+            solver=solvers.amax(dim=0).masked_fill((solvers < 0).any(dim=0), -1),
+            names=found[0].names,
+        )

@@ -3,7 +3,8 @@
     delta s = d + c (W delta y),      (I - g W) delta y = b = rho_s d
 
 with each unit's step d at fixed input, c = ds/dI, rho_s = dy/ds and g = rho_s c. The system for
-delta y is solved for each sample by GMRES: products with W only.
+delta y is solved for each sample by GMRES: products with W only. Components that settle one after
+another (`Network.components`) are solved in that order, with b + g F delta y of those before.
 """
 
 from typing import Any, NamedTuple
@@ -45,6 +46,8 @@ def newton_step(
     network: Network, found: UnitStep, tol: float, max_products: int, Q: Tensor | None = None
 ) -> NewtonStep:
     """Solve for Newton's step to a relative residual of `tol`."""
+    if network.components:
+        return _in_turn(network, found, tol, max_products)
     gain, apply = found.gain, network.connectivity.apply
 
     def operator(samples: Tensor, values: Tensor) -> Tensor:
@@ -54,6 +57,21 @@ def newton_step(
     solved = gmres(operator, output, tol, max_products - 1, preconditioner(gain, Q))
     step = found.step + found.response * apply(solved.values)
     return NewtonStep(step, solved.residual, solved.products + 1)
+
+
+def _in_turn(network: Network, found: UnitStep, tol: float, max_products: int) -> NewtonStep:
+    """Solve for the steps of one component after the other."""
+    step, output = found.step.clone(), torch.zeros_like(found.step[0])
+    residual, products = torch.zeros_like(found.residual), 0
+    for part in network.components:
+        own = found.within(part)
+        own = own._replace(step=own.step + own.response * part.input(output))
+        solved = newton_step(part.network, own, tol, max_products)
+        part.of(step).copy_(solved.step)
+        part.of(output).copy_((own.rho_s * solved.step).sum(dim=0))
+        residual = torch.maximum(residual, solved.residual)
+        products = max(products, solved.products)
+    return NewtonStep(step, residual, products)
 
 
 def preconditioner(gain: Tensor, Q: Tensor | None) -> Operator | None:

@@ -1,0 +1,177 @@
+"""Components: populations that settle one after another, since nothing leads back.
+
+The populations of a `Block` are the nodes of a graph, its blocks the arrows. Populations that reach
+one another belong to one component, and the components have an order in which each gets input only
+from those before it, so that with y_p the rates of component p and F_pq the blocks between them
+
+    W = block lower triangular,      I_p = W_p y_p + sum_{q < p} F_pq y_q + x_p
+
+Whatever is solved with I - G W is then solved component by component: fixed points and lags in this
+order, adjoints in the reverse one.
+"""
+
+import copy
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ratenet.connectivity import AbstractConnectivity, Block, Dense
+from ratenet.equations import ModelSpec
+from ratenet.equations.parameters import ByPopulation, ParameterText
+from ratenet.network.dynamics import Dynamics
+
+if TYPE_CHECKING:
+    from ratenet.network.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Component:
+    """Some populations of a network as a network of their own, which shares its weights.
+
+    Attributes
+    ----------
+    network : Network
+    units : slice
+        Where its units are in the whole network.
+    inputs : tuple of (slice, slice, AbstractConnectivity)
+        Blocks from components before it: its own units, the presynaptic ones, both as in the whole
+        network, and the weights.
+    """
+
+    network: "Network"
+    units: slice
+    inputs: tuple[tuple[slice, slice, AbstractConnectivity], ...] = ()
+
+    def input(self, rates: Tensor) -> Tensor:
+        """Return what the components before it drive it with, (B, n), for all rates (B, N)."""
+        total = rates.new_zeros(len(rates), self.units.stop - self.units.start)
+        for post, pre, F in self.inputs:
+            total[:, self._own(post)] += F.apply(rates[:, pre])
+        return total
+
+    def add_back(self, values: Tensor, total: Tensor) -> None:
+        """Add F^T v of its own values (B, n) to `total` (B, N), where its inputs come from."""
+        for post, pre, F in self.inputs:
+            total[:, pre] += F.apply_transpose(values[:, self._own(post)])
+
+    def of(self, values: Tensor) -> Tensor:
+        """Return what belongs to it of values (..., N) of all units."""
+        return values[..., self.units]
+
+    def _own(self, units: slice) -> slice:
+        return slice(units.start - self.units.start, units.stop - self.units.start)
+
+
+def components(network: "Network") -> tuple[Component, ...]:
+    """Return the components of a network in the order in which they settle; none if it is one."""
+    W = network.connectivity
+    groups = _in_order(W) if isinstance(W, Block) else []
+    if not isinstance(W, Block) or len(groups) < 2:
+        return ()
+    places = dict(_places(W.sizes))
+    spans = [_span([places[name] for name in group]) for group in groups]
+    if None in spans:  # populations of a component that do not follow one another
+        return ()
+    return tuple(
+        Component(_within(network, W, group, span), span, _inputs(W, group, places))
+        for group, span in zip(groups, spans, strict=True)
+        if span is not None
+    )
+
+
+def _places(sizes: Mapping[str, int]) -> Iterator[tuple[str, slice]]:
+    ends = itertools.accumulate(sizes.values())
+    for (name, size), end in zip(sizes.items(), ends, strict=True):
+        yield name, slice(end - size, end)
+
+
+def _in_order(W: Block) -> list[list[str]]:
+    """Return the populations of each component, those first that get input from none behind."""
+    reached = {name: _reached_from(name, W) for name in W.sizes}
+    groups: list[list[str]] = []
+    for name in W.sizes:
+        mates = [other for other in W.sizes if other in reached[name] and name in reached[other]]
+        if mates[0] == name:
+            groups.append(mates)
+    # Those that reach more stand before those that they reach.
+    return sorted(groups, key=lambda group: -len(reached[group[0]]))
+
+
+def _reached_from(start: str, W: Block) -> set[str]:
+    """Return the populations that one drives, over any number of others, itself among them."""
+    found, left = {start}, [start]
+    while left:
+        pre = left.pop()
+        new = [post for post, row in W.blocks.items() if pre in row and post not in found]
+        found.update(new)
+        left += new
+    return found
+
+
+def _span(places: list[slice]) -> slice | None:
+    """Return the units of populations that follow one another; None where they do not."""
+    places = sorted(places, key=lambda place: place.start)
+    if any(one.stop != other.start for one, other in itertools.pairwise(places)):
+        return None
+    return slice(places[0].start, places[-1].stop)
+
+
+def _inputs(
+    W: Block, group: list[str], places: Mapping[str, slice]
+) -> tuple[tuple[slice, slice, AbstractConnectivity], ...]:
+    return tuple(
+        (places[post], places[pre], F)
+        for post in group
+        for pre, F in W.blocks.get(post, {}).items()
+        if pre not in group
+    )
+
+
+def _within(network: "Network", W: Block, group: list[str], units: slice) -> "Network":
+    """Return some populations as a network; nothing is copied, so changes are seen by both."""
+    own = {
+        post: {pre: part for pre, part in W.blocks[post].items() if pre in group}
+        for post in group
+        if post in W.blocks
+    }
+    part = copy.copy(network)
+    part.model = _alone(network.model)
+    part._dynamics = Dynamics(part.model)
+    part.connectivity = _own_weights(own, group, W)
+    part.populations = {}
+    part.parameters = {n: v[units] if v.ndim else v for n, v in network.parameters.items()}
+    part._numbers = part._components = None
+    return part
+
+
+def _own_weights(
+    blocks: dict[str, dict[str, AbstractConnectivity]], group: list[str], W: Block
+) -> AbstractConnectivity:
+    """Return what connects the populations of a component to one another."""
+    sizes = {name: W.sizes[name] for name in group}
+    if len(group) > 1:
+        return Block(blocks, sizes)
+    (name,) = group
+    if name in blocks.get(name, {}):
+        return blocks[name][name]
+    zeros = torch.zeros(sizes[name], sizes[name], dtype=W.dtype, device=W.device)
+    return Dense(zeros)  # it only hands on
+
+
+@lru_cache(maxsize=64)
+def _alone(model: ModelSpec) -> ModelSpec:
+    """Return a model without its populations."""
+    if not model.populations:
+        return model
+    parameters = tuple((name, _first(value)) for name, value in model.parameters)
+    return dataclasses.replace(model, populations=(), parameters=parameters)
+
+
+def _first(value: ParameterText) -> ParameterText:
+    return value.values[0][1] if isinstance(value, ByPopulation) else value
