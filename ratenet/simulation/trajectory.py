@@ -82,7 +82,7 @@ class Trajectory:
         """The weights at the end, shape (B, N, N), or (N, N) where streams share them."""
         if self.plasticity is None:
             return self.network.connectivity.dense()
-        return self.plasticity.final[self.plasticity.weight]
+        return self.plasticity.final_weights
 
     def __repr__(self) -> str:
         T, B, U = self.rates.shape

@@ -58,7 +58,7 @@ class Brian2Plasticity:
         self._synapse_names |= {name: own_name(name) for name in spec.synapse_variables}
         self._synapse_names[spec.weight] = weight
         N = self.rule.network.units
-        mask = self.rule.mask
+        mask = self.rule.constraint.mask
         whole = np.ones((N, N), dtype=bool)
         self.pairs = np.nonzero(whole if mask is None else mask.cpu().numpy())  # (post, pre)
 
@@ -114,7 +114,8 @@ class Brian2Plasticity:
         }
         values |= {name: self._state.values[name] for name in spec.unit_variables}
         named = {own_name(name): _numbers(value).ravel() for name, value in values.items()}
-        signs = torch.zeros(N) if rule.signs is None else rule.signs
+        signs = rule.constraint.signs
+        signs = torch.zeros(N) if signs is None else signs
         named[_SIGN] = _numbers(signs.expand(B, N)).ravel()
         group.set_states(named, units=False)
         whole = {name: self._state.values[name] for name in spec.synapse_variables}
@@ -180,12 +181,12 @@ class Brian2Plasticity:
         """Compute new values at the start of each step, after the sums, and set them at its end."""
         if not own:
             return
-        rule, spec = self.rule, self.rule.spec
-        first = [f"{_NEXT}{n} = {name} + dt*({self._text(n, names)})" for n, name in own.items()]
+        spec, constraint = self.rule.spec, self.rule.constraint
+        first = [f"{_NEXT}{n} = {self._moved(n, there, names)}" for n, there in own.items()]
         last = []
         for name, there in own.items():
             value = f"{_NEXT}{name}"
-            if name == spec.weight and rule.signs is not None:
+            if name == spec.weight and constraint.signs is not None:
                 zero = f"0*{value}"
                 value = f"{value}*int({value}*{_SIGN}_pre >= {zero}*{_SIGN}_pre)"
             last.append(f"{there} = {value}")
@@ -193,6 +194,13 @@ class Brian2Plasticity:
             owner.run_regularly(
                 "\n".join(code), when=when, order=1, name=f"{owner.name}_plastic_{when}"
             )
+
+    def _moved(self, name: str, there: str, names: dict[str, str]) -> str:
+        """Return the new value of a variable, before its sign is looked at."""
+        change = f"dt*({self._text(name, names)})"
+        if name == self.rule.weight and self.rule.constraint.is_multiplicative:
+            return f"{there}*exp({_SIGN}_pre*{change}/(1*{self._unit(name)}))"
+        return f"{there} + {change}"
 
     def _unit(self, name: str) -> str:
         return unit_text(self.rule.spec.dimensions(name))

@@ -54,6 +54,14 @@ class PlasticityArguments:
         rule = bind(
             self.plasticity, network, streams, self.weights, self.signals, self.initial_plasticity
         )
+        if backend == "brian2" and rule.constraint.whole is not None:
+            kind = type(network.connectivity).__name__
+            raise UnsupportedError(
+                f"backend: 'brian2' moves each synapse by itself, which {kind} weights do not "
+                "allow; use backend='torch'.",
+                argument="backend",
+                got=backend,
+            )
         every = checked_interval(self.record_weights, self.record_synapses, grid)
         chosen = checked_synapses(self.record_synapses, network.units, network.device)
         return PlasticityRecorder(rule, grid, every, chosen)

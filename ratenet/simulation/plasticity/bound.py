@@ -3,6 +3,7 @@
 Weights are kept (B, N, N), one matrix for each stream, or (N, N), one that all streams share.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,8 +14,7 @@ import sympy
 import torch
 from torch import Tensor
 
-from ratenet.connectivity import AbstractConnectivity, Dense, Masked, Signed
-from ratenet.connectivity.streams import Streams
+from ratenet.connectivity import AbstractConnectivity
 from ratenet.equations import PlasticitySpec, load_plasticity
 from ratenet.equations.synapse_terms import Term, parted
 from ratenet.equations.units import show_unit
@@ -22,6 +22,7 @@ from ratenet.errors import InputError, ModelError, UnknownNameError, Unsupported
 from ratenet.linear_algebra import require_memory
 from ratenet.network import Network
 from ratenet.network.coerce import as_tensor
+from ratenet.simulation.plasticity.constraint import Constraint, constraint_of
 from ratenet.simulation.plasticity.signals import Signal, signal_for
 
 MODES = ("own", "shared")
@@ -42,10 +43,8 @@ class Plasticity:
         B.
     parameters : dict of str to Tensor, shape () or (N,)
     signals : dict of str to Signal
-    mask : Tensor of bool, shape (N, N), or None
-        Where there are synapses.
-    signs : Tensor, shape (N,), or None
-        Signs of the presynaptic units.
+    constraint : Constraint
+        What the connectivity asks of weights that move.
     initial : dict of str to Tensor
         Values at the start: (B, N) of a unit's variables; (B, N, N) of a synapse's, or (N, N) of
         the shared weight.
@@ -57,8 +56,7 @@ class Plasticity:
     streams: int
     parameters: dict[str, Tensor]
     signals: dict[str, Signal]
-    mask: Tensor | None
-    signs: Tensor | None
+    constraint: Constraint
     initial: dict[str, Tensor] = field(repr=False)
 
     @property
@@ -83,28 +81,20 @@ class Plasticity:
         is_one = self.is_shared and name == self.weight
         return (N, N) if is_one else (self.streams, N, N)
 
-    def present(self, values: Tensor) -> Tensor:
-        """Return values of synapses with 0 where there is none."""
-        return values if self._absent is None else values.masked_fill(self._absent, 0.0)
+    @property
+    def parts(self) -> dict[str, Tensor]:
+        """The parameters that move in place of single synapses, as ``w.kernel``."""
+        whole = self.constraint.whole
+        found = {} if whole is None else whole.parameters
+        return {f"{self.weight}.{name}": tensor for name, tensor in found.items()}
 
-    def constrain_(self, name: str, values: Tensor) -> None:
-        """Set values in place to 0 where there is no synapse, or a weight of the wrong sign."""
-        if self._absent is not None:
-            values.masked_fill_(self._absent, 0.0)
-        if self._bounds is not None and name == self.weight:
-            values.clamp_(*self._bounds)
-
-    @cached_property
-    def _absent(self) -> Tensor | None:
-        return None if self.mask is None else ~self.mask
-
-    @cached_property
-    def _bounds(self) -> tuple[Tensor, Tensor] | None:
-        """Bounds of the weights from each unit."""
-        if self.signs is None:
+    def connectivity_of(self, values: Mapping[str, Tensor]) -> AbstractConnectivity | None:
+        """Return a connectivity like the one given with these weights; None for weights="own"."""
+        if not self.is_shared:
             return None
-        none = torch.full_like(self.signs, math.inf)
-        return torch.where(self.signs > 0, 0.0, -none), torch.where(self.signs < 0, 0.0, none)
+        given, names = self.constraint.given, list(self.parts) or [self.weight]
+        tensors = (values[name] for name in names)
+        return given.with_parameters(dict(zip(given.parameters, tensors, strict=True)))
 
 
 def bind(
@@ -132,7 +122,15 @@ def bind(
     if not streams:
         raise InputError.at("drive", got=(0, network.units), expected="at least one stimulus")
     _check_units(spec, network)
-    mask, signs = _constraints(network.connectivity)
+    constraint = constraint_of(network.connectivity)
+    if constraint.whole is not None and weights == "own":
+        kind = type(network.connectivity).__name__
+        raise UnsupportedError(
+            f"weights: 'own' moves each synapse by itself, which {kind} weights do not allow; use "
+            "weights='shared', or network.changed(W=network.connectivity.dense()).",
+            argument="weights",
+            got=weights,
+        )
     N, like = network.units, network.connectivity.dense().detach()
     parameters = {name: _numbers(spec, name, N, like) for name in spec.defaults}
     bound = {
@@ -146,7 +144,7 @@ def bind(
         for name, value in spec.given_signals(signals).items()
     }
     found = Plasticity(
-        spec, network, weights == "shared", streams, parameters, bound, mask, signs, {}
+        spec, network, weights == "shared", streams, parameters, bound, constraint, {}
     )
     require_memory(
         bytes_of(found),
@@ -157,19 +155,8 @@ def bind(
         device=network.device,
     )
     first = _first_values(found, initial, like)
-    W = first[spec.weight].clone()
-    moving = Dense(W) if W.ndim == 2 else Streams(W)
-    return Plasticity(
-        spec,
-        network.changed(W=moving),
-        weights == "shared",
-        streams,
-        parameters,
-        bound,
-        mask,
-        signs,
-        {**first, spec.weight: W},
-    )
+    network = network.changed(W=constraint.moving(first[spec.weight]))
+    return dataclasses.replace(found, network=network, initial=first)
 
 
 def _check_units(spec: PlasticitySpec, network: Network) -> None:
@@ -189,26 +176,6 @@ def _check_units(spec: PlasticitySpec, network: Network) -> None:
             )
 
 
-def _constraints(connectivity: AbstractConnectivity) -> tuple[Tensor | None, Tensor | None]:
-    """Return mask and signs of a connectivity whose synapses may change one by one."""
-    if isinstance(connectivity, Dense):
-        return None, None
-    if isinstance(connectivity, Masked):
-        return connectivity.mask, None
-    if isinstance(connectivity, Signed) and connectivity.update == "projection":
-        return None, connectivity.signs.to(connectivity.W)
-    kind = type(connectivity).__name__
-    if isinstance(connectivity, Signed):
-        kind = "Signed(update='exponentiated')"
-    raise UnsupportedError(
-        f"plasticity: equations change every synapse by itself, which {kind} weights do not allow; "
-        "use Dense, Masked or Signed (projection) weights, such as "
-        "network.changed(W=network.connectivity.dense()).",
-        argument="plasticity",
-        got=kind,
-    )
-
-
 def _numbers(spec: PlasticitySpec, name: str, units: int, like: Tensor) -> Tensor:
     try:
         values = spec.defaults[name].values({}, units, seed=0)
@@ -221,24 +188,34 @@ def _first_values(
     rule: Plasticity, given: Mapping[str, Any] | None, like: Tensor
 ) -> dict[str, Tensor]:
     """Return the values of all variables at the start; zero, and the network's own weights."""
-    spec, where = rule.spec, "initial_plasticity"
-    names = (*spec.unit_variables, *spec.synapse_variables)
+    spec, where, constraint = rule.spec, "initial_plasticity", rule.constraint
     if given is not None and not isinstance(given, Mapping):
         raise InputError.at(where, got=given, expected="a mapping from variables to values")
-    for name in given or {}:
-        if name not in names:
-            raise UnknownNameError.among(f"variable in {where}", name, names)
+    given = given or {}
+    names = [*spec.unit_variables, *spec.synapse_variables]
+    known = [*(n for n in names if n != spec.weight or not rule.parts), *rule.parts]
+    for name in given:
+        if name not in known:
+            raise UnknownNameError.among(f"variable in {where}", name, known)
     values = {}
     for name in names:
-        value = (given or {}).get(name, like if name == spec.weight else 0.0)
+        value = given.get(name, like if name == spec.weight else 0.0)
         there = f"{where}, {name}"
         tensor = as_tensor(value, spec.dimensions(name), there, like.dtype, like.device)
         values[name] = _expanded(tensor.detach(), rule.shape_of(name), there)
         if name in spec.synapse_variables and name != spec.weight:
-            values[name] = rule.present(values[name])
+            values[name] = constraint.present(values[name])
     W = values[spec.weight]
+    for name, part in rule.parts.items():
+        there = f"{where}, {name}"
+        value = as_tensor(
+            given.get(name, part), spec.weight_dimensions, there, like.dtype, like.device
+        )
+        part.copy_(_expanded(value.detach(), tuple(part.shape), there))
+    if constraint.whole is not None:
+        W.copy_(constraint.whole.dense())
     allowed = W.clone()
-    rule.constrain_(spec.weight, allowed)
+    constraint.constrain_(allowed, are_weights=True)
     if not torch.equal(allowed, W):
         raise InputError(
             f"{where}, {spec.weight}: entries where the network's connectivity has no synapse, or "

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ratenet.connectivity import AbstractConnectivity
 from ratenet.errors import DivergenceError, InputError
 from ratenet.simulation.plasticity.bound import Plasticity
 from ratenet.simulation.plasticity.state import PlasticState
@@ -22,9 +23,14 @@ class PlasticityRecord:
     ----------
     final : dict of str to Tensor
         All variables at the end: fit as `initial_plasticity` of the next simulation. A unit's have
-        the shape (B, N), a synapse's (B, N, N); the weight that all streams share (N, N).
+        the shape (B, N), a synapse's (B, N, N); the weight that all streams share (N, N). Where the
+        parameters of the connectivity move, these in place of the weight, as ``w.kernel``.
     weight : str
-        Name of the weight among them.
+        Name of the weight.
+    final_weights : Tensor, shape (B, N, N) or (N, N)
+    connectivity : AbstractConnectivity or None
+        The weights at the end as a connectivity like the network's; None where each stimulus has
+        its own.
     t : Tensor, shape (R,)
         Times of the recorded weights in seconds; empty unless `record_weights` was given.
     weights : Tensor, shape (R, B, N, N), or (R, N, N) where streams share them
@@ -37,6 +43,8 @@ class PlasticityRecord:
 
     final: dict[str, Tensor]
     weight: str
+    final_weights: Tensor
+    connectivity: AbstractConnectivity | None
     t: Tensor
     weights: Tensor
     units: dict[str, Tensor]
@@ -96,11 +104,14 @@ class PlasticityRecorder:
 
     def record(self) -> PlasticityRecord:
         """Return what was recorded."""
-        names = self.rule.spec.unit_variables
-        shape = self.last[self.rule.weight].shape
+        rule, last = self.rule, self.last
+        names, W = rule.spec.unit_variables, last[rule.weight]
+        shape = W.shape
         return PlasticityRecord(
-            final=self.last,
-            weight=self.rule.weight,
+            final={n: v for n, v in last.items() if n != rule.weight or not rule.parts},
+            weight=rule.weight,
+            final_weights=W,
+            connectivity=rule.connectivity_of(last),
             t=torch.tensor(self._times, dtype=torch.float64),
             weights=torch.stack(self._weights) if self._weights else torch.empty(0, *shape),
             units={n: torch.stack([row[n] for row in self._units]) for n in names if self._units},

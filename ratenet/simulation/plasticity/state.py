@@ -7,6 +7,7 @@ B N^2 numbers.
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ratenet.equations import PlasticitySpec
@@ -27,12 +28,13 @@ class PlasticState:
     rule : Plasticity
     values : dict of str to Tensor
         Values of a unit's variables (B, N), of a synapse's (B, N, N), of the shared weight (N, N),
-        which is the very tensor that the network multiplies with.
+        which is the very tensor that the network multiplies with; where weights do not move one by
+        one, the parameters of the connectivity as well, which do.
     """
 
     def __init__(self, rule: Plasticity) -> None:
         self.rule = rule
-        self.values = dict(rule.initial)
+        self.values = {**rule.initial, **rule.parts}
         spec = rule.spec
         steps = [symbol(name) + _DT * slope for name, slope in spec.units.items()]
         self._units = TorchExpressions(steps) if steps else None
@@ -61,11 +63,22 @@ class PlasticState:
         for name, is_read_later in self._order:
             if is_read_later:
                 old[name] = values[name].clone()
-            self._slopes[name].add_to_(values[name], of_units, old, dt)
-            rule.constrain_(name, values[name])
+            self._move_(name, of_units, old, dt)
         if self._units is not None:
             moved = self._units(of_units | {"dt": dt})
             values |= zip(rule.spec.unit_variables, moved, strict=True)
+
+    def _move_(self, name: str, units: dict[str, Any], old: dict[str, Tensor], dt: float) -> None:
+        """Let a variable of synapses take a step in place."""
+        slope, value, constraint = self._slopes[name], self.values[name], self.rule.constraint
+        is_weight = name == self.rule.weight
+        if is_weight and not constraint.is_direct:
+            change = torch.zeros_like(value)
+            slope.add_to_(change, units, old, dt)
+            constraint.take_(value, change)
+        else:
+            slope.add_to_(value, units, old, dt)
+            constraint.constrain_(value, are_weights=is_weight)
 
     def _of_units(self, rates: Tensor, t: float) -> dict[str, Any]:
         """Return the values of all names of a unit, shape (B, N), (B, 1), (N,) or a number."""

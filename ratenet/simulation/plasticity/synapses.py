@@ -203,7 +203,7 @@ class Sum:
         """Return the sum of each unit."""
         rule = self._rule
         if self._whole is not None:
-            every = rule.present(self._whole.values(units, synapses))
+            every = rule.constraint.present(self._whole.values(units, synapses))
             return every.sum(dim=2 if self._is_onto else 1)
         like = synapses[rule.weight]
         matrices = self._matrices(synapses | _numbers(units))
@@ -222,11 +222,12 @@ class Sum:
         """Return the sum of matrix_ij values_j, or of its transpose, shape (B, N) or (B, 1)."""
         rule = self._rule
         if term.synapse == 1:
-            if rule.mask is None:
+            mask = rule.constraint.mask
+            if mask is None:
                 return values.sum(dim=1, keepdim=True)
-            matrix = rule.mask.to(values)
+            matrix = mask.to(values)
         elif not term.synapse.is_Symbol:  # a variable is 0 where there is no synapse
-            matrix = rule.present(matrix)
+            matrix = rule.constraint.present(matrix)
         if matrix.ndim == 2:
             return values @ (matrix.T if self._is_onto else matrix)
         if self._is_onto:

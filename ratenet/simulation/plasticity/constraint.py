@@ -1,0 +1,101 @@
+"""What a connectivity asks of weights that move: where synapses are, their signs, or all at once.
+
+dense, masked, signed      w_ij + dt dw_ij/dt for each synapse; then 0 where there is none, or
+where the sign would be wrong
+exponentiated updates      w_ij exp(sign_j dt dw_ij/dt)
+every other connectivity   its parameters p move by dt J^T dW/dt, J = dW/dp, as a rule's change
+of these is
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ratenet.connectivity import AbstractConnectivity, Dense, Masked, Signed
+from ratenet.connectivity.streams import Streams
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint:
+    """How weights of a connectivity may move.
+
+    Attributes
+    ----------
+    given : AbstractConnectivity
+    mask : Tensor of bool, shape (N, N), or None
+        Where there are synapses.
+    signs : Tensor, shape (N,), or None
+        Signs of the presynaptic units.
+    is_multiplicative : bool
+        Whether a change is that of a weight's logarithm.
+    whole : AbstractConnectivity or None
+        A copy whose parameters move, where synapses cannot move one by one.
+    """
+
+    given: AbstractConnectivity
+    mask: Tensor | None = None
+    signs: Tensor | None = None
+    is_multiplicative: bool = False
+    whole: AbstractConnectivity | None = None
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether a change is just added, and then constrained."""
+        return self.whole is None and not self.is_multiplicative
+
+    def moving(self, weights: Tensor) -> AbstractConnectivity:
+        """Return the connectivity of a run, which multiplies with these very weights."""
+        if self.whole is not None:
+            return self.whole
+        return Dense(weights) if weights.ndim == 2 else Streams(weights)
+
+    def take_(self, weights: Tensor, change: Tensor) -> None:
+        """Make a change of the weights (N, N) or (B, N, N) in the connectivity's own way."""
+        whole = self.whole
+        if whole is None:
+            assert self.signs is not None
+            weights.mul_(torch.exp(self.signs * change))
+            return
+        identity = torch.eye(len(change), dtype=change.dtype, device=change.device)
+        whole.add_(whole.accumulate(change.T, identity))  # sum_j change[:, j] e_j^T
+        weights.copy_(whole.dense())
+
+    def present(self, values: Tensor) -> Tensor:
+        """Return values of synapses with 0 where there is none."""
+        return values if self._absent is None else values.masked_fill(self._absent, 0.0)
+
+    def constrain_(self, values: Tensor, *, are_weights: bool) -> None:
+        """Set values in place to 0 where there is no synapse, and weights of the wrong sign."""
+        if self._absent is not None:
+            values.masked_fill_(self._absent, 0.0)
+        if are_weights and self._bounds is not None:
+            values.clamp_(*self._bounds)
+
+    @cached_property
+    def _absent(self) -> Tensor | None:
+        return None if self.mask is None else ~self.mask
+
+    @cached_property
+    def _bounds(self) -> tuple[Tensor, Tensor] | None:
+        """Bounds of the weights from each unit."""
+        if self.signs is None:
+            return None
+        none = torch.full_like(self.signs, math.inf)
+        return torch.where(self.signs > 0, 0.0, -none), torch.where(self.signs < 0, 0.0, none)
+
+
+def constraint_of(connectivity: AbstractConnectivity) -> Constraint:
+    """Return how weights of a connectivity may move."""
+    if isinstance(connectivity, Dense):
+        return Constraint(connectivity)
+    if isinstance(connectivity, Masked):
+        return Constraint(connectivity, mask=connectivity.mask)
+    if isinstance(connectivity, Signed):
+        is_multiplicative = connectivity.update == "exponentiated"
+        signs = connectivity.signs.to(connectivity.W)
+        return Constraint(connectivity, signs=signs, is_multiplicative=is_multiplicative)
+    copies = {n: p.detach().clone() for n, p in connectivity.parameters.items()}
+    return Constraint(connectivity, whole=connectivity.with_parameters(copies))

@@ -1,0 +1,134 @@
+"""Plasticity in time for each connectivity: constraints are kept, parameters move as rules do."""
+
+from typing import Any
+
+import brian2
+import pytest
+import torch
+from helpers.problems import FLOAT, random, random_weights
+from torch import Tensor
+
+import ratenet as rn
+from ratenet.connectivity import AbstractConnectivity, Convolution, Dense, LowRank, Signed, Sum
+from ratenet.errors import InputError, UnknownNameError, UnsupportedError
+
+B, N, DT, TAU, STEPS = 3, 9, 1e-3, 0.01, 20
+SIGNS = torch.tensor([1, -1, 1, 1, -1, 1, 1, 1, -1], dtype=FLOAT)
+
+
+def whole(kind: str) -> AbstractConnectivity:
+    kernel = random(1, 1, 3, 3, seed=7, scale=0.3)
+    low = LowRank(random(N, 2, seed=8), random(N, 2, seed=9))
+    return {
+        "low rank": low,
+        "circular": Convolution(kernel, 3, 3),
+        "zero border": Convolution(kernel, 3, 3, border="zero"),
+        "sum": Sum({"full": Dense(random_weights(N, seed=5)), "low": low}),
+    }[kind]
+
+
+def run(W: Any, rule: str = "oja", **options: Any) -> rn.Trajectory:
+    network = rn.Network("rate", W, parameters={"tau": TAU})
+    spec = rn.load_plasticity(rule).with_parameters(eta="20*Hz")
+    duration = options.pop("duration", STEPS * DT)
+    options = {"weights": "shared", **options}
+    return rn.simulate(network, random(B, N, seed=6), duration, DT, plasticity=spec, **options)
+
+
+def slope(rule: str, W: Tensor, y: Tensor) -> Tensor:
+    """Return the mean of dw/dt, by a loop over the stimuli."""
+    decay = {"hebb": 0.0, "oja": 1.0}[rule]
+    each = [torch.outer(r, r) - decay * r[:, None] ** 2 * W for r in y]
+    return 20 * sum(each) / len(y)
+
+
+@pytest.mark.parametrize("rule", ["hebb", "oja"])
+@pytest.mark.parametrize("kind", ["low rank", "circular", "zero border", "sum"])
+def test_parameters_move_along_the_gradient_of_the_weights(kind: str, rule: str) -> None:
+    """dp/dt = J^T dW/dt with J = dW/dp by torch's own differentiation of the dense matrix."""
+    given = whole(kind)
+    p = {n: v.clone().requires_grad_() for n, v in given.parameters.items()}
+    y, x = torch.zeros(B, N, dtype=FLOAT), random(B, N, seed=6)
+    for _ in range(STEPS):
+        W = given.with_parameters(p).dense()
+        change = (slope(rule, W.detach(), y) * W).sum()
+        gradients = torch.autograd.grad(change, list(p.values()))
+        y = y + DT / TAU * (-y + torch.tanh(y @ W.detach().T + x))
+        p = {
+            n: (v + DT * g).detach().requires_grad_()
+            for (n, v), g in zip(p.items(), gradients, strict=True)
+        }
+    found = run(given, rule)
+    assert found.plasticity is not None and found.plasticity.connectivity is not None
+    assert set(found.plasticity.final) == {f"w.{n}" for n in p}
+    for name, value in p.items():
+        moved = found.plasticity.connectivity.parameters[name]
+        torch.testing.assert_close(moved, value.detach(), rtol=0, atol=1e-13)
+        assert float((moved - given.parameters[name]).abs().max()) > 1e-3
+        assert torch.equal(moved, found.plasticity.final[f"w.{name}"])
+    torch.testing.assert_close(found.rates[-1], y, rtol=0, atol=1e-13)
+    assert torch.equal(found.final_weights, found.plasticity.connectivity.dense())
+
+
+def test_parameters_that_move_are_continued_exactly() -> None:
+    half, all_of_it = run(whole("sum"), duration=STEPS * DT / 2), run(whole("sum"))
+    assert half.plasticity is not None
+    options = {"initial": half.final, "start": half.t[-1], "duration": STEPS * DT / 2}
+    by_values = run(whole("sum"), initial_plasticity=half.plasticity.final, **options)
+    by_network = run(half.plasticity.connectivity, **options)
+    assert torch.equal(by_values.final_weights, all_of_it.final_weights)
+    assert torch.equal(by_network.final_weights, all_of_it.final_weights)
+
+
+@pytest.mark.parametrize("weights", ["own", "shared"])
+def test_exponentiated_weights_move_in_their_logarithm(weights: str) -> None:
+    given = random_weights(N, seed=5).abs() * SIGNS
+    found = run(Signed(given, SIGNS, "exponentiated"), "hebb", weights=weights, duration=DT * 3)
+    w, x = given.expand(B, N, N).clone(), random(B, N, seed=6)
+    y = torch.zeros(B, N, dtype=FLOAT)
+    for _ in range(3):
+        change = 20 * y[:, :, None] * y[:, None, :]
+        if weights == "shared":
+            change = change.mean(dim=0, keepdim=True)
+        rates = torch.stack([w[b] @ y[b] for b in range(B)])
+        y, w = y + DT / TAU * (-y + torch.tanh(rates + x)), w * torch.exp(DT * SIGNS * change)
+    torch.testing.assert_close(found.final_weights.expand(B, N, N), w, rtol=0, atol=1e-14)
+    assert (found.final_weights * SIGNS > 0).all()
+
+
+@pytest.mark.brian2
+@pytest.mark.parametrize("update", ["projection", "exponentiated"])
+def test_signed_weights_are_the_same_in_both_backends(
+    update: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(brian2.prefs, "codegen.target", "numpy")
+    W = Signed(0.3 * random_weights(N, seed=5).abs() * SIGNS, SIGNS, update)  # type: ignore[arg-type]
+    one, two = (
+        run(W, weights="own", backend=name, duration=0.1).final_weights
+        for name in ("torch", "brian2")
+    )
+    torch.testing.assert_close(one, two, rtol=0, atol=1e-13)
+    assert bool((one == 0).any()) == (update == "projection")
+
+
+def test_the_connectivity_at_the_end_is_of_the_same_kind() -> None:
+    W = random_weights(N, seed=5).abs() * SIGNS
+    found = run(Signed(W, SIGNS)).plasticity
+    assert found is not None and isinstance(found.connectivity, Signed)
+    assert torch.equal(found.connectivity.W, found.final_weights)
+    own = run(W, weights="own").plasticity
+    assert own is not None and own.connectivity is None
+
+
+def test_what_does_not_go_together_is_one_sentence() -> None:
+    with pytest.raises(UnsupportedError, match=r"weights: 'own' moves each synapse .* Convolution"):
+        run(whole("circular"), weights="own")
+    with pytest.raises(UnsupportedError, match=r"backend: 'brian2' moves each synapse by itself"):
+        rn.simulate(
+            rn.Network("rate", whole("low rank")), random(1, N, seed=6), 0.01, DT,
+            plasticity="oja", weights="shared", backend="brian2",
+        )  # fmt: skip
+    with pytest.raises(UnknownNameError, match=r"variable in initial_plasticity 'w'"):
+        run(whole("circular"), initial_plasticity={"w": 0.0})
+    with pytest.raises(InputError, match=r"initial_plasticity, w\.kernel: expected .*1, 1, 3, 3"):
+        run(whole("circular"), initial_plasticity={"w.kernel": [1.0, 2.0]})
