@@ -110,10 +110,10 @@ class Recorder:
         rates = self.task.network.output(state)
         if self.welford is not None:
             self.welford.add(n, rates)
-        if n % self.task.grid.record_every:
-            return False
         if self.plasticity is not None:
             self.plasticity.check(n)
+        if n % self.task.grid.record_every:
+            return False
         if state.numel():
             self._check_size(state.detach(), n)
         if self.plasticity is not None:

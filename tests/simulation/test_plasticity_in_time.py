@@ -218,11 +218,33 @@ def test_exploding_weights_end_at_the_last_good_record() -> None:
         DivergenceError, match=r"synapse w\[\d, \d\] \(post, pre\) of stimulus"
     ) as e:
         run(spec, duration=0.2, record_every=10)
-    assert "at t = 0.11 s" in str(e.value)
+    assert "by t = 0.11 s" in str(e.value)
     result = e.value.result
     assert float(result.t[-1]) == pytest.approx(0.1)
     assert len(result.t) == len(result.rates) == 11
     assert torch.isfinite(result.final_weights).all()
+
+
+@pytest.mark.parametrize("backend", ["torch", pytest.param("brian2", marks=pytest.mark.brian2)])
+def test_an_explosion_is_noticed_long_before_the_next_record(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One synapse grows without bound among 25; w[3, 1] = 2 e^(10^4 t) is infinite after 71 ms."""
+    monkeypatch.setitem(brian2.prefs, "codegen.target", "numpy")
+    spec = rn.PlasticitySpec(
+        equations="dw/dt = eta*chosen_post*w*y_pre**2 : 1",
+        parameters={"eta": "10/ms", "chosen": [0.0, 0, 0, 1, 0]},
+    )
+    W = torch.zeros(N, N, dtype=FLOAT)
+    W[3, 1], W[0, 4] = 2.0, 9.0
+    x = torch.tensor([0.0, 5.0, 0.0, 0.0, 0.0], dtype=FLOAT)
+    with pytest.raises(DivergenceError) as e:
+        run(spec, W, drive=x, duration=100.0, record_every=100_000, backend=backend)
+    assert "synapse w[3, 1] (post, pre) of stimulus 0" in str(e.value)
+    time = float(str(e.value).split(" s;")[0].split("t = ")[1])
+    assert time < 0.6
+    assert float(e.value.result.t[-1]) == 0
+    assert torch.equal(e.value.result.final_weights[0], W)
 
 
 def test_other_rates_and_weights_may_have_units() -> None:

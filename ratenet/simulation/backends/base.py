@@ -11,6 +11,8 @@ from ratenet.simulation.drives import AbstractDrive
 from ratenet.simulation.plasticity import PlasticState
 from ratenet.simulation.time_grid import TimeGrid
 
+LOOK_EVERY = 64  # steps: as often are weights that move asked whether they are finite
+
 # Called with the number of a step and the state (k, B, N) at its beginning; True: stop here.
 Observer = Callable[[int, Tensor], bool]
 
@@ -37,6 +39,11 @@ class Task:
     tolerances: Tolerances
     device: str | None
     plasticity: PlasticState | None = None
+
+    def is_observed(self, n: int) -> bool:
+        """Return whether the observer takes the state after n steps."""
+        is_looked_at = self.plasticity is not None and n % LOOK_EVERY == 0
+        return is_looked_at or n % self.observe_every == 0
 
 
 class AbstractBackend(ABC):
@@ -73,6 +80,6 @@ class AbstractBackend(ABC):
         ----------
         task : Task
         observe : Observer
-            Is called with n = 0 and the initial state, then after every `observe_every` steps;
-            the run ends when it returns True.
+            Is called with n = 0 and the initial state, then after every step that
+            `task.is_observed`; the run ends when it returns True.
         """

@@ -97,7 +97,7 @@ def _run_runtime(task: Task, observe: Observer) -> None:
         def look() -> None:
             nonlocal stopped
             n = next(steps)
-            if n % task.observe_every == 0 and not stopped and seen(n):
+            if task.is_observed(n) and not stopped and seen(n):
                 stopped = True
                 simulation.stop()
 

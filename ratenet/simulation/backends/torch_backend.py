@@ -61,5 +61,5 @@ def _run_steps(task: Task, observe: Observer) -> None:
             state = state + noise(network, drive, before, t, grid.dt, generator)
         if task.plasticity is not None:
             task.plasticity.advance(network.output(before), t, grid.dt)
-        if (n + 1) % task.observe_every == 0:
+        if task.is_observed(n + 1):
             stop = observe(n + 1, state)

@@ -53,7 +53,7 @@ class PlasticityRecord:
 
 @dataclass(eq=False)
 class PlasticityRecorder:
-    """Asked at each record of the states; keeps weights at the intervals asked for."""
+    """Asked at each record of the states, and in between; keeps weights at the intervals."""
 
     rule: Plasticity
     grid: TimeGrid
@@ -61,6 +61,7 @@ class PlasticityRecorder:
     synapses: Tensor | None  # (S, 2)
     state: PlasticState = field(init=False)
     last: dict[str, Tensor] = field(init=False)  # all variables at the last record
+    _weights_before: Tensor = field(init=False)  # at the last check
     _times: list[float] = field(init=False, default_factory=list)
     _weights: list[Tensor] = field(init=False, default_factory=list)
     _units: list[dict[str, Tensor]] = field(init=False, default_factory=list)
@@ -68,6 +69,7 @@ class PlasticityRecorder:
     def __post_init__(self) -> None:
         self.state = PlasticState(self.rule)
         self.last = {name: value.clone() for name, value in self.state.values.items()}
+        self._weights_before = self.last[self.rule.weight]
 
     def bytes(self) -> float:
         """Return the memory that the records need."""
@@ -91,6 +93,7 @@ class PlasticityRecorder:
         for name, value in self.state.values.items():
             if not _is_finite(value):
                 self._refuse(name, value, n)
+        self._weights_before = self.state.weights.clone()
 
     def keep(self, n: int) -> None:
         """Take in the variables after n steps."""
@@ -120,11 +123,12 @@ class PlasticityRecorder:
 
     def _refuse(self, name: str, value: Tensor, n: int) -> None:
         """Say which entry is not finite: of all that are not, the largest before."""
-        sizes = torch.where(torch.isfinite(value), -1.0, self.last[name].abs())
+        before = self._weights_before if name == self.rule.weight else self.last[name]
+        sizes = torch.where(torch.isfinite(value), -1.0, before.abs())
         place = self.place(name, sizes)
         remedy = "Lower dt or the rate of learning, or bound the weights in the equations."
         raise DivergenceError(
-            f"Plasticity diverged: {place} is NaN or infinite at t = {self.grid.time(n):g} s; "
+            f"Plasticity diverged: {place} is NaN or infinite by t = {self.grid.time(n):g} s; "
             f"{remedy} The error's `result` ends at the last good record."
         )
 
@@ -137,8 +141,8 @@ class PlasticityRecorder:
         return f"synapse {name}[{index[-2]}, {index[-1]}] (post, pre){of}"
 
     def largest_weight(self) -> str:
-        """Name the largest weight of the last record."""
-        sizes = self.last[self.rule.weight].abs()
+        """Name the largest weight of the last check."""
+        sizes = self._weights_before.abs()
         return f"{self.place(self.rule.weight, sizes)} at {float(sizes.max()):.3g}"
 
 
