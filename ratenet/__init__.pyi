@@ -77,9 +77,11 @@ from .network import (
 )
 from .quasi_static import (
     Lag as Lag,
+    PlasticityLag as PlasticityLag,
     QuasiStatic as QuasiStatic,
     correct_lag as correct_lag,
     measure_lag as measure_lag,
+    measure_plasticity_lag as measure_plasticity_lag,
     predict_lag as predict_lag,
 )
 from .simulation import (

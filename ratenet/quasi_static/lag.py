@@ -87,8 +87,8 @@ def predict_lag(fp: FixedPoints, drive_velocity: Tensor) -> Lag:
         )
     blocks = network.jacobian_blocks(fp.state, fp.drive)
     push = _drive_slope(network, fp.state, fp.drive) * velocity  # (k, B, N): F_x dx/dt
-    moving, first = _solve(fp, blocks, -push)  # ds*/dt
-    state, second = _solve(fp, blocks, moving)
+    moving, first = solve_jacobian(fp, blocks, -push)  # ds*/dt
+    state, second = solve_jacobian(fp, blocks, moving)
     return Lag(
         state=state,
         rates=(blocks.rho_s * state).sum(dim=0),
@@ -273,7 +273,7 @@ def _drive_slope(network: Network, state: Tensor, drive: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def _solve(fp: FixedPoints, blocks: JacobianBlocks, right: Tensor) -> tuple[Tensor, Tensor]:
+def solve_jacobian(fp: FixedPoints, blocks: JacobianBlocks, right: Tensor) -> tuple[Tensor, Tensor]:
     """Solve J v = right, (k, B, N); return v and each sample's relative residual."""
     network = fp.network
     tol = 1e-10 if right.dtype == torch.float64 else 1e-5
