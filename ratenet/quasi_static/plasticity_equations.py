@@ -44,8 +44,10 @@ class RuleEquations:
             name: float(value) if value.ndim == 0 else value
             for name, value in rule.parameters.items()
         }
-        of_units = (OUTPUT, *spec.unit_variables, *spec.sums)
-        sided = (*(n + side for n in of_units for side in SIDES), *spec.synapse_variables)
+        signals = tuple(rule.signals)
+        of_units = (OUTPUT, *spec.unit_variables, *spec.sums, *signals)
+        sided = tuple(name + side for name in of_units for side in SIDES)
+        sided += (*signals, *spec.synapse_variables)
         self._of_units = _RightHandSides(list(spec.units.values()), of_units)
         self._of_synapses = _RightHandSides(list(spec.synapses.values()), sided)
         self._sums = {
@@ -68,10 +70,10 @@ class RuleEquations:
         return self._by_name(*found, values[OUTPUT])
 
     def derivative(self, at: Values, signals: Values, along: Values) -> Values:
-        """Return the derivative of the slopes along small changes of rates and variables."""
+        """Return the derivative of the slopes along small changes of anything by name."""
         units, synapses = self._named(at, signals)
         spec, y = self._rule.spec, at[OUTPUT]
-        for name in (OUTPUT, *spec.unit_variables):
+        for name in (OUTPUT, *spec.unit_variables, *signals):
             units[CHANGE + name] = along.get(name, 0.0)
         for name in spec.synapse_variables:
             synapses[CHANGE + name] = along.get(name, 0.0)

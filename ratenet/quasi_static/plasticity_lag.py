@@ -16,7 +16,7 @@ each with the fast variables' response to it. The derivatives are those of the r
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from ratenet.quasi_static.plasticity_results import PlasticityLag
 from ratenet.quasi_static.showing import Showing, showing_of
 from ratenet.simulation import Trajectory
 from ratenet.simulation.plasticity import Plasticity, bind
+from ratenet.simulation.plasticity.signals import Feedback, Signal
 
 
 @computation()
@@ -213,18 +214,17 @@ def _simulated(
             path.state[:, : showing.streams],
             plasticity=_scaled(rule.spec, (rule.weight, *slow), speed * moving),
             weights=weights,
-            signals={
-                name: signal.at(0.0) if signal.is_constant else _slowed(signal.at, speed)
-                for name, signal in rule.signals.items()
-            },
+            signals={name: _slowed(signal, speed) for name, signal in rule.signals.items()},
             initial_plasticity=start,
         )
     except DivergenceError as error:
         raise error.within(f"speed {speed:g}, plasticity {moving:g}") from None
 
 
-def _slowed(at: Callable[[float], Tensor], speed: float) -> Callable[[float], Tensor]:
-    return lambda t: at(speed * t)
+def _slowed(signal: Signal, speed: float) -> Any:
+    if signal.is_constant:
+        return signal.source
+    return Feedback(lambda t, rates: signal.at(speed * t, rates))
 
 
 def _scaled(spec: PlasticitySpec, names: Sequence[str], factor: float) -> PlasticitySpec:
@@ -253,12 +253,13 @@ def _results(
     for run, s, p in zip(runs, showing.speeds, showing.plasticity_speeds, strict=True):
         shift = 0.5 * showing.duration / showing.steps(s)  # Euler takes the left end of each step
         change = p * (found.at_fixed_points - shift * (found.last - found.first))
-        kept = rule.constrained(W + change) == W + change  # the others stop at 0
+        allowed = _constrained(rule, W + change)
+        kept = allowed == W + change  # the others stop at 0
         lags = run.rates - y, s * lag + p * found.shift
         rows.append(
             {
                 "change": run.final_weights - W,
-                "at_fixed_points": rule.constrained(W + change) - W,
+                "at_fixed_points": allowed - W,
                 "from_rates": p * s * found.rates * kept,
                 "from_variables": p * (s * found.trailing + p * found.drifting) * kept,
                 "from_weights": p * p * found.weights * kept,
@@ -272,3 +273,10 @@ def _results(
         fixed_points=limit.fp,
         **{name: torch.stack([row[name] for row in rows]) for name in rows[0]},
     )
+
+
+def _constrained(rule: Plasticity, weights: Tensor) -> Tensor:
+    """Return weights as the connectivity lets them be."""
+    allowed = weights.clone()
+    rule.constrain_(rule.weight, allowed)
+    return allowed

@@ -147,30 +147,29 @@ class Limit:
 
     def _changes(self, part: _Part, shift: Tensor) -> Iterator[Values]:
         """Yield what changes with the rates' lag, the variables' own lag, their drift, weights."""
-        equations, rows = self.equations, self._rows(part.times)
-        at = (part.values, part.signals)
-        yield equations.response(*at, {OUTPUT: self.lag.rates[rows]})
+        equations, rows, at = self.equations, self._rows(part.times), (part.values, part.signals)
+        yield equations.response(*at, self._with_signals(part, self.lag.rates[rows]))
         fast = [name for names in equations.fast for name in names]
         moving: Values = {}
         if fast:
-            pushed = self._pushed(part, fast)
-            moving = equations.response(*at, {OUTPUT: self.lag.velocity[rows]}, pushed)
+            known = self._with_signals(part, self.lag.velocity[rows], passing=1.0)
+            moving = equations.response(*at, known)
         yield equations.response(*at, {}, {name: moving[name] for name in fast})
         yield equations.response(*at, part.drift)
         weights = part.moved.expand(-1, self.rule.streams, -1, -1).flatten(0, 1)
-        known = {OUTPUT: shift[part.times].flatten(0, 1), self.rule.weight: weights}
-        yield equations.response(*at, known)
+        known = self._with_signals(part, shift[part.times].flatten(0, 1))
+        yield equations.response(*at, known | {self.rule.weight: weights})
 
-    def _pushed(self, part: _Part, fast: Sequence[str]) -> Values | None:
-        """Return minus the derivatives of the fast slopes by time, where signals change in time."""
-        if all(signal.is_constant for signal in self.rule.signals.values()):
-            return None
-        h = self.step / 100
-        ahead, behind = (
-            self.equations.slopes(part.values, self._signals(part.times, shift))
-            for shift in (h, -h)
-        )
-        return {name: (behind[name] - ahead[name]) / (2 * h) for name in fast}
+    def _with_signals(self, part: _Part, rates: Tensor, passing: float = 0.0) -> Values:
+        """Return a change of the rates, while time passes, and that of the signals with it."""
+        changes = {OUTPUT: rates}
+        if any(not signal.is_constant for signal in self.rule.signals.values()):
+            h = self.step * torch.finfo(rates.dtype).eps ** (1 / 3)
+            y = part.values[OUTPUT]
+            ahead = self._signals(part.times, y + h * rates, h * passing)
+            behind = self._signals(part.times, y - h * rates, -h * passing)
+            changes |= {name: (ahead[name] - behind[name]) / (2 * h) for name in ahead}
+        return changes
 
     def _shift(self, pushes: Tensor) -> Tensor:
         """Return how y* moves with the recurrent input, -rho_s J^{-1} F_I (dW y*), (T, B, N)."""
@@ -213,16 +212,18 @@ class Limit:
     def _at(self, times: slice, rest: Values) -> tuple[Values, Values]:
         """Return all values at fixed points, fast variables at rest, and the signals."""
         y = self.fp.rates[self._rows(times)]
-        number, signals = times.stop - times.start, self._signals(times)
+        number, signals = times.stop - times.start, self._signals(times, y)
         W = self.rule.initial[self.rule.weight]
         values = {OUTPUT: y, self.rule.weight: W[:1].expand(len(y), -1, -1)}
         values |= {name: value.repeat(number, 1) for name, value in rest.items()}
         return self.equations.at_rest(values, signals), signals
 
-    def _signals(self, times: slice, shift: float = 0.0) -> Values:
+    def _signals(self, times: slice, rates: Tensor, shift: float = 0.0) -> Values:
+        """Return all signals at some times, (rows, N) or (rows, 1) each."""
         moments = [index * self.step + shift for index in range(times.start, times.stop)]
+        each = list(zip(moments, rates.unflatten(0, (-1, self.rule.streams)), strict=True))
         return {
-            name: torch.cat([signal.at(t) for t in moments])
+            name: torch.cat([signal.at(t, y) for t, y in each])
             for name, signal in self.rule.signals.items()
         }
 

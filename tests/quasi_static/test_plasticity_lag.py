@@ -213,6 +213,8 @@ def test_signals_change_with_the_stimulus() -> None:
         signals={"reward": "1"},
     )
     is_first_order(measured(rate_network(), trace, signals={"reward": plateau}))
+    closed_loop = rn.simulation.Feedback(lambda t, rates: plateau(t) - rates**2)
+    is_first_order(measured(rate_network(), trace, signals={"reward": closed_loop}))
 
 
 def test_parts_of_the_times_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
