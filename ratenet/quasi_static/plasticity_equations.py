@@ -92,7 +92,7 @@ class RuleEquations:
 
     def _sum(self, summands: float | Tensor, axis: int, y: Tensor) -> Tensor:
         each = _full(summands, (*y.shape, y.shape[1]), y)
-        return self._rule.present(each).sum(dim=axis)
+        return self._rule.constraint.present(each).sum(dim=axis)
 
     def _by_name(
         self, of_units: list[float | Tensor], of_synapses: list[float | Tensor], y: Tensor
@@ -102,7 +102,7 @@ class RuleEquations:
         synapses = zip(spec.synapse_variables, of_synapses, strict=True)
         found = {name: _full(slope, y.shape, y) for name, slope in units}
         found |= {name: _full(slope, whole, y) for name, slope in synapses}
-        return found | {self.weight: self._rule.present(found[self.weight])}
+        return found | {self.weight: self._rule.constraint.present(found[self.weight])}
 
     def at_rest(self, values: Values, signals: Values) -> Values:
         """Return the values with the fast variables at rest.

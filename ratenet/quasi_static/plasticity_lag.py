@@ -26,7 +26,7 @@ from torch import Tensor
 from ratenet.connectivity.computation import computation
 from ratenet.equations import PlasticitySpec, expressions, load_plasticity
 from ratenet.equations.units import unit_text
-from ratenet.errors import ConvergenceError, DivergenceError, InputError
+from ratenet.errors import ConvergenceError, DivergenceError, InputError, UnsupportedError
 from ratenet.fixed_points import FixedPoints, find_fixed_points
 from ratenet.fixed_points.status import Status, at_rest
 from ratenet.linear_algebra import require_memory
@@ -38,6 +38,7 @@ from ratenet.quasi_static.plasticity_results import PlasticityLag
 from ratenet.quasi_static.showing import Showing, showing_of
 from ratenet.simulation import Trajectory
 from ratenet.simulation.plasticity import Plasticity, bind
+from ratenet.simulation.plasticity.constraint import constraint_of
 from ratenet.simulation.plasticity.signals import Feedback, Signal
 
 
@@ -165,6 +166,13 @@ def _rule(
     spec = load_plasticity(plasticity)
     given = spec.given_signals(signals)
     spec.rule(slow, dict.fromkeys(given, 1.0))  # refuses what has no rest, whatever the signals
+    if not constraint_of(network.connectivity).is_direct:
+        raise UnsupportedError(
+            "network: the prediction needs weights that change synapse by synapse, as Dense, Masked "
+            "and Signed (projection) ones; use network.changed(W=network.connectivity.dense()).",
+            argument="network",
+            got=network.connectivity,
+        )
     B, N = showing.streams, network.units
     rows = max(B, MOST // N**2)
     require_memory(
@@ -278,5 +286,5 @@ def _results(
 def _constrained(rule: Plasticity, weights: Tensor) -> Tensor:
     """Return weights as the connectivity lets them be."""
     allowed = weights.clone()
-    rule.constrain_(rule.weight, allowed)
+    rule.constraint.constrain_(allowed, are_weights=True)
     return allowed

@@ -287,7 +287,7 @@ def test_a_rule_that_cannot_be_compared_is_refused() -> None:
     )
     with pytest.raises(UnsupportedError, match=r"a of .* have no rest"):
         measured(network, restless)
-    with pytest.raises(UnsupportedError, match=r"which LowRank weights do not allow"):
+    with pytest.raises(UnsupportedError, match=r"weights that change synapse by synapse"):
         measured(rate_network(LowRank(random(N, 1, seed=5), random(N, 1, seed=6))))
     explosive = rn.load_plasticity("hebb").with_parameters(eta="2000*Hz")
     with pytest.raises(DivergenceError, match=r"speed 0.25, plasticity 0.25"):
