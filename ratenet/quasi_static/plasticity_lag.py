@@ -168,8 +168,9 @@ def _rule(
     spec.rule(slow, dict.fromkeys(given, 1.0))  # refuses what has no rest, whatever the signals
     if not constraint_of(network.connectivity).is_direct:
         raise UnsupportedError(
-            "network: the prediction needs weights that change synapse by synapse, as Dense, Masked "
-            "and Signed (projection) ones; use network.changed(W=network.connectivity.dense()).",
+            "network: the prediction needs weights that change synapse by synapse, as Dense, "
+            "Masked and Signed (projection) weights do; use "
+            "network.changed(W=network.connectivity.dense()).",
             argument="network",
             got=network.connectivity,
         )
