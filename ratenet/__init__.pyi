@@ -76,9 +76,11 @@ from .network import (
     load_network as load_network,
 )
 from .quasi_static import (
+    JointCertificate as JointCertificate,
     Lag as Lag,
     PlasticityLag as PlasticityLag,
     QuasiStatic as QuasiStatic,
+    certify_state as certify_state,
     correct_lag as correct_lag,
     measure_lag as measure_lag,
     measure_plasticity_lag as measure_plasticity_lag,

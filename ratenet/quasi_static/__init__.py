@@ -1,5 +1,10 @@
 """Drives that change slowly: how far rates, and weights by equations, trail their fixed points."""
 
+from ratenet.quasi_static.certificate import (
+    JointCertificate as JointCertificate,
+    Standing as Standing,
+    certify_state as certify_state,
+)
 from ratenet.quasi_static.lag import (
     correct_lag as correct_lag,
     measure_lag as measure_lag,

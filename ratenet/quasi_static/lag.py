@@ -12,7 +12,12 @@ For tau dr/dt = -r + f(W r + x), where J = T^{-1} (G W - I) with T = diag(tau), 
     y - y* = -(I - G W)^{-1} T dy*/dt,           dy*/dt = (I - G W)^{-1} G dx/dt
 
 Both systems are reduced to N unknowns per stimulus, (I - g W) u = b, and solved by batched GMRES
-with products only; each has its own residual. The formula leaves out transients, which decay at the
+with products only; each has its own residual. Where layers settle one after another (the components
+of a network), W is block triangular, and with F_l the weights from the layer before
+
+    y_l - y*_l = (I - G_l W_l)^{-1} (G_l F_l (y - y*)_{l-1} - T_l dy*_l/dt)
+
+is solved layer by layer. The formula leaves out transients, which decay at the
 rate of the spectral abscissa, and the second order in the speed.
 """
 

@@ -1,5 +1,6 @@
 """Lag and QuasiStatic: how far rates trail a moving fixed point, predicted and measured."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.status import at_rest
+from ratenet.network.populations import check_known
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,8 @@ class QuasiStatic:
         is unchanged.
     solve_residual : Tensor, shape (T, B)
         Relative residual of the linear solves of the prediction.
+    units : slice or None
+        The units that the relative lags and the error are of, as `within` chooses them; None: all.
 
     References
     ----------
@@ -69,6 +73,19 @@ class QuasiStatic:
     predicted: Tensor
     corrected: FixedPoints
     solve_residual: Tensor
+    units: slice | None = None
+
+    def within(self, population: str) -> "QuasiStatic":
+        """Return the same of one population, such as a layer of a stack.
+
+        Raises
+        ------
+        InputError
+            If the network has no such population.
+        """
+        places = self.fixed_points.network.populations
+        check_known(population, places, "population")
+        return dataclasses.replace(self, units=places[population])
 
     @property
     def status(self) -> Tensor:
@@ -77,25 +94,25 @@ class QuasiStatic:
 
     @property
     def relative_lag(self) -> Tensor:
-        """|y - y*| / |y*| of each time and stimulus, shape (T, B)."""
-        return self.lag.norm(dim=2) / self._size
+        """|y - y*| / |y*| of each time and stimulus, of all units or `units`, shape (T, B)."""
+        return self._norm(self.lag) / self._size
 
     @property
     def relative_predicted(self) -> Tensor:
         """The predicted lag over |y*|, shape (T, B)."""
-        return self.predicted.norm(dim=2) / self._size
+        return self._norm(self.predicted) / self._size
 
     @property
     def relative_corrected(self) -> Tensor:
         """Error of the corrected rates over |y*|, shape (T, B)."""
         missing = self.lag.isnan().any(dim=2)
-        left = (self.corrected.rates - self.fixed_points.rates).norm(dim=1).view_as(self._size)
-        return left.masked_fill(missing, torch.nan) / self._size
+        left = (self.corrected.rates - self.fixed_points.rates).view(self.rates.shape)
+        return self._norm(left).masked_fill(missing, torch.nan) / self._size
 
     @property
     def error(self) -> Tensor:
         """|predicted - measured lag| / |measured lag|, shape (T, B): 0.1 is 10 %."""
-        return (self.predicted - self.lag).norm(dim=2) / self.lag.norm(dim=2)
+        return self._norm(self.predicted - self.lag) / self._norm(self.lag)
 
     def __repr__(self) -> str:
         T, B, N = self.rates.shape
@@ -103,16 +120,29 @@ class QuasiStatic:
 
     @property
     def _size(self) -> Tensor:
-        return self.fixed_points.rates.view(self.rates.shape).norm(dim=2)
+        return self._norm(self.fixed_points.rates.view(self.rates.shape))
 
-    def summary(self) -> str:
-        """Return the lag, its prediction and the fixed points not found, one line each."""
-        found = at_rest(self.status)
-        lines = [
-            f"lag: median {_percent(self.relative_lag[found])} of the rates, predicted "
+    def _norm(self, values: Tensor) -> Tensor:
+        """Return the norm over the units that are looked at, (T, B)."""
+        chosen = values if self.units is None else values[..., self.units]
+        return chosen.norm(dim=2)
+
+    def _line(self, found: Tensor) -> str:
+        return (
+            f"median {_percent(self.relative_lag[found])} of the rates, predicted "
             f"{_percent(self.relative_predicted[found])}, remaining after correction "
             f"{_percent(self.relative_corrected[found])}."
-        ]
+        )
+
+    def summary(self) -> str:
+        """Return the lag, its prediction and the fixed points not found, one line each.
+
+        Where layers settle one after another, each has a line of its own.
+        """
+        found, network = at_rest(self.status), self.fixed_points.network
+        lines = [f"lag: {self._line(found)}"]
+        if network.components and self.units is None:
+            lines += [f"{name}: {self.within(name)._line(found)}" for name in network.populations]
         missing = int((~found).sum())
         if missing:
             lines.append(f"{missing} of {found.numel()} moving fixed points were not found:")
