@@ -7,7 +7,7 @@ import typer
 
 from ratenet.cli.config_options import split_list
 from ratenet.cli.identify import USUAL, code_of
-from ratenet.cli.options import Overwrite, path, seed as seed_option
+from ratenet.cli.options import Overwrite, above_zero, path, seed as seed_option, whole
 
 if TYPE_CHECKING:
     from ratenet.files import ResultsFolder
@@ -18,16 +18,43 @@ FILES = ("power.csv", "accuracy.csv", "power.png", "confusion.png")
 
 def power(
     rules: Annotated[str, typer.Option(help="Two or more, separated by commas.")] = USUAL,
-    units: Annotated[str, typer.Option(help="N; several separated by commas.")] = "50",
-    stimuli: Annotated[str, typer.Option(help="B; several separated by commas.")] = "20",
+    data: Annotated[
+        Path | None,
+        path(
+            "Your own design, as for ratenet identify: weights, drive and targets that are there."
+        ),
+    ] = None,
+    units: Annotated[
+        str | None, typer.Option(help="N; several separated by commas. Default 50, or DATA's.")
+    ] = None,
+    stimuli: Annotated[
+        str | None, typer.Option(help="B; several separated by commas. Default 20, or DATA's.")
+    ] = None,
     observed: Annotated[
         str, typer.Option(help="Synapses (neurons, for rates) measured; all, or several numbers.")
     ] = "all",
     noise: Annotated[
         str, typer.Option(help="Sd of the measurement error over the size of the changes.")
     ] = "0.1,1,3",
+    correlation: Annotated[
+        float, typer.Option(help="Share of an error's variance that a neuron's synapses share.")
+    ] = 0.0,
+    weight_error: Annotated[
+        float, typer.Option(help="Sd of the error of W before, over the size of W.")
+    ] = 0.0,
+    steps: Annotated[int, whole("Steps of learning.")] = 1,
+    change: Annotated[
+        float, above_zero("What is learned in all steps, over the size of W.", below=1)
+    ] = 0.01,
+    animals: Annotated[str, typer.Option(help="Animals; several numbers by commas.")] = "1",
+    others: Annotated[
+        str | None,
+        typer.Option(help="Truths that are not candidates: rules, separated by commas."),
+    ] = None,
     kind: Annotated[str, typer.Option(help="What is measured: weights or rates.")] = "weights",
-    model: Annotated[str, typer.Option(help="A model's name, or the path of a .toml.")] = "rate",
+    model: Annotated[
+        str | None, typer.Option(help="A model's name, or the path of a .toml; default rate.")
+    ] = None,
     radius: Annotated[float, typer.Option(help="Spectral radius of random weights.")] = 0.5,
     experiments: Annotated[int, typer.Option(help="For each design and each truth.")] = 20,
     level: Annotated[float, typer.Option(help="As for ratenet identify.")] = 0.05,
@@ -37,11 +64,14 @@ def power(
 ) -> None:
     """Simulate experiments under each rule, and count which rule is named.
 
-    Every combination of the numbers is a design. Writes config.toml, power.csv (a row for each
-    design, truth and named rule), accuracy.csv (for each design and truth), both with 95 %
-    intervals, power.png, and confusion.png of the first design.
+    Every combination of the numbers is a design; several animals are judged together. Writes
+    config.toml, power.csv (a row for each design, truth and named rule), accuracy.csv (for each
+    design and truth), both with 95 % intervals and counts of wrong names, power.png, and
+    confusion.png of the first design.
 
     Example: `ratenet power --rules euclidean,hebb --observed 20,50,200,all --noise 1`
+
+    Example: `ratenet power --data data --others oja --animals 6,10 --weight-error 0.3`
     """
     from ratenet.files import new_results
     from ratenet.hypotheses import power as run
@@ -50,24 +80,48 @@ def power(
     from ratenet.report.progress import StepBar
 
     options: dict[str, Any] = {
-        "units": _numbers(units, "units", int),
-        "stimuli": _numbers(stimuli, "stimuli", int),
+        "units": None if units is None else _numbers(units, "units", int),
+        "stimuli": None if stimuli is None else _numbers(stimuli, "stimuli", int),
         "observed": _numbers(observed, "observed", int),
         "noise": _numbers(noise, "noise", float),
+        "correlation": correlation, "weight_error": weight_error, "steps": steps, "change": change,
+        "animals": _numbers(animals, "animals", int),
         "kind": kind, "model": model, "radius": radius, "experiments": experiments,
         "level": level, "seed": seed,
     }  # fmt: skip
     candidates = [rule_named(name) for name in split_list(rules)]
-    steps = number_of_steps(options["units"], options["stimuli"], experiments)
+    outside = [] if others is None else [rule_named(name) for name in split_list(others)]
+    number = number_of_steps(options["units"], options["stimuli"], experiments)
     with new_results(out, FILES, overwrite=overwrite) as results:
-        with StepBar(steps, "simulating experiments") as bar:
-            found = run(candidates, progress=bar.show, **options)
-        shown = {**options, "observed": ["all" if n is None else n for n in options["observed"]]}
+        own = {} if data is None else _design(data, model)
+        given = {name: value for name, value in options.items() if name != "model" or not own}
+        with StepBar(number, "simulating experiments") as bar:
+            found = run(candidates, others=outside, progress=bar.show, **own, **given)
+        sizes = {name: found.table[name].unique().tolist() for name in ("units", "stimuli")}
+        shown = {**options, **sizes, "model": model or "rate",
+                 "observed": ["all" if n is None else n for n in options["observed"]],
+                 "data": None if data is None else str(data),
+                 "others": [*map(RULES.written, outside)]}  # fmt: skip
         record = {"power": {"rules": [*map(RULES.written, candidates)], **shown}}
-        _write(found, {**record, **code_of(candidates)}, results)
+        _write(found, {**record, **code_of([*candidates, *outside])}, results)
     print(found.summary())
     print(f"tables  {out / 'power.csv'}, {out / 'accuracy.csv'}")
     print(f"figures {out / 'power.png'}, {out / 'confusion.png'}")
+
+
+def _design(data: Path, model: str | None) -> dict[str, Any]:
+    """Return network, drive and target of one's own design, as far as files say them."""
+    from ratenet.errors import InputError
+    from ratenet.hypotheses.data_files import load_measurements
+    from ratenet.network import Network
+
+    measured = load_measurements(data)
+    network = measured.networks(model or "rate")
+    if not isinstance(network, Network):
+        raise InputError.at("data", found="several", expected="one network, that of all animals")
+    names = {"drive": "drive", "targets": "target"}
+    arrays = {names[key]: value for key, value in measured.arrays.items() if key in names}
+    return {"network": network, **arrays}
 
 
 def _numbers(text: str, where: str, kind: type) -> list[Any]:

@@ -14,4 +14,5 @@ from .identification.observe import (
     observe_rates as observe_rates,
     observe_weights as observe_weights,
 )
-from .identification.power_analysis import Power as Power, power as power
+from .identification.power_analysis import power as power
+from .identification.power_results import Power as Power

@@ -104,7 +104,7 @@ class Measurements:
     def weights(self) -> Any:
         """Return W (N, N) before learning, from the table of synapses if that is complete.
 
-        Of a table of several animals, a dict of one for each.
+        With a table of several animals, a dict of one for each.
         """
         if "weights" in self.arrays:
             return self.arrays["weights"]

@@ -15,6 +15,7 @@ NAMES = {
     "stimuli": "stimuli",
     "observed": "number observed",
     "noise": "noise (sd over the size of the changes)",
+    "animals": "animals",
 }
 
 
@@ -124,16 +125,16 @@ def confusion_figure(confusion: pd.DataFrame, *, title: str) -> "Figure":
     -------
     matplotlib.figure.Figure
     """
-    size = len(confusion)
-    figure, axis = new_figure(figsize=(2.6 + 0.85 * size, 2.4 + 0.6 * size))
+    truths, named = confusion.shape
+    figure, axis = new_figure(figsize=(2.6 + 0.85 * named, 2.4 + 0.6 * truths))
     shares = confusion.to_numpy(dtype=float)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(shares.shape):
         value = shares[row, column]
         shown = {"color": "white" if value > 0.5 else "black", "ha": "center", "va": "center"}
         axis.text(column, row, f"{100 * value:.0f} %", fontsize="small", **shown)
-    axis.set_xticks(range(size), list(confusion.columns), rotation=35, ha="right")
-    axis.set_yticks(range(size), list(confusion.index))
+    axis.set_xticks(range(named), list(confusion.columns), rotation=35, ha="right")
+    axis.set_yticks(range(truths), list(confusion.index))
     axis.set_xlabel("named")
     axis.set_ylabel("truth")
     figure.suptitle(title)
@@ -146,8 +147,9 @@ def power_figure(accuracy: pd.DataFrame, *, level: float, title: str) -> "Figure
     Parameters
     ----------
     accuracy : pandas.DataFrame
-        A row for each design (units, stimuli, observed, noise) and truth, with share, low, high.
-        Drawn against what varies most of these, a line for each combination of the others.
+        A row for each design (units, stimuli, observed, noise, animals) and truth, with share, low
+        and high. Drawn against what varies most of these; a line for each combination of the
+        others.
     level : float
         The share of false positives that is allowed.
     title : str

@@ -18,7 +18,7 @@ from numcodecs import Pickle
 import ratenet as rn
 from ratenet import plasticity
 from ratenet.cli import main
-from ratenet.hypotheses import identify, observe_weights
+from ratenet.hypotheses import identify, observe_weights, power
 
 N, B = 16, 6
 PAGE = (Path(__file__).parents[2] / "docs" / "identify.md").read_text()
@@ -310,9 +310,40 @@ def test_power_writes_tables_and_figures(command, tmp_path):
         assert imread(folder / f"{name}.png").std() > 0.05
 
 
+def test_power_takes_ones_own_design(command, experiment, tmp_path):
+    write_folder(tmp_path / "data", {n: experiment[n] for n in ("weights", "drive", "targets")})
+    code, out, error = command(
+        "power", "--data", "data", "--rules", "euclidean,hebb", "--others", "oja", "--animals",
+        "1,2", "--weight-error", 0.1, "--correlation", 0.2, "--steps", 2, "--experiments", 2,
+        "--noise", 0.5,
+    )  # fmt: skip
+    assert code == 0, error
+    assert f"{N} units, {B} stimuli, {N * N} synapses observed" in " ".join(out.split())
+    accuracy = pd.read_csv(tmp_path / "power" / "accuracy.csv")
+    assert set(accuracy["truth"]) == {"any rule", "euclidean", "hebb", "oja", "none"}
+    assert set(accuracy["animals"]) == {1, 2}
+    record = tomllib.loads((tmp_path / "power" / "config.toml").read_text())["power"]
+    assert (record["data"], record["units"], record["others"]) == ("data", [N], ["oja"])
+    assert (record["steps"], record["weight_error"], record["correlation"]) == (2, 0.1, 0.2)
+    python = power(
+        ["euclidean", "hebb"], others=["oja"], network=rn.Network("rate", experiment["weights"]),
+        drive=experiment["drive"], target=experiment["targets"], animals=[1, 2], weight_error=0.1,
+        correlation=0.2, steps=2, experiments=2, noise=0.5,
+    )  # fmt: skip
+    assert pd.read_csv(tmp_path / "power" / "power.csv")["count"].tolist() == (
+        python.table["count"].tolist()
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["--data", "nowhere"], "'nowhere' does not exist"),
+        (["--animals", "0"], "animals: expected a whole number of at least 1, got 0"),
+        (["--others", "hepp"], "Unknown rule 'hepp'"),
+        (["--weight-error", "2"], "weight_error: expected a number from 0 to below 1, got 2.0"),
+        (["--steps", "0"], "steps: expected a whole number of at least 1, got 0"),
+        (["--units", "9999999"], "units: a design of 9,999,999 units"),
         (["--units", "8,many"], "units: expected whole numbers, separated by commas, got '8,many'"),
         (["--noise", "low"], "noise: expected numbers, separated by commas, got 'low'"),
         (["--rules", "hebb"], "rules: expected two or more to tell apart"),
@@ -333,7 +364,7 @@ def test_the_page_runs(capsys):
     said = capsys.readouterr().out
     assert names["found"].rule == "linearized-reparameterized"
     assert "\nlinearized-reparameterized\n" in said  # from the rates
-    assert len(names["plan"].designs()) == 6
+    assert [len(design) for design in (names["group"].animals, names["plan"].designs())] == [6, 2]
 
 
 def test_the_page_names_files_and_options_that_exist(command):

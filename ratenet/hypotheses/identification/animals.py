@@ -1,8 +1,8 @@
 """Which rule several animals have: evidence of each, frequencies among them, controls."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -45,13 +45,13 @@ class GroupIdentification:
         animal alone, or None), best, posterior, alignment and p_value of best.
     evidence : pandas.DataFrame
         Log-likelihood (held out, summed over sessions) of each rule (columns) by each animal.
-    sessions : dict of tuple to Identification
-        By (animal, session), controls included.
     measured, unsettled : int
-        Changes and left-out stimuli in all sessions without controls.
+        Changes, and stimuli without a fixed point, in all sessions but controls.
     level : float
     smallest : float
         The smallest p-value that this number of animals allows.
+    sessions : dict of tuple to Identification
+        By (animal, session), controls included.
     """
 
     kind: str
@@ -61,11 +61,13 @@ class GroupIdentification:
     frequencies: pd.DataFrame = field(repr=False)
     animals: pd.DataFrame = field(repr=False)
     evidence: pd.DataFrame = field(repr=False)
-    sessions: dict[tuple[str | None, str | None], Identification] = field(repr=False)
     measured: int
     unsettled: int
     level: float
     smallest: float
+    sessions: dict[tuple[str | None, str | None], Identification] = field(
+        repr=False, default_factory=dict
+    )
 
     @property
     def posteriors(self) -> pd.DataFrame:
@@ -140,7 +142,7 @@ class _Verdict(NamedTuple):
     rule: str | None
 
     @classmethod
-    def of(cls, found: list[Identification], level: float) -> "_Verdict":
+    def of(cls, found: Sequence[Identification], level: float) -> "_Verdict":
         tables = [each.table for each in found]
         evidence = sum((table["log_likelihood"] for table in tables[1:]), tables[0].log_likelihood)
         p_value = pd.concat([table["p_value"] for table in tables], axis=1).min(axis=1) * len(found)
@@ -170,49 +172,53 @@ def over_animals(
         If fewer than two animals have learned, or some of them have control sessions and others
         have not.
     """
-    learned, controls = _by_animal(observed, False), _by_animal(observed, True)
-    _check_animals(learned, controls)
+    names: dict[bool, dict[str, list[Observation]]] = {False: {}, True: {}}
+    for part in observed:
+        names[part.control].setdefault(str(part.animal), []).append(part)
+    _check_animals(names[False], names[True])
     sessions = {(part.animal, part.session): ask(part) for part in observed}
+    learned, controls = (
+        {
+            name: [sessions[part.animal, part.session] for part in parts]
+            for name, parts in names[is_control].items()
+        }
+        for is_control in (False, True)
+    )
+    return replace(together(learned, controls, level, seed), sessions=sessions)
 
-    def found(parts: list[Observation]) -> list[Identification]:
-        return [sessions[part.animal, part.session] for part in parts]
 
-    verdicts = {name: _Verdict.of(found(parts), level) for name, parts in learned.items()}
+Sessions = Mapping[str, Sequence[Identification]]  # of each animal
+
+
+def together(learned: Sessions, controls: Sessions, level: float, seed: int) -> GroupIdentification:
+    """Say what holds for animals together, of which each session has been judged."""
+    verdicts = {name: _Verdict.of(found, level) for name, found in learned.items()}
     evidence = pd.DataFrame({name: each.evidence for name, each in verdicts.items()}).T
     scores = pd.DataFrame({name: each.alignment for name, each in verdicts.items()}).T
     scores = scores.dropna(axis=1, how="all")
     chance = {
-        name: pd.concat([each.table["alignment"] for each in found(parts)], axis=1).mean(axis=1)
-        for name, parts in controls.items()
+        name: pd.concat([each.table["alignment"] for each in found], axis=1).mean(axis=1)
+        for name, found in controls.items()
     }
     beyond, p_values, smallest = _beyond_chance(scores, pd.DataFrame(chance).T, seed)
     frequencies = rule_frequencies(evidence).assign(alignment=beyond, p_value=p_values)
     best = str(frequencies["frequency"].idxmax())
     confidence = float(frequencies["protected"][best])
     is_named = frequencies["p_value"][best] <= level and confidence >= 1 - level
-    ours = [each for parts in learned.values() for each in found(parts)]
+    every = [each for found in learned.values() for each in found]
     return GroupIdentification(
-        kind=observed[0].kind,
+        kind=every[0].kind,
         rule=best if is_named else None,
         best=best,
         confidence=confidence,
         frequencies=frequencies,
-        animals=_table(observed, learned, controls, verdicts),
+        animals=_table(learned, controls, verdicts),
         evidence=evidence.rename_axis(index="animal", columns="rule"),
-        sessions=sessions,
-        measured=sum(each.measured for each in ours),
-        unsettled=sum(each.unsettled for each in ours),
+        measured=sum(each.measured for each in every),
+        unsettled=sum(each.unsettled for each in every),
         level=level,
         smallest=smallest,
     )
-
-
-def _by_animal(observed: Observations, control: bool) -> dict[str, list[Observation]]:
-    found: dict[str, list[Observation]] = {}
-    for part in observed:
-        if part.control == control:
-            found.setdefault(str(part.animal), []).append(part)
-    return found
 
 
 def _check_animals(
@@ -254,20 +260,15 @@ def _beyond_chance(
     return pd.Series(beyond, columns), pd.Series(p_values, columns), smallest
 
 
-def _table(
-    observed: Observations,
-    learned: dict[str, list[Observation]],
-    controls: dict[str, list[Observation]],
-    verdicts: dict[str, _Verdict],
-) -> pd.DataFrame:
+def _table(learned: Sessions, controls: Sessions, verdicts: dict[str, _Verdict]) -> pd.DataFrame:
     """Return a row for each animal; one that has only control sessions has no verdict."""
-    rows = []
-    for name in observed.animals:
-        parts = learned.get(name, [])
-        row = {"sessions": len(parts), "controls": len(controls.get(name, []))}
-        row["measured"] = sum(len(part.changes) for part in parts)
-        rows.append(row | (_judged(verdicts[name]) if parts else {}))
-    return pd.DataFrame(rows, index=pd.Index(observed.animals, name="animal"))
+    names, rows = list(dict.fromkeys([*learned, *controls])), []
+    for name in names:
+        found = learned.get(name, [])
+        row = {"sessions": len(found), "controls": len(controls.get(name, []))}
+        row["measured"] = sum(each.measured for each in found)
+        rows.append(row | (_judged(verdicts[name]) if found else {}))
+    return pd.DataFrame(rows, index=pd.Index(names, name="animal"))
 
 
 def _judged(verdict: _Verdict) -> dict[str, object]:
