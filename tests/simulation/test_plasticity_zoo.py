@@ -76,6 +76,17 @@ def test_the_subspace_rule_spans_the_first_principal_components() -> None:
     torch.testing.assert_close(w.T @ w, first @ first.T, rtol=0, atol=1e-5)
 
 
+def test_the_weighted_subspace_rule_finds_the_components_in_order() -> None:
+    """Unit i finds eigenvector i, with squared norm 1 / theta_i; Sanger's rule, with norm 1."""
+    patterns, vectors = correlated()
+    theta = [1.0, 2.0]
+    network = feedforward(4, 2, random(2, 4, seed=4, scale=0.3))
+    values = {"eta": "6*Hz", "theta": [1.0] * 4 + theta}
+    run = learned("weighted_subspace", network, patterns, 60.0, 0.01, values=values)
+    w = onto_outputs(run, 4) * torch.tensor(theta, dtype=FLOAT)[:, None] ** 0.5
+    torch.testing.assert_close((w @ vectors).abs(), torch.eye(2, 4, dtype=FLOAT), rtol=0, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_bcm_becomes_selective_for_one_of_two_patterns() -> None:
     """The answers tend to 2 and 0 (Intrator and Cooper 1992): the threshold is the mean of y^2.

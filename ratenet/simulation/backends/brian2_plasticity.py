@@ -1,8 +1,8 @@
 """A plasticity rule as Brian2 code: its variables beside those of the network.
 
-Brian2 updates one object after another, so that a synapse would see what its units are already. New
-values of all variables are therefore computed from the old ones at the start of a step, and take
-their places at its end.
+Brian2 updates one object after another, and all variables are to advance from the old state. At the
+start of a step, before rates move, come signals, then sums over synapses, the recurrent input among
+them, then synapses, then variables of units: nothing is read after it has moved.
 """
 
 import ast
@@ -67,7 +67,7 @@ class Brian2Plasticity:
         spec, lines = self.rule.spec, []
         for name in spec.unit_variables:
             unit = unit_text(spec.dimensions(name))
-            lines += [f"{own_name(name)} : {unit}", f"{_NEXT}{name} : {unit}"]
+            lines.append(f"{own_name(name)} : {unit}")
         lines += [f"{own_name(name)} : {self._unit(name)}" for name in spec.sums]
         lines += [f"{own_name(n)} : {self._unit(n)} (constant)" for n in self.rule.parameters]
         lines += [f"{own_name(name)} : {self._unit(name)}" for name in self.rule.signals]
@@ -96,7 +96,6 @@ class Brian2Plasticity:
         """Return the declarations of a synapse besides weight and input, and the sums."""
         spec, lines = self.rule.spec, []
         for name in spec.synapse_variables:
-            lines.append(f"{_NEXT}{name} : {self._unit(name)}")
             if name != spec.weight:
                 lines.append(f"{own_name(name)} : {self._unit(name)}")
         for name, (side, _) in spec.sums.items():
@@ -127,12 +126,12 @@ class Brian2Plasticity:
             code = "\n".join(f"{own_name(name)} = {_timed(name)}(t, i)" for name in timed)
             name = f"{group.name}_plastic_signals"
             group.run_regularly(code, when="start", order=-2, name=name)
-        for name in spec.sums:  # of order -1
-            side = spec.sums[name][0]
-            synapses.summed_updaters[own_name(name) + side].when = "start"
-        self._run(group, {n: self._unit_names[n] for n in spec.unit_variables}, self._unit_names)
+        for updater in synapses.summed_updaters.values():  # of order -1
+            updater.when = "start"
         own = {n: self._synapse_names[n] for n in spec.synapse_variables}
-        self._run(synapses, own, self._synapse_names)
+        self._run(synapses, own, self._synapse_names, order=1)
+        own = {n: self._unit_names[n] for n in spec.unit_variables}
+        self._run(group, own, self._unit_names, order=2)
 
     def operations(self, group: Any) -> list[Any]:
         """Return what computes signals from the rates at the start of each step."""
@@ -177,23 +176,19 @@ class Brian2Plasticity:
         B, N = self.rule.streams, self.rule.network.units
         return _numbers(values.expand(B, N, N))[:, self.pairs[0], self.pairs[1]].ravel()
 
-    def _run(self, owner: Any, own: dict[str, str], names: dict[str, str]) -> None:
-        """Compute new values at the start of each step, after the sums, and set them at its end."""
+    def _run(self, owner: Any, own: dict[str, str], names: dict[str, str], order: int) -> None:
+        """Let variables take a step at the start of each step, all from their old values."""
         if not own:
             return
-        spec, constraint = self.rule.spec, self.rule.constraint
-        first = [f"{_NEXT}{n} = {self._moved(n, there, names)}" for n, there in own.items()]
-        last = []
+        code = [f"{_NEXT}{n} = {self._moved(n, there, names)}" for n, there in own.items()]
         for name, there in own.items():
             value = f"{_NEXT}{name}"
-            if name == spec.weight and constraint.signs is not None:
+            if name == self.rule.weight and self.rule.constraint.signs is not None:
                 zero = f"0*{value}"
                 value = f"{value}*int({value}*{_SIGN}_pre >= {zero}*{_SIGN}_pre)"
-            last.append(f"{there} = {value}")
-        for code, when in ((first, "start"), (last, "end")):
-            owner.run_regularly(
-                "\n".join(code), when=when, order=1, name=f"{owner.name}_plastic_{when}"
-            )
+            code.append(f"{there} = {value}")
+        name = f"{owner.name}_plastic_step"
+        owner.run_regularly("\n".join(code), when="start", order=order, name=name)
 
     def _moved(self, name: str, there: str, names: dict[str, str]) -> str:
         """Return the new value of a variable, before its sign is looked at."""

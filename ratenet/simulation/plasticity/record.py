@@ -96,14 +96,19 @@ class PlasticityRecorder:
         self._weights_before = self.state.weights.clone()
 
     def keep(self, n: int) -> None:
-        """Take in the variables after n steps."""
-        self.last = {name: value.clone() for name, value in self.state.values.items()}
+        """Take in the variables after n steps, just checked."""
+        self.last = {name: value.clone() for name, value in self._others()}
+        self.last[self.rule.weight] = self._weights_before
         if self.every is None or n % self.every:
             return
         W = self.last[self.rule.weight]
         self._times.append(self.grid.time(n))
         self._weights.append(W if self.synapses is None else W[..., *self.synapses.T])
         self._units.append({name: self.last[name] for name in self.rule.spec.unit_variables})
+
+    def _others(self) -> list[tuple[str, Tensor]]:
+        """Return all variables but the weight."""
+        return [(n, value) for n, value in self.state.values.items() if n != self.rule.weight]
 
     def record(self) -> PlasticityRecord:
         """Return what was recorded."""
