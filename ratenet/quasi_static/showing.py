@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import InputError, UnsupportedError
+from ratenet.linear_algebra import require_memory
 from ratenet.network import Network
 from ratenet.quasi_static.in_turn import InTurn
 from ratenet.simulation import SampledDrive, Trajectory, simulate
@@ -19,6 +20,8 @@ from ratenet.simulation.time_grid import seconds
 from ratenet.validation import check_positive, check_whole
 
 FEWEST = 8  # times of a showing: as many as the rule of integration needs, and some
+MISSED = 0.1  # of the drive's changes: more is a jump, or too few records
+TENSORS = 30  # of all records at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,20 +61,34 @@ class Showing:
         return torch.cat([self.drive.at(t) for t in self.times])
 
     def velocities(self) -> Tensor:
-        """Return dx/dt at the records and speed 1, (T B, N), by central differences."""
+        """Return dx/dt at the records and speed 1, (T B, N), by central differences.
+
+        Raises
+        ------
+        InputError
+            If the drive does not change, or not as its velocity says: it jumps.
+        """
         h = self.step / math.ceil(self.step / (min(self.speeds) * self.dt))
         found = []
         for t in self.times:
             before, after = max(t - h, 0.0), min(t + h, self.duration)
             found.append((self.drive.at(after) - self.drive.at(before)) / (after - before))
-        velocities = torch.cat(found)
-        if not bool(velocities.any()):
+        velocities = torch.stack(found)
+        changes = self.drives().view_as(velocities).diff(dim=0)
+        if not bool(changes.any()):
             raise InputError(
                 "drive: it does not change, so that nothing trails; give a drive that changes in "
                 "time, or several stimuli (S, N) to be shown in turn.",
                 argument="drive",
             )
-        return velocities
+        missed = changes - self.step / 2 * (velocities[1:] + velocities[:-1])
+        if float(missed.abs().sum()) > MISSED * float(changes.abs().sum()):
+            raise InputError(
+                f"drive: between {self.records} records it does not change as its velocity there "
+                "says: it jumps, or changes fast; raise records, or give a drive that is smoother.",
+                argument="drive",
+            )
+        return velocities.flatten(0, 1)
 
     def simulated(self, speed: float, initial: Tensor, **options: Any) -> Trajectory:
         """Simulate a showing at a speed."""
@@ -116,16 +133,16 @@ def showing_of(
         raise InputError.at(
             "plasticity_speeds", got=len(moving), expected=f"1 or {len(fast)} speeds, as of speeds"
         )
-    return Showing(
-        network,
-        _moving(network, drive, duration),
-        duration,
-        seconds(dt, "dt"),
-        fast,
-        moving,
-        check_whole(records, "records", least=FEWEST),
-        method,
+    records = check_whole(records, "records", least=FEWEST)
+    bound = _moving(network, drive, duration)
+    rows = records * len(bound.at(0.0))
+    require_memory(
+        TENSORS * float(rows) * network.units * network.dtype.itemsize,
+        f"records: {rows:,} fixed points",
+        "choose fewer records",
+        device=network.device,
     )
+    return Showing(network, bound, duration, seconds(dt, "dt"), fast, moving, records, method)
 
 
 def _speeds(given: Any, where: str) -> list[float]:
@@ -153,7 +170,7 @@ def _moving(network: Network, drive: Any, duration: float) -> AbstractDrive:
     if len(bound.value) < 2:
         raise InputError.at(
             "drive",
-            found="a single constant stimulus",
+            got=tuple(bound.value.shape),
             expected="a drive that changes in time, or at least two stimuli (S, N), shown in turn",
         )
     return drive_for(network, InTurn(bound.value, duration))

@@ -248,11 +248,15 @@ def test_a_result_prints_as_a_line_for_each_speed_and_as_a_table() -> None:
 # --- Bad input ------------------------------------------------------------------------------------
 
 
-def test_a_stimulus_that_does_not_change_is_refused() -> None:
+def test_a_stimulus_that_does_not_change_or_jumps_is_refused() -> None:
     with pytest.raises(InputError, match=r"drive: expected a drive that changes in time, or at"):
         measured(rate_network(), drive=STIMULI[0])
     with pytest.raises(InputError, match=r"drive: it does not change, so that nothing trails"):
         measured(rate_network(), drive=lambda t: STIMULI)
+    with pytest.raises(InputError, match=r"drive: between 40 records it does not change as its"):
+        measured(rate_network(), drive=lambda t: STIMULI * (1 if t < 0.6 else -1))
+    with pytest.raises(InputError, match=r"at least two stimuli \(S, N\), .*, got \(0, 4\)"):
+        measured(rate_network(), drive=STIMULI[:0])
     held = rn.SampledDrive(STIMULI, 0.3)
     with pytest.raises(InputError, match=r"drive: a SampledDrive that is held jumps"):
         measured(rate_network(), drive=held)
@@ -305,6 +309,7 @@ def test_a_rule_that_cannot_be_compared_is_refused() -> None:
         ({"speeds": [True]}, r"speeds: expected a finite number above 0, got True"),
         ({"plasticity_speeds": [1, 2, 3]}, r"plasticity_speeds: expected 1 or 2 speeds"),
         ({"records": 3}, r"records: expected a whole number of at least 8, got 3"),
+        ({"records": 10**9}, r"records: 1,000,000,000 fixed points need .* choose fewer records"),
         ({"weights": "mine"}, r"weights: expected 'own' or 'shared', got 'mine'"),
         ({"slow": 3}, r"slow: expected names of variables of units, got 3"),
         ({"signals": 3}, r"signals: expected a mapping"),

@@ -1,0 +1,79 @@
+"""Figure: plasticity in time against the rule at fixed points, over the speeds of both."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ratenet.report.figures import COLOURS, GREY, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STYLES = ("o", "s", "^", "D", "v", "P", "X")  # beside the colours
+
+
+def plasticity_lag_figure(measured: pd.DataFrame, tolerance: float = 0.01) -> "Figure":
+    """Plot the difference to the rule at fixed points against the speed of the stimulus and of it.
+
+    Points are means over seeds, their bars reach from the smallest to the largest; lines are
+    predictions of first order. A triangle marks where each reaches the tolerance.
+
+    Parameters
+    ----------
+    measured : pandas.DataFrame
+        Rows of `PlasticityLag.to_dataframe` with further columns: rule, presentation and seed;
+        sweep, "stimulus" or "plasticity", what is varied; in place of the relative speeds ``speed``
+        in units of tau / T, and ``moved``, the change of the weights over their size.
+    tolerance : float
+        The difference that is marked.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = new_figure(figsize=(10, 4.4), ncols=2, sharey=True)
+    for axis, sweep, x, label in (
+        (axes[0], "stimulus", "speed", "speed of the stimulus, tau / T"),
+        (axes[1], "plasticity", "moved", "change of the weights in a showing (of |W|)"),
+    ):
+        _draw(axis, measured[measured["sweep"] == sweep], x, tolerance)
+        axis.set_xlabel(label)
+        axis.legend(frameon=False, fontsize="x-small", loc="lower right")
+    axes[0].set_ylabel("difference to the change at fixed points (%)")
+    axes[0].set_title("The digits move faster; the weights hardly move", fontsize="medium")
+    axes[1].set_title("The weights move faster; tau / T = 0.01", fontsize="medium")
+    return figure
+
+
+def _draw(axis: Any, rows: pd.DataFrame, x: str, tolerance: float) -> None:
+    """Draw points and predictions of each rule and presentation."""
+    for index, (case, of_case) in enumerate(rows.groupby(["rule", "presentation"], sort=False)):
+        colour, style = COLOURS[index % len(COLOURS)], STYLES[index % len(STYLES)]
+        step = of_case.groupby("seed").cumcount()
+        means = of_case.groupby(step)[[x, "difference", "predicted", "rates_lag"]].mean()
+        spread = of_case.groupby(step)["difference"].agg(["min", "max"])
+        bars = abs(spread.T.to_numpy() - means["difference"].to_numpy())
+        axis.errorbar(
+            means[x], 100 * means["difference"], 100 * bars, fmt=style, color=colour, ms=4.5, lw=1,
+            label=", ".join(map(str, case)),
+        )  # fmt: skip
+        axis.plot(means[x], 100 * means["predicted"], "--", color=colour, lw=1)
+        if index == 0 and x == "speed":
+            axis.plot(means[x], 100 * means["rates_lag"], ":", color=GREY, label="rates, |y - y*|")
+        _mark(axis, means[x].to_numpy(), means["predicted"].to_numpy(), tolerance, colour)
+    axis.plot([], [], "--", color=GREY, label="predicted")
+    axis.axhline(100 * tolerance, color=GREY, lw=0.7)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+
+
+def _mark(axis: Any, x: np.ndarray, predicted: np.ndarray, tolerance: float, colour: str) -> None:
+    """Mark where a prediction reaches the tolerance, on the axis and on the line."""
+    order = np.argsort(x)
+    x, predicted = np.log(x[order]), np.log(predicted[order])
+    if predicted[0] <= np.log(tolerance) <= predicted[-1]:
+        place = float(np.exp(np.interp(np.log(tolerance), predicted, x)))
+        axis.plot([place], [100 * tolerance], "|", color=colour, ms=12, mew=1.5)
+        below = axis.get_xaxis_transform()
+        axis.plot([place], [0.0], marker=10, color=colour, ms=6, transform=below, clip_on=False)
