@@ -35,7 +35,7 @@ def plasticity_lag_figure(measured: pd.DataFrame, tolerance: float = 0.01) -> "F
     figure, axes = new_figure(figsize=(10, 4.4), ncols=2, sharey=True)
     for axis, sweep, x, label in (
         (axes[0], "stimulus", "speed", "speed of the stimulus, tau / T"),
-        (axes[1], "plasticity", "moved", "change of the weights in a showing (of |W|)"),
+        (axes[1], "plasticity", "moved", "change of the weights in a showing, of |W|"),
     ):
         _draw(axis, measured[measured["sweep"] == sweep], x, tolerance)
         axis.set_xlabel(label)
@@ -55,7 +55,7 @@ def _draw(axis: Any, rows: pd.DataFrame, x: str, tolerance: float) -> None:
         spread = of_case.groupby(step)["difference"].agg(["min", "max"])
         bars = abs(spread.T.to_numpy() - means["difference"].to_numpy())
         axis.errorbar(
-            means[x], 100 * means["difference"], 100 * bars, fmt=style, color=colour, ms=4.5, lw=1,
+            means[x], 100 * means["difference"], 100 * bars, fmt=style, color=colour, ms=5, lw=1, mfc="none",
             label=", ".join(map(str, case)),
         )  # fmt: skip
         axis.plot(means[x], 100 * means["predicted"], "--", color=colour, lw=1)

@@ -2,6 +2,7 @@
 
 import math
 
+import pandas as pd
 import pytest
 import torch
 
@@ -14,6 +15,8 @@ from ratenet.errors import (
     UnknownNameError,
     UnsupportedError,
 )
+from ratenet.report.figures import save
+from ratenet.report.plasticity_lag import plasticity_lag_figure
 
 FLOAT, N = torch.float64, 4
 MASK = ~torch.eye(N, dtype=torch.bool)
@@ -243,6 +246,29 @@ def test_a_result_prints_as_a_line_for_each_speed_and_as_a_table() -> None:
     assert float(speed[0]) == pytest.approx(0.25 * 0.01 / float(found.relative_predicted[0]))
     with pytest.raises(InputError, match=r"tolerance: expected a finite number above 0, got 0"):
         found.tolerated(0)
+
+
+def test_the_figure_marks_where_a_prediction_reaches_the_tolerance(tmp_path) -> None:
+    speeds = [0.01, 0.02, 0.04]
+    rows = [
+        {
+            "rule": rule, "presentation": "moving", "seed": seed, "sweep": sweep, "speed": speed,
+            "moved": speed, "difference": (1.1 + 0.1 * seed) * speed, "predicted": speed,
+            "rates_lag": 10 * speed,
+        }
+        for rule in ("hebb", "oja")
+        for seed in (0, 1)
+        for sweep in ("stimulus", "plasticity")
+        for speed in speeds
+    ]  # fmt: skip
+    figure = plasticity_lag_figure(pd.DataFrame(rows), tolerance=0.03)
+    for axis in figure.axes:
+        points = axis.containers[0].lines[0]
+        assert list(points.get_ydata()) == pytest.approx([115 * speed for speed in speeds])
+        marks = [line.get_xdata()[0] for line in axis.lines if line.get_marker() == 10]
+        assert marks == pytest.approx([0.03, 0.03])
+    save(figure, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 
 # --- Bad input ------------------------------------------------------------------------------------
