@@ -22,7 +22,7 @@ class PlasticityLag:
     Attributes
     ----------
     speeds, plasticity_speeds : Tensor, shape (Q,)
-        Of the stimulus and of the weights, as they were given.
+        Speeds s of the stimulus and p of plasticity, as they were given.
     change : Tensor, shape (Q, S, N, N)
         The simulated change of the weights over the showing.
     at_fixed_points : Tensor, shape (Q, S, N, N)

@@ -54,10 +54,9 @@ def _draw(axis: Any, rows: pd.DataFrame, x: str, tolerance: float) -> None:
         means = of_case.groupby(step)[[x, "difference", "predicted", "rates_lag"]].mean()
         spread = of_case.groupby(step)["difference"].agg(["min", "max"])
         bars = abs(spread.T.to_numpy() - means["difference"].to_numpy())
-        axis.errorbar(
-            means[x], 100 * means["difference"], 100 * bars, fmt=style, color=colour, ms=5, lw=1, mfc="none",
-            label=", ".join(map(str, case)),
-        )  # fmt: skip
+        look = {"fmt": style, "color": colour, "ms": 5, "lw": 1, "mfc": "none"}
+        values, label = 100 * means["difference"], ", ".join(map(str, case))
+        axis.errorbar(means[x], values, 100 * bars, label=label, **look)
         axis.plot(means[x], 100 * means["predicted"], "--", color=colour, lw=1)
         if index == 0 and x == "speed":
             axis.plot(means[x], 100 * means["rates_lag"], ":", color=GREY, label="rates, |y - y*|")
