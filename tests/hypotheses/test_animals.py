@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from helpers.problems import random, random_weights
+from scipy.stats import binomtest
 
 import ratenet as rn
 from ratenet import plasticity
@@ -94,7 +95,23 @@ def test_few_animals_allow_no_small_p_value_and_are_told_so():
     found = found_in(["euclidean"] * 3)
     assert found.rule is None
     assert found.smallest == 1 / 8 == found.frequencies.loc["euclidean", "p_value"]
-    assert "3 animals allow no p-value below 0.12: more are needed" in found.summary()
+    assert "3 animals allow no p-value below 0.12; more are needed" in found.summary()
+
+
+def test_random_changes_may_be_more_frequent_than_each_rule():
+    networks, drives, targets, changes = colony(["euclidean"] * 6)
+    away = {
+        name: random(N, N, seed=70 + n) / 100 - 0.1 * changes[name]
+        for n, name in enumerate(networks)
+    }
+    found = identify(
+        networks, drives, observe_weights(networks, table(networks, away)), ["euclidean"],
+        target=targets,
+    )  # fmt: skip
+    assert (found.rule, found.best) == (None, "euclidean")
+    assert found.frequencies["frequency"].idxmax() == "none"
+    assert found.confidence == found.frequencies.loc["euclidean", "protected"] < 0.5
+    assert "random changes are more frequent among the animals" in found.summary()
 
 
 def test_sessions_of_an_animal_add_their_evidence():
@@ -201,3 +218,21 @@ def test_mistakes_are_one_sentence():
         identify(networks, drives, long, RULES, target=targets)
     with pytest.raises(InputError, match="network: expected a network"):
         identify(3, drives, observed, RULES, target=targets)
+
+
+def false_names(animals: int, experiments: int) -> int:
+    """Return in how many groups without a signal a rule is named, at a level of 20 %."""
+    networks, drives, targets, _ = colony(["euclidean"] * animals)
+    named = 0
+    for seed in range(experiments):
+        noise = {name: random(N, N, seed=1000 * seed + n) for n, name in enumerate(networks)}
+        small = {name: change / 100 for name, change in noise.items()}
+        observed = observe_weights(networks, table(networks, small, seed=seed))
+        found = identify(networks, drives, observed, RULES, target=targets, level=0.2, seed=seed)
+        named += found.rule is not None
+    return named
+
+
+@pytest.mark.slow
+def test_random_changes_are_seldom_named_for_a_group():
+    assert binomtest(false_names(6, 60), 60, 0.2, alternative="greater").pvalue > 0.01

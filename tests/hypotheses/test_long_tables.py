@@ -34,6 +34,11 @@ def test_the_same_ids_in_two_animals_are_two_synapses():
         np.testing.assert_allclose(part.changes, expected["after"] - expected["before"])
 
 
+def test_animals_may_be_the_index():
+    found = observe_weights(NETWORK, both().set_index(["animal", "session"]))
+    assert [(part.animal, part.session) for part in found] == [("m1", "1"), ("m2", "1")]
+
+
 def test_animals_may_have_networks_of_other_sizes():
     small = rn.Network("rate", random_weights(4, seed=6))
     four = session("m2", 1).query("post < 4 and pre < 4")

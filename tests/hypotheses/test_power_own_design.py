@@ -189,6 +189,13 @@ def test_other_truths_are_rules_or_functions_and_their_names_are_wrong():
         ({"weight_error": -0.1}, "weight_error: expected a number from 0 to below 1, got -0.1"),
         ({"weight_error": float("nan")}, "weight_error: expected .*, got nan"),
         ({"correlation": 1.0}, "correlation: expected a number from 0 to below 1, got 1.0"),
+        ({"animals": []}, r"animals: expected one value, or one or more in a list, got \[\]"),
+        ({"drive": [[1, 2], [3]]}, r"drive: expected shape \(B, N\), one row per stimulus, got"),
+        ({"others": [3]}, "others: rule: expected a rule"),
+        (
+            {"network": rn.Network("rate", torch.zeros(N, N)), "units": None, "weight_error": 0.1},
+            "weight_error: it is relative to the size of W, and all weights .* are 0",
+        ),
         ({"animals": [2, 0]}, "animals: expected a whole number of at least 1, got 0"),
         ({"noise": 0}, "noise: expected a finite number above 0, got 0"),
         ({"others": ["hebb"]}, "others: expected names that are not among the rules.*got 'hebb'"),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ratenet.errors import InputError
 from ratenet.hypotheses.frequencies import exchanged, rule_frequencies, sign_flips
-from ratenet.hypotheses.identification.model_comparison import Identification
+from ratenet.hypotheses.identification.model_comparison import NONE, Identification
 from ratenet.hypotheses.identification.observation import Observation, Observations
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class GroupIdentification:
         What was measured: weights or rates.
     rule : str or None
         The rule that is named; None where the data do not tell. Named is the most frequent one, if
-        its p-value is at most `level`, and its confidence at least 1 - level.
+        its p-value is at most `level`, and its confidence at least 1 - `level`.
     best : str
         The most frequent rule, named or not.
     confidence : float
@@ -101,11 +101,6 @@ class GroupIdentification:
             f"alignment {row.alignment:.3f}{self._beyond()}, p = {row.p_value:.2g}.",
             f"Named by one animal alone: {self._named()}.",
         ]
-        if self.smallest > self.level:
-            lines.append(
-                f"{number} animals allow no p-value below {self.smallest:.2g}: more are needed to "
-                "name a rule for all."
-            )
         if self.unsettled:
             lines.append(f"Left out, since they have no fixed point: {self.unsettled} stimuli.")
         return "\n".join(lines)
@@ -113,8 +108,15 @@ class GroupIdentification:
     def _verdict(self) -> str:
         if self.rule is not None:
             return f"{self.rule}, confidence {self.confidence:.3f}."
-        if self.best not in self.frequencies["p_value"].dropna().index:
-            return f"No rule is named: {self.best} explains most animals better than each rule."
+        top = self.frequencies["frequency"].idxmax()
+        if top != self.best:
+            what = "random changes are" if top == NONE else f"{top} is"
+            return f"No rule is named: {what} more frequent among the animals than each rule."
+        if self.smallest > self.level:
+            return (
+                f"No rule is named: {len(self.animals)} animals allow no p-value below "
+                f"{self.smallest:.2g}; more are needed to name a rule for all."
+            )
         if self.frequencies["p_value"][self.best] > self.level:
             chance = "controls" if self.animals["controls"].any() else "chance"
             return f"No rule is named: over animals, alignments are not beyond those of {chance}."
@@ -202,7 +204,7 @@ def together(learned: Sessions, controls: Sessions, level: float, seed: int) -> 
     }
     beyond, p_values, smallest = _beyond_chance(scores, pd.DataFrame(chance).T, seed)
     frequencies = rule_frequencies(evidence).assign(alignment=beyond, p_value=p_values)
-    best = str(frequencies["frequency"].idxmax())
+    best = str(frequencies["frequency"][frequencies["p_value"].notna()].idxmax())
     confidence = float(frequencies["protected"][best])
     is_named = frequencies["p_value"][best] <= level and confidence >= 1 - level
     every = [each for found in learned.values() for each in found]

@@ -74,10 +74,10 @@ def read_sheets(table: pd.DataFrame, layout: Layout, sizes: Sizes) -> list[Sheet
         If columns are missing, entries are not numbers, an entry does not exist, or it stands
         there twice in one session of an animal.
     """
+    table = table.reset_index(drop=table.index.names == [None])  # animals may be its index
     names = _measured(table, layout)
     if table.empty:
         raise _nothing(layout.name, names)
-    table = table.reset_index(drop=True)
     frame = _numbers(table, layout, names)
     for name in LABELS:
         frame[name] = _labels(table, layout, name)

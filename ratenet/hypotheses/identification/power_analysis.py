@@ -155,7 +155,7 @@ def power(
     check_choice(kind, "kind", ("weights", "rates"))
     check_whole(experiments, "experiments")
     check_positive(radius, "radius")
-    numbers = _several(animals)
+    numbers = _several(animals, "animals")
     for number in numbers:
         check_whole(number, "animals")
     setting = Setting(
@@ -199,29 +199,35 @@ def _outcomes(
 
 def number_of_steps(units: Any, stimuli: Any, experiments: int) -> int:
     """Return how often `power` reports its progress."""
-    return len(_several(units)) * len(_several(stimuli)) * experiments
+    return len(_several(units, "units")) * len(_several(stimuli, "stimuli")) * experiments
 
 
 Grid = dict[tuple[int, int], list[tuple[int, float]]]  # (N, B) -> observed and noise
 
 
-def _several(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+def _several(value: Any, where: str) -> list[Any]:
+    """Return one or several values as a list."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    found = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    if not found:
+        raise InputError.at(where, got=value, expected="one value, or one or more in a list")
+    return found
 
 
 def _others(others: Any, rules: Mapping[str, AbstractRule]) -> dict[str, Truth]:
     """Return the truths that are not among the candidates, by name."""
-    if others is None:
+    if others is None or (isinstance(others, Sequence) and not others):
         return {}
     is_named = isinstance(others, Mapping) and "name" not in others  # else a rule as a table
-    several = others.items() if is_named else ((None, each) for each in _several(others))
+    several = others.items() if is_named else ((None, each) for each in _several(others, "others"))
     found: dict[str, Truth] = {}
     for name, other in several:
         own: Mapping[Any, Truth]
         if callable(other) and not isinstance(other, AbstractRule | type):
             own = {name or getattr(other, "__name__", "function"): _checked_function(other)}
         else:
-            own = named_rules([other] if name is None else {name: other})
+            own = _named_rule(name, other)
         for label, truth in own.items():
             if label in (*rules, *found, NONE, "any rule"):
                 raise InputError.at(
@@ -229,6 +235,13 @@ def _others(others: Any, rules: Mapping[str, AbstractRule]) -> dict[str, Truth]:
                 )
             found[str(label)] = truth
     return found
+
+
+def _named_rule(name: Any, rule: Any) -> dict[str, AbstractRule]:
+    try:
+        return named_rules([rule] if name is None else {name: rule})
+    except InputError as error:
+        raise error.within("others") from None
 
 
 def _checked_function(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -261,9 +274,14 @@ def _share(value: Any, where: str) -> float:
 
 def _sizes(setting: Setting, units: Any, stimuli: Any) -> tuple[list[int], list[int]]:
     """Return N and B: those of what is given, or the numbers asked for."""
-    shape = None if setting.drive is None else np.shape(setting.drive)
+    try:
+        shape = None if setting.drive is None else np.shape(setting.drive)
+    except ValueError:
+        shape = ()  # rows of different lengths
     if shape is not None and len(shape) not in (1, 2):
-        raise InputError.at("drive", got=shape, expected="shape (B, N), one row per stimulus")
+        raise InputError.at(
+            "drive", got=shape or setting.drive, expected="shape (B, N), one row per stimulus"
+        )
     network = setting.network
     N = network.units if network is not None else shape[-1] if shape else None
     B = None if shape is None else 1 if len(shape) == 1 else shape[0]
@@ -272,7 +290,8 @@ def _sizes(setting: Setting, units: Any, stimuli: Any) -> tuple[list[int], list[
     for name, (asked, own, what, default) in pairs.items():
         if asked is not None and own is not None:
             raise InputError.at(name, got=asked, expected=f"none beside {what}, which has {own}")
-        found.append(_several(own if own is not None else default if asked is None else asked))
+        value = own if own is not None else default if asked is None else asked
+        found.append(_several(value, name))
     return found[0], found[1]
 
 
@@ -283,14 +302,15 @@ def _grid(setting: Setting, units: Any, stimuli: Any, observed: Any, noise: Any)
         check_whole(N, "units", least=FOLDS)
     for B in every_B:
         check_whole(B, "stimuli")
-    for sd in _several(noise):
+    for sd in _several(noise, "noise"):
         check_positive(sd, "noise")
     _check_memory(setting, max(every_N), max(every_B))
+    _check_scale(setting)
     return {
         (N, B): [
             (_number_observed(some, N, B, setting), float(sd))
-            for some in _several(observed)
-            for sd in _several(noise)
+            for some in _several(observed, "observed")
+            for sd in _several(noise, "noise")
         ]
         for N in every_N
         for B in every_B
@@ -306,6 +326,21 @@ def _check_memory(setting: Setting, N: int, B: int) -> None:
         f"units: a design of {N:,} units, {B:,} stimuli and {truths} truths",
         "choose fewer units or stimuli",
     )
+
+
+def _check_scale(setting: Setting) -> None:
+    """Refuse sizes that are relative to weights which are all 0."""
+    is_relative = {
+        "weight_error": setting.weight_error > 0,
+        "change": setting.steps > 1 or setting.kind == "rates",
+    }
+    network = setting.network
+    if network is not None and any(is_relative.values()) and not network.connectivity.dense().any():
+        name = next(name for name in is_relative if is_relative[name])
+        raise InputError(
+            f"{name}: it is relative to the size of W, and all weights of the network are 0.",
+            argument=name,
+        )
 
 
 def _number_observed(observed: int | None, N: int, B: int, setting: Setting) -> int:

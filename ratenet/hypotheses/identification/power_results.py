@@ -90,8 +90,8 @@ class Power:
             line = (
                 f"{animals}{design['units']} units, {design['stimuli']} stimuli, "
                 f"{design['observed']} {things(self.kind)} observed, noise {design['noise']:g}: "
-                f"the right rule named in {_percent(right)}; without a signal a rule named in "
-                f"{_percent(quiet, but=True)}"
+                f"the right rule named in {_percent(right)}, another rule in {right.wrong:.0f}; "
+                f"without a signal a rule named in {_percent(quiet, but=True)}"
             )
             if self.others:
                 outside = here.loc[list(self.others), ["wrong", "experiments"]].sum()
@@ -99,7 +99,7 @@ class Power:
                     f"; where the truth is another, a rule named in {outside.wrong:.0f} of "
                     f"{outside.experiments:.0f}"
                 )
-            lines.append(f"{line}. Wrong names among rules: {right.wrong:.0f}.")
+            lines.append(f"{line}.")
         return "\n".join(lines)
 
 
