@@ -6,5 +6,6 @@ from ratenet.equations.files import (
     model_names as model_names,
     plasticity_names as plasticity_names,
 )
+from ratenet.equations.joint import JointSpec as JointSpec
 from ratenet.equations.plasticity import PlasticitySpec as PlasticitySpec
 from ratenet.equations.spec import ModelSpec as ModelSpec

@@ -4,18 +4,18 @@ import ast
 
 import sympy
 
-from ratenet.equations import ModelSpec, PlasticitySpec
+from ratenet.equations import JointSpec, ModelSpec, PlasticitySpec
 from ratenet.equations.parameters import show
 from ratenet.equations.statements import Statement
 from ratenet.equations.units import DIMENSIONLESS, Dimension, get_unit
 
 
-def model_latex(model: ModelSpec) -> str:
+def model_latex(model: ModelSpec | JointSpec) -> str:
     r"""Return equations, functions and parameters as an ``align*`` environment.
 
     Parameters
     ----------
-    model : ModelSpec
+    model : ModelSpec or JointSpec
         Its strings have passed the whitelist, so nothing in them is executed here.
 
     Returns
@@ -61,14 +61,14 @@ def _align(lines: list[str]) -> str:
     return "\n".join([r"\begin{align*}", " \\\\\n".join(lines), r"\end{align*}"])
 
 
-def _parameters(spec: ModelSpec | PlasticitySpec) -> list[str]:
+def _parameters(spec: ModelSpec | JointSpec | PlasticitySpec) -> list[str]:
     return [
         rf"{_expression(name)} &= \text{{{_escape(show(value))}}}"
         for name, value in spec.parameters
     ]
 
 
-def equations_latex(model: ModelSpec) -> str:
+def equations_latex(model: ModelSpec | JointSpec) -> str:
     """Return equations and functions alone, as an ``aligned`` block within a formula.
 
     Returns
@@ -79,7 +79,10 @@ def equations_latex(model: ModelSpec) -> str:
     return "\n".join([r"\begin{aligned}", " \\\\\n".join(_lines(model)), r"\end{aligned}"])
 
 
-def _lines(model: ModelSpec) -> list[str]:
+def _lines(model: ModelSpec | JointSpec) -> list[str]:
+    if isinstance(model, JointSpec):
+        models = dict.fromkeys(each for _, each in model.models)
+        return [line for each in models for line in _lines(each)]
     return [
         *_statements(model.statements),
         f"y &= {_expression(model.output)} && ({_unit(model.output_dimensions)})",

@@ -43,10 +43,9 @@ class UnitStep(NamedTuple):
 
     def within(self, part: Component) -> "UnitStep":
         """Return what belongs to the units of a component."""
-        own = part.of
-        return UnitStep(
-            own(self.step), own(self.F_s), own(self.response), own(self.rho_s), self.residual
-        )
+        own = part.states_of
+        F_s = own(self.F_s)[:, part.rows]
+        return UnitStep(own(self.step), F_s, own(self.response), own(self.rho_s), self.residual)
 
     @property
     def gain(self) -> Tensor:

@@ -152,7 +152,7 @@ class FixedPoints:
         return dataclasses.replace(
             self,
             network=part.network,
-            state=part.of(self.state),
+            state=part.states_of(self.state),
             rates=part.of(self.rates),
             gain=part.of(self.gain),
             drive=part.of(self.drive) + part.input(self.rates),

@@ -1,4 +1,4 @@
-"""Networks whose populations are the networks of layers: one model, one state, shared weights."""
+"""Networks whose populations are the networks of layers: one state, shared weights."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import Block
-from ratenet.equations import ModelSpec
+from ratenet.equations import JointSpec, ModelSpec
 from ratenet.equations.symbolic import left_derivative
 from ratenet.errors import UnsupportedError
 from ratenet.network import Network
@@ -30,14 +30,24 @@ def joint_network(W: Block, parts: Parts) -> Network:
     UnsupportedError
         If a layer's model has noise, or its input is not the sum of recurrent input and drive.
     """
-    for name, (network, _) in parts.items():
+    models: dict[str, ModelSpec] = {}
+    for name, (network, populations) in parts.items():
+        assert isinstance(network.model, ModelSpec), "a layer's units share one model"
         _check_model(name, network.model)
-    model = next(iter(parts.values()))[0].model
-    return Network(
-        dataclasses.replace(model, populations=tuple(W.sizes.items())),
-        W,
-        {name: Known(value) for name, value in _parameters(parts).items()},
-    )
+        models |= dict.fromkeys(populations, network.model)
+    model = _joint_model(models, dict(W.sizes))
+    values = _parameters(model, parts)
+    return Network(model, W, {name: Known(value) for name, value in values.items()})
+
+
+def _joint_model(
+    models: Mapping[str, ModelSpec], sizes: Mapping[str, int]
+) -> ModelSpec | JointSpec:
+    """Return the model that all share, with the layers as its populations; or all of them."""
+    first, *others = dict.fromkeys(models.values())
+    if others or first.populations:
+        return JointSpec(tuple(models.items()), tuple(sizes.items()))
+    return dataclasses.replace(first, populations=tuple(sizes.items()))
 
 
 def _check_model(name: str, model: ModelSpec) -> None:
@@ -60,16 +70,32 @@ def _check_model(name: str, model: ModelSpec) -> None:
             )
 
 
-def _parameters(parts: Parts) -> dict[str, Tensor]:
-    """Return the values of all units, as one number where all layers share it."""
+def _parameters(model: ModelSpec | JointSpec, parts: Parts) -> dict[str, Tensor]:
+    """Return the values of all units, as one number where all layers share it.
+
+    Units of a layer whose model lacks a parameter hold another layer's value, which nothing uses.
+    """
     networks = [network for network, _ in parts.values()]
+    own = [_own_parameters(model, network) for network in networks]
     found = {}
-    for name in networks[0].parameters:
-        values = [network.parameters[name] for network in networks]
-        first = values[0]
-        is_shared = all(value.ndim == 0 and torch.equal(value, first) for value in values)
+    for name in model.defaults:
+        known = [values[name] for values in own if name in values]
+        first = known[0]
+        if all(value.ndim == 0 and torch.equal(value, first) for value in known):
+            found[name] = first
+            continue
+        spare = first if first.ndim == 0 else first[0]
         rows = [
-            value.expand(network.units) for value, network in zip(values, networks, strict=True)
+            values.get(name, spare).expand(network.units)
+            for values, network in zip(own, networks, strict=True)
         ]
-        found[name] = first if is_shared else torch.cat(rows)
+        found[name] = torch.cat(rows)
     return found
+
+
+def _own_parameters(model: ModelSpec | JointSpec, network: Network) -> dict[str, Tensor]:
+    """Return a layer's parameters by the names that they have in the whole."""
+    if not isinstance(model, JointSpec):
+        return dict(network.parameters)
+    assert isinstance(network.model, ModelSpec), "a layer's units share one model"
+    return {model.joint_name(network.model, n): value for n, value in network.parameters.items()}

@@ -180,18 +180,14 @@ class Stack(torch.nn.Sequential):
             If the weights changed after the fixed points were found.
         """
         fp.check_current()
-        joint, found, start = fp.network, {}, 0
-        total = fp.drive + joint.connectivity.apply(fp.rates)
-        for layer in self._layers():
-            network = layer.core.network
-            place = slice(start, start + network.units)
-            own = network.connectivity.apply(fp.rates[:, place])
-            state = fp.state[:, :, place]
-            part = certify(network, state, total[:, place] - own, fp.tol)
+        layers, found = self._layers(), {}
+        parts = fp.network.components or (None,)  # one for each layer
+        for layer, part in zip(layers, parts, strict=True):
+            own = fp if part is None else fp.within(part)
+            point = certify(layer.core.network, own.state, own.drive, fp.tol)
             found[layer.name] = replace(
-                part, status=fp.status, iterations=fp.iterations, examined=fp.examined
+                point, status=fp.status, iterations=fp.iterations, examined=fp.examined
             )
-            start = place.stop
         return found
 
     def _layers(self) -> list["_Layer"]:

@@ -13,7 +13,7 @@ order, adjoints in the reverse one.
 import copy
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import AbstractConnectivity, Block, Dense
-from ratenet.equations import ModelSpec
+from ratenet.equations import JointSpec, ModelSpec
 from ratenet.equations.parameters import ByPopulation, ParameterText
-from ratenet.network.dynamics import Dynamics
+from ratenet.network.dynamics import dynamics_of
 
 if TYPE_CHECKING:
     from ratenet.network.network import Network
@@ -39,6 +39,8 @@ class Component:
     network : Network
     units : slice
         Where its units are in the whole network.
+    rows : list of int
+        Which of the whole network's state variables are its own.
     inputs : tuple of (slice, slice, AbstractConnectivity)
         Blocks from components before it: its own units, the presynaptic ones, both as in the whole
         network, and the weights.
@@ -46,7 +48,8 @@ class Component:
 
     network: "Network"
     units: slice
-    inputs: tuple[tuple[slice, slice, AbstractConnectivity], ...] = ()
+    rows: list[int]
+    inputs: tuple[tuple[slice, slice, AbstractConnectivity], ...]
 
     def input(self, rates: Tensor) -> Tensor:
         """Return what the components before it drive it with, (B, n), for all rates (B, N)."""
@@ -61,8 +64,16 @@ class Component:
             total[:, pre] += F.apply_transpose(values[:, self._own(post)])
 
     def of(self, values: Tensor) -> Tensor:
-        """Return what belongs to it of values (..., N) of all units."""
+        """Return what belongs to it of values (..., N) of all units, as a view."""
         return values[..., self.units]
+
+    def states_of(self, values: Tensor) -> Tensor:
+        """Return what belongs to it of values (k, ..., N) of all state variables and units."""
+        return values[self.rows][..., self.units]
+
+    def put_states(self, values: Tensor, own: Tensor) -> None:
+        """Write its own values into those of all state variables (k, B, N)."""
+        values[self.rows, :, self.units] = own
 
     def _own(self, units: slice) -> slice:
         return slice(units.start - self.units.start, units.stop - self.units.start)
@@ -79,10 +90,18 @@ def components(network: "Network") -> tuple[Component, ...]:
     if None in spans:  # populations of a component that do not follow one another
         return ()
     return tuple(
-        Component(_within(network, W, group, span), span, _inputs(W, group, places))
+        _component(network, W, group, span, places)
         for group, span in zip(groups, spans, strict=True)
         if span is not None
     )
+
+
+def _component(
+    network: "Network", W: Block, group: list[str], units: slice, places: Mapping[str, slice]
+) -> Component:
+    own, states = _within(network, W, group, units), network.model.states
+    rows = [states.index(n) for n in _names(network.model, own.model, own.model.states).values()]
+    return Component(own, units, rows, _inputs(W, group, places))
 
 
 def _places(sizes: Mapping[str, int]) -> Iterator[tuple[str, slice]]:
@@ -140,14 +159,33 @@ def _within(network: "Network", W: Block, group: list[str], units: slice) -> "Ne
         for post in group
         if post in W.blocks
     }
-    part = copy.copy(network)
-    part.model = _alone(network.model)
-    part._dynamics = Dynamics(part.model)
+    part, model = copy.copy(network), network.model
+    part.model = model.within(group) if isinstance(model, JointSpec) else _alone(model)
+    names = _names(model, part.model, part.model.defaults)
+    part._dynamics = dynamics_of(part.model)
     part.connectivity = _own_weights(own, group, W)
     part.populations = {}
-    part.parameters = {n: v[units] if v.ndim else v for n, v in network.parameters.items()}
+    values = {name: network.parameters[joint] for name, joint in names.items()}
+    part.parameters = {name: v[units] if v.ndim else v for name, v in values.items()}
     part._numbers = part._components = None
     return part
+
+
+def _names(
+    whole: ModelSpec | JointSpec, part: ModelSpec | JointSpec, names: Iterable[str]
+) -> dict[str, str]:
+    """Return what names of a component's model are called in that of the whole network."""
+    if not isinstance(whole, JointSpec):
+        return {name: name for name in names}
+    models = [part] if isinstance(part, ModelSpec) else [model for _, model in part.models]
+    found = {
+        (part.joint_name(model, own) if isinstance(part, JointSpec) else own): whole.joint_name(
+            model, own
+        )
+        for model in models
+        for own in (*model.states, *model.defaults)
+    }
+    return {name: found[name] for name in names}
 
 
 def _own_weights(

@@ -1,16 +1,21 @@
 """Dynamics: what a model's functions say of all units, for states (k, B, N).
 
-A function of a model may be a number, or the same for all units or stimuli; here it gets its shape.
+A function of a model may be a number, or the same for all units or stimuli: here it gets a shape.
+
+Where populations have models of their own, a state variable that a unit lacks stays 0: it has F =
+0, no input and no output, and on the diagonal of F_s the unit's own fastest rate, so that F_s can
+be inverted and no eigenvalue of J that it adds is among the slow ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ratenet.equations import ModelSpec
+from ratenet.equations import JointSpec, ModelSpec
+from ratenet.equations.joint import Group
 from ratenet.equations.torch_model import translate
 from ratenet.linear_algebra import solve_units
 from ratenet.network.linearization import JacobianBlocks, UnitResponse
@@ -26,6 +31,12 @@ class Point:
     recurrent: Tensor  # (B, N): W y
     drive: Tensor  # (B, N)
     t: float  # s
+
+    def within(self, group: Group) -> "Point":
+        """Return the same for the units of a group, with their own state variables."""
+        units = group.units
+        own = self.state[list(group.rows)][..., units]
+        return Point(own, self.recurrent[:, units], self.drive[:, units], self.t)
 
 
 class Dynamics:
@@ -89,6 +100,104 @@ class Dynamics:
     def _values(self, at: Point, constants: Constants) -> dict[str, Any]:
         roles = {self._model.recurrent: at.recurrent, self._model.drive: at.drive}
         return {**constants, **self._named(at.state), **roles, "t": at.t}
+
+
+class JointDynamics:
+    """The same for populations that have a model each.
+
+    Parameters
+    ----------
+    model : JointSpec
+    """
+
+    def __init__(self, model: JointSpec) -> None:
+        self._model = model
+        self._parts = [(group, Dynamics(group.model)) for group in model.groups]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be stored as the model."""
+        return JointDynamics, (self._model,)
+
+    def output(self, state: Tensor, constants: Constants) -> Tensor:
+        """Return the transmitted rates of all units, (B, N)."""
+        rows = [
+            part.output(state[list(group.rows)][..., group.units], _of(group, constants))
+            for group, part in self._parts
+        ]
+        return torch.cat(rows, dim=1)
+
+    def derivative(self, at: Point, constants: Constants) -> Tensor:
+        """Return F, shape (k, B, N)."""
+        return self._joined(at, constants, Dynamics.derivative)
+
+    def noise_strengths(self, at: Point, constants: Constants) -> Tensor:
+        """Return none: joint models have no noise."""
+        return at.state.new_zeros(len(at.state), 0, *at.state.shape[1:])
+
+    def own_rates(self, at: Point, constants: Constants) -> Tensor:
+        """Return M of F_k = M s_k + B, shape (k, B, N)."""
+        return self._joined(at, constants, Dynamics.own_rates)
+
+    def unit_response(self, at: Point, constants: Constants) -> UnitResponse:
+        """Return each unit's Newton step at fixed recurrent input, and its response to input."""
+        found = [part.unit_response(at.within(g), _of(g, constants)) for g, part in self._parts]
+        step, response, rho_s = (
+            self._padded([getattr(each, name) for each in found], at.state)
+            for name in ("step", "response", "rho_s")
+        )
+        return UnitResponse(step, self._own([each.F_s for each in found], at), response, rho_s)
+
+    def jacobian_blocks(self, at: Point, constants: Constants) -> JacobianBlocks:
+        """Return the blocks of the Jacobian."""
+        found = [part.jacobian_blocks(at.within(g), _of(g, constants)) for g, part in self._parts]
+        F_I, rho_s = (
+            self._padded([getattr(each, name) for each in found], at.state)
+            for name in ("F_I", "rho_s")
+        )
+        return JacobianBlocks(self._own([each.F_s for each in found], at), F_I, rho_s)
+
+    def _joined(
+        self,
+        at: Point,
+        constants: Constants,
+        method: Callable[[Dynamics, Point, Constants], Tensor],
+    ) -> Tensor:
+        found = [method(part, at.within(g), _of(g, constants)) for g, part in self._parts]
+        return self._padded(found, at.state)
+
+    def _padded(self, found: list[Tensor], like: Tensor) -> Tensor:
+        """Return values (k of the group, B, n) of the groups as those of all units (k, B, N)."""
+        whole = torch.zeros_like(like, memory_format=torch.contiguous_format)
+        for (group, _), values in zip(self._parts, found, strict=True):
+            whole[list(group.rows), :, group.units] = values
+        return whole
+
+    def _own(self, found: list[Tensor], at: Point) -> Tensor:
+        """Return F_s (k, k, B, N) of all units from those of the groups."""
+        k, like = len(at.state), at.state
+        whole = like.new_zeros(k, *like.shape)
+        for (group, _), F_s in zip(self._parts, found, strict=True):
+            fastest = F_s.diagonal().amin(dim=-1)  # (B, n); the diagonal is the last dimension
+            for row in range(k):
+                whole[row, row, :, group.units] = fastest
+            for row, own in zip(group.rows, F_s, strict=True):
+                whole[row, list(group.rows), :, group.units] = own
+        return whole
+
+
+def dynamics_of(model: ModelSpec | JointSpec) -> Dynamics | JointDynamics:
+    """Return the dynamics of a model, or of several."""
+    return JointDynamics(model) if isinstance(model, JointSpec) else Dynamics(model)
+
+
+def _of(group: Group, constants: Constants) -> dict[str, Any]:
+    """Return a group's own parameters by its model's names, of its units."""
+    found = {}
+    for own, joint in group.names.items():
+        value = constants[joint]
+        is_row = isinstance(value, Tensor) and value.ndim > 0
+        found[own] = value[group.units] if is_row else value
+    return found
 
 
 def _stacked(rows: list[Any], like: Tensor) -> Tensor:

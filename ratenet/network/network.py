@@ -14,12 +14,12 @@ from torch import Tensor
 
 from ratenet.connectivity.changes import fingerprint
 from ratenet.connectivity.computation import computation, current_computation
-from ratenet.equations import ModelSpec, load_model
+from ratenet.equations import JointSpec, ModelSpec, load_model
 from ratenet.errors import InputError
 from ratenet.network.coerce import as_tensor, check_arguments, expand_to
 from ratenet.network.components import Component, components
 from ratenet.network.contents import table_of, tensors_of
-from ratenet.network.dynamics import Dynamics, Point
+from ratenet.network.dynamics import Point, dynamics_of
 from ratenet.network.linearization import JacobianBlocks, UnitResponse
 from ratenet.network.parameters import Known, ParameterDoor
 from ratenet.network.populations import (
@@ -40,8 +40,9 @@ class Network:
 
     Parameters
     ----------
-    model : ModelSpec, str, Path or mapping
-        The dynamics; a string is looked up with `load_model`.
+    model : ModelSpec, JointSpec, str, Path or mapping
+        The dynamics; a string is looked up with `load_model`. A `JointSpec` gives each population a
+        model of its own.
     W : array_like of shape (N, N), AbstractConnectivity, or mapping
         Recurrent weights ``W[post, pre]``. A torch tensor of the right dtype is used as it is,
         not copied, so a change of it changes the network. A mapping gives blocks by population,
@@ -60,7 +61,7 @@ class Network:
 
     Attributes
     ----------
-    model : ModelSpec
+    model : ModelSpec or JointSpec
     connectivity : AbstractConnectivity
     parameters : dict of str to Tensor
         SI values, shape () or (N,).
@@ -83,7 +84,7 @@ class Network:
     @computation()
     def __init__(
         self,
-        model: ModelSpec | str | Path | Mapping[str, Any],
+        model: ModelSpec | JointSpec | str | Path | Mapping[str, Any],
         W: Any,
         parameters: Mapping[str, Any] | None = None,
         *,
@@ -92,14 +93,14 @@ class Network:
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
     ) -> None:
-        self.model = load_model(model)
+        self.model = model if isinstance(model, JointSpec) else load_model(model)
         check_arguments(parameters, seed, dtype)
         sizes = self.model.populations
         if populations is not None:
             sizes = given_sizes(populations, sizes)
         self.connectivity = as_connectivity(W, self.model.weight_dimensions, sizes, dtype, device)
         self.populations = place_populations(sizes, self.units)
-        self._dynamics = Dynamics(self.model)
+        self._dynamics = dynamics_of(self.model)
         self.seed = int(seed)
         door = ParameterDoor(self.model, self.populations, self.units, self.seed, self._tensor)
         self.parameters = door.values(parameters or {})

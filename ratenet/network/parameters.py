@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ratenet.equations import ModelSpec
+from ratenet.equations import JointSpec, ModelSpec
 from ratenet.equations.arrays import real_numbers
 from ratenet.equations.parameters import check_time_constant, read_parameter
 from ratenet.equations.units import Quantity, second
@@ -30,7 +30,7 @@ class ParameterDoor:
 
     Attributes
     ----------
-    model : ModelSpec
+    model : ModelSpec or JointSpec
     populations : mapping of str to slice
     units : int
         N.
@@ -40,7 +40,7 @@ class ParameterDoor:
         (value, name, where) -> the value as a tensor, its unit checked.
     """
 
-    model: ModelSpec
+    model: ModelSpec | JointSpec
     populations: Mapping[str, slice]
     units: int
     seed: int

@@ -7,7 +7,7 @@ from html import escape
 from torch import Tensor
 
 from ratenet.connectivity import AbstractConnectivity
-from ratenet.equations import ModelSpec
+from ratenet.equations import JointSpec, ModelSpec
 from ratenet.equations.latex import equations_latex
 from ratenet.equations.units import Quantity
 
@@ -16,7 +16,7 @@ from ratenet.equations.units import Quantity
 class Shown:
     """What is printed of a network."""
 
-    model: ModelSpec
+    model: ModelSpec | JointSpec
     connectivity: AbstractConnectivity
     parameters: Mapping[str, Tensor]
     populations: Mapping[str, slice]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.tables import from_table, under
+from ratenet.equations import JointSpec, ModelSpec
 from ratenet.equations.files import parse_model
 from ratenet.errors import DataError, InputError, RatenetError, escape
 from ratenet.network.network import Network
@@ -26,6 +27,14 @@ class _NetworkTable:
     connectivity: dict[str, Any]
     populations: dict[str, int] = field(default_factory=dict)
     seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _JointTable:
+    """What `JointSpec.to_table` gives."""
+
+    models: dict[str, dict[str, Any]]
+    sizes: dict[str, int]
 
 
 def load_network(
@@ -77,7 +86,7 @@ def network_of(table: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Netwo
         raise InputError(
             f"network: it has no place for the tensor {min(left)!r}.", argument="network"
         )
-    model = parse_model(found.model)
+    model = _model_of(found.model)
     missing = set(model.defaults) - set(values)
     if missing:
         raise InputError(
@@ -90,6 +99,15 @@ def network_of(table: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Netwo
         populations=found.populations,
         seed=found.seed,
     )
+
+
+def _model_of(table: Mapping[str, Any]) -> ModelSpec | JointSpec:
+    """Return the model of a table, or the models of several populations."""
+    if "models" not in table:
+        return parse_model(table)
+    found = validated(_JointTable, table, where="model")
+    models = {name: parse_model(each) for name, each in found.models.items()}
+    return JointSpec(tuple(models.items()), tuple(found.sizes.items()))
 
 
 def check_target(device: Any, dtype: Any) -> None:

@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
-from ratenet.equations import ModelSpec
+from ratenet.equations import JointSpec, ModelSpec
 from ratenet.equations.parameters import Distribution
 from ratenet.equations.units import DIMENSIONLESS, Dimension, Quantity
 from ratenet.network.network import Network
 
 
-def typical_size(model: ModelSpec, dimensions: Dimension) -> float | None:
+def typical_size(model: ModelSpec | JointSpec, dimensions: Dimension) -> float | None:
     """Return the largest parameter of these dimensions in SI units; 1 for plain numbers.
 
     None where the model has no parameter that says.
@@ -31,7 +31,7 @@ def _largest(entry: Quantity | Distribution) -> float:
     return float(np.abs(np.asarray(entry)).max())
 
 
-def typical_state(model: ModelSpec) -> dict[str, float]:
+def typical_state(model: ModelSpec | JointSpec) -> dict[str, float]:
     """Return a size for each state variable, SI."""
     return {name: typical_size(model, model.dimensions(name)) or 1.0 for name in model.states}
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_type_hints
 import torch
 
 from ratenet.connectivity import choose_route
-from ratenet.equations import ModelSpec, load_model, model_names
+from ratenet.equations import JointSpec, ModelSpec, load_model, model_names
 from ratenet.equations.files import MODELS
 from ratenet.equations.own_code import Source
 from ratenet.equations.quantities import parse_quantity
@@ -273,7 +273,7 @@ def hold_and_fade(config: TrainingOptions, network: Network) -> tuple[float, flo
     return hold, FADE_IN_TAU * tau if config.fade is None else config.fade
 
 
-def check_noise(model: ModelSpec) -> None:
+def check_noise(model: ModelSpec | JointSpec) -> None:
     """Refuse a model with noise where rules act on solved fixed points, which leave noise out."""
     if model.noises:
         raise InputError(

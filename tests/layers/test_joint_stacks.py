@@ -173,6 +173,58 @@ def test_a_stack_and_its_network_come_back_from_a_file(tmp_path: Path) -> None:
     assert torch.equal(again.drive(images), rest.drive(images))
 
 
+def mixed() -> Stack:
+    """Return layers of three models, one of them with populations of its own."""
+    torch.manual_seed(2)
+    two_types = layer(6, 7, model="wilson_cowan", populations={"E": 5, "I": 2})
+    adapting = layer(7, 5, model="adaptation", parameters={"tau": 0.03})
+    return Stack(two_types, adapting, layer(5, 6), layer(6, 4), linear(4, 3))
+
+
+def test_each_layer_keeps_its_own_model() -> None:
+    stack, images = mixed(), torch.randn(3, 6, dtype=FLOAT)
+    network, drive = stack.network(), stack.drive(images)
+    assert network.model.states == ("r", "a_adaptation")  # wilson_cowan has a parameter a
+    fp = rn.find_fixed_points(network, drive, tol=1e-12)
+    torch.testing.assert_close(stack.outputs(fp.rates), stack(images), rtol=0, atol=1e-10)
+    for part, core in zip(stack.split(fp).values(), _cores(stack), strict=True):
+        assert part.network is core.network
+        torch.testing.assert_close(part.state, core.fixed_points.state, rtol=0, atol=1e-9)
+        assert float(part.residual.max()) < 1e-11
+    run = rn.simulate(network, drive, duration=3.0, dt=2e-3)
+    torch.testing.assert_close(run.rates[-1], fp.rates, rtol=0, atol=1e-6)
+
+
+def test_the_rules_of_a_joint_network_are_those_of_its_layers() -> None:
+    """The Euclidean rule changes each weight as backpropagation through the layers does."""
+    stack, images = mixed(), torch.randn(3, 6, dtype=FLOAT)
+    network, target = stack.network(), torch.randn(3, 3, dtype=FLOAT)
+    fp = rn.find_fixed_points(network, stack.drive(images), tol=1e-12)
+    rates = fp.rates.clone().requires_grad_()
+    (stack.outputs(rates) - target).square().sum().backward()
+    delta = rn.plasticity.Euclidean().update(fp, rates.grad, learning_rate=1.0)
+    stack.zero_grad()
+    (stack(images) - target).square().sum().backward()
+    recurrent = [core.recurrent["W"].grad for core in _cores(stack)]
+    for n, gradient in enumerate(recurrent, start=1):
+        change = -3 * delta[f"layer{n}_from_layer{n}.W"]  # 3 samples
+        torch.testing.assert_close(change, gradient, rtol=0, atol=1e-8)
+    read_in = -3 * delta["layer3_from_layer2.W"]
+    torch.testing.assert_close(read_in, stack[2].read_in.weight.grad, rtol=0, atol=1e-8)
+
+
+@pytest.mark.slow  # Brian2 compiles code for each group
+@pytest.mark.brian2
+def test_mixed_layers_agree_in_both_simulators() -> None:
+    stack, images = mixed(), torch.randn(2, 6, dtype=FLOAT)
+    network, drive = stack.network(), stack.drive(images)
+    torch_run, brian2_run = (
+        rn.simulate(network, drive, duration=1.0, dt=1e-3, backend=backend).rates
+        for backend in ("torch", "brian2")
+    )
+    torch.testing.assert_close(torch_run, brian2_run, rtol=0, atol=1e-11)
+
+
 REFUSED = {
     "ReLU": (
         lambda: Stack(layer(6, 5), torch.nn.ReLU(), layer(5, 4)),

@@ -60,8 +60,8 @@ class Automatic(AbstractSolver):
             # One object keeps one inverse, and no result is to depend on the one before.
             alone = replace(self, preconditioner=MeanGain(self.preconditioner.max_units))
             own = part.of(drive) + part.input(rates)
-            reached = alone.solve(part.network, part.of(state), own, tol, max_iterations)
-            part.of(state).copy_(reached.state)
+            reached = alone.solve(part.network, part.states_of(state), own, tol, max_iterations)
+            part.put_states(state, reached.state)
             part.of(rates).copy_(part.network.output(reached.state))
             found.append(reached)
         solvers = torch.stack([each.solver for each in found])

@@ -67,7 +67,7 @@ def _in_turn(network: Network, found: UnitStep, tol: float, max_products: int) -
         own = found.within(part)
         own = own._replace(step=own.step + own.response * part.input(output))
         solved = newton_step(part.network, own, tol, max_products)
-        part.of(step).copy_(solved.step)
+        part.put_states(step, solved.step)
         part.of(output).copy_((own.rho_s * solved.step).sum(dim=0))
         residual = torch.maximum(residual, solved.residual)
         products = max(products, solved.products)

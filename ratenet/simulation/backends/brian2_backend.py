@@ -21,12 +21,13 @@ from ratenet.simulation.backends.brian2_isolation import (
 )
 from ratenet.simulation.backends.brian2_objects import (
     SCHEDULE,
-    make_group,
+    make_groups,
     make_synapses,
     own_name,
     plasticity_of,
     timed_arrays,
 )
+from ratenet.simulation.backends.brian2_parts import Part, most_synapses, parts_of
 from ratenet.simulation.backends.brian2_plasticity import Brian2Plasticity
 from ratenet.simulation.drives import ConstantDrive
 from ratenet.simulation.time_grid import seed_of_step
@@ -66,7 +67,7 @@ class Brian2Backend(AbstractBackend):
         """Return the memory that synapses, while they are made, and a changing drive need."""
         _, B, N = task.initial.shape
         times = 0 if isinstance(task.drive, ConstantDrive) else task.grid.steps
-        return _BYTES_PER_SYNAPSE * B * N * N + 3 * 8 * times * B * N
+        return _BYTES_PER_SYNAPSE * B * most_synapses(task) + 3 * 8 * times * B * N
 
     def run(self, task: Task, observe: Observer) -> None:
         """Simulate, and show the observer the states."""
@@ -86,11 +87,12 @@ def _run_runtime(task: Task, observe: Observer) -> None:
         stack.enter_context(own_device(runtime_device))
         if task.network.model.noises:
             stack.enter_context(own_random_numbers(_seed(task)))
-        arrays = timed_arrays(task)
+        parts = parts_of(task)
+        arrays = timed_arrays(task, parts)
         plasticity = plasticity_of(task)
         with _one_sentence(Exception):
-            group, synapses = _group_and_synapses(task, arrays, plasticity)
-            feedback = [] if plasticity is None else plasticity.operations(group)
+            groups, synapses = _groups_and_synapses(task, parts, arrays, plasticity)
+            feedback = [] if plasticity is None else plasticity.operations(groups[0])
         steps = itertools.count()
         stopped = False
 
@@ -103,13 +105,13 @@ def _run_runtime(task: Task, observe: Observer) -> None:
 
         def seen(n: int) -> bool:
             if plasticity is not None:
-                plasticity.take_in(group, synapses)
-            return observe(n, _state(group, task))
+                plasticity.take_in(groups[0], synapses[0])
+            return observe(n, _state(groups, parts, task))
 
         look_first = brian2.NetworkOperation(
-            look, clock=group.clock, when="before_start", name="ratenet_look"
+            look, clock=groups[0].clock, when="before_start", name="ratenet_look"
         )
-        simulation = _network(group, synapses, look_first, *feedback)
+        simulation = _network(*groups, *synapses, look_first, *feedback)
         with _one_sentence(BrianObjectException):
             simulation.run(task.grid.steps * task.grid.dt * brian2.second, namespace={})
         if not stopped:
@@ -138,24 +140,27 @@ def _run_standalone(task: Task, observe: Observer) -> None:
     import brian2
     from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
-    every, names = task.observe_every, _names(task)
+    every, parts = task.observe_every, parts_of(task)
     device = CPPStandaloneDevice()  # a fresh one: the user's may hold an unfinished program
     with own_device(device), tempfile.TemporaryDirectory(prefix="ratenet_") as folder:
         device.activate(build_on_run=False)
-        group, synapses = _group_and_synapses(task, timed_arrays(task), None)
-        monitor = brian2.StateMonitor(
-            group, names, record=True, dt=every * task.grid.dt * brian2.second,
-            name="ratenet_monitor",
-        )  # fmt: skip
+        groups, synapses = _groups_and_synapses(task, parts, timed_arrays(task, parts), None)
+        monitors = [
+            brian2.StateMonitor(
+                group, [own_name(state) for state in part.model.states], record=True,
+                dt=every * task.grid.dt * brian2.second, name=f"ratenet_monitor{part.suffix}",
+            )
+            for part, group in zip(parts, groups, strict=True)
+        ]  # fmt: skip
         if task.network.model.noises:
             device.seed(_seed(task))
-        simulation = _network(group, synapses, monitor)
+        simulation = _network(*groups, *synapses, *monitors)
         simulation.run(task.grid.steps * task.grid.dt * brian2.second, namespace={})
         _build(device, folder)
-        recorded = _columns(monitor, names)  # (k, BN, T-1)
-        final = _state(group, task)
+        recorded = _values(monitors, parts, task)  # (k, B, N, T-1)
+        final = _state(groups, parts, task)
     for row, n in enumerate(range(0, task.grid.steps, every)):
-        if observe(n, _as_state(recorded[:, :, row], task)):
+        if observe(n, _as_state(recorded[..., row], task)):
             return
     observe(task.grid.steps, final)
 
@@ -181,15 +186,18 @@ def _last_line(error: BaseException) -> str:
     return lines[-1].strip().rstrip(".") if lines else type(error).__name__
 
 
-def _group_and_synapses(
-    task: Task, arrays: dict[str, Any], plasticity: Brian2Plasticity | None
-) -> tuple[Any, Any]:
-    """Return the NeuronGroup and the Synapses of a task."""
+def _groups_and_synapses(
+    task: Task,
+    parts: tuple[Part, ...],
+    arrays: dict[str, Any],
+    plasticity: Brian2Plasticity | None,
+) -> tuple[list[Any], list[Any]]:
+    """Return the NeuronGroups and the Synapses of a task."""
     import brian2
 
     clock = brian2.Clock(dt=task.grid.dt * brian2.second, name="ratenet_clock")
-    group = make_group(task, clock, arrays, plasticity)
-    return group, make_synapses(task, group, clock, arrays, plasticity)
+    groups = make_groups(task, parts, clock, arrays, plasticity)
+    return groups, make_synapses(task, parts, groups, clock, arrays, plasticity)
 
 
 def _network(*objects: Any) -> Any:
@@ -207,21 +215,24 @@ def _seed(task: Task) -> int:
     return seed_of_step(task.seed, round(task.grid.first)) % 2**32
 
 
-def _state(group: Any, task: Task) -> Tensor:
-    """Return the state that a group has now, shape (k, B, N)."""
-    return _as_state(_columns(group, _names(task)), task)
+def _state(owners: list[Any], parts: tuple[Part, ...], task: Task) -> Tensor:
+    """Return the state that groups have now, shape (k, B, N), of the network's type."""
+    return _as_state(_values(owners, parts, task), task)
 
 
-def _columns(owner: Any, names: list[str]) -> np.ndarray:
-    return np.stack([np.asarray(getattr(owner, f"{name}_")) for name in names])
-
-
-def _names(task: Task) -> list[str]:
-    return [own_name(state) for state in task.network.model.states]
+def _values(owners: list[Any], parts: tuple[Part, ...], task: Task) -> np.ndarray:
+    """Return what groups have now, (k, B, N), or what their monitors recorded, (k, B, N, T)."""
+    k, B, N = task.initial.shape
+    found = np.zeros((k, B, N))
+    for part, owner in zip(parts, owners, strict=True):
+        for row, name in zip(part.rows, part.model.states, strict=True):
+            own = np.asarray(getattr(owner, f"{own_name(name)}_"))
+            if own.ndim > 1 and found.ndim < 4:
+                found = np.zeros((k, B, N, own.shape[1]))
+            found[row, :, part.units] = own.reshape(B, -1, *own.shape[1:])
+    return found
 
 
 def _as_state(values: np.ndarray, task: Task) -> Tensor:
-    """Return values (k, B N) as a state of the network's type."""
     network = task.network
-    state = torch.as_tensor(values, dtype=network.dtype, device=network.device)
-    return state.unflatten(1, task.initial.shape[1:])
+    return torch.as_tensor(values, dtype=network.dtype, device=network.device)

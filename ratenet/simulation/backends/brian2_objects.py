@@ -1,4 +1,4 @@
-"""A task as Brian2 objects: a NeuronGroup of B x N units and summed Synapses.
+"""A task as Brian2 objects: a NeuronGroup of B x N units and summed Synapses, by parts.
 
 A summed synaptic input is brought up to date before the state update of the same step and held
 within it, so euler and exponential_euler agree with torch to rounding, and Brian2's rk4 would not
@@ -14,6 +14,7 @@ from torch import Tensor
 from ratenet.equations.units import unit_text
 from ratenet.simulation.backends.base import Task
 from ratenet.simulation.backends.brian2_functions import functions
+from ratenet.simulation.backends.brian2_parts import Part, connections
 from ratenet.simulation.backends.brian2_plasticity import Brian2Plasticity
 from ratenet.simulation.drives import ConstantDrive
 from ratenet.simulation.time_grid import TimeGrid
@@ -22,6 +23,7 @@ _OUTPUT = "ratenet_output"
 _WEIGHT = "ratenet_weight"
 _DRIVE = "ratenet_drive"
 _TIME = "ratenet_time"
+_INPUT = "ratenet_input"  # and the number of the part that it comes from
 # Inputs are summed before the states move; whatever the user's preference says.
 SCHEDULE = ["start", "groups", "thresholds", "synapses", "resets", "end"]
 
@@ -39,33 +41,53 @@ def plasticity_of(task: Task) -> Brian2Plasticity | None:
     return Brian2Plasticity(task.plasticity, task.grid, output=_OUTPUT, weight=_WEIGHT, time=time)
 
 
-def make_group(
-    task: Task, clock: Any, arrays: dict[str, Any], plasticity: Brian2Plasticity | None = None
+def make_groups(
+    task: Task,
+    parts: tuple[Part, ...],
+    clock: Any,
+    arrays: dict[str, Any],
+    plasticity: Brian2Plasticity | None = None,
+) -> list[Any]:
+    """Return a NeuronGroup of B x n units, stimulus after stimulus, for each part.
+
+    `arrays` are those of `timed_arrays`.
+    """
+    return [_make_group(task, part, len(parts), clock, arrays, plasticity) for part in parts]
+
+
+def _make_group(
+    task: Task,
+    part: Part,
+    number: int,
+    clock: Any,
+    arrays: dict[str, Any],
+    plasticity: Brian2Plasticity | None,
 ) -> Any:
-    """Return the NeuronGroup of B x N units, stimulus after stimulus; `arrays` of timed_arrays."""
     import brian2  # here: its runtime takes a second to import
 
-    network, model = task.network, task.network.model
-    B, N = task.initial.shape[1:]
-    equations = _equations(task)
+    model, units = part.model, part.units
+    B, n = task.initial.shape[1], units.stop - units.start
+    equations = _equations(task, part, number)
     if plasticity is not None:
         equations += "\n" + plasticity.group_equations()
         arrays = {**arrays, **plasticity.arrays()}
     group = brian2.NeuronGroup(
-        B * N,
+        B * n,
         equations,
         method=_exponential_euler() if task.method == "exponential_euler" else _euler(),
         clock=clock,
         dtype=np.float64,
         # All names are given: nothing is looked up in the frames of whoever calls.
         namespace={**functions(), **arrays},
-        name="ratenet_units",
+        name=f"ratenet_units{part.suffix}",
     )
-    values = {name: value.expand(B, N).flatten() for name, value in network.parameters.items()}
-    values |= {state: task.initial[k].flatten() for k, state in enumerate(model.states)}
+    values = {name: value.expand(B, n) for name, value in part.parameters.items()}
+    first = task.initial[list(part.rows)][..., units]
+    values |= dict(zip(model.states, first, strict=True))
     if isinstance(task.drive, ConstantDrive):
-        values[model.drive] = task.drive.value.flatten()
-    group.set_states({own_name(name): numbers(each) for name, each in values.items()}, units=False)
+        values[model.drive] = task.drive.value[:, units]
+    named = {own_name(name): numbers(each.flatten()) for name, each in values.items()}
+    group.set_states(named, units=False)
     return group
 
 
@@ -77,11 +99,11 @@ def own_name(name: str) -> str:
     return f"model_{name}"
 
 
-def _equations(task: Task) -> str:
-    model = task.network.model
-    known = {*model.states, model.recurrent, model.drive, *task.network.parameters}
+def _equations(task: Task, part: Part, number: int) -> str:
+    model = part.model
+    known = {*model.states, model.recurrent, model.drive, *part.parameters}
     named = {name: (own_name(name), unit_text(model.dimensions(name))) for name in known}
-    (recurrent, recurrent_unit), (drive, drive_unit) = named[model.recurrent], named[model.drive]
+    drive, drive_unit = named[model.drive]
     rewrite = _Rewrite({name: own for name, (own, _) in named.items()}, task.grid)
     lines = []
     for state in model.states:
@@ -89,14 +111,22 @@ def _equations(task: Task) -> str:
         lines.append(f"d{name}/dt = {rewrite.text(model.brian2_expression(state))} : {unit}")
     output = rewrite.text(model.brian2_output)
     lines.append(f"{_OUTPUT} = {output} : {unit_text(model.output_dimensions)}")
-    lines.append(f"{recurrent} : {recurrent_unit}")
+    lines += _input_equations(part, number, *named[model.recurrent])
     if isinstance(task.drive, ConstantDrive):
         lines.append(f"{drive} : {drive_unit} (constant)")
     else:
-        lines.append(f"{drive} = {_DRIVE}(t, i) : {drive_unit}")
-    for name, unit in (named[parameter] for parameter in task.network.parameters):
+        lines.append(f"{drive} = {_DRIVE}{part.suffix}(t, i) : {drive_unit}")
+    for name, unit in (named[parameter] for parameter in part.parameters):
         lines.append(f"{name} : {unit} (constant)")
     return "\n".join(lines)
+
+
+def _input_equations(part: Part, number: int, name: str, unit: str) -> list[str]:
+    """Return the recurrent input: one sum of Synapses, or one for each part of several."""
+    if not part.suffix:
+        return [f"{name} : {unit}"]
+    inputs = [f"{_INPUT}{n}" for n in range(number)]
+    return [f"{name} = {' + '.join(inputs)} : {unit}", *(f"{each} : {unit}" for each in inputs)]
 
 
 class _Rewrite(ast.NodeTransformer):
@@ -117,19 +147,21 @@ class _Rewrite(ast.NodeTransformer):
         return self.time if node.id == "t" else ast.Name(self.names.get(node.id, node.id))
 
 
-def timed_arrays(task: Task) -> dict[str, Any]:
-    """Return the drive and the time at the very times of the steps, as far as they are needed."""
+def timed_arrays(task: Task, parts: tuple[Part, ...]) -> dict[str, Any]:
+    """Return the drives and the time at the very times of the steps, as far as they are needed."""
     import brian2
 
     grid, model = task.grid, task.network.model
     times, step = [grid.time(n) for n in range(grid.steps)], grid.dt * brian2.second
     arrays = {}
     if not isinstance(task.drive, ConstantDrive):
-        rows = np.empty((grid.steps, task.initial[0].numel()))  # (steps, B N)
+        rows = np.empty((grid.steps, *task.initial.shape[1:]))  # (steps, B, N)
         for n, t in enumerate(times):  # copied at once: a function may use its tensor again
-            rows[n] = numbers(task.drive.at(t)).ravel()
-        values = brian2.Quantity(rows, dim=model.dimensions(model.drive))
-        arrays[_DRIVE] = brian2.TimedArray(values, dt=step, name=_DRIVE)
+            rows[n] = numbers(task.drive.at(t))
+        for part in parts:
+            own, name = rows[..., part.units].reshape(grid.steps, -1), f"{_DRIVE}{part.suffix}"
+            values = brian2.Quantity(own, dim=part.model.dimensions(part.model.drive))
+            arrays[name] = brian2.TimedArray(values, dt=step, name=name)
     moving = task.plasticity
     uses_time = model.uses_time or (moving is not None and moving.rule.spec.uses_time)
     if grid.first != 0 and uses_time:
@@ -139,36 +171,67 @@ def timed_arrays(task: Task) -> dict[str, Any]:
 
 
 def make_synapses(
-    task: Task, group: Any, clock: Any, arrays: dict[str, Any], plasticity: Brian2Plasticity | None
+    task: Task,
+    parts: tuple[Part, ...],
+    groups: list[Any],
+    clock: Any,
+    arrays: dict[str, Any],
+    plasticity: Brian2Plasticity | None,
+) -> list[Any]:
+    """Return Synapses for each pair of connected parts, with one copy of W for each stimulus."""
+    return [
+        _make_synapses(task, (parts[post], groups[post]), (pre, parts[pre], groups[pre]), W, clock,
+                       arrays, plasticity)
+        for post, pre, W in connections(task, parts)
+    ]  # fmt: skip
+
+
+def _make_synapses(
+    task: Task,
+    target: tuple[Part, Any],
+    source: tuple[int, Part, Any],
+    W: Tensor,
+    clock: Any,
+    arrays: dict[str, Any],
+    plasticity: Brian2Plasticity | None,
 ) -> Any:
-    """Return Synapses with one copy of W for each stimulus."""
     import brian2
 
-    network, model, stimuli = task.network, task.network.model, task.initial.shape[1]
-    N, recurrent = network.units, unit_text(model.dimensions(model.recurrent))
+    (part, group), (number, pre_part, pre_group) = target, source
+    model, stimuli = part.model, task.initial.shape[1]
+    dimensions = model.dimensions(model.recurrent)
+    recurrent, unit = (
+        unit_text(dimensions),
+        unit_text(dimensions / pre_part.model.output_dimensions),
+    )
     flag = " (constant)" if plasticity is None else ""
-    equations = f"""{_WEIGHT} : {unit_text(model.weight_dimensions)}{flag}
-        {own_name(model.recurrent)}_post = {_WEIGHT} * {_OUTPUT}_pre : {recurrent} (summed)"""
+    summed = f"{_INPUT}{number}" if part.suffix else own_name(model.recurrent)
+    equations = f"""{_WEIGHT} : {unit}{flag}
+        {summed}_post = {_WEIGHT} * {_OUTPUT}_pre : {recurrent} (summed)"""
     if plasticity is not None:
         equations += "\n" + plasticity.synapse_equations()
     synapses = brian2.Synapses(
-        group,
+        pre_group,
         group,
         equations,
         clock=clock,
         dtype=np.float64,
         namespace={**functions(), **arrays},
-        name="ratenet_synapses",
+        name=f"ratenet_synapses{part.suffix}{'_' if part.suffix else ''}{pre_part.suffix}",
     )
-    every = np.nonzero(np.ones((N, N), dtype=bool))
+    weights = numbers(W)
+    # Of several parts only those that there are: a convolution has few.
+    every = np.nonzero(weights if part.suffix else np.ones_like(weights))
     post, pre = every if plasticity is None else plasticity.pairs
-    offset = np.repeat(np.arange(stimuli) * N, len(pre))
-    synapses.connect(i=np.tile(pre, stimuli) + offset, j=np.tile(post, stimuli) + offset)
+    streams = np.repeat(np.arange(stimuli), len(pre))
+    synapses.connect(
+        i=np.tile(pre, stimuli) + streams * W.shape[1],
+        j=np.tile(post, stimuli) + streams * W.shape[0],
+    )
     if plasticity is not None:
         plasticity.start(group, synapses)
         return synapses
-    W = numbers(network.connectivity.dense())
-    synapses.set_states({_WEIGHT: np.tile(W.ravel(), stimuli)}, units=False)
+    synapses.set_states({_WEIGHT: np.tile(weights[post, pre], stimuli)}, units=False)
     return synapses
 
 
