@@ -47,6 +47,15 @@ def test_a_shipped_plasticity_rule_conforms(name: str, steps: int) -> None:
     assert len([check for check in found if check.error is not None]) == 3
 
 
+@pytest.mark.parametrize("right", ["eta - w/tau", "eta", "-w/tau", "eta*c"])
+def test_a_rule_that_needs_no_rates_conforms(right: str) -> None:
+    spec = rn.PlasticitySpec(
+        equations=f"dw/dt = {right} : 1\ndc/dt = (w - c)/tau : 1",
+        parameters={"eta": "5*Hz", "tau": "100*ms"},
+    )
+    assert [check for check in rn.check_plasticity(spec, steps=20) if not check.passed] == []
+
+
 def test_a_rule_with_factors_of_a_synapse_conforms() -> None:
     """Soft bounds, two variables of a synapse that name each other, a third factor beside them."""
     spec = rn.PlasticitySpec(

@@ -109,7 +109,7 @@ class _Case:
             rule.__dict__["terms"] = dict.fromkeys(rule.terms)  # in place of the cached property
         state = PlasticState(rule)
         for _ in range(3):
-            state.advance(rates, 0.0, 0.1)  # steps so long that rounding is seen
+            state.advance(rates, 0.0, 10 * self.dt)  # a fifth of the shortest time constant
         return state.values
 
 

@@ -21,6 +21,7 @@ from ratenet.errors import InputError, SingularError, UnknownNameError, Unsuppor
 from ratenet.fixed_points import FixedPoints
 from ratenet.plasticity.base import AbstractRule, Traits
 from ratenet.plasticity.loss import Loss
+from ratenet.simulation.plasticity.constraint import pattern_of
 from ratenet.simulation.plasticity.synapses import mean_outer, row
 
 ERROR = "error"  # the signal that is dL/dy where no value is given for it
@@ -216,7 +217,8 @@ class _Program:
         terms: list[tuple[Term, TorchExpressions]],
     ) -> Tensor:
         W, y = fp.network.connectivity.dense(), fp.rates
-        mask = fp.network.connectivity.constants.get("mask", torch.ones_like(W)).to(W)
+        pattern = pattern_of(fp.network.connectivity)
+        mask = torch.ones_like(W) if pattern is None else pattern.to(W)
         total = torch.zeros_like(y)
         sided = units | {n + s: v for n, v in units.items() for s in ("_pre", "_post")}
         for _, expressions in terms:

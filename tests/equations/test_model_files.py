@@ -199,7 +199,8 @@ def test_an_installed_package_finds_its_models_beside_no_repository(
         archive.extractall(unpacked)
     code = (
         "import ratenet, ratenet.equations.files as m; print(ratenet.__file__); "
-        "print(m.models_folder()); print(ratenet.load_model('rate').name)"
+        "print(m.models_folder()); print(ratenet.load_model('rate').name); "
+        "print(ratenet.load_plasticity('oja').name)"
     )
     environment = {**os.environ, "PYTHONPATH": str(unpacked)}
     done = subprocess.run(
@@ -215,4 +216,5 @@ def test_an_installed_package_finds_its_models_beside_no_repository(
         str(unpacked / "ratenet" / "__init__.py"),
         str(package / "models"),
         "rate",
+        "oja",
     ]

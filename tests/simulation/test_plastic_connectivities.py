@@ -9,7 +9,16 @@ from helpers.problems import FLOAT, random, random_weights
 from torch import Tensor
 
 import ratenet as rn
-from ratenet.connectivity import AbstractConnectivity, Convolution, Dense, LowRank, Signed, Sum
+from ratenet.connectivity import (
+    AbstractConnectivity,
+    Block,
+    Convolution,
+    Dense,
+    LowRank,
+    Masked,
+    Signed,
+    Sum,
+)
 from ratenet.errors import InputError, UnknownNameError, UnsupportedError
 
 B, N, DT, TAU, STEPS = 3, 9, 1e-3, 0.01, 20
@@ -109,6 +118,45 @@ def test_signed_weights_are_the_same_in_both_backends(
     )
     torch.testing.assert_close(one, two, rtol=0, atol=1e-13)
     assert bool((one == 0).any()) == (update == "projection")
+
+
+def with_counts() -> dict[str, tuple[AbstractConnectivity, list[int]]]:
+    """Return connectivities, and the number of synapses onto each unit."""
+    kernel, low = random(1, 1, 3, 3, seed=7), LowRank(random(3, 2, seed=8), random(2, 2, seed=9))
+    mask = torch.tensor([[True, False, True], [False, False, True]])
+    masked = Masked(torch.zeros(2, 3, dtype=FLOAT), mask)
+    blocks = {"a": {"a": Dense(random(2, 2, seed=3)), "b": masked}, "b": {"a": low}}
+    eye = torch.eye(3, dtype=torch.bool)
+    full = LowRank(random(3, 1, seed=8), torch.zeros(3, 1, dtype=FLOAT))
+    return {
+        "zero border": (Convolution(kernel, 3, 3, border="zero"), [4, 6, 4, 6, 9, 6, 4, 6, 4]),
+        "circular": (Convolution(kernel, 3, 5), [9] * 15),
+        "block": (Block(blocks, {"a": 2, "b": 3}), [4, 3, 2, 2, 2]),
+        "sum": (Sum({"masked": Masked(eye.to(FLOAT), eye), "low": full}), [3, 3, 3]),
+    }
+
+
+@pytest.mark.parametrize("kind", with_counts())
+def test_sums_go_over_the_synapses_of_every_connectivity(kind: str) -> None:
+    given, expected = with_counts()[kind]
+    spec = rn.PlasticitySpec(
+        equations="""
+        dw/dt = eta*number_post*y_pre : 1
+        da/dt = (number - a)/tau : 1
+        number_post = 1 : 1 (summed)
+        """,
+        parameters={"tau": "1*ms", "eta": "1*Hz"},
+    )
+    network, counts = rn.Network("rate", given), torch.tensor([expected], dtype=FLOAT)
+    x = random(1, given.units, seed=6)
+    run = rn.simulate(network, x, 2 * DT, DT, plasticity=spec, weights="shared")
+    assert run.plasticity is not None
+    torch.testing.assert_close(run.plasticity.final["a"], counts, rtol=0, atol=1e-12)
+    fp = rn.find_fixed_points(network, x)
+    delta = spec.rule().update(fp, torch.zeros_like(fp.rates), 1.0)
+    expected_delta = given.accumulate(counts, fp.rates)
+    for name, change in given.named(delta).items():
+        torch.testing.assert_close(change, given.named(expected_delta)[name])
 
 
 def test_the_connectivity_at_the_end_is_of_the_same_kind() -> None:

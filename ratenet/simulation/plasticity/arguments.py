@@ -63,7 +63,7 @@ class PlasticityArguments:
                 got=backend,
             )
         every = checked_interval(self.record_weights, self.record_synapses, grid)
-        chosen = checked_synapses(self.record_synapses, network.units, network.device)
+        chosen = checked_synapses(self.record_synapses, rule)
         return PlasticityRecorder(rule, grid, every, chosen)
 
     def _refuse_alone(self) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ratenet.connectivity import AbstractConnectivity
 from ratenet.equations import PlasticitySpec, load_plasticity
+from ratenet.equations.plasticity_parser import OUTPUT
 from ratenet.equations.synapse_terms import Term, parted
 from ratenet.equations.units import show_unit
 from ratenet.errors import InputError, ModelError, UnknownNameError, UnsupportedError
@@ -72,6 +73,12 @@ class Plasticity:
     def parted(self, expression: sympy.Expr) -> list[Term] | None:
         """Return the terms of a synapse's expression."""
         return parted(expression, self.spec.synapse_variables, self.spec.global_signals)
+
+    @property
+    def names_of_units(self) -> tuple[str, ...]:
+        """What a unit has: its rate, variables, sums over synapses, signals and parameters."""
+        spec = self.spec
+        return (OUTPUT, *spec.unit_variables, *spec.sums, *self.signals, *self.parameters)
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         """Return the shape of a variable's values."""
@@ -202,7 +209,9 @@ def _first_values(
         value = given.get(name, like if name == spec.weight else 0.0)
         there = f"{where}, {name}"
         tensor = as_tensor(value, spec.dimensions(name), there, like.dtype, like.device)
-        values[name] = _expanded(tensor.detach(), rule.shape_of(name), there)
+        whole = rule.shape_of(name)
+        shapes = {whole} if name == spec.weight and rule.is_shared else {whole[1:], whole}
+        values[name] = _expanded(tensor.detach(), whole, shapes, there)
         if name in spec.synapse_variables and name != spec.weight:
             values[name] = constraint.present(values[name])
     W = values[spec.weight]
@@ -211,7 +220,8 @@ def _first_values(
         value = as_tensor(
             given.get(name, part), spec.weight_dimensions, there, like.dtype, like.device
         )
-        part.copy_(_expanded(value.detach(), tuple(part.shape), there))
+        whole = tuple(part.shape)
+        part.copy_(_expanded(value.detach(), whole, {whole}, there))
     if constraint.whole is not None:
         W.copy_(constraint.whole.dense())
     allowed = W.clone()
@@ -225,10 +235,12 @@ def _first_values(
     return values
 
 
-def _expanded(tensor: Tensor, shape: tuple[int, ...], where: str) -> Tensor:
-    own = ((), shape[-2:], shape) if len(shape) == 3 else ((), shape[-1:], shape)
-    if tuple(tensor.shape) not in own:
-        allowed = " or ".join(str(each) for each in dict.fromkeys(own[1:]))
+def _expanded(
+    tensor: Tensor, shape: tuple[int, ...], shapes: set[tuple[int, ...]], where: str
+) -> Tensor:
+    """Return a number, or a tensor of one of some shapes, in the whole shape."""
+    if tensor.ndim and tuple(tensor.shape) not in shapes:
+        allowed = " or ".join(map(str, sorted(shapes, key=len)))
         raise InputError.at(
             where, got=tuple(tensor.shape), expected=f"a number, or shape {allowed}"
         )

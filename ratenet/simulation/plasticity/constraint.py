@@ -97,5 +97,28 @@ def constraint_of(connectivity: AbstractConnectivity) -> Constraint:
         is_multiplicative = connectivity.update == "exponentiated"
         signs = connectivity.signs.to(connectivity.W)
         return Constraint(connectivity, signs=signs, is_multiplicative=is_multiplicative)
+    return Constraint(connectivity, mask=pattern_of(connectivity), whole=_copy(connectivity))
+
+
+def pattern_of(connectivity: AbstractConnectivity) -> Tensor | None:
+    """Return where there are synapses, (N, N); None: everywhere."""
+    if isinstance(connectivity, Masked):
+        return connectivity.mask
+    if isinstance(connectivity, Dense | Signed):
+        return None
+    probe = _copy(connectivity)
+    for parameter in probe.parameters.values():
+        parameter.fill_(1.0)
+    ones = torch.ones(probe.units, probe.units, dtype=probe.dtype, device=probe.device)
+    identity = torch.eye(probe.units, dtype=probe.dtype, device=probe.device)
+    # A parameter counts if some entry of W depends on it, an entry if it depends on some parameter.
+    for name, slope in probe.named(probe.accumulate(ones, identity)).items():
+        probe.parameters[name].copy_(slope != 0)
+    probe.touch_()
+    pattern = probe.dense() != 0
+    return None if pattern.all() else pattern
+
+
+def _copy(connectivity: AbstractConnectivity) -> AbstractConnectivity:
     copies = {n: p.detach().clone() for n, p in connectivity.parameters.items()}
-    return Constraint(connectivity, whole=connectivity.with_parameters(copies))
+    return connectivity.with_parameters(copies)

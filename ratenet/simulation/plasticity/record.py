@@ -133,7 +133,7 @@ class PlasticityRecorder:
         place = self.place(name, sizes)
         remedy = "lower dt or the rate of learning, or bound the weights in the equations."
         raise DivergenceError(
-            f"Plasticity diverged: {place} is NaN or infinite by t = {self.grid.time(n):g} s; "
+            f"Plasticity diverged: {place} is NaN or infinite by t = {self.grid.time(n):g} s. "
             f"{remedy} The error's `result` ends at the last good record."
         )
 
@@ -171,10 +171,11 @@ def checked_interval(every: Any, synapses: Any, grid: TimeGrid) -> int | None:
     return int(every)
 
 
-def checked_synapses(synapses: Any, units: int, device: torch.device) -> Tensor | None:
+def checked_synapses(synapses: Any, rule: Plasticity) -> Tensor | None:
     """Return the recorded synapses (S, 2), or None for all."""
     if synapses is None:
         return None
+    units, device, mask = rule.network.units, rule.network.device, rule.constraint.mask
     expected = f"pairs (post, pre) of units from 0 to {units - 1}"
     try:
         pairs = torch.as_tensor(synapses, device=device)
@@ -185,4 +186,13 @@ def checked_synapses(synapses: Any, units: int, device: torch.device) -> Tensor 
         raise InputError.at("record_synapses", got=synapses, expected=expected)
     if int(pairs.min()) < 0 or int(pairs.max()) >= units:
         raise InputError.at("record_synapses", got=synapses, expected=expected)
-    return pairs.long()
+    pairs = pairs.long()
+    if mask is not None and not mask[*pairs.T].all():
+        absent = pairs[~mask[*pairs.T]][0].tolist()
+        raise InputError(
+            f"record_synapses: there is no synapse from unit {absent[1]} to unit {absent[0]}; "
+            "choose pairs (post, pre) where the mask of the connectivity is True.",
+            argument="record_synapses",
+            got=absent,
+        )
+    return pairs

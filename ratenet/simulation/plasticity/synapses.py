@@ -5,7 +5,6 @@ unit is a matrix product over the batch where streams share their weights; memor
 What does not part is computed synapse by synapse, B N^2 numbers at a time.
 """
 
-import functools
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ratenet.equations.parser import TIME
-from ratenet.equations.plasticity_parser import SIDES
+from ratenet.equations.plasticity_parser import OUTPUT, SIDES, without_side
 from ratenet.equations.symbolic import symbol
 from ratenet.equations.synapse_terms import Term
 from ratenet.equations.torch_expressions import TorchExpressions
@@ -102,14 +101,26 @@ class _Factors:
         split = [(_split(term.post, names), _split(term.pre, names)) for term in terms]
         factors = [f for (a, post), (b, pre) in split for f in (a * b, post, pre)]
         self._expressions = TorchExpressions(factors)
+        used = {str(name) for factor in factors for name in factor.free_symbols}
+        of_units = set(rule.names_of_units)
+        # y_post and y_pre are both y, of two units.
+        self._sources = {n: b if (b := without_side(n)) in of_units else n for n in used}
+        self._one: Tensor | None = None
 
     def __call__(self, units: Values, like: Tensor) -> list["_Product"]:
-        sided = units | {n + side: value for n, value in units.items() for side in SIDES}
-        found = self._expressions(sided)
+        values = {name: units[source] for name, source in self._sources.items()}
+        found = self._expressions({OUTPUT: like, **values})
         return [
-            _Product(float(scale), row(post, like), row(pre, like))
+            _Product(float(scale), self._row(post, like), self._row(pre, like))
             for scale, post, pre in zip(found[::3], found[1::3], found[2::3], strict=True)
         ]
+
+    def _row(self, value: Any, like: Tensor) -> Tensor:
+        if isinstance(value, Tensor) or value != 1:
+            return row(value, like)
+        if self._one is None:
+            self._one = like.new_ones(1, 1)
+        return self._one
 
 
 def _split(factor: sympy.Expr, shared: set[sympy.Symbol]) -> tuple[sympy.Expr, sympy.Expr]:
@@ -128,16 +139,12 @@ class _Product(NamedTuple):
     pre: Tensor
 
     def each(self) -> Tensor:
-        """Return scale post_b pre_b^T for each stream, shape (B, N, N) or with 1 in places."""
-        if 1 in (self.post.shape[1], self.pre.shape[1]):
-            return self.scale * self.post[:, :, None] * self.pre[:, None, :]
-        return (self.scale * self.post)[:, :, None] * self.pre[:, None, :]
+        """Return post_b pre_b^T for each stream, shape (B, N, N) or with 1 in places."""
+        return self.post[:, :, None] * self.pre[:, None, :]
 
     def mean(self) -> Tensor:
-        """Return the mean of scale post_b pre_b^T, shape (N, N) or with 1 in places."""
-        rows, columns = max(len(self.post), len(self.pre)), self.post.shape[1]
-        units = max(columns, self.pre.shape[1])
-        return self.scale * mean_outer(self.post, self.pre, rows, units)
+        """Return the mean of post_b pre_b^T, shape (N, N) or with 1 in places."""
+        return mean_outer(self.post, self.pre, len(self.post), self.post.shape[1])
 
 
 def _add_outer_(target: Tensor, product: _Product, dt: float) -> None:
@@ -145,8 +152,8 @@ def _add_outer_(target: Tensor, product: _Product, dt: float) -> None:
     scale, post, pre = product
     if target.ndim == 3:
         target.addcmul_(post[:, :, None], pre[:, None, :], value=scale * dt)
-    elif 1 in (post.shape[1], pre.shape[1], len(post), len(pre)):
-        target.add_(product.mean(), alpha=dt)
+    elif 1 in (*post.shape, *pre.shape):
+        target.add_(product.mean(), alpha=scale * dt)
     else:
         target.addmm_(post.T, pre, alpha=scale * dt / len(post))
 
@@ -154,23 +161,29 @@ def _add_outer_(target: Tensor, product: _Product, dt: float) -> None:
 def _add_scaled_(target: Tensor, matrix: Tensor, products: list[_Product], dt: float) -> None:
     """Add dt times a factor of the synapse times a sum of products, or its mean."""
     is_each = max(matrix.ndim, target.ndim) == 3
-    total = functools.reduce(
-        torch.add, [each.each() if is_each else each.mean() for each in products]
-    )
+    scale, total = products[0].scale, products[0].each() if is_each else products[0].mean()
+    for other in products[1:]:
+        part = other.each() if is_each else other.mean()
+        total, scale = scale * total + other.scale * part, 1.0
     if matrix.ndim > target.ndim:
-        target.add_((matrix * total).mean(dim=0), alpha=dt)
+        target.add_((matrix * total).mean(dim=0), alpha=scale * dt)
     else:
-        target.addcmul_(matrix, total, value=dt)
+        target.addcmul_(matrix, total, value=scale * dt)
 
 
 def mean_outer(post: Tensor, pre: Tensor, streams: int, units: int) -> Tensor:
     """Return the mean of post_b pre_b^T, shape (N, N), or with 1 in place of N."""
     if 1 in (len(post), len(pre)):  # one of them is the same for all streams
-        return post.mean(dim=0)[:, None] * pre.mean(dim=0)
+        return _mean(post).T * _mean(pre)
     if 1 in (post.shape[1], pre.shape[1]):  # one of them is the same for all units
         mean = (post * pre).mean(dim=0)
         return mean[:, None] if pre.shape[1] == 1 else mean[None]
     return post.expand(streams, units).T @ pre.expand(streams, units) / streams
+
+
+def _mean(rows: Tensor) -> Tensor:
+    """Return the mean row."""
+    return rows if len(rows) == 1 else rows.mean(dim=0, keepdim=True)
 
 
 def row(value: Any, like: Tensor) -> Tensor:
@@ -211,7 +224,7 @@ class Sum:
         factors = self._factors(units, like)
         for term, (scale, post, pre), matrix in zip(self._terms, factors, matrices, strict=True):
             here, there = (post, pre) if self._is_onto else (pre, post)
-            part = self._over_synapses(term, matrix, there.expand(rule.streams, rule.network.units))
+            part = self._over_synapses(term, matrix, there)
             part = part if here.numel() == 1 else here * part
             scale = scale * float(here) if here.numel() == 1 else scale
             part = part if scale == 1 else scale * part
@@ -224,10 +237,12 @@ class Sum:
         if term.synapse == 1:
             mask = rule.constraint.mask
             if mask is None:
-                return values.sum(dim=1, keepdim=True)
+                total = values.sum(dim=1, keepdim=True)
+                return total * rule.network.units if values.shape[1] == 1 else total
             matrix = mask.to(values)
         elif not term.synapse.is_Symbol:  # a variable is 0 where there is no synapse
             matrix = rule.constraint.present(matrix)
+        values = values.expand(rule.streams, rule.network.units)
         if matrix.ndim == 2:
             return values @ (matrix.T if self._is_onto else matrix)
         if self._is_onto:
