@@ -37,7 +37,8 @@ from ratenet.network import Network
 from ratenet.validation.archives import LARGEST, read_npz, reason
 
 TABLES = {"synapses": SYNAPSES, "rates": RATES}
-MATRICES = ("weights", "drive", "targets", "errors", "weights_after", "rates_before", "rates_after")
+GIVEN = ("weights", "drive", "targets", "errors")
+MATRICES = (*GIVEN, "weights_after", "rates_before", "rates_after")
 NAMES = (*MATRICES, *TABLES)
 ENTRIES = tuple(
     dict.fromkeys(chain(*(layout.keys for layout in TABLES.values()), *MEASURED, EXTRA))
@@ -184,23 +185,29 @@ class Measurements:
         return Observations(tuple(found))
 
     def with_table(self, file: Path) -> "Measurements":
-        """Return the same with another table of synapses or of rates, from a CSV file.
+        """Return the same with a table of synapses or of rates in place of what was measured.
 
         Raises
         ------
         DataError
-            If it cannot be read.
+            If it cannot be read as CSV.
         InputError
             If it has the columns of neither.
         """
         table = _read(file, header="infer")
         for name, layout in TABLES.items():
             if set(layout.keys) <= set(table.columns):
-                return replace(self, tables={name: table})
+                return replace(self.without_changes(), tables={name: table})
         wanted = " or ".join(", ".join(layout.keys) for layout in TABLES.values())
         raise InputError.at(
             "observed", got=list(table.columns), expected=f"a table with the columns {wanted}"
         )
+
+    def without_changes(self) -> "Measurements":
+        """Return networks, stimuli and what was taught, without what was measured."""
+        arrays = {name: self.arrays[name] for name in self.arrays if name in GIVEN}
+        animals = {name: part.without_changes() for name, part in self.animals.items()}
+        return Measurements(self.path, arrays, {}, animals)
 
 
 def load_measurements(path: Path) -> Measurements:

@@ -208,6 +208,26 @@ def test_animals_that_share_their_network_may_be_arrays(command, experiment, tmp
     assert "linearized-reparameterized, confidence" in out
 
 
+def test_a_table_of_rates_stands_in_for_the_folders_weights(command, experiment, tmp_path):
+    write_folder(tmp_path / "data", experiment)
+    stimulus, unit = np.divmod(np.arange(B * N), N)
+    before, after = (experiment[f"rates_{when}"].ravel() for when in ("before", "after"))
+    table = pd.DataFrame({"stimulus": stimulus, "unit": unit, "before": before, "after": after})
+    table.to_csv("rates.csv", index=False)
+    code, out, error = command("identify", "data", "--observed", "rates.csv")
+    assert code == 0, error
+    assert f"with {B * N} changes of rates" in " ".join(out.split())
+    assert command("identify", "data", "--kind", "rates", "--out", "matrices")[0] == 0
+    found, expected = (
+        pd.read_csv(tmp_path / folder / "identification.csv", index_col="rule")
+        for folder in ("identified", "matrices")
+    )
+    pd.testing.assert_frame_equal(found, expected)
+    assert "no measurements found" in command(
+        "identify", "data", "--observed", "rates.csv", "--kind", "weights", "--out", "none"
+    )[2]  # fmt: skip
+
+
 def test_mistakes_in_long_tables_are_one_sentence(command, experiment, tmp_path):
     folders, table = colony(2)
     (tmp_path / "data").mkdir()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from helpers.problems import random, random_weights
-from scipy.stats import binomtest
+from scipy.stats import binomtest, chi2
 
 import ratenet as rn
 from ratenet import plasticity
@@ -157,6 +157,20 @@ def test_what_controls_do_as_well_is_not_named():
     few = pd.concat([learned, own[own["animal"] < "m3"]])
     with pytest.raises(InputError, match="control sessions of 3 of 7 animals that learned"):
         identify(networks, drives, observe_weights(networks, few), RULES, target=targets)
+
+
+def test_what_animals_have_in_common_is_not_named_where_chance_does_it_in_each():
+    """All synapses grow, which is a little aligned with products of positive rates."""
+    networks = {f"m{n}": rn.Network("rate", random_weights(N, seed=n)) for n in range(8)}
+    drives = {name: random(B, N, seed=300 + n) + 1 for n, name in enumerate(networks)}
+    grown = {name: (random(N, N, seed=400 + n) + 1) / 100 for n, name in enumerate(networks)}
+    found = identify(networks, drives, observe_weights(networks, table(networks, grown)), ["hebb"])
+    assert found.frequencies.loc["hebb", "alignment"] > 0.2
+    assert found.animals["rule"].isna().all()
+    assert found.frequencies.loc["hebb", "p_value"] > 0.05
+    assert found.rule is None
+    combined = chi2.sf(-2 * np.log(found.animals["p_value"]).sum(), 2 * 8)
+    np.testing.assert_allclose(found.frequencies.loc["hebb", "p_value"], combined)
 
 
 def test_rates_of_animals_with_one_network():

@@ -38,8 +38,9 @@ class GroupIdentification:
         A row for each rule: frequency among animals with low and high (95 %), exceedance
         (probability of being the most frequent one), protected (the same, allowing that all are
         equally frequent), alignment (mean over animals; less that of controls, where there are
-        some) and its p_value by flips of the animals' signs, for all rules together; and the rows
-        of what competes with rules, such as none: random changes.
+        some) and p_value: the larger of that over animals (flips of their signs, for all rules
+        together) and that of chance in each animal (combined by Fisher's method); and the rows of
+        what competes with rules, such as none: random changes.
     animals : pandas.DataFrame
         A row for each animal: sessions and controls (how many), measured, rule (named by this
         animal alone, or None), best, posterior, alignment and p_value of best.
@@ -202,8 +203,11 @@ def together(learned: Sessions, controls: Sessions, level: float, seed: int) -> 
         name: pd.concat([each.table["alignment"] for each in found], axis=1).mean(axis=1)
         for name, found in controls.items()
     }
-    beyond, p_values, smallest = _beyond_chance(scores, pd.DataFrame(chance).T, seed)
-    frequencies = rule_frequencies(evidence).assign(alignment=beyond, p_value=p_values)
+    beyond, over, smallest = _beyond_chance(scores, pd.DataFrame(chance).T, seed)
+    within = pd.DataFrame({name: each.p_value for name, each in verdicts.items()}).T
+    frequencies = rule_frequencies(evidence).assign(
+        alignment=beyond, p_value=np.maximum(over, _combined(within[over.index]))
+    )
     best = str(frequencies["frequency"][frequencies["p_value"].notna()].idxmax())
     confidence = float(frequencies["protected"][best])
     is_named = frequencies["p_value"][best] <= level and confidence >= 1 - level
@@ -260,6 +264,14 @@ def _beyond_chance(
         smallest = 1 / math.comb(len(values) + len(others), len(others))
     columns = scores.columns
     return pd.Series(beyond, columns), pd.Series(p_values, columns), smallest
+
+
+def _combined(p_values: pd.DataFrame) -> pd.Series:
+    """Return a p-value for each rule from those of the animals (rows), by Fisher's method."""
+    from scipy.stats import combine_pvalues  # here: scipy.stats takes a second to import
+
+    values = p_values.to_numpy(dtype=float)
+    return pd.Series(combine_pvalues(values, method="fisher", axis=0).pvalue, p_values.columns)
 
 
 def _table(learned: Sessions, controls: Sessions, verdicts: dict[str, _Verdict]) -> pd.DataFrame:
