@@ -159,6 +159,26 @@ def test_sums_go_over_the_synapses_of_every_connectivity(kind: str) -> None:
         torch.testing.assert_close(change, given.named(expected_delta)[name])
 
 
+@pytest.mark.brian2
+def test_blocks_move_synapse_by_synapse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(brian2.prefs, "codegen.target", "numpy")
+    W = random_weights(N, seed=5)
+    mask = torch.rand(5, 4, generator=torch.Generator().manual_seed(1)) > 0.4
+    blocks = {"e": {"e": Dense(W[:4, :4])}, "i": {"e": Masked(W[4:, :4] * mask, mask)}}
+    given = Block(blocks, {"e": 4, "i": 5})
+    one, two = (run(given, "hebb", weights="own", backend=name) for name in ("torch", "brian2"))
+    torch.testing.assert_close(one.final_weights, two.final_weights, rtol=0, atol=1e-13)
+    moved = (one.final_weights != given.dense()).any(dim=0)
+    assert torch.equal(moved[:4, :4], torch.ones(4, 4, dtype=torch.bool))
+    assert torch.equal(moved[4:, :4], mask)
+    assert not moved[:, 4:].any()
+    shared = run(given, "hebb")
+    assert shared.plasticity is not None
+    end = shared.plasticity.connectivity
+    assert isinstance(end, Block) and isinstance(end.blocks["i"]["e"], Masked)
+    assert torch.equal(end.dense(), shared.final_weights)
+
+
 def test_the_connectivity_at_the_end_is_of_the_same_kind() -> None:
     W = random_weights(N, seed=5).abs() * SIGNS
     found = run(Signed(W, SIGNS)).plasticity

@@ -99,8 +99,10 @@ class Plasticity:
         """Return a connectivity like the one given with these weights; None for weights="own"."""
         if not self.is_shared:
             return None
-        given, names = self.constraint.given, list(self.parts) or [self.weight]
-        tensors = (values[name] for name in names)
+        if not self.parts:
+            return self.constraint.like_given(values[self.weight])
+        given = self.constraint.given
+        tensors = (values[name] for name in self.parts)
         return given.with_parameters(dict(zip(given.parameters, tensors, strict=True)))
 
 

@@ -1,10 +1,11 @@
 """What a connectivity asks of weights that move: where synapses are, their signs, or all at once.
 
-dense, masked, signed      w_ij + dt dw_ij/dt for each synapse; then 0 where there is none, or
-where the sign would be wrong
-exponentiated updates      w_ij exp(sign_j dt dw_ij/dt)
-every other connectivity   its parameters p move by dt J^T dW/dt, J = dW/dp, as a rule's change
-of these is
+    Dense, Masked, Signed, Block of the first two     w + dt dw/dt for each synapse
+    Signed with exponentiated updates                 w exp(sign dt dw/dt)
+    every other                                       p + dt J^T dW/dt, J = dW/dp
+
+Where there is no synapse, or where a sign would be wrong, w becomes 0. The parameters p of the last
+row move as a rule's change of them does.
 """
 
 import math
@@ -14,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ratenet.connectivity import AbstractConnectivity, Dense, Masked, Signed
+from ratenet.connectivity import AbstractConnectivity, Block, Dense, Masked, Signed
 from ratenet.connectivity.streams import Streams
 
 
@@ -63,6 +64,15 @@ class Constraint:
         whole.add_(whole.accumulate(change.T, identity))  # sum_j change[:, j] e_j^T
         weights.copy_(whole.dense())
 
+    def like_given(self, weights: Tensor) -> AbstractConnectivity:
+        """Return a connectivity like the one given, of separate synapses, with weights (N, N)."""
+        if len(self.given.parameters) == 1:
+            (name,) = self.given.parameters
+            return self.given.with_parameters({name: weights})
+        identity = torch.eye(len(weights), dtype=weights.dtype, device=weights.device)
+        blocks = self.given.accumulate(weights.T, identity)
+        return self.given.with_parameters(self.given.named(blocks))
+
     def present(self, values: Tensor) -> Tensor:
         """Return values of synapses with 0 where there is none."""
         return values if self._absent is None else values.masked_fill(self._absent, 0.0)
@@ -91,13 +101,21 @@ def constraint_of(connectivity: AbstractConnectivity) -> Constraint:
     """Return how weights of a connectivity may move."""
     if isinstance(connectivity, Dense):
         return Constraint(connectivity)
-    if isinstance(connectivity, Masked):
-        return Constraint(connectivity, mask=connectivity.mask)
+    if isinstance(connectivity, Masked) or _is_of_synapses(connectivity):
+        return Constraint(connectivity, mask=pattern_of(connectivity))
     if isinstance(connectivity, Signed):
         is_multiplicative = connectivity.update == "exponentiated"
         signs = connectivity.signs.to(connectivity.W)
         return Constraint(connectivity, signs=signs, is_multiplicative=is_multiplicative)
     return Constraint(connectivity, mask=pattern_of(connectivity), whole=_copy(connectivity))
+
+
+def _is_of_synapses(connectivity: AbstractConnectivity) -> bool:
+    """Return whether every block is a matrix whose entries move one by one."""
+    if not isinstance(connectivity, Block):
+        return False
+    blocks = [block for row in connectivity.blocks.values() for block in row.values()]
+    return all(isinstance(block, Dense | Masked) for block in blocks)
 
 
 def pattern_of(connectivity: AbstractConnectivity) -> Tensor | None:
