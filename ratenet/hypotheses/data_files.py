@@ -115,7 +115,7 @@ class Measurements:
             )
         units = self.array("drive").shape[-1]
         found: dict[Any, np.ndarray] = {}
-        for sheet in read_sheets(self.tables["synapses"], SYNAPSES, lambda _: (units, units)):
+        for sheet in read_sheets(self.tables["synapses"], SYNAPSES, lambda *_: (units, units)):
             if sheet.animal in found:
                 continue
             if sheet.before is None or len(sheet.rows) < units**2:

@@ -78,4 +78,4 @@ def test_synapses_without_rows_or_with_endless_integers(rows, sentence, tmp_path
     (tmp_path / "synapses.csv").write_text("post,pre,before,after\n" + rows)
     table = load_measurements(tmp_path).tables["synapses"]
     with pytest.raises(InputError, match=sentence):
-        read_sheets(table, SYNAPSES, lambda _: (2, 2))
+        read_sheets(table, SYNAPSES, lambda *_: (2, 2))

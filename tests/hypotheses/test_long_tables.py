@@ -50,7 +50,9 @@ def test_animals_may_have_networks_of_other_sizes():
     ):
         observe_weights({"m1": NETWORK, "m2": small}, pd.concat([four, session("m2", 2)]).assign(
             animal="m2"))  # fmt: skip
-    with pytest.raises(InputError, match="network: expected one for animal m2, or one for all"):
+    by_session = observe_weights({("m1", 1): NETWORK, ("m2", "1"): small}, table)
+    assert [part.shape for part in by_session] == [(N, N), (4, 4)]
+    with pytest.raises(InputError, match="network: expected one for animal m2, session 1, or one"):
         observe_weights({"m1": NETWORK}, table)
 
 

@@ -149,6 +149,21 @@ def drawn(fp, error, rng):
     return rng.standard_normal((N, N))
 
 
+def delta(fp, error, learning_rate):
+    """Return a change as functions of rules do."""
+    return -learning_rate * error.T @ fp.rates
+
+
+def test_functions_have_the_parameters_of_rules():
+    target = scene()[2]
+    made = experiment(others={"delta": delta})
+    fp = made.known.fp
+    expected = -(fp.rates - target).T @ fp.rates
+    np.testing.assert_allclose(made.true["delta"], expected.numpy())
+    again = experiment(others={"drawn": drawn}).true["drawn"]
+    np.testing.assert_array_equal(again, experiment(others={"drawn": drawn}).true["drawn"])
+
+
 def test_other_truths_are_rules_or_functions_and_their_names_are_wrong():
     found = power(RULES, others=["oja", offset, drawn], **SMALL)
     assert found.others == ("oja", "offset", "drawn")
@@ -200,7 +215,8 @@ def test_other_truths_are_rules_or_functions_and_their_names_are_wrong():
         ({"noise": 0}, "noise: expected a finite number above 0, got 0"),
         ({"others": ["hebb"]}, "others: expected names that are not among the rules.*got 'hebb'"),
         ({"others": [offset, offset]}, "others: expected names .*each once, got 'offset'"),
-        ({"others": [lambda fp: fp]}, "others: expected a rule, or a function of"),
+        ({"others": [lambda fp: fp]}, "others: expected a rule, or a function of .fp, error. and"),
+        ({"others": [lambda fp, error, more: fp]}, "others: expected .* of rng or learning_rate"),
         ({"others": {"f": lambda fp, e: 0 * fp.rates}}, r"others, f: .*\(12, 12\) finite numbers"),
         ({"others": {"f": lambda fp, e: "big"}}, "others, f: expected .*, got 'big'"),
         ({"others": {"f": lambda fp, e: np.full((N, N), np.nan)}}, "got NaN or infinite entries"),

@@ -62,7 +62,8 @@ class Sheet:
     error: np.ndarray | None
 
 
-Sizes = Callable[[str | None], tuple[int | None, int]]  # of an animal; None: not known
+# Of an animal in a session: units by units, or stimuli (None: not known) by units.
+Sizes = Callable[[str | None, str | None], tuple[int | None, int]]
 
 
 def read_sheets(table: pd.DataFrame, layout: Layout, sizes: Sizes) -> list[Sheet]:
@@ -85,7 +86,7 @@ def read_sheets(table: pd.DataFrame, layout: Layout, sizes: Sizes) -> list[Sheet
     for place, rows in frame.groupby(list(LABELS), sort=False):
         animal, session = map(str, place)
         where = _where(layout, animal, session)
-        _check_keys(rows, layout, sizes(animal or None), where)
+        _check_keys(rows, layout, sizes(animal or None, session or None), where)
         part = _Part(_entries(rows, layout, names, where), _control(rows, where))
         animals.setdefault(animal, {})[session] = part
     return [sheet for animal, parts in animals.items() for sheet in _sheets(animal, parts, layout)]

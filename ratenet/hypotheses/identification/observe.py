@@ -37,7 +37,7 @@ def observe_weights(
 
     Parameters
     ----------
-    network : Network, or mapping of animals to Network
+    network : Network, or mapping of animals, or of (animal, session), to Network
         Before learning, with all its weights.
     after : array_like of shape (N, N), or pandas.DataFrame
         W[post, pre], NaN where it was not measured; or a table of synapses with the columns post
@@ -93,7 +93,7 @@ def observe_rates(network: Networks, before: Any, after: Any = None, *, noise: A
 
     Parameters
     ----------
-    network : Network, or mapping of animals to Network
+    network : Network, or mapping of animals, or of (animal, session), to Network
         Before learning.
     before, after : array_like, shape (B, N)
         NaN where a unit was not recorded. In place of both a table (pandas.DataFrame): the columns
@@ -193,11 +193,11 @@ def _from_table(
 ) -> Observation | Observations:
     """Return one observation, or those of each animal and session where a table names them."""
 
-    def network(animal: str | None) -> Network:
-        return one_network(of_animal(networks, animal, None, "network"))
+    def network(animal: str | None, session: str | None) -> Network:
+        return one_network(of_animal(networks, animal, session, "network"))
 
-    def sizes(animal: str | None) -> tuple[int | None, int]:
-        units = network(animal).units
+    def sizes(animal: str | None, session: str | None) -> tuple[int | None, int]:
+        units = network(animal, session).units
         return (units if layout is SYNAPSES else None), units
 
     sheets = read_sheets(table, layout, sizes)
@@ -206,7 +206,7 @@ def _from_table(
     found = []
     for sheet in sheets:
         try:
-            found.append(_from_sheet(network(sheet.animal), sheet, layout, noise))
+            found.append(_from_sheet(network(sheet.animal, sheet.session), sheet, layout, noise))
         except InputError as error:
             if sheet.animal is None and sheet.session is None:
                 raise

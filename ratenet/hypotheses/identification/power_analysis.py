@@ -30,6 +30,7 @@ from ratenet.hypotheses.identification.power_results import (
 )
 from ratenet.hypotheses.identification.prediction import Rules, named_rules
 from ratenet.hypotheses.identification.simulated import (
+    EXTRAS,
     Experiment,
     Setting,
     Truth,
@@ -101,9 +102,9 @@ def power(
     animals : int or sequence of int
         Animals of an experiment. From two animals on it is the verdict on all animals that counts.
     others : rules, or functions; or a mapping of names to them, optional
-        Truths that are not among the candidates. A function of (fp, error), or of (fp, error, rng),
-        returns the change of W, (N, N), at the fixed points fp, with error (B, N) = dL/dy; its size
-        does not matter.
+        Truths that are not among the candidates. A function of (fp, error), and of rng (a generator
+        of NumPy) if it draws, returns the change of W, (N, N), at the fixed points fp, with error
+        (B, N) = dL/dy; its size does not matter.
     kind : {"weights", "rates"}
     model : str, optional
         A name or the path of a model file, where network is not given; default rate.
@@ -246,14 +247,14 @@ def _named_rule(name: Any, rule: Any) -> dict[str, AbstractRule]:
 
 def _checked_function(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
-        number = len(inspect.signature(function).parameters)
+        names = list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
-        number = 0
-    if number not in (2, 3):
+        names = []
+    if len(names) not in (2, 3) or not set(names[2:]) <= set(EXTRAS):
         raise InputError.at(
             "others",
             got=function,
-            expected="a rule, or a function of (fp, error) or (fp, error, rng)",
+            expected=f"a rule, or a function of (fp, error) and of {' or '.join(EXTRAS)}",
         )
     return function
 

@@ -26,7 +26,8 @@ from ratenet.network import Network
 from ratenet.network.scales import typical_input, typical_weight
 from ratenet.plasticity import AbstractRule
 
-Truth = AbstractRule | Callable[..., Any]  # a function is one of (fp, error), or (fp, error, rng)
+Truth = AbstractRule | Callable[..., Any]  # a function of (fp, error) and, if named, of one more:
+EXTRAS = ("rng", "learning_rate")
 
 
 class Places(NamedTuple):
@@ -210,8 +211,11 @@ def _changed_by(truth: Truth, name: str, taught: Lesson, rng: np.random.Generato
         return predict_weights(taught, {name: truth})[0]
     settled = torch.nonzero(taught.fp.converged)[:, 0]
     assert taught.error is not None, "all are taught targets"
-    given = (taught.fp.select(settled), taught.error[settled], rng)
-    made = truth(*given[: min(3, len(inspect.signature(truth).parameters))])
+    extras = dict(zip(EXTRAS, (rng, 1.0), strict=True))
+    named = list(inspect.signature(truth).parameters)[2:]
+    made = truth(
+        taught.fp.select(settled), taught.error[settled], **{each: extras[each] for each in named}
+    )
     rates = taught.fp.rates
     try:
         change = torch.as_tensor(made).to(rates)
