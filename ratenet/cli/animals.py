@@ -34,22 +34,25 @@ def print_animals(found: "GroupIdentification") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    frequencies = Table("rule", title="Frequencies among animals")
-    for heading in ("frequency", "95 %", "exceedance", "alignment", "p"):
-        frequencies.add_column(heading, justify="right")
+    from ratenet.errors import escape
+
+    frequencies, animals = Table(title="Frequencies among animals"), Table(title="Animals")
+    frequencies.add_column("rule", no_wrap=True)
+    for heading in ("frequency", "95 %", "exceedance", "p"):
+        frequencies.add_column(heading, justify="right", no_wrap=True)
     for name, row in found.frequencies.iterrows():
         has_p = row["p_value"] == row["p_value"]  # NaN for what is not a candidate
-        numbers = (f"{row['alignment']:.3f}", f"{row['p_value']:.2g}") if has_p else ("", "")
-        interval = f"[{row['low']:.2f}, {row['high']:.2f}]"
-        shares = (f"{row['frequency']:.2f}", interval, f"{row['protected']:.3f}")
-        frequencies.add_row(*map(Text, (str(name), *shares, *numbers)))
-    animals = Table("animal", "best", "named", title="Animals")
-    for heading in ("posterior", "alignment", "p", "sessions", "changes"):
+        numbers = (f"{row['frequency']:.2f}", f"[{row['low']:.2f}, {row['high']:.2f}]",
+                   f"{row['protected']:.3f}", f"{row['p_value']:.2g}" if has_p else "")  # fmt: skip
+        frequencies.add_row(*map(Text, (str(name), *numbers)))
+    animals.add_column("animal", overflow="fold")
+    animals.add_column("best", no_wrap=True)
+    for heading in ("posterior", "alignment", "p", "named"):
         animals.add_column(heading, justify="right")
     for name, row in found.animals[found.animals["sessions"] > 0].iterrows():
-        shown = (str(name), str(row["best"]), row["rule"] or "", f"{row['posterior']:.3f}",
-                 f"{row['alignment']:.3f}", f"{row['p_value']:.2g}", f"{row['sessions']:d}",
-                 f"{row['measured']:d}")  # fmt: skip
+        named = "yes" if row["rule"] == row["best"] else "no"
+        shown = (escape(str(name)), str(row["best"]), f"{row['posterior']:.3f}",
+                 f"{row['alignment']:.3f}", f"{row['p_value']:.2g}", named)  # fmt: skip
         animals.add_row(*map(Text, shown))
     for table in (frequencies, animals):
         Console().print(table)

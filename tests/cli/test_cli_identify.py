@@ -196,12 +196,13 @@ def test_animals_in_a_long_table_are_told_apart(command, tmp_path):
 def test_animals_that_share_their_network_may_be_arrays(command, experiment, tmp_path):
     one = table_of(experiment, N * N)
     shared = {name: experiment[name] for name in ("drive", "targets")}
-    table = pd.concat([one.assign(animal=name, session=1) for name in ("a", "b")])
+    table = pd.concat([one.assign(animal=name, session=1) for name in ("a\x1b[31m", "b")])
     columns = {name: np.array(column.to_list()) for name, column in table.items()}
     np.savez("data.npz", **shared, **columns)  # the weights follow from the complete table
     code, out, error = command("identify", "data.npz")
     assert code == 0, error
     assert "linearized-reparameterized in 2 of 2" in " ".join(out.split())
+    assert "\x1b" not in out and "\\x1b[31m" in out
     np.savez("one.npz", **shared, **{name: column[: N * N] for name, column in columns.items()})
     code, out, error = command("identify", "one.npz", "--out", "one")  # one animal: its own verdict
     assert code == 0, error
