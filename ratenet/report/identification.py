@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ratenet.errors import shorten
 from ratenet.report.figures import COLOURS, GREY, new_figure
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def frequency_figure(
                 bbox_to_anchor=(0.5, 1.0))  # fmt: skip
     shown = posteriors[rules].to_numpy(dtype=float).T
     image = right.imshow(shown, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    right.set_xticks(range(len(animals)), [str(animal) for animal in animals], rotation=35)
+    right.set_xticks(range(len(animals)), [shorten(str(name)) for name in animals], rotation=35)
     right.set_xlabel("animal")
     figure.colorbar(image, ax=right, label="posterior")
     figure.suptitle(title)
