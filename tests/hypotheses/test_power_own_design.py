@@ -11,7 +11,7 @@ from helpers.problems import random, random_weights
 import ratenet as rn
 from ratenet import plasticity
 from ratenet.errors import InputError
-from ratenet.hypotheses import power
+from ratenet.hypotheses import identify, observe_weights, power
 from ratenet.hypotheses.identification.prediction import lesson, named_rules
 from ratenet.hypotheses.identification.simulated import Experiment, Places, Setting, _errors
 from ratenet.report.identification import confusion_figure, power_figure
@@ -138,6 +138,46 @@ def test_animals_together_are_judged_by_all_and_told_by_their_number():
     assert found.summary().splitlines()[2].startswith("7 animals, 12 units")
     axis = power_figure(found.accuracy, level=0.05, title="").axes[0]
     assert axis.get_xlabel() == "animals"
+
+
+def fixed_point(W, x):
+    y = np.zeros_like(x)
+    for _ in range(2000):
+        y = 0.5 * y + 0.5 * np.tanh(y @ W.T + x)
+    return y
+
+
+def euclidean(W, x, aim):
+    """Return the gradient's direction for y = tanh(W y + x) and |y - aim|^2 / 2, by hand."""
+    change = np.zeros_like(W)
+    for y, target in zip(fixed_point(W, x), aim, strict=True):
+        g = 1 - y**2
+        change -= np.outer(g * np.linalg.solve(np.eye(len(W)) - W.T * g, y - target), y) / len(x)
+    return change
+
+
+@pytest.mark.slow
+def test_power_is_what_identify_finds_in_experiments_simulated_apart():
+    """Two steps, an error in W, correlated errors: all by NumPy, and asked of identify."""
+    network, drive, target = scene()
+    W, x, aim = (part.numpy() for part in (network.connectivity.dense(), drive, target))
+    design = {"steps": 2, "change": 0.5, "weight_error": 0.3, "correlation": 0.4, "noise": 3.0}
+    found = power(RULES, network=network, drive=drive, target=target, experiments=60, **design)
+    first = euclidean(W, x, aim)
+    rate = 0.25 * np.linalg.norm(W) / np.linalg.norm(first)
+    change = rate * first + rate * euclidean(W + rate * first, x, aim)
+    size, named = design["noise"] * np.sqrt(np.mean(change**2)), 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        own, post, pre = (rng.standard_normal(shape) for shape in ((N, N), (N, 1), (1, N)))
+        error = size * (np.sqrt(0.6) * own + np.sqrt(0.2) * (post + pre))
+        known = W + 0.3 * np.sqrt(np.mean(W**2)) * rng.standard_normal((N, N))
+        before = rn.Network("rate", known)
+        observed = observe_weights(before, known + change + error, noise=size)
+        named += identify(before, x, observed, RULES, target=aim, seed=seed).rule == "euclidean"
+    share = accuracy(found, "euclidean")
+    assert abs(named / 60 - share) < 3 * np.sqrt(2 * 0.25 / 60)
+    assert 0.1 < share < 0.9
 
 
 def offset(fp, error):

@@ -82,7 +82,8 @@ class GroupIdentification:
 
         values = {name: getattr(self, name) for name in FACTS}
         root = xarray.Dataset(attrs={k: value for k, value in values.items() if value is not None})
-        animals = self.animals.assign(rule=self.animals["rule"].fillna("").astype(str))
+        words = self.animals[["rule", "best"]].fillna("").astype(str)
+        animals = self.animals.assign(**words)
         evidence = xarray.DataArray(self.evidence, dims=("animal", "rule"))
         parts = {
             "/": root,
