@@ -137,6 +137,7 @@ REPEATED = pd.concat([session("m1", 1), session("m1", 1)])
         (both(after=np.nan), "animal m1, session 1: expected rows with before and after, got none"),
         (both(after=both()["before"]), "animal m1, session 1: weights: nothing has changed"),
         (both().groupby("animal").head(9), "animal m1, session 1: weights: .* 9 measured changes"),
+        (both(after=1e200), "animal m1, session 1: weights: expected changes of at most 1e"),
         (both().assign(post=-1), "animal m1, session 1, post and pre: expected whole numbers"),
         (both().drop(columns="pre"), "expected the columns post, pre"),
         (both().head(0), "synapses: expected rows with before and after, got none"),
@@ -153,6 +154,10 @@ def test_other_mistakes_with_tables():
     rates = pd.DataFrame({"stimulus": POST, "unit": PRE, "value": 0.1, "animal": "m"})
     with pytest.raises(InputError, match="animal m: rates: expected two sessions or more"):
         observe_rates(NETWORK, rates)
+    for stimulus in (-1, 1e300):
+        with pytest.raises(InputError, match="animal m, stimulus: expected whole numbers from 0, "):
+            observe_rates(NETWORK, rates.assign(stimulus=stimulus, before=0.2, after=0.3).drop(
+                columns="value"))  # fmt: skip
     with pytest.raises(InputError, match="after: expected one table of both"):
         observe_rates(NETWORK, rates, W)
     with pytest.raises(InputError, match="noise: expected one of the two, got errors in the table"):

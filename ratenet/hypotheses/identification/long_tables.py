@@ -19,6 +19,7 @@ from ratenet.errors import InputError, shorten
 MEASURED = (("before", "after"), ("value",))
 LABELS = ("animal", "session")
 EXTRA = (*LABELS, "control", "trial", "error")
+LARGEST = 2**31  # stimulus
 YES_OR_NO = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
@@ -189,10 +190,10 @@ def _check_keys(
 ) -> None:
     for name, size, what in zip(layout.keys, sizes, layout.sizes, strict=True):
         ends = numbers[name].to_numpy()
-        most = math.inf if size is None else size - 1
+        most = LARGEST if size is None else size - 1
         if ((ends < 0) | (ends > most) | (ends % 1 != 0)).any():
             limit = "" if size is None else f" to {most}, the {what} of the network"
-            both = " and ".join(dict.fromkeys(layout.keys)) if size == sizes[0] else name
+            both = " and ".join(dict.fromkeys(layout.keys)) if sizes[0] == sizes[1] else name
             raise InputError.at(
                 f"{where}, {both}",
                 found=f"{ends.min():g} to {ends.max():g}",

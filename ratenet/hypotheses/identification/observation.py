@@ -1,7 +1,7 @@
 """What was measured: changes of synapses or of rates, of each animal and session."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -12,6 +12,7 @@ from ratenet.hypotheses.identification.model_comparison import FOLDS
 from ratenet.validation import check_positive
 
 LEAST = 10  # entries, below which nothing can be told
+LARGEST = 1e100  # change, so that sums of squares are finite
 FAR = 0.5  # of the size of what is known before: measurements further off are not of this network
 
 
@@ -39,12 +40,12 @@ class Observation:
     """
 
     kind: Literal["weights", "rates"]
-    changes: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
-    before: np.ndarray
+    changes: np.ndarray = field(repr=False)
+    rows: np.ndarray = field(repr=False)
+    columns: np.ndarray = field(repr=False)
+    before: np.ndarray = field(repr=False)
     shape: tuple[int | None, int]
-    noise: float | np.ndarray | None = None
+    noise: float | np.ndarray | None = field(default=None, repr=False)
     animal: str | None = None
     session: str | None = None
     control: bool = False
@@ -64,6 +65,13 @@ class Observation:
                 "rates",
                 found=f"{units} recorded units",
                 expected=f"at least {FOLDS}, since rules are judged by units held out",
+            )
+        largest = float(np.abs(self.changes).max())
+        if largest > LARGEST:
+            raise InputError.at(
+                self.kind,
+                found=f"a change of {largest:.3g}",
+                expected=f"changes of at most {LARGEST:g} in SI units",
             )
         if not np.any(self.changes):
             raise InputError(
