@@ -197,9 +197,9 @@ class PlasticitySpec(TableSpec):
         slow : sequence of str
             Variables of units that are at rest for the mean over the stimuli; the other ones are
             at rest for each stimulus.
-        values : mapping from names to numbers, optional
-            Signals, and variables of units that are held; in SI units. The signal ``error`` is
-            dL/dy where no value is given.
+        values : mapping, optional
+            Signals, and variables of units that are held: a number, or one for each unit. The
+            signal ``error`` is dL/dy where no value is given.
 
         Returns
         -------

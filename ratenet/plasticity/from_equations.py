@@ -1,10 +1,8 @@
 """The quasi-static limit of a plasticity rule in time: dw/dt where everything else is at rest."""
 
 import functools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import sympy
@@ -19,13 +17,15 @@ from ratenet.equations.synapse_terms import Term, parted
 from ratenet.equations.torch_expressions import TorchExpressions
 from ratenet.errors import InputError, SingularError, UnknownNameError, UnsupportedError
 from ratenet.fixed_points import FixedPoints
+from ratenet.network.coerce import as_tensor
 from ratenet.plasticity.base import AbstractRule, Traits
 from ratenet.plasticity.loss import Loss
+from ratenet.simulation.plasticity.bound import check_units
 from ratenet.simulation.plasticity.constraint import pattern_of
 from ratenet.simulation.plasticity.synapses import mean_outer, row
 
 ERROR = "error"  # the signal that is dL/dy where no value is given for it
-Held = tuple[tuple[str, float], ...]
+Held = tuple[tuple[str, float | tuple[float, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class FromEquations(AbstractRule):
     spec : PlasticitySpec
     slow : tuple of str
         Variables of units.
-    values : tuple of (name, number)
-        Signals, and variables of units that are held at a value. A signal named ``error`` that is
-        not among them is dL/dy.
+    values : tuple of (name, number or numbers)
+        Signals, and variables of units that are held at a value, or at one for each unit. A signal
+        named ``error`` that is not among them is dL/dy.
 
     Raises
     ------
@@ -79,6 +79,7 @@ class FromEquations(AbstractRule):
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Change:
         """Return eta times the mean of dw/dt over the stimuli."""
+        check_units(self.spec, fp.network)
         program = _program(self.spec, self.slow, self.values)
         return scaled(program.slope(fp, error), learning_rate)
 
@@ -91,17 +92,15 @@ def from_equations(
         raise InputError.at("slow", got=slow, expected="names of variables of units")
     if values is not None and not isinstance(values, Mapping):
         raise InputError.at("values", got=values, expected="a mapping from names to numbers")
-    names = (slow,) if isinstance(slow, str) else tuple(slow)
+    names = (slow,) if isinstance(slow, str) else tuple(dict.fromkeys(slow))
     for name in names:
         if name not in spec.unit_variables:
             raise UnknownNameError.among("slow variable", name, spec.unit_variables)
     known = (*dict(spec.signals), *spec.unit_variables)
-    for name, value in (values or {}).items():
+    for name in values or {}:
         if name not in known:
             raise UnknownNameError.among("signal or variable", name, known)
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        if not (is_number and math.isfinite(value)):
-            raise InputError.at(name, got=value, expected="a finite number (SI)")
+    held = tuple((name, _held(spec, name, value)) for name, value in (values or {}).items())
     missing = [n for n, _ in spec.signals if n not in (values or {}) and n != ERROR]
     if missing:
         raise InputError(
@@ -109,8 +108,17 @@ def from_equations(
             f"rule(values={{{missing[0]!r}: ...}}).",
             argument="signals",
         )
-    held = tuple((name, float(value)) for name, value in (values or {}).items())
     return FromEquations(spec, names, held)
+
+
+def _held(spec: PlasticitySpec, name: str, value: Any) -> float | tuple[float, ...]:
+    """Return a value that is held, in SI units: a number, or one for each unit."""
+    where = f"values, {name}"
+    tensor = as_tensor(value, spec.dimensions(name), where, torch.float64, torch.device("cpu"))
+    if tensor.ndim > 1 or (tensor.ndim == 1 and name in spec.global_signals):
+        expected = "a number" if name in spec.global_signals else "a number, or one per unit"
+        raise InputError.at(where, got=tuple(tensor.shape), expected=expected)
+    return float(tensor) if tensor.ndim == 0 else tuple(tensor.tolist())
 
 
 @functools.lru_cache(maxsize=64)
@@ -183,7 +191,7 @@ class _Program:
     def _units(self, fp: FixedPoints, error: Tensor) -> dict[str, Any]:
         """Return the values of all names of a unit at rest."""
         spec, y = self.spec, fp.rates
-        units: dict[str, Any] = {OUTPUT: y, **self.held}
+        units: dict[str, Any] = {OUTPUT: y, **self._held(y)}
         for name, parameter in spec.defaults.items():
             values = torch.as_tensor(parameter.values({}, fp.network.units, 0)).to(y)
             units[name] = float(values) if values.ndim == 0 else values
@@ -197,6 +205,19 @@ class _Program:
             found = self._fast(units)
             units |= {n: row(v, y).expand_as(y) for n, v in zip(self.fast, found, strict=True)}
         return units
+
+    def _held(self, y: Tensor) -> dict[str, float | Tensor]:
+        """Return the values that are held: numbers, or (N,)."""
+        found: dict[str, float | Tensor] = {}
+        for name, value in self.held.items():
+            found[name] = y.new_tensor(value) if isinstance(value, tuple) else value
+            if isinstance(value, tuple) and len(value) != y.shape[1]:
+                raise InputError.at(
+                    f"values, {name}",
+                    got=len(value),
+                    expected=f"a number, or one for each of the N = {y.shape[1]} units",
+                )
+        return found
 
     def _slow_at_rest(self, units: dict[str, Any], y: Tensor) -> tuple[Tensor, ...]:
         """Solve mean(A) s + mean(b) = 0 of each unit."""

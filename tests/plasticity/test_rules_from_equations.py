@@ -125,7 +125,7 @@ def test_what_has_no_rule_at_fixed_points_says_so() -> None:
         rule(hebb).rule(slow=["b"])
     with pytest.raises(InputError, match=r"'three_factor' needs reward; give a number"):
         rn.load_plasticity("three_factor").rule()
-    with pytest.raises(InputError, match=r"reward: expected a finite number"):
+    with pytest.raises(InputError, match=r"values, reward: NaN or infinite entries"):
         rn.load_plasticity("three_factor").rule(values={"reward": float("nan")})
     with pytest.raises(InputError, match=r"slow: expected names of variables of units, got 3"):
         rn.load_plasticity("bcm").rule(slow=3)
@@ -133,3 +133,32 @@ def test_what_has_no_rule_at_fixed_points_says_so() -> None:
         rn.load_plasticity("bcm").rule(values=3)  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError, match=r"Unknown signal or variable 'a'"):
         rn.load_plasticity("oja").rule(values={"a": 1.0})
+    with pytest.raises(InputError, match=r"values, reward: expected a number, got \(2,\)"):
+        rn.load_plasticity("three_factor").rule(values={"reward": [1.0, 2.0]})
+    with pytest.raises(InputError, match=r"values, plateau: expected a number, or one per unit"):
+        rn.load_plasticity("btsp").rule(values={"plateau": [[1.0]]})
+    with pytest.raises(InputError, match=r"values, plateau: .* one for each of the N = \d+ units"):
+        rule = rn.load_plasticity("btsp").rule(values={"plateau": [1.0]})
+        rule.update(points(), torch.zeros(B, N, dtype=FLOAT), 1.0)
+
+
+def test_signals_and_held_variables_may_differ_between_units() -> None:
+    fp = points()
+    y, plateau, error = fp.rates, random(N, seed=3), torch.zeros(B, N, dtype=FLOAT)
+    btsp = rn.load_plasticity("btsp").rule(values={"plateau": plateau})
+    W = fp.network.connectivity.dense()
+    expected = plateau[:, None] * y.mean(dim=0) * (1 - W)
+    torch.testing.assert_close(btsp.update(fp, error, 1.0), expected, rtol=0, atol=1e-13)
+    theta = random(N, seed=4)
+    bcm = of_unit_rate("bcm").rule(values={"theta": theta.tolist()})
+    expected = mean_outer(y * (y - theta), y)
+    torch.testing.assert_close(bcm.update(fp, error, 1.0), expected, rtol=0, atol=1e-13)
+
+
+def test_a_rule_in_other_units_than_the_network_is_refused() -> None:
+    spec = rn.PlasticitySpec(
+        equations="dw/dt = eta*y_post*y_pre : 1\ny : Hz", parameters={"eta": "1*second"}
+    )
+    fp = points()
+    with pytest.raises(InputError, match=r"in the rule 'plasticity' y is in Hz, in the model"):
+        spec.rule().update(fp, torch.zeros_like(fp.rates), 1.0)

@@ -130,7 +130,7 @@ def bind(
         raise InputError.at("weights", got=weights, expected="'own' or 'shared'")
     if not streams:
         raise InputError.at("drive", got=(0, network.units), expected="at least one stimulus")
-    _check_units(spec, network)
+    check_units(spec, network)
     constraint = constraint_of(network.connectivity)
     if constraint.whole is not None and weights == "own":
         kind = type(network.connectivity).__name__
@@ -157,7 +157,7 @@ def bind(
     )
     require_memory(
         bytes_of(found),
-        f"plasticity: {len(spec.synapse_variables)} variables of {N * N:,} synapses, weights="
+        f"plasticity: {', '.join(spec.synapse_variables)} of {N * N:,} synapses, weights="
         f"{weights!r}, {streams:,} stimuli",
         "use fewer stimuli, or weights='shared' with a right-hand side that parts into factors of "
         "the two units",
@@ -168,7 +168,8 @@ def bind(
     return dataclasses.replace(found, network=network, initial=first)
 
 
-def _check_units(spec: PlasticitySpec, network: Network) -> None:
+def check_units(spec: PlasticitySpec, network: Network) -> None:
+    """Refuse a rule whose rates or weights are in other units than the network's."""
     model = network.model
     for what, own, theirs in (
         ("y", spec.output_dimensions, model.output_dimensions),
