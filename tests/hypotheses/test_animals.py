@@ -89,6 +89,10 @@ def test_half_and_half_names_no_rule():
     assert found.rule is None
     assert 0.3 < found.frequencies.loc["euclidean", "frequency"] < 0.5
     assert "No rule is named" in found.summary()
+    few = colony(["euclidean"] * 2)
+    noisy = observe_weights(few[0], table(few[0], few[3], noise=50.0))
+    named = identify(few[0], few[1], noisy, RULES, target=few[2]).animals["rule"]
+    assert [rule is None for rule in named] == [True, True]
 
 
 def test_few_animals_allow_no_small_p_value_and_are_told_so():

@@ -283,7 +283,9 @@ def _table(learned: Sessions, controls: Sessions, verdicts: dict[str, _Verdict])
         row = {"sessions": len(found), "controls": len(controls.get(name, []))}
         row["measured"] = sum(each.measured for each in found)
         rows.append(row | (_judged(verdicts[name]) if found else {}))
-    return pd.DataFrame(rows, index=pd.Index(names, name="animal"))
+    table = pd.DataFrame(rows, index=pd.Index(names, name="animal"))
+    named = [verdicts[name].rule if name in verdicts else None for name in names]
+    return table.assign(rule=pd.Series(named, table.index, dtype=object))  # None, and not NaN
 
 
 def _judged(verdict: _Verdict) -> dict[str, object]:
