@@ -95,6 +95,20 @@ def test_half_and_half_names_no_rule():
     assert [rule is None for rule in named] == [True, True]
 
 
+@pytest.mark.parametrize(("truth", "misfits"), [("euclidean", 0), ("natural-gradient", 3)])
+def test_a_rule_that_is_not_among_the_candidates_leaves_more_than_noise(truth, misfits):
+    networks, drives, targets, changes = colony([truth] * 3)
+    assert identify(
+        networks, drives, observe_weights(networks, table(networks, changes)), RULES, target=targets
+    ).misfits is None  # fmt: skip
+    sizes = {name: 0.3 * float(change.std(correction=0)) for name, change in changes.items()}
+    long = table(networks, changes)
+    observed = observe_weights(networks, long.assign(error=long["animal"].map(sizes)))
+    found = identify(networks, drives, observed, RULES, target=targets, level=0.01)
+    assert found.misfits == misfits
+    assert ("sessions the best rule leaves more than noise" in found.summary()) == (misfits > 0)
+
+
 def test_few_animals_allow_no_small_p_value_and_are_told_so():
     found = found_in(["euclidean"] * 3)
     assert found.rule is None

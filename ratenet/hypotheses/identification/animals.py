@@ -48,6 +48,9 @@ class GroupIdentification:
         Log-likelihood (held out, summed over sessions) of each rule (columns) by each animal.
     measured, unsettled : int
         Changes, and stimuli without a fixed point, in all sessions but controls.
+    misfits : int or None
+        Number of sessions in which the best rule of the session leaves more than noise; None where
+        the noise is not known, so that the fit is untested.
     level : float
     smallest : float
         The smallest p-value that this number of animals allows.
@@ -64,6 +67,7 @@ class GroupIdentification:
     evidence: pd.DataFrame = field(repr=False)
     measured: int
     unsettled: int
+    misfits: int | None
     level: float
     smallest: float
     sessions: dict[tuple[str | None, str | None], Identification] = field(
@@ -103,6 +107,15 @@ class GroupIdentification:
             f"alignment {row.alignment:.3f}{self._beyond()}, p = {row.p_value:.2g}.",
             f"Named by one animal alone: {self._named()}.",
         ]
+        if self.misfits is None:
+            lines.append("Fit untested, since the noise is not known in all sessions.")
+        elif self.misfits:
+            number = int(self.animals["sessions"].sum())
+            lines.append(
+                f"In {self.misfits} of {number} sessions the best rule leaves more than noise: it "
+                "may be one that is not among the candidates and resembles this one, or steps were "
+                "large."
+            )
         if self.unsettled:
             lines.append(f"Left out, since they have no fixed point: {self.unsettled} stimuli.")
         return "\n".join(lines)
@@ -223,6 +236,7 @@ def together(learned: Sessions, controls: Sessions, level: float, seed: int) -> 
         evidence=evidence.rename_axis(index="animal", columns="rule"),
         measured=sum(each.measured for each in every),
         unsettled=sum(each.unsettled for each in every),
+        misfits=_misfits(every, level),
         level=level,
         smallest=smallest,
     )
@@ -265,6 +279,12 @@ def _beyond_chance(
         smallest = 1 / math.comb(len(values) + len(others), len(others))
     columns = scores.columns
     return pd.Series(beyond, columns), pd.Series(p_values, columns), smallest
+
+
+def _misfits(found: list[Identification], level: float) -> int | None:
+    """Return in how many sessions more is left than noise; None if it is not known in all."""
+    known = [each.misfit for each in found if each.misfit is not None]
+    return sum(value < level for value in known) if len(known) == len(found) else None
 
 
 def _combined(p_values: pd.DataFrame) -> pd.Series:
