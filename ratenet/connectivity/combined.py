@@ -242,12 +242,13 @@ class Block(AbstractConnectivity):
     blocks: Mapping[str, Mapping[str, AbstractConnectivity]]
     sizes: Mapping[str, int]
     _parts: Parts = field(init=False, repr=False)  # by "<post>_from_<pre>"
-    _places: Mapping[str, tuple[slice, slice]] = field(init=False, repr=False)
+    _ends: Mapping[str, tuple[str, str]] = field(init=False, repr=False)  # post and pre of each
 
     def __post_init__(self) -> None:
-        slices = _slices(self.sizes)
+        for name, size in self.sizes.items():
+            check_whole(size, f"sizes, {name}")
         parts: dict[str, AbstractConnectivity] = {}
-        places: dict[str, tuple[slice, slice]] = {}
+        ends: dict[str, tuple[str, str]] = {}
         for post, row in self.blocks.items():
             if not isinstance(row, Mapping):
                 raise InputError.at(
@@ -257,20 +258,20 @@ class Block(AbstractConnectivity):
                 )
             for pre, part in row.items():
                 for name in (post, pre):
-                    if name not in slices:
-                        found = UnknownNameError.among("population", name, slices)
+                    if name not in self.sizes:
+                        found = UnknownNameError.among("population", name, self.sizes)
                         raise InputError(
                             f"blocks: {found}", argument="blocks", got=name, expected=found.expected
                         )
                 name = f"{post}_from_{pre}"
-                parts[name], places[name] = part, (slices[post], slices[pre])
+                parts[name], ends[name] = part, (post, pre)
         check_alike(parts, "blocks")
         for name, part in parts.items():
-            needed = tuple(place.stop - place.start for place in places[name])
+            needed = tuple(self.sizes[end] for end in ends[name])
             if part.shape != needed:
                 raise InputError.at(f"blocks, {name}", got=part.shape, expected=f"shape {needed}")
         object.__setattr__(self, "_parts", parts)
-        object.__setattr__(self, "_places", places)
+        object.__setattr__(self, "_ends", ends)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -304,26 +305,24 @@ class Block(AbstractConnectivity):
 
     def apply(self, rates: Tensor) -> Tensor:
         """Return W y for each row of `rates` (B, N)."""
-        products = [
-            (post, self._parts[name].apply(rates[:, pre]))
-            for name, (post, pre) in self._places.items()
-        ]
+        y = self._split(rates)
+        products = [(post, self._parts[n].apply(y[pre])) for n, (post, pre) in self._ends.items()]
         return self._assembled(products, rates)
 
     def apply_transpose(self, values: Tensor) -> Tensor:
         """Return W^T v for each row of `values` (B, N)."""
+        v = self._split(values)
         products = [
-            (pre, self._parts[name].apply_transpose(values[:, post]))
-            for name, (post, pre) in self._places.items()
+            (pre, self._parts[n].apply_transpose(v[post])) for n, (post, pre) in self._ends.items()
         ]
         return self._assembled(products, values)
 
     def accumulate(self, left: Tensor, right: Tensor) -> Change:
         """Return the gradients of all blocks' parameters."""
-        changes = {}
-        for name, (post, pre) in self._places.items():
+        u, y, changes = self._split(left), self._split(right), {}
+        for name, (post, pre) in self._ends.items():
             part = self._parts[name]
-            changes[name] = part.named(part.accumulate(left[:, post], right[:, pre]))
+            changes[name] = part.named(part.accumulate(u[post], y[pre]))
         return as_change(_joined(changes))
 
     def add_(self, delta: Change) -> None:
@@ -340,23 +339,21 @@ class Block(AbstractConnectivity):
         """Return W (N, N)."""
         return dense_by_products(self)
 
-    def _assembled(self, products: list[tuple[slice, Tensor]], like: Tensor) -> Tensor:
+    def _split(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return each population's part of rows (B, N), put together once for all its blocks."""
+        parts = rows.split(list(self.sizes.values()), dim=1)
+        return {name: part.contiguous() for name, part in zip(self.sizes, parts, strict=True)}
+
+    def _assembled(self, products: list[tuple[str, Tensor]], like: Tensor) -> Tensor:
         """Add up the products of each population, and put the populations side by side."""
-        pieces = []
-        for place in _slices(self.sizes).values():
-            own = [product for target, product in products if target == place]
-            size = (len(like), place.stop - place.start)
-            pieces.append(_total(own) if own else like.new_zeros(size))
+        totals: dict[str, Tensor] = {}
+        for target, product in products:  # nobody else holds it
+            totals[target] = totals[target].add_(product) if target in totals else product
+        pieces = [
+            totals[name] if name in totals else like.new_zeros(len(like), size)
+            for name, size in self.sizes.items()
+        ]
         return torch.cat(pieces, dim=1)
-
-
-def _slices(sizes: Mapping[str, int]) -> dict[str, slice]:
-    for name, size in sizes.items():
-        check_whole(size, f"sizes, {name}")
-    ends = itertools.accumulate(sizes.values())
-    return {
-        name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)
-    }
 
 
 def _joined(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -35,7 +35,7 @@ class Point:
     def within(self, group: Group) -> "Point":
         """Return the same for the units of a group, with their own state variables."""
         units = group.units
-        own = self.state[list(group.rows)][..., units]
+        own = self.state[_rows(group)][..., units]
         return Point(own, self.recurrent[:, units], self.drive[:, units], self.t)
 
 
@@ -121,7 +121,7 @@ class JointDynamics:
     def output(self, state: Tensor, constants: Constants) -> Tensor:
         """Return the transmitted rates of all units, (B, N)."""
         rows = [
-            part.output(state[list(group.rows)][..., group.units], _of(group, constants))
+            part.output(state[_rows(group)][..., group.units], _of(group, constants))
             for group, part in self._parts
         ]
         return torch.cat(rows, dim=1)
@@ -169,7 +169,7 @@ class JointDynamics:
         """Return values (k of the group, B, n) of the groups as those of all units (k, B, N)."""
         whole = torch.zeros_like(like, memory_format=torch.contiguous_format)
         for (group, _), values in zip(self._parts, found, strict=True):
-            whole[list(group.rows), :, group.units] = values
+            whole[_rows(group), :, group.units] = values
         return whole
 
     def _own(self, found: list[Tensor], at: Point) -> Tensor:
@@ -188,6 +188,13 @@ class JointDynamics:
 def dynamics_of(model: ModelSpec | JointSpec) -> Dynamics | JointDynamics:
     """Return the dynamics of a model, or of several."""
     return JointDynamics(model) if isinstance(model, JointSpec) else Dynamics(model)
+
+
+def _rows(group: Group) -> slice | list[int]:
+    """Return which state variables a group has; a slice, which copies nothing, where it can be."""
+    rows = group.rows
+    is_run = rows == tuple(range(rows[0], rows[-1] + 1))
+    return slice(rows[0], rows[-1] + 1) if is_run else list(rows)
 
 
 def _of(group: Group, constants: Constants) -> dict[str, Any]:
