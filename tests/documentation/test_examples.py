@@ -135,3 +135,15 @@ def test_flip_flop(tmp_path):
     ).groups()
     assert int(saddles) == points - 8
     assert int(of_one) >= int(edges) >= 7  # enough to reach each memory from each
+
+
+@pytest.mark.slow
+def test_several_animals(tmp_path):
+    said = run("13_several_animals", tmp_path)
+    cases = dict(re.findall(r"--- ([a-z ,]+): (.+)", said))
+    assert cases["learning"].startswith("linearized-reparameterized, confidence")
+    assert cases["drift, without controls"].startswith("hebb, confidence")
+    assert cases["drift, with controls"].startswith("No rule is named")
+    low, high = re.search(r"^linearized-reparameterized +\S+ +(\S+) +(\S+)$", said, re.M).groups()
+    assert float(low) < 0.9 < float(high)
+    assert "hebb in 1 of 10" in said

@@ -142,7 +142,7 @@ class GroupIdentification:
 
     def _beyond(self) -> str:
         controls = int(self.animals["controls"].sum())
-        return f" above that of {controls} control sessions" if controls else ""
+        return f" (less that of {controls} control sessions)" if controls else ""
 
     def _named(self) -> str:
         learned = self.animals[self.animals["sessions"] > 0]
