@@ -12,6 +12,7 @@ from ratenet.equations.units import unit_text
 from ratenet.errors import InputError
 from ratenet.files import write_whole
 from ratenet.network import Network
+from ratenet.simulation.plasticity import PlasticityRecord
 from ratenet.tensor_files import as_path
 
 if TYPE_CHECKING:
@@ -34,6 +35,26 @@ def add_states(
     for name, values in states.items():
         key = f"state_{name}" if name in taken else name
         dataset[key] = variable(dims, values, unit_text(network.model.dimensions(name)))
+
+
+def add_weights(dataset: "xarray.Dataset", record: PlasticityRecord) -> None:
+    """Add the weights that a plasticity rule moved: at the end, and where they were recorded."""
+    unit = unit_text(record.spec.weight_dimensions)
+    of_streams = () if record.final_weights.ndim == 2 else ("stimulus",)
+    dims = (*of_streams, "post", "pre")
+    dataset["final_weights"] = variable(dims, record.final_weights, unit)
+    dataset.attrs |= {
+        "plasticity": record.spec.name,
+        "plasticity_equations": record.spec.equations.strip(),
+    }
+    if not len(record.t):
+        return
+    if record.synapses is not None:
+        dims = (*of_streams, "synapse")
+        for name, numbers in zip(("post", "pre"), record.synapses.T.cpu().numpy(), strict=True):
+            dataset.coords[f"synapse_{name}"] = ("synapse", numbers)
+    dataset.coords["t_weights"] = variable(("t_weights",), record.t, "s")
+    dataset["weights"] = variable(("t_weights", *dims), record.weights, unit)
 
 
 def population_names(network: Network, units: Tensor) -> list[str]:

@@ -14,6 +14,7 @@ from ratenet.network import Network
 from ratenet.simulation.datasets import (
     LARGEST,
     add_states,
+    add_weights,
     facts_of,
     population_names,
     variable,
@@ -88,11 +89,12 @@ class Trajectory:
         T, B, U = self.rates.shape
         low, high = _range(self.rates)
         of = "" if self.network.units == U else f" of {self.network.units}"
+        moved = "" if self.plasticity is None else f", plasticity {self.plasticity.spec.name}"
         return (
             f"Trajectory({self.network.model.name}: {T} records from {float(self.t[0]):g} to "
             f"{float(self.t[-1]):g} s, {B} {'stimulus' if B == 1 else 'stimuli'}, {U}{of} "
             f"{'unit' if U == 1 else 'units'}, rates {low} to {high}; {self.backend}, "
-            f"{self.method}, dt = {self.dt:g} s)"
+            f"{self.method}, dt = {self.dt:g} s{moved})"
         )
 
     def _repr_html_(self) -> str:
@@ -121,6 +123,7 @@ class Trajectory:
         xarray.Dataset
             Each variable has its physical unit in its attributes, each recorded unit its number and
             its population; the attributes of the data set name model, method, step and versions.
+            Weights that moved are ``final_weights``, and ``weights`` at their own times, t_weights.
         """
         import xarray  # imported where it is used: it takes half a second
 
@@ -134,6 +137,8 @@ class Trajectory:
             attrs={**facts_of(self.network), "backend": self.backend, "method": self.method,
                    "dt": self.dt, "dt_units": "s"},
         )  # fmt: skip
+        if self.plasticity is not None:
+            add_weights(dataset, self.plasticity)
         add_states(dataset, dims, self.states, self.network)
         if self.network.populations:
             dataset.coords["population"] = ("unit", np.array(self.population_names()))

@@ -1,12 +1,14 @@
 """Weights that move while a network is simulated: by hand, continued, constrained, refused."""
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import brian2
 import numpy as np
 import pytest
 import torch
+import xarray
 from brian2 import ms, volt
 from helpers.problems import FLOAT, random, random_weights
 
@@ -197,6 +199,24 @@ def test_weights_are_recorded_at_an_interval_and_by_synapse() -> None:
     assert chosen is not None
     assert torch.equal(chosen.weights[..., 0], found.weights[..., 0, 1])
     assert torch.equal(chosen.weights[..., 1], found.weights[..., 4, 2])
+
+
+@pytest.mark.parametrize("weights", ["own", "shared"])
+def test_weights_are_kept_in_a_file(weights: str, tmp_path: Path) -> None:
+    found = run("bcm", weights=weights, record_every=10, record_weights=20)
+    found.save(tmp_path / "run.nc")
+    with xarray.open_dataset(tmp_path / "run.nc") as kept:
+        assert kept.attrs["plasticity"] == "bcm"
+        streams = ("stimulus",) if weights == "own" else ()
+        assert kept["final_weights"].dims == (*streams, "post", "pre")
+        assert kept["weights"].dims == ("t_weights", *streams, "post", "pre")
+        assert kept["weights"][-1].values == pytest.approx(found.final_weights.numpy())
+        assert kept["t_weights"].values == pytest.approx([0, 0.02, 0.04, 0.06])
+    chosen = run("bcm", weights=weights, record_every=20, record_synapses=[(0, 1), (4, 2)])
+    data = chosen.to_xarray()
+    assert data["weights"].dims == ("t_weights", *streams, "synapse")
+    assert data["synapse_post"].values.tolist() == [0, 4]
+    assert repr(found).endswith(", plasticity bcm)")
 
 
 def test_a_signal_is_held_sampled_or_a_function() -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import AbstractConnectivity
+from ratenet.equations import PlasticitySpec
 from ratenet.errors import DivergenceError, InputError
 from ratenet.simulation.plasticity.bound import Plasticity
 from ratenet.simulation.plasticity.state import PlasticState
@@ -21,6 +22,8 @@ class PlasticityRecord:
 
     Attributes
     ----------
+    spec : PlasticitySpec
+        The rule.
     final : dict of str to Tensor
         All variables at the end: fit as `initial_plasticity` of the next simulation. A unit's have
         the shape (B, N), a synapse's (B, N, N); the weight that all streams share (N, N). Where the
@@ -41,6 +44,7 @@ class PlasticityRecord:
         The chosen synapses, (post, pre).
     """
 
+    spec: PlasticitySpec
     final: dict[str, Tensor]
     weight: str
     final_weights: Tensor
@@ -116,6 +120,7 @@ class PlasticityRecorder:
         names, W = rule.spec.unit_variables, last[rule.weight]
         shape = W.shape
         return PlasticityRecord(
+            spec=rule.spec,
             final={n: v for n, v in last.items() if n != rule.weight or not rule.parts},
             weight=rule.weight,
             final_weights=W,
