@@ -11,6 +11,7 @@ so that all layers together have the weights W = [diagonal: W_l; below it: F_l] 
 """
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,7 +23,7 @@ from torch import Tensor
 from ratenet.connectivity import AbstractConnectivity, Block
 from ratenet.connectivity.computation import computation
 from ratenet.equations.units import DIMENSIONLESS
-from ratenet.errors import InputError, UnsupportedError
+from ratenet.errors import InputError, UnsupportedError, shorten
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.certificate import certify
 from ratenet.layers.base import AbstractFixedPointLayer
@@ -72,6 +73,7 @@ class Stack(torch.nn.Sequential):
         """Leave out the network, which shares its memory with the layers."""
         return {**super().__getstate__(), "_kept": None}
 
+    @computation()
     def network(self) -> Network:
         """Return all recurrent layers as one network.
 
@@ -105,6 +107,7 @@ class Stack(torch.nn.Sequential):
             self._kept = (now, _joined(layers))
         return self._kept[1]
 
+    @computation()
     def drive(self, images: Any, *, keep_graph: bool = False) -> Tensor:
         """Return the drive of `network` while images are shown.
 
@@ -151,7 +154,15 @@ class Stack(torch.nn.Sequential):
         Tensor, shape (B, K)
             What the stack itself returns for these rates. Differentiable.
         """
-        found, last = self._layers()[-1].read(rates), self._last()
+        layers = self._layers()
+        units = sum(layer.core.units for layer in layers)
+        if not isinstance(rates, Tensor) or rates.ndim != 2 or rates.shape[1] != units:
+            raise InputError.at(
+                "rates",
+                got=tuple(rates.shape) if isinstance(rates, Tensor) else rates,
+                expected=f"a tensor (B, N) with N = {units} units, as of network()",
+            )
+        found, last = layers[-1].read(rates), self._last()
         modules = [module for _, module in _flat(self)]
         for module in modules[last + 1 :]:
             found = module(found)
@@ -178,7 +189,11 @@ class Stack(torch.nn.Sequential):
         ------
         StaleError
             If the weights changed after the fixed points were found.
+        InputError
+            If they belong to another network.
         """
+        if not isinstance(fp, FixedPoints) or fp.network is not self.network():
+            raise InputError.at("fp", got=fp, expected="fixed points of this stack's network()")
         fp.check_current()
         layers, found = self._layers(), {}
         parts = fp.network.components or (None,)  # one for each layer
@@ -263,8 +278,17 @@ class _Layer:
 
     def read_in(self, x: Tensor) -> Tensor:
         """Return the drive that samples make, (B, N of the driven population)."""
-        for _, module in self.modules:
-            x = module(x)
+        given = tuple(x.shape)
+        for name, module in self.modules:
+            try:
+                x = module(x)
+            except RuntimeError as error:  # torch has no class of its own for shapes
+                raise InputError.at(
+                    "images",
+                    got=given,
+                    expected="a batch of the shape that the stack takes",
+                    remedy=f"at {name} torch says: {shorten(str(error))}",
+                ) from None
         rows, wanted = x.flatten(1), self.sizes[self.driven]
         if rows.shape[1] != wanted:
             raise InputError.at(
@@ -298,6 +322,14 @@ def _joined(layers: list[_Layer]) -> Network:
     blocks: dict[str, dict[str, AbstractConnectivity]] = {}
     sizes: dict[str, int] = {}
     for before, layer in zip([None, *layers], layers, strict=False):
+        for name in layer.sizes:
+            if name in sizes:
+                raise InputError(
+                    f"layers: two of them would be called {name}; give them other names "
+                    "(Stack(OrderedDict(...))).",
+                    argument="layers",
+                    got=name,
+                )
         blocks.update(layer.recurrent())
         sizes.update(layer.sizes)
         if before is not None:
@@ -316,7 +348,9 @@ def _joined(layers: list[_Layer]) -> Network:
 
 def _flat(module: torch.nn.Module, prefix: str = "") -> Iterator[NamedModule]:
     """Return the modules in a row, those of inner rows in their place."""
-    for name, child in module.named_children():
+    for name, child in module._modules.items():  # one that stands in two places counts twice
+        if child is None:
+            continue
         if type(child) in (torch.nn.Sequential, Stack):
             yield from _flat(child, f"{prefix}{name}.")
         else:
@@ -325,8 +359,9 @@ def _flat(module: torch.nn.Module, prefix: str = "") -> Iterator[NamedModule]:
 
 def _layer_name(name: str) -> str:
     """Return the name of a population: that of its layer, counted from 1 where it is a number."""
-    parts = [f"layer{int(part) + 1}" if part.isdigit() else part for part in name.split(".")]
-    return "_".join(parts)
+    parts = [f"layer{int(part) + 1}" if part.isdecimal() else part for part in name.split(".")]
+    plain = re.sub("[^A-Za-z0-9_]", "_", "_".join(parts))
+    return plain if plain[0].isalpha() else f"layer_{plain}"
 
 
 def _are_same(before: list[Any], now: list[Any]) -> bool:

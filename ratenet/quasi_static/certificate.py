@@ -140,6 +140,8 @@ def certify_state(
     >>> found.settled, found.whole.lag
     (tensor([ True, False]), tensor([0.0000, 0.2500], dtype=torch.float64))
     """
+    if not isinstance(network, Network):
+        raise InputError.at("network", got=network, expected="rn.Network(model, W)")
     check_solvable(network)
     if not (isinstance(tol, Real) and tol > 0):
         raise InputError.at("tol", got=tol, expected="a number above 0")

@@ -1,6 +1,7 @@
 """A stack as one network: the same fixed points, the same dynamics, the same memory."""
 
 import copy
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -305,6 +306,42 @@ def test_a_model_whose_inputs_do_not_add_up_is_refused() -> None:
     )
     with pytest.raises(UnsupportedError, match="do not enter as a sum"):
         Stack(layer(6, 5, model=model), layer(5, 4)).network()
+
+
+def test_arguments_that_do_not_fit_are_refused() -> None:
+    stack, images = two(), torch.randn(3, 6, dtype=FLOAT)
+    with pytest.raises(InputError, match=r"images: .*got \(3, 7\); at 0.read_in torch says"):
+        stack.drive(torch.zeros(3, 7))
+    with pytest.raises(InputError, match=r"rates: .* N = 9 units"):
+        stack.outputs(torch.zeros(3, 4))
+    other = two()
+    fp = rn.find_fixed_points(other.network(), other.drive(images))
+    with pytest.raises(InputError, match="fp: expected fixed points of this stack's network"):
+        stack.split(fp)
+    with pytest.raises(InputError, match="network: expected"):
+        rn.certify_state(stack, stack.drive(images), fp.state)
+
+
+def test_names_of_populations() -> None:
+    named = Stack(OrderedDict({"höher": layer(6, 5), "2nd one": layer(5, 5), "0": layer(5, 5)}))
+    assert list(named.network().populations) == ["h_her", "layer_2nd_one", "layer1"]
+    with pytest.raises(InputError, match="two of them would be called layer1"):
+        Stack(OrderedDict({"layer1": layer(6, 5), "0": layer(5, 5)})).network()
+
+
+def test_a_layer_may_stand_in_two_places() -> None:
+    again, images = layer(5, 5), torch.randn(3, 6, dtype=FLOAT)
+    stack = Stack(layer(6, 5), again, again)
+    fp = rn.find_fixed_points(stack.network(), stack.drive(images), tol=1e-12)
+    torch.testing.assert_close(stack.outputs(fp.rates), stack(images), rtol=0, atol=1e-8)
+    assert len(stack.network().populations) == 3
+
+
+def test_one_layer_moves_as_it_does_by_itself_to_the_last_bit() -> None:
+    stack, images = Stack(layer(6, 5)), torch.randn(3, 6, dtype=FLOAT)
+    run = rn.simulate(stack.network(), stack.drive(images), duration=0.1, dt=1e-3)
+    drive = stack[0].read_in(images).detach()
+    assert torch.equal(run.rates, rn.simulate(stack[0].network, drive, duration=0.1, dt=1e-3).rates)
 
 
 @pytest.mark.parametrize("images", [torch.ones(6), [["a"] * 6], [[float("nan")] * 6]])
