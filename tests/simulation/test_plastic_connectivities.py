@@ -159,6 +159,22 @@ def test_sums_go_over_the_synapses_of_every_connectivity(kind: str) -> None:
         torch.testing.assert_close(change, given.named(expected_delta)[name])
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("weights", ["own", "shared"])
+def test_what_is_no_synapse_stays_0_whatever_its_slope(weights: str, dtype: torch.dtype) -> None:
+    """1 / w is infinite there, and 0 / 0 at the first step, when all rates are 0."""
+    mask = torch.eye(N, dtype=torch.bool).roll(1, 0)
+    network = rn.Network("rate", Masked(0.5 * mask.to(dtype), mask))
+    spec = rn.PlasticitySpec(
+        equations="dw/dt = eta*(y_post*y_pre/w + exp(-y_post)/w) : 1", parameters={"eta": "1*Hz"}
+    )
+    x = random(B, N, seed=6).to(dtype)
+    found = rn.simulate(network, x, 5 * DT, DT, plasticity=spec, weights=weights).final_weights
+    assert found.dtype == dtype
+    assert not found[..., ~mask].any()
+    assert (found[..., mask] > 0.5).all()
+
+
 @pytest.mark.brian2
 def test_blocks_move_synapse_by_synapse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(brian2.prefs, "codegen.target", "numpy")
