@@ -19,10 +19,12 @@ from ratenet.fixed_points.diagnosis import diagnosed
 from ratenet.fixed_points.results import FixedPoints
 from ratenet.fixed_points.solvers.automatic import Automatic
 from ratenet.fixed_points.solvers.base import AbstractSolver, Reached
+from ratenet.fixed_points.solvers.in_turn import solve_in_turn
 from ratenet.fixed_points.solvers.relaxation import Relaxation
 from ratenet.fixed_points.stability import examined
 from ratenet.fixed_points.status import Status
 from ratenet.network import Network
+from ratenet.network.residual import relative_size
 from ratenet.validation import check_whole
 
 GOAL = 0.95  # of the tolerance: the certificate's own product may round differently
@@ -122,6 +124,8 @@ def find_fixed_points(
         if isinstance(solver, Automatic):
             found = _followed(found, state, int(limit))
         found = diagnosed(found, state)
+    if network.components and found.unsettled:
+        found = dataclasses.replace(found, notes=(*found.notes, *_places_of(found)))
     if on_failure == "raise" and found.unsettled:
         raise ConvergenceError(_complaint(found, int(limit)), found)
     return found
@@ -151,12 +155,27 @@ def _followed(found: FixedPoints, start: Tensor, limit: int) -> FixedPoints:
         return found
     dynamics, drive = Relaxation(), found.drive[repelled]
     allowed = min(limit, dynamics.max_iterations)
-    reached = dynamics.solve(found.network, start[:, repelled], drive, GOAL * found.tol, allowed)
+    given = (found.network, start[:, repelled], drive, GOAL * found.tol, allowed)
+    is_one = not found.network.components
+    reached = dynamics.solve(*given) if is_one else solve_in_turn(Relaxation, *given)
     reached = reached._replace(
         iterations=reached.iterations + found.iterations[repelled],
         solver=torch.where(reached.converged, len(found.solvers) - 1, -1),
     )
     return found.replaced(repelled, examined(_certified(found.network, reached, drive, found.tol)))
+
+
+def _places_of(found: FixedPoints) -> tuple[str, ...]:
+    """Return a sentence that names the populations, such as layers, that are not at rest."""
+    network, counts = found.network, {}
+    step = network.unit_response(found.state, found.drive).step
+    for name, units in network.populations.items():
+        residual = relative_size(step[..., units], found.state[..., units])
+        counts[name] = int((~(residual <= found.tol)).sum())
+    moving = ", ".join(
+        f"{name} in {count} of {len(found)}" for name, count in counts.items() if count
+    )
+    return (f"Not at rest: {moving} samples.",) if moving else ()
 
 
 def _complaint(found: FixedPoints, limit: int) -> str:

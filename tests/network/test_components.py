@@ -8,6 +8,7 @@ from torch import Tensor
 
 import ratenet as rn
 from ratenet.connectivity import AbstractConnectivity, Block, Dense, Masked
+from ratenet.errors import ConvergenceError
 from ratenet.fixed_points.certificate import unit_step
 from ratenet.fixed_points.solvers.newton import newton_step
 
@@ -136,3 +137,19 @@ def test_sparse_components_stay_sparse() -> None:
     sparse = Masked(weights(40, 40, 1) * mask, mask)
     W = Block({"a": {"a": sparse}, "b": {"a": sparse}}, {"a": 40, "b": 40})
     assert rn.Network("rate", W).components[0].network.connectivity is sparse
+
+
+def test_the_population_that_does_not_come_to_rest_is_named() -> None:
+    """A layer of two units that push each other round, between two that settle."""
+    turning = Dense(torch.tensor([[2.0, -3.0], [3.0, 2.0]], dtype=FLOAT))
+    weak = Dense(torch.full((2, 2), 0.1, dtype=FLOAT))
+    rows = {"low": {"low": weak}, "mid": {"mid": turning, "low": weak}, "top": {"mid": weak}}
+    net = rn.Network(
+        rn.load_model({**rn.load_model("rate").to_table(), "populations": dict.fromkeys(rows, 2)}),
+        Block(rows, dict.fromkeys(rows, 2)),
+    )
+    fp = rn.find_fixed_points(net, [[0.5] * 6, [0.1] * 6], on_failure="return")
+    assert not fp.converged.any()
+    assert "Not at rest: mid in 2 of 2 samples." in fp.notes
+    with pytest.raises(ConvergenceError, match="Not at rest: mid in 1 of 1 samples"):
+        rn.find_fixed_points(net, [0.5] * 6)

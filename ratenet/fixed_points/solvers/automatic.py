@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field, replace
 
-import torch
 from torch import Tensor
 
 from ratenet.fixed_points.solvers.anderson import Anderson
 from ratenet.fixed_points.solvers.base import AbstractSolver, Fallback, Reached
+from ratenet.fixed_points.solvers.in_turn import solve_in_turn
 from ratenet.fixed_points.solvers.mean_gain import MeanGain
 from ratenet.fixed_points.solvers.relaxation import Relaxation
 from ratenet.network import Network
@@ -42,32 +42,15 @@ class Automatic(AbstractSolver):
     ) -> Reached:
         """Solve by Anderson acceleration, the remaining samples by relaxation."""
         if network.components:
-            return self._in_turn(network, state, drive, tol, max_iterations)
+            # One object keeps one inverse, and no result is to depend on the one before.
+            units = self.preconditioner.max_units
+            return solve_in_turn(
+                lambda: replace(self, preconditioner=MeanGain(units)),
+                network, state, drive, tol, max_iterations,
+            )  # fmt: skip
         if network.units <= self.preconditioner.max_units:
             first = Anderson(3, preconditioner=self.preconditioner, max_iterations=150)
         else:
             first = Anderson(3, max_iterations=150)
         chain = Fallback((first, Relaxation()))
         return chain.solve(network, state, drive, tol, max_iterations)
-
-    def _in_turn(
-        self, network: Network, state: Tensor, drive: Tensor, tol: float, max_iterations: int
-    ) -> Reached:
-        """Solve one component after the other, each at the rates that those before it reached."""
-        found, state = [], state.clone()
-        rates = torch.zeros_like(drive)
-        for part in network.components:
-            # One object keeps one inverse, and no result is to depend on the one before.
-            alone = replace(self, preconditioner=MeanGain(self.preconditioner.max_units))
-            own = part.of(drive) + part.input(rates)
-            reached = alone.solve(part.network, part.states_of(state), own, tol, max_iterations)
-            part.put_states(state, reached.state)
-            part.of(rates).copy_(part.network.output(reached.state))
-            found.append(reached)
-        solvers = torch.stack([each.solver for each in found])
-        return Reached(
-            state,
-            iterations=torch.stack([each.iterations for each in found]).amax(dim=0),
-            solver=solvers.amax(dim=0).masked_fill((solvers < 0).any(dim=0), -1),
-            names=found[0].names,
-        )
