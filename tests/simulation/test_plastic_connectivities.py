@@ -212,6 +212,12 @@ def test_what_does_not_go_together_is_one_sentence() -> None:
             rn.Network("rate", whole("low rank")), random(1, N, seed=6), 0.01, DT,
             plasticity="oja", weights="shared", backend="brian2",
         )  # fmt: skip
+    ones = torch.ones(10_001, 1)
+    with pytest.raises(UnsupportedError, match=r"plasticity: .* all 10,001 x 10,001 weights"):
+        rn.simulate(
+            rn.Network("rate", LowRank(ones, ones)), torch.zeros(1, 10_001), 0.01, DT,
+            plasticity="hebb", weights="shared",
+        )  # fmt: skip
     with pytest.raises(UnknownNameError, match=r"variable in initial_plasticity 'w'"):
         run(whole("circular"), initial_plasticity={"w": 0.0})
     with pytest.raises(InputError, match=r"initial_plasticity, w\.kernel: expected .*1, 1, 3, 3"):

@@ -123,7 +123,7 @@ def bind(
     InputError
         If the units of the rule and of the model differ, or a signal or a first value does not fit.
     UnsupportedError
-        If the connectivity does not let each synapse change by itself.
+        If each stimulus is to have its own weights, and synapses cannot change one by one.
     """
     spec = load_plasticity(spec)
     if weights not in MODES:
@@ -131,6 +131,7 @@ def bind(
     if not streams:
         raise InputError.at("drive", got=(0, network.units), expected="at least one stimulus")
     check_units(spec, network)
+    N, like = network.units, _weights_of(network)
     constraint = constraint_of(network.connectivity)
     if constraint.whole is not None and weights == "own":
         kind = type(network.connectivity).__name__
@@ -140,7 +141,6 @@ def bind(
             argument="weights",
             got=weights,
         )
-    N, like = network.units, network.connectivity.dense().detach()
     parameters = {name: _numbers(spec, name, N, like) for name in spec.defaults}
     bound = {
         name: signal_for(
@@ -184,6 +184,20 @@ def check_units(spec: PlasticitySpec, network: Network) -> None:
                 got=spec.name,
                 expected=show_unit(theirs),
             )
+
+
+def _weights_of(network: Network) -> Tensor:
+    try:
+        return network.connectivity.dense().detach()
+    except UnsupportedError:
+        kind = type(network.connectivity).__name__
+        raise UnsupportedError(
+            f"plasticity: equations of synapses take all {network.units:,} x {network.units:,} "
+            f"weights as one matrix, which is not built of {kind} ones; use fewer units, or the "
+            "rule at fixed points, spec.rule().",
+            argument="plasticity",
+            got=network.units,
+        ) from None
 
 
 def _numbers(spec: PlasticitySpec, name: str, units: int, like: Tensor) -> Tensor:

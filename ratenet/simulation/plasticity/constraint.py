@@ -15,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ratenet.connectivity import AbstractConnectivity, Block, Dense, Masked, Signed
+from ratenet.connectivity import AbstractConnectivity, Block, Dense, LowRank, Masked, Signed
 from ratenet.connectivity.streams import Streams
 
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of a number
@@ -131,7 +131,7 @@ def pattern_of(connectivity: AbstractConnectivity) -> Tensor | None:
     """Return where there are synapses, (N, N); None: everywhere."""
     if isinstance(connectivity, Masked):
         return connectivity.mask
-    if isinstance(connectivity, Dense | Signed):
+    if isinstance(connectivity, Dense | Signed | LowRank):
         return None
     probe = _copy(connectivity)
     for parameter in probe.parameters.values():
