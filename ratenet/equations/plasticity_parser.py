@@ -249,9 +249,16 @@ class _PlasticityReader(Reader):
         return found
 
     def _unused(self) -> tuple[str, ...]:
+        """Return the parameters that nothing names; refuse such signals, which must be given."""
         trees = [*self.trees.values(), *self.bodies]
         used = {without_side(n) for tree in trees for n in expressions.names_in(tree)}
         used |= {n for tree in trees for n in expressions.names_in(tree)}
+        for name in self.signals:
+            if name not in used:
+                raise ModelError(
+                    f"signals, {name}: no equation names it; write {name} (one for all units), or "
+                    f"{name}_pre or {name}_post, in an equation, or delete the signal."
+                )
         return tuple(name for name in self.parameters if name not in used)
 
 

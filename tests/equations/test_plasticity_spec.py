@@ -92,6 +92,11 @@ def test_other_parameters() -> None:
 
 
 BAD = {
+    "a signal that nothing names": (
+        OJA,
+        {"signals": {"reward": "1"}},
+        "signals, reward: no equation names it",
+    ),
     "a name of both units": (
         "dw/dt = eta * y * y_pre : 1",
         {},
@@ -187,7 +192,7 @@ def test_terms_are_few() -> None:
         spec = rule(
             f"dw/dt = {text} : 1\ndm/dt = (y - m)*eta : 1",
             parameters={"eta": "1*Hz", "w_0": 1.0},
-            signals={"reward": "1"},
+            signals={"reward": "1"} if "reward" in text else {},
         )
         terms = parted(spec.synapses["w"], ["w"], spec.global_signals)
         assert terms is not None and len(terms) == number
