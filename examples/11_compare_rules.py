@@ -22,7 +22,7 @@ from ratenet.report.figures import save
 # --- Parameters -------------------------------------------------------------------------------
 rules = ["euclidean", "linearized-reparameterized"]
 learning_rates = [0.01, 0.1, 1.0]
-size = {"units": 20, "samples": 100, "held_out": 100, "batch_size": 50, "steps": 30, "seeds": 3}
+size = {"units": 20, "samples": 50, "held_out": 100, "batch_size": 50, "steps": 20, "seeds": 10}
 
 # --- Every rule, at every learning rate, from every seed, on every task -------------------------
 with tempfile.TemporaryDirectory() as folder:  # a folder that stays is gone on with
@@ -42,5 +42,5 @@ for row in found.differences.itertuples():
 chosen = found.steps.merge(found.best[["task", "rule", "learning_rate"]])
 angles = chosen.groupby(["task", "rule"])["angle_to_euclidean"].mean()
 print(f"degrees from the exact gradient:\n{angles}")
-figure = score_figure(found.cells, found.best, found.config.level)
+figure = score_figure(found.judged, found.best, found.config.level)
 save(figure, Path(sys.argv[1] if len(sys.argv) > 1 else "11_compare_rules.png"))

@@ -11,6 +11,9 @@ from ratenet.cli.options import path
 from ratenet.hypotheses.comparison.config import ComparisonConfig
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from ratenet.hypotheses import Comparison
     from ratenet.hypotheses.comparison.schedulers import AbstractScheduler
 
@@ -38,8 +41,9 @@ def compare(
 ) -> None:
     """Let rules learn the same tasks, each at the learning rate that suits it, and compare.
 
-    The learning rate is chosen on validation samples, and what is reported is measured on test
-    samples. Every finished cell (task, rule, learning rate, seed) is kept, and never run again.
+    A third of the seeds choose the learning rates, on validation samples; the others judge the
+    rules, on test samples. Every finished cell (task, rule, learning rate, seed) is kept, and never
+    run again.
     Writes config.toml, cells.csv, steps.csv, best.csv, differences.csv (and .parquet where
     pyarrow is installed), and report.html.
 
@@ -80,22 +84,50 @@ def _scheduler(processes: int | None, address: str | None) -> "AbstractScheduler
 
 def _report(found: "Comparison") -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table()
-    for heading in ("task", "rule", "rate", "score", "interval", "early"):
-        is_text = heading in ("task", "rule")
-        table.add_column(heading, justify="left" if is_text else "right", no_wrap=is_text)
+    console, table = (
+        Console(),
+        _table("task", "rule", "rate", "score", "interval", "seeds", "early"),
+    )
     for row in found.best.to_dict("records"):
         rate, score = f"{row['learning_rate']:g}", f"{row['test_score']:.3f}"
-        reach = f"{row['low']:.3f}, {row['high']:.3f}" if row["low"] == row["low"] else ""
+        reach = _reach(row["low"], row["high"])
         early = f"{row['failed']} of {row['seeds']}" if row["failed"] else ""
-        table.add_row(row["task"], row["rule"], rate, score, reach, early)
-    Console().print(table)
-    print(
-        "score   on test samples, higher is better, at the rate that was best on validation samples"
-    )
+        table.add_row(row["task"], row["rule"], rate, score, reach, str(row["seeds"]), early)
+    console.print(table)
+    print("score   on test samples, higher is better, at the rate that other seeds chose")
+    if len(found.differences):
+        _show_differences(found, console)
     for row in found.best[found.best["edge"].isin(["lowest", "highest"])].to_dict("records"):
         print(f"rate    {row['task']}, {row['rule']}: the {row['edge']} of the sweep; widen it")
     print(f"tables  {found.folder / 'best.csv'}, differences.csv, cells.csv, steps.csv")
     print(f"report  {found.report}")
+
+
+def _show_differences(found: "Comparison", console: "Console") -> None:
+    table = _table("task", "rule", "less", "difference", "interval", "p", "adjusted")
+    for row in found.differences.to_dict("records"):
+        p = [f"{row[name]:.2g}" if row[name] == row[name] else "" for name in ("p", "p_holm")]
+        name = (row["task"], row["rule"], row["other"])
+        table.add_row(*name, f"{row['difference']:+.3f}", _reach(row["low"], row["high"]), *p)
+    console.print(table)
+    least = found.differences["p_least"].min()
+    smallest = f"; so many seeds allow no p below {least:.2g}" if least == least else ""
+    print(
+        f"interval  level {found.config.level:g}, for all pairs of a task together\n"
+        f"p         by changes of sign; adjusted for the number of pairs{smallest}"
+    )
+
+
+def _table(*headings: str) -> "Table":
+    from rich.table import Table
+
+    table = Table()
+    for heading in headings:
+        is_text = heading in ("task", "rule", "less")
+        table.add_column(heading, justify="left" if is_text else "right", no_wrap=is_text)
+    return table
+
+
+def _reach(low: float, high: float) -> str:
+    return f"{low:.3f}, {high:.3f}" if low == low else ""

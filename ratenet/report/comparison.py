@@ -40,6 +40,7 @@ def write_report(
     config: Mapping[str, Any],
     score_names: Mapping[str, str],
     cells: pd.DataFrame,
+    judged: pd.DataFrame,
     steps: pd.DataFrame,
     best: pd.DataFrame,
     differences: pd.DataFrame,
@@ -53,7 +54,7 @@ def write_report(
         What was compared, with the intervals' `level`.
     score_names : mapping of str to str
         What each task's score is.
-    cells, steps, best, differences : pandas.DataFrame
+    cells, judged, steps, best, differences : pandas.DataFrame
         Tables of a comparison.
     """
     from jinja2 import Environment, PackageLoader  # here: it takes a moment
@@ -68,7 +69,7 @@ def write_report(
         "cells": len(cells),
         "at_edge": best[best["edge"].isin(["lowest", "highest"])].to_dict("records"),
         "angles": {task: _table(_angles(steps, best, task)) for task in score_names},
-        "figures": _figures(cells, steps, best, config["level"]),
+        "figures": _figures(cells, judged, steps, best, config["level"]),
         "versions": versions(),
     }
     page = Environment(loader=PackageLoader("ratenet.report"), autoescape=True)
@@ -77,13 +78,17 @@ def write_report(
 
 
 def _figures(
-    cells: pd.DataFrame, steps: pd.DataFrame, best: pd.DataFrame, level: float
+    cells: pd.DataFrame,
+    judged: pd.DataFrame,
+    steps: pd.DataFrame,
+    best: pd.DataFrame,
+    level: float,
 ) -> dict[str, str]:
     """Return the figures by their headings, as images that a page holds itself."""
     if best.empty:
         return {}
     figures = {
-        "Test score by rule, each at its own learning rate": score_figure(cells, best, level),
+        "Test score by rule, each at its own learning rate": score_figure(judged, best, level),
         "Validation score against learning rate": rate_figure(cells, best),
         **{
             heading: course_figure(steps, best, name, label, is_log=is_log)

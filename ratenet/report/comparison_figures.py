@@ -48,24 +48,24 @@ def course_figure(
     return figure
 
 
-def score_figure(cells: pd.DataFrame, best: pd.DataFrame, level: float) -> "Figure":
+def score_figure(judged: pd.DataFrame, best: pd.DataFrame, level: float) -> "Figure":
     """Return the test score of each rule at its learning rate, with intervals and single seeds.
 
     Parameters
     ----------
-    cells, best : pandas.DataFrame
+    judged, best : pandas.DataFrame
         Tables of a comparison.
     level : float
-        Confidence level of the intervals.
+        Coverage of the intervals.
     """
-    chosen = cells.merge(best[["task", "rule", "learning_rate"]])
     looks = _looks(best)
     figure, axes, tasks = _axes(best, height=1.8 + 0.4 * len(looks), sharey=True)
     for axis, task in zip(axes, tasks, strict=True):
         of_task = best[best["task"] == task]
         for row in of_task.to_dict("records"):
             place, look = list(looks).index(row["rule"]), looks[row["rule"]]
-            seeds = chosen[(chosen["task"] == task) & (chosen["rule"] == row["rule"])]["test_score"]
+            is_its = (judged["task"] == task) & (judged["rule"] == row["rule"])
+            seeds = judged[is_its]["test_score"]
             axis.plot(seeds, np.full(len(seeds), place + 0.2), ".", color=look["color"], alpha=0.5)
             mean = row["test_score"]
             reach = np.array([[mean - row["low"]], [row["high"] - mean]])

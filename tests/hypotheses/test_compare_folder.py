@@ -28,6 +28,9 @@ from ratenet.hypotheses.comparison import schedulers
 from ratenet.hypotheses.comparison.cell import run_cell
 from ratenet.hypotheses.comparison.schedulers import AbstractScheduler
 
+# Small ones have few seeds, of which they warn.
+pytestmark = pytest.mark.filterwarnings("ignore:seeds. of:ratenet.errors.RatenetWarning")
+
 SMALL = {"units": 10, "samples": 20, "held_out": 10, "batch_size": 10, "steps": 3, "seeds": 2}
 TABLES = ("cells", "steps", "best", "differences")
 
@@ -277,8 +280,8 @@ def test_texts_are_escaped_in_the_report(tmp_path):
     cells = found.cells.assign(reason="<script>1</script>", status="diverged")
     report.write_report(
         tmp_path / "page.html", config={**found.config.table()["compare"], "data": "<b>"},
-        score_names={"teacher": "a < b"}, cells=cells, steps=found.steps, best=found.best,
-        differences=found.differences,
+        score_names={"teacher": "a < b"}, cells=cells, judged=found.judged,
+        steps=found.steps, best=found.best, differences=found.differences,
     )  # fmt: skip
     page = Page((tmp_path / "page.html").read_text())
     assert "script" not in page.tags

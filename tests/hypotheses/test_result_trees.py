@@ -11,6 +11,9 @@ import xarray
 import ratenet as rn
 from ratenet.hypotheses import compare, identify, observe_weights
 
+# Small ones have few seeds, of which they warn.
+pytestmark = pytest.mark.filterwarnings("ignore:seeds. of:ratenet.errors.RatenetWarning")
+
 
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """compare: rules x learning rates x seeds x tasks, side by side, with statistics and a report."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -12,13 +13,21 @@ import pandas as pd
 
 from ratenet.connectivity.computation import shielded
 from ratenet.equations.own_code import Parcel
-from ratenet.errors import RunFolderError, UnsettledError
-from ratenet.hypotheses.comparison.cell import EXACT, draw_task
+from ratenet.errors import RatenetWarning, RunFolderError, UnsettledError
+from ratenet.hypotheses.comparison.cell import EXACT, PROBES, draw_task
 from ratenet.hypotheses.comparison.config import Cell, ComparisonConfig
 from ratenet.hypotheses.comparison.folder import ComparisonFolder
 from ratenet.hypotheses.comparison.schedulers import AbstractScheduler, Finished, InProcess
-from ratenet.hypotheses.comparison.statistics import best_rates, rule_differences
+from ratenet.hypotheses.comparison_statistics import (
+    JUDGING_SEEDS,
+    best_rates,
+    judged,
+    judging,
+    least_p,
+    rule_differences,
+)
 from ratenet.hypotheses.tasks import score_name
+from ratenet.linear_algebra.memory import require_memory
 from ratenet.report.comparison import write_report
 
 if TYPE_CHECKING:
@@ -51,9 +60,11 @@ class Comparison:
         in W and in the linear responses, the norm of the change over that of the exact gradient,
         and its angle (degrees) to what each rule would have changed.
     best : pandas.DataFrame
-        The learning rate that was chosen for each task and rule, and its scores.
+        The learning rate that was chosen for each task and rule, and its test score, by seeds that
+        had no part in the choice.
     differences : pandas.DataFrame
-        Differences in test scores between rules, with paired bootstrap intervals.
+        Differences in test scores between rules, paired by seed: intervals that hold together for
+        all pairs of a task, exact p-values, and these adjusted for the number of pairs.
     folder : Path
     """
 
@@ -82,6 +93,11 @@ class Comparison:
             {name: xarray.Dataset.from_dataframe(table) for name, table in tables.items()},
             name="comparison",
         )
+
+    @property
+    def judged(self) -> pd.DataFrame:
+        """The cells by which rules are judged: at their chosen rates, of seeds that chose none."""
+        return judged(self.cells, self.best)
 
     @property
     def report(self) -> Path:
@@ -126,7 +142,7 @@ def compare(
         Called as progress(done, total) after each cell.
     **options
         Further fields of `ComparisonConfig`: seeds, seed, steps, units, samples, held_out,
-        batch_size, record_every, model, data, level.
+        batch_size, record_every, model, data, level, interval.
 
     Returns
     -------
@@ -143,11 +159,16 @@ def compare(
     KeyboardInterrupt
         On Ctrl-C; finished cells are kept.
 
+    Warns
+    -----
+    RatenetWarning
+        If fewer than six seeds judge, so that no p-value can be below 0.05.
+
     Examples
     --------
     >>> import tempfile
     >>> from ratenet.hypotheses import compare
-    >>> small = {"seeds": 1, "steps": 5, "units": 10, "samples": 20, "batch_size": 20}
+    >>> small = {"seeds": 10, "steps": 5, "units": 10, "samples": 20, "batch_size": 20}
     >>> with tempfile.TemporaryDirectory() as out:
     ...     found = compare(["euclidean", "hebb"], [0.01, 0.1], out=out, **small)
     >>> found.best.set_index("rule")["learning_rate"].to_dict()
@@ -158,7 +179,9 @@ def compare(
     where.check()
     cells = list(config.cells())
     own = _parcel(config, where)
+    _refuse_too_large(config)
     _try_tasks(cells, str(data_root), own)
+    _warn_of_few_seeds(config)
     with folder.opened(config, overwrite=overwrite):
         more: dict[str, Any] = {"own": own} if own else {}
         run = partial(where.run, data_root=str(data_root), **more)
@@ -176,6 +199,32 @@ def _parcel(config: ComparisonConfig, scheduler: AbstractScheduler) -> Parcel | 
             for thing in things.values():
                 Parcel(thing).check(kind)
     return Parcel(own)
+
+
+def _refuse_too_large(config: ComparisonConfig) -> None:
+    """Refuse a network or samples that memory does not hold, before anything is drawn."""
+    N, samples = config.units, config.samples + 2 * config.held_out
+    matrices = 4 * PROBES + len(config.rules) + 4  # of the probes' modes, of changes, of W itself
+    require_memory(
+        8.0 * N * (matrices * N + 6 * samples),
+        f"units, samples: a cell of {N:,} units and {samples:,} samples",
+        "choose fewer",
+    )
+
+
+def _warn_of_few_seeds(config: ComparisonConfig) -> None:
+    seeds = judging(config.seeds, len(config.learning_rates))
+    if seeds >= JUDGING_SEEDS or len(config.rules) == 1:
+        return
+    least = least_p(seeds)
+    found = f"no p-value can be below {least:g}" if least == least else "there are no intervals"
+    count = "one judges" if seeds == 1 else f"{seeds} judge"
+    warnings.warn(
+        RatenetWarning(
+            f"seeds: of {config.seeds} {count} the rules, so {found}; choose 10 or more."
+        ),
+        stacklevel=4,
+    )
 
 
 def _try_tasks(cells: list[Cell], data_root: str, own: Parcel | None) -> None:
@@ -221,8 +270,8 @@ def _collected(config: ComparisonConfig, cells: list[Cell], folder: ComparisonFo
         rows.append({**key, **{name: found.get(name, math.nan) for name in AT_THE_END}})
         steps += [{**key, **row} for row in found["rows"]]
     table = pd.DataFrame(rows)
-    best = best_rates(table, config.level)
-    differences = rule_differences(table, best, config.level)
+    best = best_rates(table, config.level, config.interval)
+    differences = rule_differences(table, best, config.level, config.interval)
     angles = [f"angle_to_{name}" for name in dict.fromkeys([EXACT, *config.rule_names])]
     measured = pd.DataFrame(steps, columns=[*KEY, *MEASURED, *angles])
     result = Comparison(config, table, measured, best, differences, folder.path)
@@ -234,6 +283,7 @@ def _collected(config: ComparisonConfig, cells: list[Cell], folder: ComparisonFo
         config=config.table()["compare"],
         score_names=dict(zip(config.task_names, map(score_name, config.tasks), strict=True)),
         cells=table,
+        judged=result.judged,
         steps=result.steps,
         best=best,
         differences=differences,

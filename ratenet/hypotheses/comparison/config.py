@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ratenet.equations.registry import Registry
 
 Cell = dict[str, Any]
+Interval = Literal["t", "bca"]
 Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -40,7 +41,8 @@ class ComparisonConfig:
     learning_rates : sequence of float
         Learning rates, each once; every rule is run at all of them.
     seeds : int
-        Number of seeds.
+        Number of seeds. If there are several learning rates, the first third choose among them and
+        the others judge; no p-value below 0.05 can come up with fewer than six that judge.
     seed : int
         The first seed; the others follow it: seed + 1, ...
     steps : int
@@ -61,7 +63,10 @@ class ComparisonConfig:
         Images with classes for the task mnist: a data set, an .npz file, a folder or FILE.py:NAME,
         as for a training (docs/own-data.md).
     level : float
-        Confidence level of the intervals.
+        Coverage of the intervals; of differences, of all pairs of rules of a task together.
+    interval : {"t", "bca"}
+        How they are made: Student's, or a bootstrap (bias-corrected and accelerated), for many
+        seeds with skewed scores.
 
     Raises
     ------
@@ -88,7 +93,7 @@ class ComparisonConfig:
         *(0.001, 0.003, 0.01, 0.03),
         *(0.1, 0.3, 1.0, 3.0),
     )
-    seeds: Count = 5
+    seeds: Count = 10
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     steps: Count = 100
     units: AtLeastTwo = 50
@@ -99,6 +104,7 @@ class ComparisonConfig:
     model: Annotated[Any, Expected("the name of a model, a path or a ModelSpec")] = "rate"
     data: Name = "mnist-5k"
     level: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    interval: Interval = "t"
 
     def __post_init__(self) -> None:
         for name in _LISTS:
@@ -213,7 +219,7 @@ class ComparisonConfig:
 
 _LISTS = ("tasks", "rules", "learning_rates")
 # What no cell depends on; rules stay, since each cell compares with the changes of all of them.
-_SWEPT = ("tasks", "learning_rates", "seeds", "seed", "level")
+_SWEPT = ("tasks", "learning_rates", "seeds", "seed", "level", "interval")
 
 
 def cell_id(cell: Cell) -> str:

@@ -119,7 +119,9 @@ class ComparisonFolder:
     def _refuse_others(self, recorded: dict[str, Any], config: ComparisonConfig) -> None:
         """Refuse a configuration that differs from the recorded one."""
         wanted = config.table()
-        begun, asked = recorded["compare"], wanted["compare"]
+        # What was added since the folder was begun had its default there.
+        begun = {"interval": "t", **recorded["compare"]}
+        asked = wanted["compare"]
         for name, value in asked.items():
             if _comparable(begun.get(name)) != _comparable(value):
                 raise RunFolderError(
