@@ -55,17 +55,6 @@ class Constraint:
             return self.whole
         return Dense(weights) if weights.ndim == 2 else Streams(weights)
 
-    def take_(self, weights: Tensor, change: Tensor) -> None:
-        """Make a change of the weights (N, N) or (B, N, N) in the connectivity's own way."""
-        whole = self.whole
-        if whole is None:
-            assert self.signs is not None
-            weights.mul_(torch.exp(self.signs * change))
-            return
-        identity = torch.eye(len(change), dtype=change.dtype, device=change.device)
-        whole.add_(whole.accumulate(change.T, identity))  # sum_j change[:, j] e_j^T
-        weights.copy_(whole.dense())
-
     def like_given(self, weights: Tensor) -> AbstractConnectivity:
         """Return a connectivity like the one given, of separate synapses, with weights (N, N)."""
         if len(self.given.parameters) == 1:

@@ -94,6 +94,7 @@ class PlasticityRecorder:
         ------
         DivergenceError
         """
+        self.state.refresh_weights()
         for name, value in self.state.values.items():
             if not _is_finite(value):
                 self._refuse(name, value, n)

@@ -42,6 +42,8 @@ class PlasticState:
             name: slope_of(rule, name, expression) for name, expression in spec.synapses.items()
         }
         self._order = _in_order(spec)
+        right_sides = [*spec.synapses.values(), *(summand for _, summand in spec.sums.values())]
+        self._reads_weights = any(symbol(spec.weight) in e.free_symbols for e in right_sides)
         self._sums = {
             name: Sum(rule, side, expression) for name, (side, expression) in spec.sums.items()
         }
@@ -72,13 +74,25 @@ class PlasticState:
         """Let a variable of synapses take a step in place."""
         slope, value, constraint = self._slopes[name], self.values[name], self.rule.constraint
         is_weight = name == self.rule.weight
-        if is_weight and not constraint.is_direct:
+        if is_weight and constraint.whole is not None:
+            left, right = slope.rows(value, units, old)
+            constraint.whole.add_(constraint.whole.accumulate(dt * left, right))
+            if self._reads_weights:
+                self.refresh_weights()
+        elif is_weight and not constraint.is_direct:
+            assert constraint.signs is not None
             change = torch.zeros_like(value)
             slope.add_to_(change, units, old, dt)
-            constraint.take_(value, change)
+            value.mul_(torch.exp(constraint.signs * change))
         else:
             slope.add_to_(value, units, old, dt)
             constraint.constrain_(value, are_weights=is_weight)
+
+    def refresh_weights(self) -> None:
+        """Make the weights those of a connectivity whose parameters moved."""
+        whole = self.rule.constraint.whole
+        if whole is not None:
+            self.weights.copy_(whole.dense())
 
     def _of_units(self, rates: Tensor, t: float) -> dict[str, Any]:
         """Return the values of all names of a unit, shape (B, N), (B, 1), (N,) or a number."""

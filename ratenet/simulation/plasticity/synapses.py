@@ -40,6 +40,21 @@ class Slope(ABC):
         The target may be among the values of the synapses.
         """
 
+    @abstractmethod
+    def rows(
+        self, like: Tensor, units: Values, synapses: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return rows with sum_b left_b right_b^T the mean slope; `like` are weights (N, N)."""
+
+
+def _whole_rows(
+    slope: Slope, like: Tensor, units: Values, synapses: dict[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the columns of the mean slope, and those of the identity."""
+    whole = torch.zeros_like(like)
+    slope.add_to_(whole, units, synapses, 1.0)
+    return whole.T, torch.eye(len(like), dtype=like.dtype, device=like.device)
+
 
 class _BySynapse(Slope):
     def __init__(self, rule: Plasticity, expression: sympy.Expr) -> None:
@@ -51,6 +66,11 @@ class _BySynapse(Slope):
     ) -> None:
         slope = self.values(units, synapses)
         target.add_(slope.mean(dim=0) if target.ndim == 2 else slope, alpha=dt)
+
+    def rows(
+        self, like: Tensor, units: Values, synapses: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        return _whole_rows(self, like, units, synapses)
 
     def values(self, units: Values, synapses: dict[str, Tensor]) -> Tensor:
         """Return the values of all synapses, shape (B, N, N)."""
@@ -90,6 +110,15 @@ class _Parted(Slope):
             _add_scaled_(target, matrix, [factors[index] for index in indices], dt)
         for index in self._outer:
             _add_outer_(target, factors[index], dt)
+
+    def rows(
+        self, like: Tensor, units: Values, synapses: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        if self._scaled or not self._outer:
+            return _whole_rows(self, like, units, synapses)
+        pairs = [product.rows(len(like)) for product in self._factors(units, like)]
+        left, right = zip(*pairs, strict=True)
+        return torch.cat(left), torch.cat(right)
 
 
 class _Factors:
@@ -141,6 +170,12 @@ class _Product(NamedTuple):
     def each(self) -> Tensor:
         """Return post_b pre_b^T for each stream, shape (B, N, N) or with 1 in places."""
         return self.post[:, :, None] * self.pre[:, None, :]
+
+    def rows(self, units: int) -> tuple[Tensor, Tensor]:
+        """Return rows (B or 1, N) with sum_b left_b right_b^T the mean, scale included."""
+        streams = max(len(self.post), len(self.pre))
+        left, right = (each.expand(streams, units) for each in (self.post, self.pre))
+        return self.scale / streams * left, right
 
     def mean(self) -> Tensor:
         """Return the mean of post_b pre_b^T, shape (N, N) or with 1 in places."""
