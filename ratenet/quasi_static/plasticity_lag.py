@@ -38,6 +38,7 @@ from ratenet.quasi_static.plasticity_results import PlasticityLag
 from ratenet.quasi_static.showing import Showing, showing_of
 from ratenet.simulation import Trajectory
 from ratenet.simulation.plasticity import Plasticity, bind
+from ratenet.simulation.plasticity.bound import MODES
 from ratenet.simulation.plasticity.constraint import constraint_of
 from ratenet.simulation.plasticity.signals import Feedback, Signal
 
@@ -135,11 +136,13 @@ def measure_plasticity_lag(
        difference  predicted  remaining
     0      0.0063     0.0057     0.0011
     """
+    if weights not in MODES:
+        raise InputError.at("weights", got=weights, expected="'own' or 'shared'")
     showing = showing_of(network, drive, duration, dt, speeds, plasticity_speeds, records, method)
     rule = _rule(network, plasticity, slow, signals, showing)
     path = _path(showing, initial, tol)
     lag = predict_lag(path, showing.velocities())
-    names = (slow,) if isinstance(slow, str) else tuple(slow)
+    names = (slow,) if isinstance(slow, str) else tuple(dict.fromkeys(slow))
     limit = Limit(rule, names, path, lag, showing.step, weights == "shared")
     rest = limit.slow_rest()
     corrections = limit.corrections(rest)
@@ -277,8 +280,8 @@ def _results(
             }
         )
     return PlasticityLag(
-        speeds=torch.tensor(showing.speeds, dtype=y.dtype),
-        plasticity_speeds=torch.tensor(showing.plasticity_speeds, dtype=y.dtype),
+        speeds=y.new_tensor(showing.speeds),
+        plasticity_speeds=y.new_tensor(showing.plasticity_speeds),
         fixed_points=limit.fp,
         **{name: torch.stack([row[name] for row in rows]) for name in rows[0]},
     )

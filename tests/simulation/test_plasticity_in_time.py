@@ -128,6 +128,27 @@ def test_both_backends_agree_on_a_rule_with_everything(
 
 
 @pytest.mark.brian2
+def test_names_of_a_rule_are_free_in_brian2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brian2 keeps names that end in _post, and the model has an I of its own."""
+    monkeypatch.setitem(brian2.prefs, "codegen.target", "numpy")
+    spec = rn.PlasticitySpec(
+        equations="dI/dt = eta*post_post*pre*y_pre : 1\ndpost/dt = (y - post)/tau : 1",
+        weight="I",
+        parameters={"eta": "5*Hz", "tau": "50*ms"},
+        signals={"pre": "1"},
+    )
+    network = rn.Network("rate", torch.full((2, 2), 0.2, dtype=torch.float64))
+    here, there = (
+        rn.simulate(network, [1.0, 0.5], 0.01, 1e-3, plasticity=spec, signals={"pre": 2.0},
+                    backend=backend)
+        for backend in ("torch", "brian2")
+    )  # fmt: skip
+    for name, values in here.plasticity.final.items():
+        torch.testing.assert_close(there.plasticity.final[name], values, rtol=0, atol=1e-13)
+    assert (here.final_weights != 0.2).all()
+
+
+@pytest.mark.brian2
 def test_brian2_shares_the_weights_of_one_stimulus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(brian2.prefs, "codegen.target", "numpy")
     signals = {"reward": 1.0, "mod": 2.0}

@@ -26,7 +26,7 @@ _NO_RATES = torch.empty(0)  # of a signal that does not follow from them
 
 def own_name(name: str) -> str:
     """Return what a name of the rule is called in Brian2."""
-    return f"plastic_{name}"
+    return f"plastic_{name}_value"  # Brian2 keeps names that end in _pre or _post
 
 
 class Brian2Plasticity:
