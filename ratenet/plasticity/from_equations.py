@@ -92,10 +92,11 @@ def from_equations(
         raise InputError.at("slow", got=slow, expected="names of variables of units")
     if values is not None and not isinstance(values, Mapping):
         raise InputError.at("values", got=values, expected="a mapping from names to numbers")
-    names = (slow,) if isinstance(slow, str) else tuple(dict.fromkeys(slow))
-    for name in names:
+    given = (slow,) if isinstance(slow, str) else tuple(slow)
+    for name in given:
         if name not in spec.unit_variables:
             raise UnknownNameError.among("slow variable", name, spec.unit_variables)
+    names = tuple(dict.fromkeys(given))
     known = (*dict(spec.signals), *spec.unit_variables)
     for name in values or {}:
         if name not in known:

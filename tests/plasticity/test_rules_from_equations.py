@@ -129,6 +129,9 @@ def test_what_has_no_rule_at_fixed_points_says_so() -> None:
         rn.load_plasticity("three_factor").rule(values={"reward": float("nan")})
     with pytest.raises(InputError, match=r"slow: expected names of variables of units, got 3"):
         rn.load_plasticity("bcm").rule(slow=3)
+    with pytest.raises(UnknownNameError, match=r"Unknown slow variable"):
+        rn.load_plasticity("bcm").rule(slow=[["theta"]])
+    assert rn.load_plasticity("bcm").rule(slow=["theta", "theta"]).slow == ("theta",)
     with pytest.raises(InputError, match=r"values: expected a mapping"):
         rn.load_plasticity("bcm").rule(values=3)  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError, match=r"Unknown signal or variable 'a'"):
