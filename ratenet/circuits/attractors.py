@@ -7,6 +7,7 @@ import torch
 
 from ratenet.circuits.arguments import number, numbers, stimuli, units_of, whole
 from ratenet.circuits.base import Circuit, Coordinate
+from ratenet.circuits.titles import TITLES
 from ratenet.equations.units import amp, hertz
 from ratenet.network import Network
 
@@ -63,7 +64,7 @@ def ring_attractor(
     drive = 40 * c * (1 - e + e * np.cos(2 * np.deg2rad(preferred - peak)))
     return Circuit(
         name="ring_attractor",
-        title="Ring attractor of orientation columns",
+        title=TITLES["ring_attractor"],
         source="Ben-Yishai, Bar-Or & Sompolinsky 1995, PNAS 92:3844",
         network=Network("ring_attractor", W),
         drive=torch.from_numpy(drive),
@@ -122,7 +123,7 @@ def hopfield(
     wrong = draws.permuted(np.tile(np.arange(N) < round(share * N), (P, 1)), axis=1)
     return Circuit(
         name="hopfield",
-        title="Continuous Hopfield network",
+        title=TITLES["hopfield"],
         source="Hopfield 1984, PNAS 81:3088",
         network=Network("hopfield", W),
         drive=torch.zeros(P, N, dtype=torch.float64),
@@ -173,7 +174,7 @@ def wong_wang(*, coherence: Any = 0.512, rate: Any = 30.0, noise: Any = 0.02e-9)
     W = 1e-9 * np.array([[0.2609, -0.0497], [-0.0497, 0.2609]])  # A
     return Circuit(
         name="wong_wang",
-        title="Decision by two competing populations",
+        title=TITLES["wong_wang"],
         source="Wong & Wang 2006, J. Neurosci. 26:1314",
         network=Network("wong_wang", W, parameters={"sigma": sigma}),
         drive=torch.from_numpy(5.2e-13 * mu * np.hstack([1 + c, 1 - c])),  # A

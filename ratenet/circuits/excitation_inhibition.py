@@ -11,6 +11,7 @@ import torch
 
 from ratenet.circuits.arguments import number, numbers, stimuli
 from ratenet.circuits.base import Circuit
+from ratenet.circuits.titles import TITLES
 from ratenet.equations.units import hertz
 from ratenet.network import Network
 
@@ -56,7 +57,7 @@ def inhibition_stabilized(
     )
     return Circuit(
         name="inhibition_stabilized",
-        title="Inhibition-stabilised pair of populations",
+        title=TITLES["inhibition_stabilized"],
         source="Tsodyks et al. 1997, J. Neurosci. 17:4382; Ozeki et al. 2009, Neuron 62:578",
         network=Network("inhibition_stabilized", [[w, -1.5], [2.5, -1.0]]),
         drive=torch.from_numpy(np.hstack([to_E, to_I])),
@@ -87,7 +88,7 @@ def wilson_cowan_multistable() -> Circuit:
     """
     return Circuit(
         name="wilson_cowan_multistable",
-        title="Wilson-Cowan populations, multistable",
+        title=TITLES["wilson_cowan_multistable"],
         source="Wilson & Cowan 1972, Biophys. J. 12:1",
         network=Network("wilson_cowan", [[12.0, -4.0], [13.0, -11.0]]),
         drive=torch.zeros(2, 2, dtype=torch.float64),
@@ -133,7 +134,7 @@ def wilson_cowan_oscillating(*, drive_E: Any = 1.25, w_II: float = 4.0) -> Circu
     parameters = {"tau": 0.008, "a": {"E": 1.3, "I": 2.0}, "theta": {"E": 4.0, "I": 3.7}}
     return Circuit(
         name="wilson_cowan_oscillating",
-        title="Wilson-Cowan populations on a limit cycle",
+        title=TITLES["wilson_cowan_oscillating"],
         source="Wilson & Cowan 1972, Biophys. J. 12:1",
         network=Network("wilson_cowan", [[16.0, -12.0], [15.0, -w]], parameters=parameters),
         drive=torch.from_numpy(np.stack([P, np.zeros_like(P)], axis=1)),
@@ -181,7 +182,7 @@ def balanced_amplification(*, w: float = 4 + 2 / 7, inhibition: float = 1.1) -> 
     k = number(inhibition, f"{where}, inhibition", least=1.0)
     return Circuit(
         name="balanced_amplification",
-        title="Balanced amplification",
+        title=TITLES["balanced_amplification"],
         source="Murphy & Miller 2009, Neuron 61:635",
         network=Network("linear", [[w, -k * w], [w, -k * w]], parameters={"tau": 0.02}),
         drive=torch.zeros(1, 2, dtype=torch.float64),

@@ -2,47 +2,20 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ratenet.circuits.attractors import hopfield, ring_attractor, wong_wang
-from ratenet.circuits.base import Circuit
-from ratenet.circuits.excitation_inhibition import (
-    balanced_amplification,
-    inhibition_stabilized,
-    wilson_cowan_multistable,
-    wilson_cowan_oscillating,
-)
-from ratenet.circuits.random_networks import chaotic, low_rank
-from ratenet.circuits.supralinear import ssn_four_types, ssn_line, ssn_ring, ssn_stochastic
-from ratenet.circuits.synapses import short_term_plasticity, synaptic_currents
+from ratenet.circuits.titles import TITLES
 from ratenet.errors import UnknownNameError
 from ratenet.validation import descriptions
 
-_CIRCUITS: dict[str, Callable[..., Circuit]] = {
-    constructor.__name__: constructor
-    for constructor in (
-        balanced_amplification,
-        chaotic,
-        hopfield,
-        inhibition_stabilized,
-        low_rank,
-        ring_attractor,
-        short_term_plasticity,
-        ssn_four_types,
-        ssn_line,
-        ssn_ring,
-        ssn_stochastic,
-        synaptic_currents,
-        wilson_cowan_multistable,
-        wilson_cowan_oscillating,
-        wong_wang,
-    )
-}
+if TYPE_CHECKING:
+    from ratenet.circuits.base import Circuit
 
 
 def names() -> list[str]:
     """Return the names of the circuits, sorted."""
-    return sorted(_CIRCUITS)
+    return sorted(TITLES)
 
 
 class Argument(NamedTuple):
@@ -73,7 +46,7 @@ def arguments(name: str) -> dict[str, Argument]:
     }
 
 
-def load(name: str, **given: Any) -> Circuit:
+def load(name: str, **given: Any) -> "Circuit":
     """Return the circuit with a given name.
 
     Parameters
@@ -106,7 +79,8 @@ def load(name: str, **given: Any) -> Circuit:
     return _constructor(name)(**given)
 
 
-def _constructor(name: str) -> Callable[..., Circuit]:
-    if not isinstance(name, str) or name not in _CIRCUITS:
+def _constructor(name: str) -> "Callable[..., Circuit]":
+    if not isinstance(name, str) or name not in TITLES:
         raise UnknownNameError.among("circuit", name, names())
-    return _CIRCUITS[name]
+    constructor: Callable[..., Circuit] = getattr(import_module("ratenet.circuits"), name)
+    return constructor

@@ -5,6 +5,7 @@ import torch
 
 from ratenet.circuits.arguments import number, units_of, whole
 from ratenet.circuits.base import Circuit
+from ratenet.circuits.titles import TITLES
 from ratenet.network import Network
 
 
@@ -46,7 +47,7 @@ def chaotic(*, gain: float = 1.5, units: int = 400, seed: int = 0) -> Circuit:
     W = g / N**0.5 * draws.standard_normal((N, N))
     return Circuit(
         name="chaotic",
-        title="Random network, chaotic for a gain above 1",
+        title=TITLES["chaotic"],
         source="Sompolinsky, Crisanti & Sommers 1988, Phys. Rev. Lett. 61:259",
         network=Network("voltage", W),
         drive=torch.zeros(1, N, dtype=torch.float64),
@@ -102,7 +103,7 @@ def low_rank(
     m *= (N / (m @ m)) ** 0.5  # so that the overlap is exact
     return Circuit(
         name="low_rank",
-        title="Random network with a rank-one structure",
+        title=TITLES["low_rank"],
         source="Mastrogiuseppe & Ostojic 2018, Neuron 99:609",
         network=Network("voltage", g * chi + rho * np.outer(m, m) / N),
         drive=torch.zeros(1, N, dtype=torch.float64),

@@ -10,6 +10,7 @@ import torch
 
 from ratenet.circuits.arguments import number, numbers, stimuli, units_of
 from ratenet.circuits.base import Circuit, Coordinate
+from ratenet.circuits.titles import TITLES
 from ratenet.equations.units import volt
 from ratenet.network import Network
 
@@ -67,7 +68,7 @@ def ssn_ring(
     drive = c * _gaussian(_circular(preferred - peak), 30.0)
     return Circuit(
         name="ssn_ring",
-        title="Stabilized supralinear ring of orientations",
+        title=TITLES["ssn_ring"],
         source=_RUBIN,
         network=Network("ssn", np.kron(J, kernel)),
         drive=torch.from_numpy(np.hstack([drive, drive])),
@@ -136,7 +137,7 @@ def ssn_line(
     drive = c * _logistic(left) * _logistic(right)
     return Circuit(
         name="ssn_line",
-        title="Stabilized supralinear line with surround suppression",
+        title=TITLES["ssn_line"],
         source=_RUBIN,
         network=Network("ssn", W, parameters={"k": 0.01, "n": exponent}),
         drive=torch.from_numpy(np.hstack([drive, drive])),
@@ -183,7 +184,7 @@ def ssn_four_types(*, drive: Any = 15.0) -> Circuit:
     ]
     return Circuit(
         name="ssn_four_types",
-        title="Supralinear network of E, PV, SOM and VIP cells",
+        title=TITLES["ssn_four_types"],
         source="Kuchibhotla et al. 2017, Nat. Neurosci. 20:62",
         network=Network("ssn_four_types", W),
         drive=torch.from_numpy(np.repeat(h, 4, axis=1)),
@@ -225,7 +226,7 @@ def ssn_stochastic(*, drive: Any = 0.002) -> Circuit:
     W = 1e-3 * np.array([[1.25, -0.65], [1.2, -0.5]])  # V s
     return Circuit(
         name="ssn_stochastic",
-        title="Stochastic supralinear network of two populations",
+        title=TITLES["ssn_stochastic"],
         source="Hennequin et al. 2018, Neuron 98:846",
         network=Network("ssn_stochastic", W),
         drive=torch.from_numpy(np.repeat(h, 2, axis=1)),

@@ -7,6 +7,7 @@ import torch
 
 from ratenet.circuits.arguments import number, numbers, stimuli
 from ratenet.circuits.base import Circuit
+from ratenet.circuits.titles import TITLES
 from ratenet.equations.units import hertz
 from ratenet.network import Network
 
@@ -54,7 +55,7 @@ def short_term_plasticity(
     u = number(facilitation, f"{where}, facilitation", least=0.0, most=1.0)
     return Circuit(
         name="short_term_plasticity",
-        title="Working memory in facilitated synapses",
+        title=TITLES["short_term_plasticity"],
         source="Mongillo, Barak & Tsodyks 2008, Science 319:1543",
         network=Network("short_term_plasticity", [[J]]),
         drive=torch.from_numpy(drive[:, None]),
@@ -103,7 +104,7 @@ def synaptic_currents(*, nmda: float = 0.5, drive_E: Any = 30.0, drive_I: Any = 
     )
     return Circuit(
         name="synaptic_currents",
-        title="Fast and slow synapses of E and I populations",
+        title=TITLES["synaptic_currents"],
         source="Tegner, Compte & Wang 2002, Biol. Cybern. 87:471",
         network=Network(
             "synaptic_currents",

@@ -47,19 +47,18 @@ def models(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from ratenet import circuits
-    from ratenet.equations import model_names
-    from ratenet.equations.files import MODELS
+    from ratenet.circuits.titles import TITLES
+    from ratenet.equations.shipped import models_folder, offered_models, titles
 
-    console = console_of()
-    names = list(dict.fromkeys([*model_names(), *MODELS.names]))  # those of packages at the end
-    width = max(map(len, [*names, *circuits.names()]))
+    console, shipped = console_of(), titles(models_folder())
+    known = shipped | {name: _title(name) for name in offered_models()}
+    width = max(map(len, [*known, *TITLES]))
     console.print("Models")
-    for each in names:
-        console.print(f"  {each:<{width}}  {_title(each)}", markup=False)
+    for name, title in known.items():
+        console.print(f"  {name:<{width}}  {title}", markup=False)
     console.print("\nCircuits: models with their weights and stimulus")
-    for each in circuits.names():
-        console.print(f"  {each:<{width}}  {circuits.load(each).title}", markup=False)
+    for name, title in sorted(TITLES.items()):
+        console.print(f"  {name:<{width}}  {title}", markup=False)
     console.print(
         "\nShow one with: ratenet models NAME; run it with: ratenet simulate NAME",
         markup=False,
@@ -87,7 +86,14 @@ def show(
     Example: `ratenet models show adaptation --latex`
     """
     from ratenet import circuits
-    from ratenet.equations import load_model, model_names
+    from ratenet.equations.shipped import REMEDY, model_names, offered_models
+    from ratenet.errors import UnknownNameError
+
+    names = [*model_names(), *offered_models()]
+    if name.isidentifier() and name not in (*names, *circuits.names()):  # said before Brian2 comes
+        raise UnknownNameError.among("model", name, names, REMEDY)
+
+    from ratenet.equations import load_model
 
     console = console_of()
     if name in circuits.names() and name not in model_names():

@@ -12,6 +12,7 @@ from ratenet.circuits.named import arguments as arguments_of
 from ratenet.equations import load_model
 from ratenet.equations.files import MODELS
 from ratenet.equations.parameters import as_text
+from ratenet.equations.shipped import REMEDY
 from ratenet.equations.units import Quantity
 from ratenet.errors import InputError, UnknownNameError
 from ratenet.linear_algebra import require_memory
@@ -117,9 +118,7 @@ def _plain(value: Any) -> Any:
 def _random_scene(name: str, units: int | None, radius: float | None, seed: int) -> Scene:
     if not name.endswith(".toml") and MODELS.is_unknown(name):
         known = [*MODELS.names, *circuits.names()]
-        raise UnknownNameError.among(
-            "model or circuit", name, known, "or give the path of a .toml file"
-        )
+        raise UnknownNameError.among("model or circuit", name, known, REMEDY)
     model = load_model(name)
     sizes = [size for _, size in model.populations if isinstance(size, int)]
     N = (sum(sizes) or 100) if units is None else units

@@ -1,11 +1,9 @@
-"""Equations: the language of model files, from text to a checked ModelSpec and to torch."""
+"""Equations: the language of model files, from text to a checked ModelSpec and to torch.
 
-from ratenet.equations.files import (
-    load_model as load_model,
-    load_plasticity as load_plasticity,
-    model_names as model_names,
-    plasticity_names as plasticity_names,
-)
-from ratenet.equations.joint import JointSpec as JointSpec
-from ratenet.equations.plasticity import PlasticitySpec as PlasticitySpec
-from ratenet.equations.spec import ModelSpec as ModelSpec
+The names stand in ``__init__.pyi``; each is imported when it is first used, so that the command
+line can list the models without waiting for Brian2.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,37 +13,19 @@ from typing import Any, TypeVar
 
 from ratenet.equations.plasticity import PlasticitySpec
 from ratenet.equations.registry import Registry
+from ratenet.equations.shipped import (
+    MODEL_GROUP,
+    REMEDY,
+    models_folder,
+    names_in,
+    plasticity_folder,
+)
 from ratenet.equations.spec import ModelSpec
 from ratenet.equations.table import ModelTable, PlasticityTable
 from ratenet.errors import ModelError, RatenetWarning, UnknownNameError, escape
 from ratenet.validation import read_toml, validated
 
 Spec = TypeVar("Spec", ModelSpec, PlasticitySpec)
-
-
-def models_folder() -> Path:
-    """Return the folder of the shipped models: inside an installed package, else beside it."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "models"
-    return inside if inside.is_dir() else package.parent / "models"
-
-
-def model_names() -> list[str]:
-    """Return the names of the shipped models, sorted."""
-    return _names(models_folder())
-
-
-def plasticity_names() -> list[str]:
-    """Return the names of the shipped plasticity rules that are equations, sorted."""
-    return _names(_plasticity_folder())
-
-
-def _plasticity_folder() -> Path:
-    return models_folder() / "plasticity"
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.toml"))
 
 
 def load_model(given: Any) -> ModelSpec:
@@ -154,15 +136,15 @@ class _Shipped(Mapping[str, Any]):
     parse: Callable[[Mapping[str, Any]], Any]
 
     def __getitem__(self, name: str) -> Any:
-        if name not in _names(self.folder):
+        if name not in names_in(self.folder):
             raise KeyError(name)
         return partial(self._read, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_names(self.folder))
+        return iter(names_in(self.folder))
 
     def __len__(self) -> int:
-        return len(_names(self.folder))
+        return len(names_in(self.folder))
 
     def _read(self, name: str, **parameters: Any) -> Any:
         """Return what a file says, with other defaults of some parameters."""
@@ -213,15 +195,13 @@ def parse_plasticity(table: Mapping[str, Any]) -> PlasticitySpec:
     return PlasticitySpec(**vars(validated(PlasticityTable, table, error=ModelError)))
 
 
-_REMEDY = "or give the path of a .toml file"
-
 MODELS: Registry[ModelSpec] = Registry(
     "model",
     ModelSpec,
     _Shipped("model", models_folder(), parse_model),
-    group="ratenet.models",
+    group=MODEL_GROUP,
     expected="the name of a model, a path, a table or a ModelSpec",
-    remedy=_REMEDY,
+    remedy=REMEDY,
     convert=_as_model,
 )
 """All models, by the names that `load_model` knows them by."""
@@ -229,17 +209,17 @@ MODELS: Registry[ModelSpec] = Registry(
 PLASTICITY: Registry[PlasticitySpec] = Registry(
     "plasticity rule",
     PlasticitySpec,
-    _Shipped("plasticity rule", _plasticity_folder(), parse_plasticity),
+    _Shipped("plasticity rule", plasticity_folder(), parse_plasticity),
     group="ratenet.plasticity",
     expected="the name of a plasticity rule, a path, a table or a PlasticitySpec",
-    remedy=_REMEDY,
+    remedy=REMEDY,
     convert=_as_plasticity,
 )
 """All plasticity rules that are equations, by the names that `load_plasticity` knows them by."""
 
 
 def _unknown(kind: str, given: str | Path, registry: Registry[Any]) -> UnknownNameError:
-    return UnknownNameError.among(kind, str(given), registry.names, _REMEDY)
+    return UnknownNameError.among(kind, str(given), registry.names, REMEDY)
 
 
 def _unused(name: str, spec: ModelSpec | PlasticitySpec, path: Path) -> str:

@@ -51,10 +51,10 @@ def mistake(monkeypatch, capsys, tmp_path):
     return run
 
 
-HELP = """
+PROGRAM = """
 import sys
 from ratenet.cli import main
-sys.argv = ["ratenet", "--help"]
+sys.argv = ["ratenet", *sys.argv[1:]]
 try:
     main()
 finally:
@@ -63,7 +63,9 @@ finally:
 
 
 def test_help_imports_nothing_that_takes_long():
-    said = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "--help"], capture_output=True, text=True, check=False
+    )
     assert said.returncode == 0
     assert "heavy: []" in said.stdout
     for command in ("models", "simulate", "train", "evaluate"):
@@ -81,6 +83,16 @@ def test_help_imports_nothing_heavy():
     program = "import sys, ratenet.cli; print([m for m in ('torch', 'brian2') if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert said.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("words", "code"), [(["models"], 0), (["models", "nope"], 2)])
+def test_models_are_listed_and_missed_without_a_simulator(words, code):
+    said = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == code
+    assert "heavy: []" in said.stdout
+    assert "adaptation" in said.stdout + said.stderr
 
 
 @pytest.mark.slow

@@ -143,7 +143,7 @@ def test_a_fault_of_ratenet_keeps_its_traceback(run, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("ratenet.equations.model_names", broken)
+    monkeypatch.setattr("ratenet.equations.shipped.titles", broken)
     with pytest.raises(ZeroDivisionError):
         run("models")
 
