@@ -3,7 +3,8 @@
 import math
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -133,6 +134,7 @@ class FixedPointCore(torch.nn.Module):
         kept = MeanGain(stale_after=STALE_AFTER)
         self.solver = Automatic(kept) if solver is None else solver
         self.fixed_points: FixedPoints | None = None
+        self._given: list[FixedPoints] = []  # of the next calls, in place of solved ones
         self._passage: weakref.ref[Passage] | None = None
         self._left_out = LeftOut()  # by the last backward pass
         self._said = set[type[Warning]]()  # what has been warned of: each is said once
@@ -199,6 +201,22 @@ class FixedPointCore(torch.nn.Module):
         self._passage = weakref.ref(passage)  # it goes with the graph that it belongs to
         rates: Tensor = Rest.apply(passage, rows, *parameters)
         return rates.reshape(drive.shape)
+
+    @contextmanager
+    def given(self, fp: FixedPoints) -> Iterator[None]:
+        """Let the next call within this context take these states, and solve for none.
+
+        Parameters
+        ----------
+        fp : FixedPoints
+            States of ``core.network``, such as those that a simulation reached: the call returns
+            their rates, and its backward pass takes place at them.
+        """
+        self._given.append(fp)
+        try:
+            yield
+        finally:
+            self._given = [each for each in self._given if each is not fp]
 
     def leave_out(self, samples: Tensor) -> None:
         """Give some samples of the last call no gradient, before backward.
@@ -313,6 +331,9 @@ class FixedPointCore(torch.nn.Module):
         """Find the fixed points, and say what did not settle."""
         self.fixed_points = None  # the last ones go before new ones take up memory
         self._left_out = LeftOut()
+        if self._given:
+            self.fixed_points = fp = self._given.pop(0)
+            return fp.with_tolerance(math.inf) if self.on_unsettled == "include" else fp
         fp = find_fixed_points(
             self._network_with(parameters),
             drive.detach(),

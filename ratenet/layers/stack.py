@@ -13,6 +13,7 @@ so that all layers together have the weights W = [diagonal: W_l; below it: F_l] 
 import itertools
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -204,6 +205,33 @@ class Stack(torch.nn.Sequential):
                 point, status=fp.status, iterations=fp.iterations, examined=fp.examined
             )
         return found
+
+    @contextmanager
+    def given(self, fp: FixedPoints) -> Iterator[None]:
+        """Let the next call within this context take the states of `network`, and solve for none.
+
+        Its outputs are those of the given rates, and its backward pass takes place at them: from
+        the top down each layer solves for its adjoint, and its rule gets its own rates, gains and
+        error.
+
+        Parameters
+        ----------
+        fp : FixedPoints
+            With the joint network, such as the states that a simulation reached.
+
+        Examples
+        --------
+        >>> import ratenet as rn
+        >>> stack, images = Stack(rn.FixedPointLayer(3, 5), torch.nn.Linear(5, 2)), torch.ones(4, 3)
+        >>> run = rn.simulate(stack.network(), stack.drive(images), duration=0.2, dt=1e-3)
+        >>> with stack.given(rn.fixed_points_at(stack.network(), stack.drive(images), run.final)):
+        ...     stack(images).sum().backward()
+        """
+        parts = self.split(fp)
+        with ExitStack() as contexts:
+            for layer in self._layers():
+                contexts.enter_context(layer.core.given(parts[layer.name]))
+            yield
 
     def _layers(self) -> list["_Layer"]:
         """Return the recurrent layers, each with what lies before it."""

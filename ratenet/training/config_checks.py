@@ -33,7 +33,7 @@ Checked = TypeVar("Checked", bound=TrainingOptions)
 REGISTRIES: dict[str, Registry[Any]] = {"rule": RULES, "loss": LOSSES, "stimulus": STIMULI}
 """Options that are read by a registry; None where one is left out."""
 NAMED = ("model", *REGISTRIES)  # what may name the user's code
-OF_ONE_NETWORK = ("model", "units", "tau", "hold", "fade", "learn", "barrier")
+OF_ONE_NETWORK = ("model", "units", "tau", "learn", "barrier")
 
 ON_UNSETTLED: dict[str, OnUnsettled] = {"leave-out": "mask", "include": "include"}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -230,11 +230,9 @@ def _check_layers(config: TrainingOptions) -> None:
     if not config.layers:
         return
     read_tables(config.layers)
-    if config.presentation != "static":
+    if config.update_at == CONTINUOUS:
         raise InputError.at(
-            "presentation",
-            got=config.presentation,
-            expected="'static' for layers, which are trained at their fixed points",
+            "update_at", got=CONTINUOUS, expected="shares of the hold, such as 1, for layers"
         )
     for name in OF_ONE_NETWORK:
         if getattr(config, name) != getattr(type(config), name):

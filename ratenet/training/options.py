@@ -128,8 +128,8 @@ class TrainingOptions:
         Epochs between tests on the test images. Default: only at the end.
     layers : sequence of mapping
         A stack of layers in place of one network: tables as in docs/layers.md, each with its own
-        rule, model and connectivity, which rule and learning_rate are the defaults for. Only with
-        static presentation.
+        rule, model and connectivity, which rule and learning_rate are the defaults for. Under slow
+        presentation all layers move at once.
     """
 
     data: Annotated[Named, Expected("a data set")] = "mnist-5k"

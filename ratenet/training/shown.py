@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -25,10 +25,16 @@ from ratenet.stimuli import (
     Images,
 )
 from ratenet.stimuli.images import is_answerable
-from ratenet.training.classifier import Classifier
 from ratenet.training.options import TrainingOptions
 
 JUST_BEFORE = 1e-5  # of a presentation: the end still shows the image that was shown, not the next
+
+
+class Reader(Protocol):
+    """What makes drives of images: a `Classifier` or a `Stack`."""
+
+    def drive(self, pixels: Tensor, /) -> Tensor:
+        """Return the drives (B, N) of images (B, M)."""
 
 
 class AbstractShown(ABC):
@@ -43,7 +49,7 @@ class AbstractShown(ABC):
         """Return the classes of the images that are shown then, shape (B,); -1: none."""
 
     @abstractmethod
-    def drive(self, classifier: Classifier) -> Any:
+    def drive(self, reader: Reader) -> Any:
         """Return the drives that they make: (B, N), or what has at(t) -> (B, N)."""
 
 
@@ -62,9 +68,9 @@ class Batch(AbstractShown):
         """Return their classes, shape (B,)."""
         return self.labels
 
-    def drive(self, classifier: Classifier) -> Tensor:
+    def drive(self, reader: Reader) -> Tensor:
         """Return their drives, (B, N)."""
-        return classifier.drive(self.pixels)
+        return reader.drive(self.pixels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +99,9 @@ class Excerpt(AbstractShown):
         """Return the classes, shape (B,)."""
         return self.stimulus.labels_at(self._time(t))[self.streams]
 
-    def drive(self, classifier: Classifier) -> "_Drive":
+    def drive(self, reader: Reader) -> "_Drive":
         """Return the drive through the read-in."""
-        return _Drive(self, classifier)
+        return _Drive(self, reader)
 
     def _time(self, t: float) -> float:
         return self.start + min(t, (1 - JUST_BEFORE) * self.duration)
@@ -106,11 +112,11 @@ class _Drive:
     """What changes in time, through a read-in that may learn meanwhile."""
 
     shown: AbstractShown
-    classifier: Classifier
+    reader: Reader
 
     def at(self, t: float) -> Tensor:
         """Return the drive, (B, N)."""
-        return self.classifier.drive(self.shown.at(t))
+        return self.reader.drive(self.shown.at(t))
 
 
 class _InOrderOfRun(HeldImages):

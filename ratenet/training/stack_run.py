@@ -7,7 +7,7 @@ images -> Sequential(layers) -> outputs -> mean loss over settled samples -> bac
 import dataclasses
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,42 +16,30 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ratenet.connectivity import abscissa, norm
-from ratenet.errors import (
-    STOPPED_BY_SCIENCE,
-    ConvergenceError,
-    DivergenceError,
-    UnsettledError,
-    UnsupportedError,
-)
+from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError, UnsettledError
 from ratenet.fixed_points import Automatic, MeanGain
 from ratenet.layers.architecture import build_stack, cores_of, rates_of
 from ratenet.layers.core import STALE_AFTER, FixedPointCore
 from ratenet.layers.stack import Stack
 from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, LayerDefaults, read_tables
-from ratenet.plasticity import AbstractRule, Frozen, Mixed
-from ratenet.stimuli import Images
+from ratenet.plasticity import Frozen
+from ratenet.stimuli import AbstractStimulus, Images
+from ratenet.stimuli.images import filled, is_answerable
 from ratenet.training.config import TrainingConfig
-from ratenet.training.config_checks import (
-    DTYPES,
-    check_noise,
-    defaults_of,
-    on_this_machine,
-    recorded_layers,
-)
+from ratenet.training.config_checks import DTYPES, check_noise, defaults_of, recorded_layers
 from ratenet.training.evaluation import Answers, Evaluation, batches_of, count_answers
 from ratenet.training.losses import check_loss, loss_for
+from ratenet.training.network_run import new_presentation
 from ratenet.training.optimizers import new_optimizer
 from ratenet.training.pictures import draw_learning_curve
+from ratenet.training.presentation import STREAMS, AbstractPresentation
 from ratenet.training.run import Run, images_of
 from ratenet.training.run_folder import RunFolder
-from ratenet.training.step import (
-    ABSCISSA_SAMPLES,
-    LARGEST_UNSETTLED_SHARE,
-    SAMPLE,
-    is_right,
-    means_of,
-)
+from ratenet.training.shown import stimulus_of
+from ratenet.training.shown_stack import Moment, evaluate_moving, moments, speed_of
+from ratenet.training.stack_checks import check_rules, timed
+from ratenet.training.stack_measures import abscissas, all_settled, largest, points_of, spectra
+from ratenet.training.step import LARGEST_UNSETTLED_SHARE, SAMPLE, is_right, means_of, shown_by
 from ratenet.training.workers import Workers
 
 MEMORY = "preconditioner"  # what its tensors are called in a checkpoint
@@ -71,12 +59,18 @@ class StackRun(Run):
         What holds for all of them.
     learned : dict of str to Parameter
         What learns, by name.
+    presentation : AbstractPresentation
+        Whether all layers move while images change, or settle one after the other.
+    stimulus : AbstractStimulus or None
+        None: images are held, or stay as they are.
     """
 
     stack: Stack
     layers: tuple[AbstractTable, ...]
     defaults: LayerDefaults
     learned: dict[str, Tensor]
+    presentation: AbstractPresentation
+    stimulus: AbstractStimulus | None
 
     @property
     def learner(self) -> Stack:
@@ -106,6 +100,8 @@ class StackRun(Run):
     def take_step(self) -> dict[str, Any]:
         """Show one batch and learn from it; each sample counts by the layer that it did worst in.
 
+        Where the rules act several times, loss and the like are those of the last time.
+
         Raises
         ------
         UnsettledError
@@ -114,32 +110,66 @@ class StackRun(Run):
             If no state is finite, or a loss or gradient is not.
         """
         epoch, index = divmod(self.progress.step, self.steps_per_epoch)
+        at_end = index == self.steps_per_epoch - 1
+        slowest: dict[str, float] = {}
+        for found in self._updates():
+            samples = found
+            slowest = abscissas(self.cores) if at_end else {}
+            lasts = [core.last for core in self.cores.values()]
+            left_out = sum(last.left_out for last in lasts if last is not None)
+            unsolved = torch.tensor(left_out, device=self.workers.device)
+            self.progress.adjoint_left_out += int(self.workers.total(unsolved))
+            self._change_weights()
+        weights = spectra(self.cores) if at_end else {}
+        return {
+            "step": self.progress.step + 1,
+            "epoch": epoch + 1,
+            **means_of(samples, has_classes=self.images.train.has_classes),
+            "abscissa": largest(slowest, "abscissa"),
+            "abscissa_mean_gain": math.nan,
+            "abscissa_largest_gain": math.nan,
+            "weight_abscissa": largest(weights, "weight_abscissa"),
+            "weight_norm": largest(weights, "weight_norm"),
+            **self.unmeasured(),
+            **slowest,
+            **weights,
+        }
+
+    def _updates(self) -> Iterator[Tensor]:
+        """Give what each sample tells each time that gradients are there to learn from."""
+        if self.config.presentation == "static":
+            self._let_solvers_begin()
+            yield self._learn_from(Moment(*self.batch()))
+            return
+        moving = moments(self.stack, shown_by(self, self.stimulus), self.presentation)
+        while True:
+            with self._agreeing():
+                moment = next(moving, None)
+            if moment is None:
+                return
+            yield self._learn_from(moment)
+
+    def _let_solvers_begin(self) -> None:
+        """Let them keep what they made for some steps, the same ones in every process."""
         if self.workers.size > 1 or self.progress.step == 0:
             self._forget()
         elif self.progress.step % STALE_AFTER == 0:
             for core in self.cores.values():
                 _preconditioner(core).renew()
-        samples = self._learn_from(*self.batch())
-        at_end = index == self.steps_per_epoch - 1
-        slowest = self._abscissas() if at_end else {}
-        left_out = sum(core.last.left_out for core in self.cores.values() if core.last is not None)
-        unsolved = torch.tensor(left_out, device=self.workers.device)
-        self.progress.adjoint_left_out += int(self.workers.total(unsolved))
-        self._change_weights()
-        weights = self._spectra() if at_end else {}
-        return {
-            "step": self.progress.step + 1,
-            "epoch": epoch + 1,
-            **means_of(samples, has_classes=self.images.train.has_classes),
-            "abscissa": _largest(slowest, "abscissa"),
-            "abscissa_mean_gain": math.nan,
-            "abscissa_largest_gain": math.nan,
-            "weight_abscissa": _largest(weights, "weight_abscissa"),
-            "weight_norm": _largest(weights, "weight_norm"),
-            **self.unmeasured(),
-            **slowest,
-            **weights,
-        }
+
+    def test_slowly(self) -> Evaluation | None:
+        """Return the answers at the end of each hold, or fade, while images do what they did.
+
+        None for a static run, and where the stimulus has images of its own. Where the dynamics
+        diverge, no image has an answer.
+        """
+        if self.config.presentation == "static":
+            return None
+        return evaluate_moving(self.config, self.images, self.stack, self.stimulus, self.loss)
+
+    def stream_names(self) -> tuple[str, ...]:
+        """Return the states and drives that a slow presentation carries over."""
+        return STREAMS if self.config.presentation == "slow" else ()
 
     @torch.no_grad()
     def evaluate(self, images: Images) -> Evaluation:
@@ -150,7 +180,7 @@ class StackRun(Run):
         def answers() -> Iterator[Answers]:
             for batch in batches_of(images):
                 logits = self.stack(batch.pixels)
-                settled = _all_settled(self.cores)
+                settled = all_settled(self.cores)
                 yield Answers(logits, settled, int((~settled).sum()), batch.labels)
 
         try:
@@ -160,15 +190,17 @@ class StackRun(Run):
                 core.solver = solver
 
     def extra_state_dict(self) -> dict[str, Tensor]:
-        """Return the layers' preconditioners: results depend on them within the tolerance."""
-        return {
+        """Return the layers' preconditioners, on which results depend, and the streams' states."""
+        kept = {
             f"{MEMORY}/{layer}/{name}": tensor
             for layer, core in (self.cores if self.workers.size == 1 else {}).items()
             for name, tensor in _preconditioner(core).state_dict().items()
         }
+        return {**kept, **self.presentation.state_dict()}
 
     def load_extra_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Load the layers' preconditioners."""
+        """Load what `extra_state_dict` gave; other tensors may be among it."""
+        self.presentation.load_state_dict(state)
         self._forget()
         for layer, core in self.cores.items():
             start = f"{MEMORY}/{layer}/"
@@ -177,12 +209,12 @@ class StackRun(Run):
 
     def findings(self) -> dict[str, Any]:
         """Return each layer's rule, and the largest eigenvalue and norm of its weights."""
-        weights = self._spectra()
+        weights = spectra(self.cores)
         rules = [table.rule_name(self.defaults) for table in _recurrent(self.layers)]
         return {
             "rule": ", ".join(dict.fromkeys(rules)),
-            "weight_abscissa": _largest(weights, "weight_abscissa"),
-            "weight_norm": _largest(weights, "weight_norm"),
+            "weight_abscissa": largest(weights, "weight_abscissa"),
+            "weight_norm": largest(weights, "weight_norm"),
             "layers": {
                 name: {
                     "rule": rule,
@@ -191,7 +223,15 @@ class StackRun(Run):
                 }
                 for name, rule in zip(self.cores, rules, strict=True)
             },
+            **self._speed(),
         }
+
+    def _speed(self) -> dict[str, Any]:
+        if self.config.presentation == "static":
+            return {}
+        longest = self.stack.network().longest_time_constant()
+        speed = speed_of(self.config, self.stimulus, longest)
+        return {**speed, "unlabelled_samples": self.progress.unlabelled}
 
     def tables(self) -> dict[str, Any]:
         """Return the layers' tables, and the facts of the data."""
@@ -202,15 +242,16 @@ class StackRun(Run):
         draw_learning_curve(self, metrics, summary)
 
     @torch.enable_grad()
-    def _learn_from(self, pixels: Tensor, labels: Tensor) -> Tensor:
+    def _learn_from(self, moment: Moment) -> Tensor:
         """Leave the gradients of a batch in .grad; return what each sample of all processes tells.
 
         A failure of one process is raised in all of them, before and after the backward pass.
         """
         with self._agreeing():
-            losses, used, mine = self._answers(pixels, labels)
+            losses, used, mine = self._answers(moment)
         samples = self.workers.rows(mine)
-        self._check_settled(samples)
+        if not self._check_settled(samples):
+            return samples
         for core in self.cores.values() if not bool(used.all()) else ():
             core.leave_out(~used)
         with self._agreeing():
@@ -231,28 +272,31 @@ class StackRun(Run):
         for core in self.cores.values():
             core.solver = Automatic(MeanGain(stale_after=sys.maxsize))
 
-    def _answers(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _answers(self, moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
         """Return losses (B,), which of them are learned from, and what each sample tells."""
-        logits = self.stack(pixels)
-        losses = self.loss(logits, labels)
-        points = [_points(core) for core in self.cores.values()]
-        used = settled = _all_settled(self.cores)
+        logits, labels = moment.outputs(self.stack), moment.labels
+        losses, has_label = self.loss(logits, filled(labels)), is_answerable(labels)
+        points = [points_of(core) for core in self.cores.values()]
+        used = settled = all_settled(self.cores)
         if self.config.unsettled == "include":
             used = torch.stack([fp.rates.isfinite().all(dim=1) for fp in points]).all(dim=0)
-        right = is_right(logits, labels)
+        used, right = used & has_label, is_right(logits, labels)
         columns = (
             losses.detach(),
             right & used,
             used,
-            torch.ones_like(used),
+            has_label,
             settled,
             torch.stack([fp.residual for fp in points]).amax(dim=0),
             torch.stack([fp.iterations for fp in points]).sum(dim=0),
         )  # as in SAMPLE
         return losses, used, torch.stack([column.double() for column in columns], dim=1)
 
-    def _check_settled(self, samples: Tensor) -> None:
-        """Count what did not settle, and refuse to go on if it is too much."""
+    def _check_settled(self, samples: Tensor) -> bool:
+        """Count what did not settle, and refuse to go on if it is too much.
+
+        Returns whether there is anything to learn from: not where no image has a class.
+        """
         used, settled = (samples[:, SAMPLE.index(name)] > 0 for name in ("used", "settled"))
         number, unsettled = len(samples), int((~settled).sum())
         self.progress.shown += number
@@ -264,6 +308,10 @@ class StackRun(Run):
                 f"the batch; lower learning_rate, or that of the layer that loses them "
                 f"({self._became()})."
             )
+        labelled = samples[:, SAMPLE.index("labelled")] > 0
+        self.progress.unlabelled += int((~labelled).sum())
+        if not labelled.any():
+            return False
         if not used.any():
             raise DivergenceError(
                 f"the states of all {number} samples are NaN or infinite; lower learning_rate, or "
@@ -271,6 +319,7 @@ class StackRun(Run):
             )
         if not samples[used][:, SAMPLE.index("loss")].isfinite().all():
             raise DivergenceError("the loss is NaN or infinite; lower learning_rate.")
+        return True
 
     def _became(self) -> str:
         """Return what became of the samples in each layer."""
@@ -290,26 +339,6 @@ class StackRun(Run):
         self.optimizer.apply(changes, self.progress.step)
         self.stack.zero_grad()
 
-    def _abscissas(self) -> dict[str, float]:
-        """Return each layer's abscissa, of a few settled samples, in 1/s."""
-        found = {}
-        for name, core in self.cores.items():
-            fp, found[f"abscissa/{name}"] = _points(core), math.nan
-            settled = torch.nonzero(fp.converged)[:ABSCISSA_SAMPLES, 0].tolist()
-            with suppress(ConvergenceError):  # of the eigenvalues of a large network
-                if settled:
-                    found[f"abscissa/{name}"] = float(fp.abscissa(settled).max())
-        return found
-
-    def _spectra(self) -> dict[str, float]:
-        """Return the largest real part of the eigenvalues, and the norm, of each layer's W."""
-        found = {}
-        for name, core in self.cores.items():
-            W = core.network.connectivity
-            found[f"weight_abscissa/{name}"] = abscissa(W)
-            found[f"weight_norm/{name}"] = norm(W)
-        return found
-
 
 def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -> StackRun:
     """Return a run at its beginning: images loaded, random weights drawn; nothing is written.
@@ -326,15 +355,15 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
     ).to(torch.device(config.device))
     for core in cores_of(stack).values():
         check_noise(core.network.model)
-    resolved = tuple(table.resolved(defaults) for table in tables)
-    config = dataclasses.replace(on_this_machine(config), layers=resolved)
+    written = tuple(table.resolved(defaults) for table in tables)
+    config = dataclasses.replace(timed(config, stack), layers=written)
     rates = rates_of(tables, stack, defaults)
     rules = {
         table.rule_name(defaults): core.rule
         for table, core in zip(_recurrent(tables), cores_of(stack).values(), strict=True)
         if not isinstance(core.rule, Frozen)
     }
-    _check_rules(rules, config, workers)
+    check_rules(rules, config, workers)
     learned: dict[str, Tensor] = {n: p for n, p in stack.named_parameters() if n in rates}
     return StackRun(
         config=config,
@@ -346,6 +375,8 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
         layers=tables,
         defaults=defaults,
         learned=learned,
+        presentation=new_presentation(config),
+        stimulus=stimulus_of(config, images.train),
         optimizer=new_optimizer(
             config,
             rules,
@@ -358,24 +389,6 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
     )
 
 
-def _check_rules(
-    rules: Mapping[str, AbstractRule], config: TrainingConfig, workers: Workers
-) -> None:
-    """Refuse rules that the loop cannot serve."""
-    for name, rule in rules.items():
-        if not rule.traits.is_proportional and config.schedule != "constant":
-            raise UnsupportedError(
-                f"rule {name!r} is a finite step, whose size a layer must know beforehand; use "
-                "schedule 'constant', or 'linearized-reparameterized'."
-            )
-        parts = [part for _, part in rule.rules] if isinstance(rule, Mixed) else [rule]
-        if workers.size > 1 and not all(part.traits.uses_error for part in parts):
-            raise UnsupportedError(
-                f"rule {name!r} does not use errors, so that layers take its mean over a process's "
-                "samples, which cannot be added up over processes; use one process."
-            )
-
-
 def _preconditioner(core: FixedPointCore) -> MeanGain:
     assert isinstance(core.solver, Automatic), "as _forget made it"
     return core.solver.preconditioner
@@ -383,19 +396,3 @@ def _preconditioner(core: FixedPointCore) -> MeanGain:
 
 def _recurrent(tables: Sequence[AbstractTable]) -> list[AbstractRecurrentTable]:
     return [table for table in tables if isinstance(table, AbstractRecurrentTable)]
-
-
-def _points(core: FixedPointCore) -> Any:
-    assert core.fixed_points is not None, "the stack has been shown images"
-    return core.fixed_points
-
-
-def _all_settled(cores: Mapping[str, FixedPointCore]) -> Tensor:
-    """Return which samples settled in all layers, (B,)."""
-    return torch.stack([_points(core).converged for core in cores.values()]).all(dim=0)
-
-
-def _largest(values: Mapping[str, float], kind: str) -> float:
-    """Return the largest of the layers' values of one kind; NaN if there are none."""
-    chosen = (value for name, value in values.items() if name.startswith(f"{kind}/"))
-    return max((value for value in chosen if not math.isnan(value)), default=math.nan)

@@ -52,11 +52,16 @@ class LearningRun(Run):
 
     def shown(self) -> AbstractShown:
         """Return what this step shows to the streams of this process."""
-        if self.stimulus is None:
-            return Batch(*self.batch())
-        duration = self.config.hold + self.config.fade
-        streams = self.workers.share(self.config.batch_size)
-        return Excerpt(self.stimulus, self.progress.step * duration, duration, streams)
+        return shown_by(self, self.stimulus)
+
+
+def shown_by(run: Run, stimulus: AbstractStimulus | None) -> AbstractShown:
+    """Return what the present step of a run shows to the streams of this process."""
+    if stimulus is None:
+        return Batch(*run.batch())
+    duration = run.config.hold + run.config.fade
+    streams = run.workers.share(run.config.batch_size)
+    return Excerpt(stimulus, run.progress.step * duration, duration, streams)
 
 
 def take_step(run: LearningRun) -> dict[str, Any]:

@@ -295,10 +295,8 @@ def test_an_image_layer_after_numbers_is_refused() -> None:
 def test_options_of_one_network_are_refused_beside_layers() -> None:
     with pytest.raises(InputError, match="units: cannot be combined with layers; set it in each"):
         config(*TWO, units=50)
-    with pytest.raises(
-        InputError, match="presentation: expected 'static' for layers, .*, got 'slow'"
-    ):
-        config(*TWO, presentation="slow")
+    with pytest.raises(InputError, match="tau: cannot be combined with layers"):
+        config(*TWO, tau=0.02)
 
 
 def test_the_shipped_architectures_can_be_built() -> None:

@@ -1,0 +1,34 @@
+"""What a run of a stack checks and resolves before it begins."""
+
+from collections.abc import Mapping
+
+from ratenet.errors import UnsupportedError
+from ratenet.layers.stack import Stack
+from ratenet.plasticity import AbstractRule, Mixed
+from ratenet.training.config import TrainingConfig
+from ratenet.training.config_checks import on_this_machine, resolved
+from ratenet.training.workers import Workers
+
+
+def timed(config: TrainingConfig, stack: Stack) -> TrainingConfig:
+    """Return the configuration with what follows from machine and time constants written out."""
+    is_static = config.presentation == "static"
+    return on_this_machine(config) if is_static else resolved(config, stack.network())
+
+
+def check_rules(
+    rules: Mapping[str, AbstractRule], config: TrainingConfig, workers: Workers
+) -> None:
+    """Refuse rules that the loop cannot serve."""
+    for name, rule in rules.items():
+        if not rule.traits.is_proportional and config.schedule != "constant":
+            raise UnsupportedError(
+                f"rule {name!r} is a finite step, whose size a layer must know beforehand; use "
+                "schedule 'constant', or 'linearized-reparameterized'."
+            )
+        parts = [part for _, part in rule.rules] if isinstance(rule, Mixed) else [rule]
+        if workers.size > 1 and not all(part.traits.uses_error for part in parts):
+            raise UnsupportedError(
+                f"rule {name!r} does not use errors, so that layers take its mean over a process's "
+                "samples, which cannot be added up over processes; use one process."
+            )
