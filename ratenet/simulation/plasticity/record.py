@@ -137,7 +137,7 @@ class PlasticityRecorder:
         before = self._weights_before if name == self.rule.weight else self.last[name]
         sizes = torch.where(torch.isfinite(value), -1.0, before.abs())
         place = self.place(name, sizes)
-        remedy = "lower dt or the rate of learning, or bound the weights in the equations."
+        remedy = "Lower dt or the rate of learning, or bound the weights in the equations."
         raise DivergenceError(
             f"Plasticity diverged: {place} is NaN or infinite by t = {self.grid.time(n):g} s. "
             f"{remedy} The error's `result` ends at the last good record."
