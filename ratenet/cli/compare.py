@@ -105,11 +105,13 @@ def _report(found: "Comparison") -> None:
 
 
 def _show_differences(found: "Comparison", console: "Console") -> None:
-    table = _table("task", "rule", "less", "difference", "interval", "p", "adjusted")
+    table = _table("task", "rules", "difference", "interval", "p", "adjusted")
     for row in found.differences.to_dict("records"):
         p = [f"{row[name]:.2g}" if row[name] == row[name] else "" for name in ("p", "p_holm")]
-        name = (row["task"], row["rule"], row["other"])
-        table.add_row(*name, f"{row['difference']:+.3f}", _reach(row["low"], row["high"]), *p)
+        pair = f"{row['rule']}\nless {row['other']}"
+        table.add_row(
+            row["task"], pair, f"{row['difference']:+.3f}", _reach(row["low"], row["high"]), *p
+        )
     console.print(table)
     least = found.differences["p_least"].min()
     smallest = f"; so many seeds allow no p below {least:.2g}" if least == least else ""
@@ -124,8 +126,10 @@ def _table(*headings: str) -> "Table":
 
     table = Table()
     for heading in headings:
-        is_text = heading in ("task", "rule", "less")
-        table.add_column(heading, justify="left" if is_text else "right", no_wrap=is_text)
+        if heading in ("task", "rule", "rules"):  # in a narrow terminal names are folded, no number
+            table.add_column(heading, overflow="fold")
+        else:
+            table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 

@@ -97,9 +97,9 @@ def rate_figure(cells: pd.DataFrame, best: pd.DataFrame) -> "Figure":
             chosen = best[(best["task"] == task) & (best["rule"] == rule)]
             if chosen.empty:
                 continue
-            axis.plot(means[task][rule], label=rule, ms=4, **look)
-            axis.plot(chosen["learning_rate"], chosen["validation_score"], "o", ms=11, mfc="none",
-                      color=look["color"])  # fmt: skip
+            course, rates = means[task][rule], chosen["learning_rate"]
+            axis.plot(course, label=rule, ms=4, **look)
+            axis.plot(rates, course[rates], "o", ms=11, mfc="none", color=look["color"])
         axis.set_xscale("log")
         axis.set_xlabel("learning rate")
         axis.set_title(task, fontsize="medium")

@@ -61,6 +61,18 @@ def test_the_command_does_what_the_function_does(command, tmp_path):
     assert command(*SMALL, "--out", "here", "--overwrite")[0] == 0
 
 
+def test_numbers_are_whole_in_a_narrow_terminal(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    rules = ["--rules", "euclidean,linearized-reparameterized", "--seeds", "3"]
+    code, out, _ = command(*SMALL, *rules, "--out", "narrow")
+    assert code == 0
+    found = pd.read_csv("narrow/differences.csv").iloc[0]
+    interval = f"{found['low']:.3f}, {found['high']:.3f}"
+    for number in (f"{found['difference']:+.3f}", interval, f"{found['p']:.2g}"):
+        assert number in out
+    assert "…" not in out
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -308,6 +308,9 @@ def test_figures_draw_what_the_tables_hold(tmp_path):
     assert line.get_xdata().tolist() == [0.01, 0.1]
     mean = found.cells[found.cells["rule"] == "hebb"].groupby("learning_rate")["validation_score"]
     assert line.get_ydata().tolist() == mean.mean().tolist()
+    ring = axis.lines[axis.lines.index(line) + 1]
+    assert ring.get_xdata().tolist() == [best["learning_rate"]["hebb"]]
+    assert ring.get_ydata()[0] in line.get_ydata()  # on the line, which is of all seeds
 
 
 def test_a_cell_file_is_plain_data(tmp_path):
