@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import typer
 
 from ratenet.errors import InputError
-from ratenet.validation import Time, descriptions
+from ratenet.validation import Time, check_values, descriptions
 
 Command = Callable[..., None]
 _COMMA_OUTSIDE_BRACKETS = re.compile(r",(?![^()]*\))")
@@ -48,7 +48,9 @@ def takes_options_of(
         def run(**given: Any) -> None:
             options = {name: given.pop(name) for name in annotations}
             asked = {name: value for name, value in options.items() if value is not None}
-            command(**given, **{name: _read(asked[name], hints[name], name) for name in asked})
+            read = {name: _read(asked[name], hints[name], name) for name in asked}
+            check_values(kind, read)  # before the command imports what takes long
+            command(**given, **read)
 
         own = [*inspect.signature(command).parameters.values()][:-1]  # without **options
         keyword = inspect.Parameter.KEYWORD_ONLY

@@ -35,4 +35,8 @@ from ratenet.validation.schema import (
     expected_of as expected_of,
     json_schema as json_schema,
 )
-from ratenet.validation.tables import check_fields as check_fields, validated as validated
+from ratenet.validation.tables import (
+    check_fields as check_fields,
+    check_values as check_values,
+    validated as validated,
+)

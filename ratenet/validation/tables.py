@@ -90,6 +90,17 @@ def check_fields(instance: Any) -> None:
         object.__setattr__(instance, name, value)
 
 
+def check_values(kind: type, values: Mapping[str, Any]) -> None:
+    """Check some of the values that a dataclass is to be made of, each by its field alone.
+
+    Raises
+    ------
+    InputError
+        As `validated` does; what fields forbid together is not seen.
+    """
+    _checked(kind, values, "", "key", InputError)
+
+
 def _checked(
     kind: type, values: Mapping[str, Any], where: str, noun: str, error: type[RatenetError]
 ) -> dict[str, Any]:

@@ -85,14 +85,22 @@ def test_help_imports_nothing_heavy():
     assert said.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(("words", "code"), [(["models"], 0), (["models", "nope"], 2)])
-def test_models_are_listed_and_missed_without_a_simulator(words, code):
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["models"], 0, "adaptation"),
+        (["models", "nope"], 2, "available: adaptation"),
+        (["train", "--epochs", "-1"], 2, "epochs: expected a whole number from 1 to"),
+        (["compare", "--seeds", "0"], 2, "seeds: expected a whole number from 1 to"),
+    ],
+)
+def test_lists_and_mistakes_are_told_without_a_simulator(words, code, sentence):
     said = subprocess.run(
         [sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=False
     )
     assert said.returncode == code
     assert "heavy: []" in said.stdout
-    assert "adaptation" in said.stdout + said.stderr
+    assert sentence in said.stdout + said.stderr
 
 
 @pytest.mark.slow
