@@ -18,6 +18,7 @@ import pandas as pd
 from ratenet.hypotheses.comparison.config import Interval
 
 RESAMPLES = 9_999  # of a bootstrap; of changes of sign, where there are more
+ROUNDING = 1e-12  # relative; scores that differ by less are equal
 LEAST_SEEDS = 2  # with fewer there is no spread
 JUDGING_SEEDS = 6  # with fewer no change of sign has a p-value below 0.05
 BEST = ["task", "rule", "learning_rate", "edge", "validation_score", "test_score", "low", "high",
@@ -45,7 +46,8 @@ def best_rates(cells: pd.DataFrame, level: float, interval: Interval = "t") -> p
         task, rule; learning_rate, by the mean validation_score over the seeds that choose, and
         that score; edge ("lowest", "highest", "only" of the sweep, or ""); means of test_score and
         test_score_before over the seeds that judge; low, high (interval of the mean test score);
-        seeds and failed: how many judge, and how many of these cells ended early.
+        seeds and failed: how many judge, with a test score, and how many of these cells ended
+        early.
     """
     rows = []
     for task, of_task in _scored(cells).groupby("task", sort=False):
@@ -61,7 +63,8 @@ def best_rates(cells: pd.DataFrame, level: float, interval: Interval = "t") -> p
 def choosing_seeds(cells: pd.DataFrame) -> list[int]:
     """Return the seeds that choose the learning rates of a task: the first third, at least one.
 
-    None where there is nothing to choose. A single seed both chooses and judges.
+    A third of those that all rules have, where there are two or more. None where there is nothing
+    to choose. A single seed both chooses and judges.
 
     Parameters
     ----------
@@ -70,10 +73,13 @@ def choosing_seeds(cells: pd.DataFrame) -> list[int]:
 
     Examples
     --------
-    >>> choosing_seeds(pd.DataFrame({"seed": [*range(10)] * 2, "learning_rate": [1.0, 0.1] * 10}))
+    >>> table = {"rule": "hebb", "seed": [*range(10)] * 2, "learning_rate": [1.0, 0.1] * 10}
+    >>> choosing_seeds(pd.DataFrame(table))
     [0, 1, 2]
     """
-    seeds = sorted(cells["seed"].unique().tolist())
+    of_rules = [set(seeds) for _, seeds in cells.groupby("rule")["seed"]]
+    common = set.intersection(*of_rules)
+    seeds = sorted(common if len(common) >= LEAST_SEEDS else set.union(*of_rules))
     return seeds[: len(seeds) - judging(len(seeds), cells["learning_rate"].nunique())]
 
 
@@ -115,11 +121,13 @@ def _best(
     group: pd.DataFrame, choosing: list[int], level: float, interval: Interval
 ) -> dict[str, Any]:
     is_choosing = group["seed"].isin(choosing)
-    means = group[is_choosing | (not choosing)].groupby("learning_rate")["validation_score"].mean()
+    scores = group[is_choosing | (not choosing)].groupby("learning_rate")["validation_score"]
+    # A rate at which some of these seeds have no score is none to choose.
+    means = scores.mean()[scores.count() == scores.count().max()]
     rate = float(means.index.to_numpy()[means.argmax()])  # the lowest of equally good ones
     chosen = group[(group["learning_rate"] == rate) & ~is_choosing]
-    scores = chosen["test_score"].to_numpy()
-    low, high = mean_interval(scores, level, interval)
+    tested = chosen["test_score"].dropna().to_numpy()
+    low, high = mean_interval(tested, level, interval)
     return {
         "learning_rate": rate,
         "edge": _edge(sorted(group["learning_rate"].unique()), rate),
@@ -128,7 +136,7 @@ def _best(
         "low": low,
         "high": high,
         "test_score_before": chosen["test_score_before"].mean(),
-        "seeds": len(chosen),
+        "seeds": len(tested),
         "failed": int((chosen["status"] != "done").sum()),
     }
 
@@ -177,6 +185,7 @@ def _pairs(group: pd.DataFrame, level: float, interval: Interval) -> list[dict[s
     rows = []
     for rule, other in pairs:
         a, b = table[[rule, other]].dropna().to_numpy().T
+        a = np.where(np.isclose(a, b, rtol=ROUNDING, atol=0.0), b, a)
         low, high = paired_interval(a, b, 1 - (1 - level) / len(pairs), interval)
         rows.append({
             "task": group["task"].iloc[0], "rule": rule, "other": other,

@@ -104,6 +104,29 @@ def test_the_configuration_is_recorded(tmp_path):
     assert "torch" in record["versions"]
 
 
+def test_more_seeds_and_other_intervals_are_of_the_same_cells(tmp_path):
+    run(tmp_path / "a", seeds=2)
+    more = Counting()
+    found = run(tmp_path / "a", more, seeds=4, level=0.9, interval="bca")
+    assert {seed for _, _, seed in more.ran} == {2, 3}
+    assert len(more.ran) == 8
+    assert_same(found, run(tmp_path / "b", seeds=4, level=0.9, interval="bca"))
+    record = tomllib.loads((tmp_path / "a" / "config.toml").read_text())
+    assert [record["compare"][name] for name in ("seeds", "level", "interval")] == [4, 0.9, "bca"]
+    assert record == tomllib.loads((tmp_path / "b" / "config.toml").read_text())
+
+
+def test_a_folder_of_an_older_version_is_continued(tmp_path):
+    run(tmp_path, seeds=2)
+    file = tmp_path / "config.toml"
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("interval")]
+    file.write_text("\n".join(lines))
+    again = Counting()
+    run(tmp_path, again, seeds=2)
+    assert again.ran == []
+    assert "interval" in file.read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -200,3 +200,34 @@ def test_differences_are_paired_by_seed():
     same = found.loc[("b", "c") if ("b", "c") in found.index else ("c", "b")]
     assert (same["low"], same["difference"], same["high"], same["p"]) == (0, 0, 0, 1)
     assert (found["seeds"] == 8).all()
+
+
+def test_a_rate_without_a_score_for_some_choosing_seed_is_not_chosen():
+    scores = {(rate, seed): (rate, rate) for rate in (0.1, 1.0) for seed in range(6)}
+    scores[1.0, 0] = (np.nan, 1.0)
+    (row,) = best_rates(cells(scores), 0.95).to_dict("records")
+    assert row["learning_rate"] == 0.1
+
+
+def test_seeds_without_a_test_score_are_not_counted():
+    scores = {(0.1, seed): (0.0, float(seed) if seed < 4 else np.nan) for seed in range(6)}
+    (row,) = best_rates(cells(scores), 0.95).to_dict("records")
+    assert (row["seeds"], row["test_score"]) == (4, 1.5)
+    assert (row["low"], row["high"]) == pytest.approx(mean_interval(np.arange(4.0), 0.95))
+
+
+def test_rules_with_other_seeds_are_compared_at_those_that_both_have():
+    of_a = {(rate, seed): (rate, 2.0) for rate in (0.1, 1.0) for seed in range(6)}
+    of_b = {(rate, seed + 3): (rate, 0.0) for rate in (0.1, 1.0) for seed in range(6)}
+    table = pd.concat([cells(of_a), cells(of_b, rule="b")])
+    (row,) = rule_differences(table, best_rates(table, 0.95), 0.95).to_dict("records")
+    assert (row["difference"], row["seeds"]) == (2.0, 2)  # seed 3 chooses, 4 and 5 judge
+
+
+def test_rounding_is_no_difference():
+    table = pd.concat([
+        cells({(0.1, seed): (0.0, score) for seed in range(8)}, rule=rule)
+        for rule, score in (("a", 0.1 + 0.2), ("b", 0.3))
+    ])  # fmt: skip
+    (row,) = rule_differences(table, best_rates(table, 0.95), 0.95).to_dict("records")
+    assert (row["difference"], row["low"], row["high"], row["p"]) == (0, 0, 0, 1)

@@ -130,6 +130,7 @@ def compare(
         Every rule gets all of them; which is reported is chosen by the validation score.
     out : path
         The folder. One that holds this very comparison is continued: finished cells are read.
+        Seeds, level and interval may be others than before; only missing seeds are run.
     tasks : sequence of str, or of classes derived from AbstractTask
         "linear", "teacher", "association", "mnist", or "FILE.py:NAME".
     scheduler : AbstractScheduler, optional

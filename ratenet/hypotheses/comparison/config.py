@@ -220,6 +220,8 @@ class ComparisonConfig:
 _LISTS = ("tasks", "rules", "learning_rates")
 # What no cell depends on; rules stay, since each cell compares with the changes of all of them.
 _SWEPT = ("tasks", "learning_rates", "seeds", "seed", "level", "interval")
+# What may be asked for anew in the folder of a comparison: its finished cells stay as they are.
+RESTATED = ("seeds", "level", "interval")
 
 
 def cell_id(cell: Cell) -> str:

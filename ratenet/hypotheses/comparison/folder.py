@@ -33,7 +33,7 @@ from ratenet.files import (
     write_text,
     write_whole,
 )
-from ratenet.hypotheses.comparison.config import Cell, ComparisonConfig, cell_id
+from ratenet.hypotheses.comparison.config import RESTATED, Cell, ComparisonConfig, cell_id
 from ratenet.report.record import code_entries, copy_of, write_config
 from ratenet.validation import parse_json, read_toml
 
@@ -79,6 +79,7 @@ class ComparisonFolder:
                 self._begin(config, is_empty=recorded is None, overwrite=overwrite)
             else:
                 self._refuse_others(recorded, config)
+                self._restate(recorded, config)
             make_folder(self.cells_folder)
             remove_parts(self.cells_folder)
             yield
@@ -116,14 +117,19 @@ class ComparisonFolder:
         finally:
             results.discard()
 
+    def _restate(self, recorded: dict[str, Any], config: ComparisonConfig) -> None:
+        """Record what may be asked for anew of the same cells: seeds, level and interval."""
+        wanted = {**config.table(), "code": recorded.get("code")}
+        if any(recorded["compare"].get(name) != wanted["compare"][name] for name in RESTATED):
+            table = {section: content for section, content in wanted.items() if content}
+            write_config(self.config_file, table)
+
     def _refuse_others(self, recorded: dict[str, Any], config: ComparisonConfig) -> None:
         """Refuse a configuration that differs from the recorded one."""
         wanted = config.table()
-        # What was added since the folder was begun had its default there.
-        begun = {"interval": "t", **recorded["compare"]}
-        asked = wanted["compare"]
+        begun, asked = recorded["compare"], wanted["compare"]
         for name, value in asked.items():
-            if _comparable(begun.get(name)) != _comparable(value):
+            if name not in RESTATED and _comparable(begun.get(name)) != _comparable(value):
                 raise RunFolderError(
                     f"out: {str(self.path)!r} holds a comparison with {name} {begun.get(name)!r}, "
                     f"not {value!r}; choose another folder, or replace it with --overwrite."
