@@ -119,10 +119,9 @@ class ComparisonFolder:
 
     def _restate(self, recorded: dict[str, Any], config: ComparisonConfig) -> None:
         """Record what may be asked for anew of the same cells: seeds, level and interval."""
-        wanted = {**config.table(), "code": recorded.get("code")}
+        wanted, code = config.table(), recorded.get("code")
         if any(recorded["compare"].get(name) != wanted["compare"][name] for name in RESTATED):
-            table = {section: content for section, content in wanted.items() if content}
-            write_config(self.config_file, table)
+            write_config(self.config_file, {**wanted, **({"code": code} if code else {})})
 
     def _refuse_others(self, recorded: dict[str, Any], config: ComparisonConfig) -> None:
         """Refuse a configuration that differs from the recorded one."""
