@@ -28,6 +28,7 @@ from ratenet.training.losses import Loss
 from ratenet.training.network_run import new_presentation
 from ratenet.training.options import TrainingOptions
 from ratenet.training.presentation import AbstractPresentation
+from ratenet.training.run import Progress
 from ratenet.training.shown import AbstractShown, excerpts_of_test, time_scale_of
 
 
@@ -40,11 +41,14 @@ class Moment:
     pixels, labels : Tensor
     states : FixedPoints or None
         Those of its network; None: it is to solve for its fixed points.
+    is_last : bool
+        Whether it is the last one of a presentation.
     """
 
     pixels: Tensor
     labels: Tensor
     states: FixedPoints | None = None
+    is_last: bool = True
 
     def outputs(self, stack: Stack) -> Tensor:
         """Return the stack's outputs (B, K), to be learned from."""
@@ -58,10 +62,10 @@ def moments(
 ) -> Iterator[Moment]:
     """Give the moments of a slow presentation at which the rules act, and may change weights."""
     network = stack.network()
-    times = iter(presentation.update_times(network))
-    for states in presentation.present(network, shown.drive(stack)):
-        t = next(times)
-        yield Moment(shown.at(t), shown.labels_at(t), states)
+    times = presentation.update_times(network)
+    for number, states in enumerate(presentation.present(network, shown.drive(stack)), start=1):
+        t = times[number - 1]
+        yield Moment(shown.at(t), shown.labels_at(t), states, is_last=number == len(times))
 
 
 @torch.no_grad()
@@ -95,9 +99,15 @@ def evaluate_moving(
 
 
 def speed_of(
-    config: TrainingOptions, stimulus: AbstractStimulus | None, longest: float
+    config: TrainingOptions, stimulus: AbstractStimulus | None, stack: Stack, progress: Progress
 ) -> dict[str, Any]:
-    """Return what moved in a slow presentation, and how fast: tau / T, tau the longest, in s."""
+    """Return what moved in a slow presentation, and how fast: tau / T, tau the longest."""
+    if config.presentation == "static":
+        return {}
     assert config.hold is not None and config.fade is not None, "resolved"
     T = config.hold + config.fade if stimulus is None else time_scale_of(stimulus)
-    return {"stimulus": STIMULI.written(config.stimulus), "speed": longest / T}
+    return {
+        "stimulus": STIMULI.written(config.stimulus),
+        "speed": stack.network().longest_time_constant() / T,
+        "unlabelled_samples": progress.unlabelled,
+    }

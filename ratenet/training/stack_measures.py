@@ -27,6 +27,15 @@ def all_settled(cores: Cores) -> Tensor:
     return torch.stack([points_of(core).converged for core in cores.values()]).all(dim=0)
 
 
+def became(cores: Cores, presentation: str) -> str:
+    """Return what became of the samples in each layer; of moving ones, how many are not at rest."""
+    if presentation == "static":
+        return "; ".join(f"{name}: {core.last}" for name, core in cores.items())
+    points = {name: points_of(core) for name, core in cores.items()}
+    counts = {name: int((~(fp.residual <= fp.tol)).sum()) for name, fp in points.items()}
+    return ", ".join(f"{count} in {name}" for name, count in counts.items())
+
+
 def abscissas(cores: Cores) -> dict[str, float]:
     """Return each layer's abscissa, of a few settled samples, in 1/s."""
     found = {}

@@ -38,7 +38,14 @@ from ratenet.training.run_folder import RunFolder
 from ratenet.training.shown import stimulus_of
 from ratenet.training.shown_stack import Moment, evaluate_moving, moments, speed_of
 from ratenet.training.stack_checks import check_rules, timed
-from ratenet.training.stack_measures import abscissas, all_settled, largest, points_of, spectra
+from ratenet.training.stack_measures import (
+    abscissas,
+    all_settled,
+    became,
+    largest,
+    points_of,
+    spectra,
+)
 from ratenet.training.step import LARGEST_UNSETTLED_SHARE, SAMPLE, is_right, means_of, shown_by
 from ratenet.training.workers import Workers
 
@@ -223,15 +230,8 @@ class StackRun(Run):
                 }
                 for name, rule in zip(self.cores, rules, strict=True)
             },
-            **self._speed(),
+            **speed_of(self.config, self.stimulus, self.stack, self.progress),
         }
-
-    def _speed(self) -> dict[str, Any]:
-        if self.config.presentation == "static":
-            return {}
-        longest = self.stack.network().longest_time_constant()
-        speed = speed_of(self.config, self.stimulus, longest)
-        return {**speed, "unlabelled_samples": self.progress.unlabelled}
 
     def tables(self) -> dict[str, Any]:
         """Return the layers' tables, and the facts of the data."""
@@ -250,7 +250,7 @@ class StackRun(Run):
         with self._agreeing():
             losses, used, mine = self._answers(moment)
         samples = self.workers.rows(mine)
-        if not self._check_settled(samples):
+        if not self._check_settled(samples, is_last=moment.is_last):
             return samples
         for core in self.cores.values() if not bool(used.all()) else ():
             core.leave_out(~used)
@@ -292,38 +292,38 @@ class StackRun(Run):
         )  # as in SAMPLE
         return losses, used, torch.stack([column.double() for column in columns], dim=1)
 
-    def _check_settled(self, samples: Tensor) -> bool:
+    def _check_settled(self, samples: Tensor, *, is_last: bool) -> bool:
         """Count what did not settle, and refuse to go on if it is too much.
 
         Returns whether there is anything to learn from: not where no image has a class.
         """
+        config = self.config
         used, settled = (samples[:, SAMPLE.index(name)] > 0 for name in ("used", "settled"))
         number, unsettled = len(samples), int((~settled).sum())
-        self.progress.shown += number
-        self.progress.left_out += unsettled
-        is_left_out = self.config.unsettled == "leave-out"
+        if is_last:  # each sample counts once a presentation
+            self.progress.shown += number
+            self.progress.left_out += unsettled
+        is_slow, where = config.presentation == "slow", became(self.cores, config.presentation)
+        is_left_out = config.unsettled == "leave-out"
         if is_left_out and unsettled > LARGEST_UNSETTLED_SHARE * number:
+            remedy = "lengthen hold and fade, or slow the stimulus down; else " if is_slow else ""
             raise UnsettledError(
                 f"{unsettled} of {number} samples did not settle in all layers, more than half of "
-                f"the batch; lower learning_rate, or that of the layer that loses them "
-                f"({self._became()})."
+                f"the batch; {remedy}lower learning_rate, or that of the layer that loses them "
+                f"({where})."
             )
         labelled = samples[:, SAMPLE.index("labelled")] > 0
-        self.progress.unlabelled += int((~labelled).sum())
+        self.progress.unlabelled += int((~labelled).sum()) if is_last else 0
         if not labelled.any():
             return False
         if not used.any():
             raise DivergenceError(
                 f"the states of all {number} samples are NaN or infinite; lower learning_rate, or "
-                f"that of the layer that loses them ({self._became()})."
+                f"that of the layer that loses them ({where})."
             )
         if not samples[used][:, SAMPLE.index("loss")].isfinite().all():
             raise DivergenceError("the loss is NaN or infinite; lower learning_rate.")
         return True
-
-    def _became(self) -> str:
-        """Return what became of the samples in each layer."""
-        return "; ".join(f"{name}: {core.last}" for name, core in self.cores.items())
 
     def _change_weights(self) -> None:
         """Change the weights by the gradients of all processes' samples."""

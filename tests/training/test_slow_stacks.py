@@ -171,7 +171,7 @@ def test_the_lag_of_all_layers_is_taken_off(few_digits, tmp_path: Path) -> None:
 
 def test_a_run_that_loses_a_layer_names_it(few_digits, tmp_path: Path) -> None:
     fast = config(hold=0.001, fade=0.001, unsettled="leave-out")
-    with pytest.raises(UnsettledError, match=r"did not settle in all layers.*layer2"):
+    with pytest.raises(UnsettledError, match="lengthen hold and .* 100 in layer2"):
         rn.train(fast, out=tmp_path)
 
 
@@ -185,6 +185,13 @@ def test_both_simulators_train_the_same_weights(few_digits, tmp_path: Path) -> N
     assert found[0].summary["steps"] == 20
     difference = weights(found[0].classifier) - weights(found[1].classifier)
     assert float(difference.abs().max()) < 1e-9
+
+
+def test_samples_are_counted_once_a_presentation(few_digits, tmp_path: Path) -> None:
+    result = rn.train(config(update_at=(0.05, 0.1)), out=tmp_path)
+    summary = result.summary
+    assert summary["unsettled_samples"] > 0
+    assert summary["unsettled_samples"] / summary["unsettled_share"] == pytest.approx(400)
 
 
 def test_what_stacks_do_not_have_is_one_sentence() -> None:
