@@ -55,9 +55,11 @@ def compare(
 
     where = _scheduler(processes, scheduler)
     config = ComparisonConfig(**options)
-    cells = len(list(config.cells()))
     try:
-        with caught_signals(at_once=True) as ended_by, StepBar(cells, "comparing", "cells") as bar:
+        with (
+            caught_signals(at_once=True) as ended_by,
+            StepBar(config.cell_count, "comparing", "cells") as bar,
+        ):
             found = run(
                 **{name: getattr(config, name) for name in (*SWEPT, *options)}, out=out,
                 scheduler=where, data_root=data_root, overwrite=overwrite,

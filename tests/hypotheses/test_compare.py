@@ -8,7 +8,13 @@ from helpers.problems import random, random_weights
 
 import ratenet as rn
 import ratenet.report.comparison as report
-from ratenet.errors import DivergenceError, SingularError, UnsettledError, UnsupportedError
+from ratenet.errors import (
+    DivergenceError,
+    InputError,
+    SingularError,
+    UnsettledError,
+    UnsupportedError,
+)
 from ratenet.hypotheses import compare
 from ratenet.hypotheses.comparison.cell import PROBES, draw_task, run_cell
 from ratenet.hypotheses.comparison.config import Cell, ComparisonConfig
@@ -266,3 +272,23 @@ def test_a_teacher_that_does_not_settle_ends_its_cells_only(tmp_path, monkeypatc
     assert "The teacher has no fixed point for" in found.cells["reason"][0]
     assert found.best.empty
     assert found.report.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"units": 10**8},
+            "units, samples: cells of 100,000,000 units and .* need .* choose fewer",
+        ),
+        ({"samples": 10**9}, "units, samples: cells of 12 units and 1,000,000,020 samples need"),
+        ({"seeds": 10**9}, "seeds: tables of 1,000,000,000 cells, .* a larger record_every"),
+        ({"steps": 10**9}, "seeds: tables of 1 cells, 1,000,000,002 measured steps, need"),
+    ],
+)
+def test_designs_that_memory_does_not_hold_are_refused_before_anything_is_made(
+    options, sentence, tmp_path
+):
+    with pytest.raises(InputError, match=sentence):
+        compare(["hebb"], [0.1], out=tmp_path / "none", **{**SMALL, **options})
+    assert not (tmp_path / "none").exists()

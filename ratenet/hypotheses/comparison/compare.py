@@ -40,6 +40,7 @@ AT_THE_END = (
 )  # fmt: skip
 MEASURED = ("step", "loss", "score", "unsettled", "iterations", "abscissa", "condition", "moved",
             "moved_response", "norm_ratio")  # fmt: skip
+ENTRY = 100.0  # bytes, while the tables are made
 Progress = Callable[[int, int], None]  # of cells done, and of all
 
 
@@ -178,9 +179,9 @@ def compare(
     config = ComparisonConfig(tasks, rules, learning_rates, **options)
     where, folder = scheduler or InProcess(), ComparisonFolder(Path(out))
     where.check()
+    _refuse_too_large(config)
     cells = list(config.cells())
     own = _parcel(config, where)
-    _refuse_too_large(config)
     _try_tasks(cells, str(data_root), own)
     _warn_of_few_seeds(config)
     with folder.opened(config, overwrite=overwrite):
@@ -208,8 +209,14 @@ def _refuse_too_large(config: ComparisonConfig) -> None:
     matrices = 4 * PROBES + len(config.rules) + 4  # of the probes' modes, of changes, of W itself
     require_memory(
         8.0 * N * (matrices * N + 6 * samples),
-        f"units, samples: a cell of {N:,} units and {samples:,} samples",
+        f"units, samples: cells of {N:,} units and {samples:,} samples",
         "choose fewer",
+    )
+    rows = config.cell_count * (2 + config.steps // config.record_every)
+    require_memory(
+        ENTRY * rows * (len(MEASURED) + len(config.rules)),
+        f"seeds: tables of {config.cell_count:,} cells, {rows:,} measured steps,",
+        "choose fewer seeds or learning rates, or a larger record_every",
     )
 
 

@@ -204,6 +204,11 @@ class ComparisonConfig:
             "rules": {name: RULES.read(rule) for name, rule in rules if _is_own(rule, RULES)},
         }
 
+    @property
+    def cell_count(self) -> int:
+        """Number of cells."""
+        return self.seeds * len(self.tasks) * len(self.rules) * len(self.learning_rates)
+
     def cells(self) -> Iterator[Cell]:
         """Yield the cells as plain data: each seed first, so that all are seen early."""
         table = self.table()
