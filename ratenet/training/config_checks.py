@@ -236,10 +236,8 @@ def _check_layers(config: TrainingOptions) -> None:
         )
     for name in OF_ONE_NETWORK:
         if getattr(config, name) != getattr(type(config), name):
-            raise InputError(
-                f"{name}: cannot be combined with layers; set it in each layer's table.",
-                argument=name,
-            )
+            remedy = "leave it out" if name == "barrier" else "set it in each layer's table"
+            raise InputError(f"{name}: cannot be combined with layers; {remedy}.", argument=name)
 
 
 def _check_measurements(config: TrainingOptions) -> None:

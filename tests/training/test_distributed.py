@@ -63,6 +63,46 @@ def test_two_processes_train_the_weights_of_one(options, tmp_path):
     assert files[0] == files[1]
 
 
+STACK = """
+[training]
+presentation = "slow"
+hold = "60*ms"
+fade = "20*ms"
+unsettled = "include"
+optimizer = "sgd"
+learning_rate = 0.1
+dtype = "float64"
+epochs = 1
+batch_size = 200
+threads = 1
+
+[[layers]]
+kind = "fixed-point"
+units = 12
+rule = "linearized-reparameterized"
+
+[[layers]]
+kind = "fixed-point"
+units = 8
+
+[[layers]]
+kind = "read-out"
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_moving_stack_as_one_does(tmp_path):
+    (tmp_path / "stack.toml").write_text(STACK)
+    for name, together in (("one", False), ("two", True)):
+        given = ("--config", str(tmp_path / "stack.toml"), "--out", str(tmp_path / name))
+        ratenet("train", *given, together=together)
+    one, two = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("one", "two"))
+    assert one["stream_state"].shape == (200, 1, 20)
+    for name in set(one) & set(two):  # preconditioners are kept by one process alone
+        assert float((one[name] - two[name]).abs().max()) < 1e-9, name
+    assert {"stream_state", "layer1.core.recurrent.W", "layer3.weight"} <= set(one) & set(two)
+
+
 @pytest.mark.slow
 def test_a_run_goes_on_in_another_number_of_processes(tmp_path):
     options = (
