@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ratenet as rn
@@ -142,3 +143,30 @@ def test_identify_and_power_take_objects_and_own_files(own: Path) -> None:
     assert found.table.index[:-1].tolist() == names
     assert found.table.alignment["truncated-adjoint(terms=4)"] == pytest.approx(1)
     assert list(power(rules, experiments=1, units=10, stimuli=10).rules) == names
+
+
+def images_of(seed: int) -> rn.stimuli.ImageSet:
+    classes = np.arange(60) % 3
+    pixels = np.random.default_rng(seed).random((60, 4, 4)) / 2 + classes[:, None, None] / 4
+    halves = [(pixels[part], classes[part]) for part in (slice(30), slice(30, None))]
+    return rn.stimuli.ImageSet.from_arrays(train=halves[0], test=halves[1], name="bars")
+
+
+@pytest.mark.parametrize("scheduler", [None, pytest.param(Processes(1), marks=pytest.mark.slow)])
+def test_images_as_an_object_are_those_of_their_file(
+    scheduler: Processes | None, tmp_path: Path
+) -> None:
+    images = images_of(0)
+    kinds = ("train", "test")
+    arrays = {f"{kind}_images": getattr(images, kind).pixels.reshape(-1, 4, 4) for kind in kinds}
+    labels = {f"{kind}_targets": getattr(images, kind).labels for kind in kinds}
+    np.savez(tmp_path / "bars.npz", **{name: x.numpy() for name, x in (arrays | labels).items()})
+    given: dict[str, Any] = {"learning_rates": [0.1], "tasks": ["mnist"], **SMALL}
+    out = tmp_path / "object"
+    found = compare(["euclidean"], out=out, data=images, scheduler=scheduler, **given)
+    file = compare(["euclidean"], out=tmp_path / "file", data=tmp_path / "bars.npz", **given)
+    assert rows(found) == rows(file)
+    record = tomllib.loads((out / "config.toml").read_text())["compare"]
+    assert (record["data"], record["data_sha256"]) == ("<bars>", images.sha256())
+    with pytest.raises(RunFolderError, match="holds a comparison with data_sha256"):
+        compare(["euclidean"], out=out, data=images_of(1), **given)

@@ -53,7 +53,7 @@ def run_cell(cell: dict[str, Any], data_root: str, own: Parcel | None = None) ->
     data_root : str
         Where torchvision keeps its files on this machine.
     own : Parcel, optional
-        The user's own rules and tasks, from `ComparisonConfig.own`.
+        The user's own rules, tasks and images, from `ComparisonConfig.own`.
 
     Returns
     -------
@@ -85,9 +85,10 @@ def _one_thread() -> Iterator[None]:
 
 def draw_task(cell: dict[str, Any], data_root: str, own: Parcel | None = None) -> AbstractTask:
     """Return a cell's task at its start."""
-    names = ("units", "samples", "held_out", "data")
+    names = ("units", "samples", "held_out")
     setting = Setting(
         **{name: cell[name] for name in names},
+        data=_of(own, "data").get(cell["data"], cell["data"]),
         model=parse_model(cell["model"]),
         data_root=data_root,
     )

@@ -194,7 +194,7 @@ def compare(
 def _parcel(config: ComparisonConfig, scheduler: AbstractScheduler) -> Parcel | None:
     """Return the user's own things, None if there are none; refuse what cannot be sent away."""
     own = config.own()
-    if not own["rules"] and not own["tasks"]:
+    if not any(own.values()):
         return None
     if not isinstance(scheduler, InProcess):
         for kind, things in own.items():

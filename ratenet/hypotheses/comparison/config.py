@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Cell = dict[str, Any]
 Interval = Literal["t", "bca"]
-Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 AtLeastTwo = Annotated[int, Field(ge=2, le=10**9)]
@@ -59,9 +58,9 @@ class ComparisonConfig:
         Steps between rows of the table of steps.
     model : ModelSpec, str or mapping
         Name of a model, path of a model file (.toml), or FILE.py:NAME; for all tasks but linear.
-    data : str
+    data : str or ImageSet
         Images with classes for the task mnist: a data set, an .npz file, a folder or FILE.py:NAME,
-        as for a training (docs/own-data.md).
+        as for a training (docs/own-data.md); in Python also an ImageSet.
     level : float
         Coverage of the intervals; of differences, of all pairs of rules of a task together.
     interval : {"t", "bca"}
@@ -102,7 +101,7 @@ class ComparisonConfig:
     batch_size: Count = 50
     record_every: Count = 10
     model: Annotated[Any, Expected("the name of a model, a path or a ModelSpec")] = "rate"
-    data: Name = "mnist-5k"
+    data: Annotated[Any, Expected("a data set or an ImageSet")] = "mnist-5k"
     level: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     interval: Interval = "t"
 
@@ -142,9 +141,16 @@ class ComparisonConfig:
         names = [one.name for one in fields(self) if one.name != "model"]
         plain = {name: getattr(self, name) for name in names}
         plain |= {name: list(plain[name]) for name in _LISTS} | self._written()
+        plain["data"] = self._data_name
         if self._sha256 is not None:
             plain["data_sha256"] = self._sha256
         return {"compare": plain, "model": self.model.to_table()}
+
+    @property
+    def _data_name(self) -> str:
+        from ratenet.training.run_data import written_data
+
+        return written_data(self.data)
 
     @cached_property
     def _sha256(self) -> str | None:
@@ -191,9 +197,10 @@ class ComparisonConfig:
         return list({source.file: source for source in found}.values())
 
     def own(self) -> dict[str, dict[str, Any]]:
-        """Return what no name of ours stands for, by kind and label: rules, and makers of tasks."""
+        """Return what no name of ours stands for, by kind and label: rules, tasks, images."""
         from ratenet.hypotheses.tasks import TASKS
         from ratenet.plasticity import RULES
+        from ratenet.stimuli import ImageSet
 
         makers = [TASKS.maker(task) for task in self.tasks]
         drawn = [partial(make.args[1], **make.args[2]) for make in makers]  # type: ignore[attr-defined]
@@ -202,6 +209,7 @@ class ComparisonConfig:
         return {
             "tasks": {name: make for name, task, make in tasks if _is_own(task, TASKS)},
             "rules": {name: RULES.read(rule) for name, rule in rules if _is_own(rule, RULES)},
+            "data": {self._data_name: self.data} if isinstance(self.data, ImageSet) else {},
         }
 
     @property

@@ -15,6 +15,7 @@ from ratenet.equations import ModelSpec
 from ratenet.fixed_points import FixedPoints, find_fixed_points
 from ratenet.network import Network
 from ratenet.plasticity.loss import slope
+from ratenet.stimuli import ImageSet
 
 MAX_ITERATIONS = 500  # a sample that needs more did not settle
 
@@ -30,15 +31,17 @@ class Setting:
     samples, held_out : int
         Samples to learn from; samples to choose by, and as many to test.
     model : ModelSpec
-    data, data_root : str
+    data : str or ImageSet
         Images, for a task that shows some.
+    data_root : str
+        Where torchvision keeps its files.
     """
 
     units: int
     samples: int
     held_out: int
     model: ModelSpec
-    data: str
+    data: str | ImageSet
     data_root: str
 
     @property
