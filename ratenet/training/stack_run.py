@@ -1,4 +1,4 @@
-"""StackRun: a run in which a stack of layers learns, each by its own rule, from static images.
+"""StackRun: a run in which a stack of layers learns, each by its own rule.
 
 images -> Sequential(layers) -> outputs -> mean loss over settled samples -> backward
 (each recurrent layer: its rule) -> optimizer
