@@ -15,7 +15,7 @@ network takes a square one.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Self
+from typing import NoReturn, Self
 
 import torch
 from torch import Tensor
@@ -169,6 +169,14 @@ class AbstractConnectivity(ABC):
         return found
 
 
+def refuse_dense(shape: tuple[int, int]) -> NoReturn:
+    """Raise the error of a matrix that would be too large."""
+    raise UnsupportedError(
+        f"dense: a matrix of {shape[0]} x {shape[1]} units is not built above {LARGEST_DENSE} "
+        "units; use products (apply, apply_transpose)."
+    )
+
+
 def dense_by_products(connectivity: AbstractConnectivity) -> Tensor:
     """Return W (post, pre) by a product with each unit vector.
 
@@ -178,10 +186,7 @@ def dense_by_products(connectivity: AbstractConnectivity) -> Tensor:
         If there are more than 10,000 units.
     """
     if max(connectivity.shape) > LARGEST_DENSE:
-        raise UnsupportedError(
-            f"dense: a matrix of {connectivity.shape[0]} x {connectivity.shape[1]} units is not "
-            f"built above {LARGEST_DENSE} units; use products (apply, apply_transpose)."
-        )
+        refuse_dense(connectivity.shape)
     identity = torch.eye(
         connectivity.shape[1], dtype=connectivity.dtype, device=connectivity.device
     )

@@ -8,11 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import Change
+from ratenet.connectivity.base import LARGEST_DENSE, Change, refuse_dense
 from ratenet.connectivity.checks import check_weights
 from ratenet.connectivity.computation import current_computation
 from ratenet.connectivity.dense import AbstractMatrix
 from ratenet.connectivity.matmul import AbstractProduct, Product
+from ratenet.connectivity.synapses import (
+    SynapseProduct,
+    check_synapses,
+    ordered,
+    pattern_of_rows,
+    sampled,
+)
 from ratenet.errors import InputError
 
 SPARSE_BELOW = 0.05  # share of synapses: up to here compressed rows are clearly faster on a CPU
@@ -24,21 +31,26 @@ class Masked(AbstractMatrix):
 
     Parameters
     ----------
-    W : Tensor, shape (post, pre)
-        0 wherever there is no synapse.
-    mask : Tensor of bool, shape (post, pre)
-        Where there is one.
+    W : Tensor, shape (post, pre) or (synapses,)
+        As a matrix 0 wherever there is no synapse; or the weights of the synapses alone.
+    mask : Tensor of bool, shape (post, pre), or of int, shape (2, synapses)
+        Where there is one; or the post- and the presynaptic unit of each, ordered by post, then
+        pre, as `from_synapses` makes them.
+    size : tuple of int, optional
+        Numbers of post- and presynaptic units, where W holds synapses alone.
 
     Raises
     ------
     InputError
-        If the mask does not fit, holds no synapse, or W has an entry off it.
+        If the mask does not fit, holds no synapse, or W has an entry off it; if synapses are out of
+        range, out of order or repeated.
 
     Notes
     -----
-    W is stored as a full matrix, which the rules' gradients have the shape of. On a CPU, where at
-    most 5 % of the entries are synapses, products take compressed sparse rows: a seventh of the
-    time for 1 % of 1,000 units.
+    Changes and gradients have the shape of W. Of a matrix on a CPU with at most 5 % synapses
+    products take compressed sparse rows: a seventh of the time for 1 % of 1,000 units. Of synapses
+    alone no matrix is made anywhere, except by `dense`, up to 10,000 units. `Network` keeps a
+    sparse W that way above 10,000 units.
 
     Examples
     --------
@@ -52,10 +64,66 @@ class Masked(AbstractMatrix):
 
     W: Tensor
     mask: Tensor
+    size: tuple[int, int] | None = None
     _forward: AbstractProduct = field(init=False, repr=False)
     _backward: AbstractProduct = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.size is None:
+            self._prepare_matrix()
+        else:
+            self._prepare_synapses(self.size)
+
+    @classmethod
+    def from_synapses(
+        cls, post: Tensor, pre: Tensor, weights: Tensor, size: tuple[int, int]
+    ) -> "Masked":
+        """Return weights that are stored synapse by synapse, given in any order.
+
+        Parameters
+        ----------
+        post, pre : Tensor of int, shape (synapses,)
+            The units that each synapse leads to, and comes from.
+        weights : Tensor, shape (synapses,)
+        size : tuple of int
+            Numbers of post- and presynaptic units.
+
+        Returns
+        -------
+        Masked
+            W is (synapses,), ordered by post, then pre.
+
+        Raises
+        ------
+        InputError
+            If a synapse is out of range or given twice, a weight is not finite, or shapes differ.
+
+        Examples
+        --------
+        >>> post, pre = torch.tensor([1, 0]), torch.tensor([0, 1])
+        >>> ring = Masked.from_synapses(post, pre, torch.tensor([2.0, 1.0]), (2, 2))
+        >>> ring.apply(torch.tensor([[1.0, 10.0]]))
+        tensor([[10.,  2.]])
+        """
+        return cls(*ordered(post, pre, weights, size), size)
+
+    def _prepare_synapses(self, size: tuple[int, int]) -> None:
+        check_weights(self.W, "W", "synapses")
+        check_synapses(self.mask, size, len(self.W))
+        post, pre = self.mask
+        object.__setattr__(self, "size", tuple(size))
+        rows = pattern_of_rows(post, pre, size[0])
+        order = torch.argsort(pre, stable=True)
+        columns = pattern_of_rows(pre[order], post[order], size[1])
+        forward, backward = (
+            SynapseProduct(self.W, self.mask, size, rows, None, transposed=False),
+            SynapseProduct(self.W, self.mask, size, columns, order, transposed=True),
+        )
+        forward.other, backward.other = backward, forward
+        object.__setattr__(self, "_forward", forward)
+        object.__setattr__(self, "_backward", backward)
+
+    def _prepare_matrix(self) -> None:
         W, mask = self.W, self.mask
         check_weights(W, "W", "post, pre")
         if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != W.shape:
@@ -82,6 +150,25 @@ class Masked(AbstractMatrix):
             object.__setattr__(self, name, product)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of post- and presynaptic units."""
+        return self.size or super().shape
+
+    def dense(self) -> Tensor:
+        """Return W (post, pre), which is made of synapses up to 10,000 units."""
+        return self.W if self.size is None else self._matrix(self.W)
+
+    def pattern(self) -> Tensor:
+        """Return where there are synapses, bool (post, pre)."""
+        return self.mask if self.size is None else self._matrix(torch.ones_like(self.mask[0]) > 0)
+
+    def _matrix(self, values: Tensor) -> Tensor:
+        if max(self.shape) > LARGEST_DENSE:
+            refuse_dense(self.shape)
+        post, pre = self.mask
+        return values.new_zeros(self.shape).index_put((post.long(), pre.long()), values)
+
+    @property
     def constants(self) -> dict[str, Tensor]:
         """The pattern."""
         return {"mask": self.mask}
@@ -89,22 +176,25 @@ class Masked(AbstractMatrix):
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Masked":
         """Return the same pattern, or the one that is given, with another W."""
         W = parameters["W"]
-        return Masked(W, parameters.get("mask", self.mask).to(W.device))
+        return Masked(W, parameters.get("mask", self.mask).to(W.device), self.size)
 
     def accumulate(self, left: Tensor, right: Tensor) -> Tensor:
-        """Return sum_b left_b right_b^T on the pattern, 0 off it, shape (post, pre)."""
+        """Return sum_b left_b right_b^T on the pattern, 0 off it, in the shape of W."""
+        if self.size is not None:
+            return sampled(left, right, self.mask)
         return (left.T @ right).mul_(self.mask)
 
     @torch.no_grad()
     def add_(self, delta: Change) -> None:
-        """Add a change of shape (post, pre) on the pattern, in place."""
-        self.W.add_(self.named(delta)["W"] * self.mask)
+        """Add a change, shaped like W, on the pattern, in place."""
+        change = self.named(delta)["W"]
+        self.W.add_(change * self.mask if self.size is None else change)
         self.touch_()
 
     @torch.no_grad()
     def constrain_(self) -> None:
         """Set every entry off the pattern to 0, if one is not."""
-        if ((self.W != 0) & ~self.mask).any():
+        if self.size is None and ((self.W != 0) & ~self.mask).any():
             self.W.masked_fill_(~self.mask, 0.0)
             self.touch_()
 
@@ -112,7 +202,7 @@ class Masked(AbstractMatrix):
         """Say that the weights were changed; the compressed rows are made anew."""
         super().touch_()
         for product in (self._forward, self._backward):
-            if isinstance(product, SparseProduct):
+            if isinstance(product, SparseProduct | SynapseProduct):
                 product.forget()
 
     def _watched(self) -> list[Tensor]:

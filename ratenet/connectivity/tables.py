@@ -44,7 +44,9 @@ def to_table(connectivity: AbstractConnectivity) -> dict[str, Any]:
             "saved; save the network with Dense(W.dense()), or keep its tensors yourself."
         )
     values = {name: getattr(connectivity, name) for name in _names(KINDS[kind])}
-    plain = {name: _plain(v) for name, v in values.items() if not isinstance(v, Tensor)}
+    plain = {
+        name: _plain(v) for name, v in values.items() if v is not None and not isinstance(v, Tensor)
+    }
     return {"kind": kind, **plain}
 
 

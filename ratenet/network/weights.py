@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import AbstractConnectivity, Block, Dense, Masked
+from ratenet.connectivity.base import LARGEST_DENSE
 from ratenet.connectivity.checks import check_square
 from ratenet.equations.arrays import is_scipy_sparse, real_numbers
 from ratenet.equations.populations import Sizes
@@ -94,27 +95,25 @@ def _matrix(
 def _masked(
     W: Any, dtype: torch.dtype | None, device: str | torch.device | None
 ) -> AbstractConnectivity:
-    """Return a sparse matrix as `Masked`, which keeps W in full for the rules, products sparse."""
+    """Return a sparse matrix as `Masked`: in full where a matrix is built at all, else synapses."""
     check_square(tuple(W.shape))
     if isinstance(W, Tensor):
         stored = W.to_sparse_coo().coalesce()
         places, values = stored.indices(), stored.values()
     else:
-        stored = W.tocoo(copy=True)
+        stored = W.tocsr(copy=True)  # whoever gave it keeps theirs as it is
         stored.sum_duplicates()
-        places = torch.from_numpy(np.stack([stored.row, stored.col]).astype(np.int64))
+        stored = stored.tocoo(copy=False)
+        places = torch.from_numpy(np.stack([stored.row, stored.col]))
         values = stored.data
     values = real_numbers(values, "W")
     if not isinstance(values, Tensor):
         values = torch.from_numpy(values)
     target = dtype or (values.dtype if values.is_floating_point() else torch.float64)
     values = values.to(dtype=target, device=device or values.device)
-    full = torch.zeros(tuple(W.shape), dtype=target, device=values.device)
-    mask = torch.zeros_like(full, dtype=torch.bool)
-    rows, columns = places.to(values.device)
-    full[rows, columns] = values
-    mask[rows, columns] = True
-    return Masked(full, mask)
+    post, pre = places.to(values.device)
+    sparse = Masked.from_synapses(post, pre, values, (int(W.shape[0]), int(W.shape[1])))
+    return sparse if sparse.units > LARGEST_DENSE else Masked(sparse.dense(), sparse.pattern())
 
 
 def _from_blocks(

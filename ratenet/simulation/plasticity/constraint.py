@@ -99,7 +99,7 @@ def constraint_of(connectivity: AbstractConnectivity) -> Constraint:
     """Return how weights of a connectivity may move."""
     if isinstance(connectivity, Dense):
         return Constraint(connectivity)
-    if isinstance(connectivity, Masked) or _is_of_synapses(connectivity):
+    if _is_matrix(connectivity) or _is_of_synapses(connectivity):
         return Constraint(connectivity, mask=pattern_of(connectivity))
     if isinstance(connectivity, Signed):
         is_multiplicative = connectivity.update == "exponentiated"
@@ -113,13 +113,20 @@ def _is_of_synapses(connectivity: AbstractConnectivity) -> bool:
     if not isinstance(connectivity, Block):
         return False
     blocks = [block for row in connectivity.blocks.values() for block in row.values()]
-    return all(isinstance(block, Dense | Masked) for block in blocks)
+    return all(map(_is_matrix, blocks))
+
+
+def _is_matrix(connectivity: AbstractConnectivity) -> bool:
+    """Return whether the parameter is W as a matrix, any entry of which may move or none."""
+    if isinstance(connectivity, Masked):
+        return connectivity.size is None  # else W holds the synapses alone
+    return isinstance(connectivity, Dense)
 
 
 def pattern_of(connectivity: AbstractConnectivity) -> Tensor | None:
     """Return where there are synapses, (N, N); None: everywhere."""
     if isinstance(connectivity, Masked):
-        return connectivity.mask
+        return connectivity.pattern()
     if isinstance(connectivity, Dense | Signed | LowRank):
         return None
     probe = _copy(connectivity)

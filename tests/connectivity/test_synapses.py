@@ -1,0 +1,139 @@
+"""Weights stored synapse by synapse against the same weights as a matrix; nothing is densified."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+
+import ratenet as rn
+from ratenet.connectivity import Masked
+from ratenet.errors import InputError, UnsupportedError
+
+FLOAT = torch.float64
+POST, PRE = torch.tensor([2, 0, 1, 0, 2]), torch.tensor([3, 1, 0, 3, 0])
+WEIGHTS = torch.tensor([0.5, -0.3, 0.2, 0.4, -0.1], dtype=FLOAT)
+
+
+def matrix() -> torch.Tensor:
+    W = torch.zeros(4, 4, dtype=FLOAT)
+    W[POST, PRE] = WEIGHTS
+    return W
+
+
+def sparse() -> Masked:
+    return Masked.from_synapses(POST, PRE, WEIGHTS.clone(), (4, 4))
+
+
+def rows(seed: int, count: int = 3, units: int = 4) -> torch.Tensor:
+    return torch.randn(count, units, generator=torch.Generator().manual_seed(seed), dtype=FLOAT)
+
+
+def ring(units: int) -> scipy.sparse.csr_array:
+    places = (np.arange(units), (np.arange(units) + 1) % units)
+    return scipy.sparse.csr_array((np.full(units, 0.5), places), shape=(units, units))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_products_and_outer_products_are_those_of_the_matrix(count: int) -> None:
+    W, left, right = matrix(), rows(0, count), rows(1, count)
+    connectivity = sparse()
+    assert torch.equal(connectivity.dense(), W)
+    assert torch.equal(connectivity.pattern(), W != 0)
+    torch.testing.assert_close(connectivity.apply(right), right @ W.T)
+    torch.testing.assert_close(connectivity.apply_transpose(left), left @ W)
+    expected = (left.T @ right)[tuple(connectivity.mask.long())]
+    torch.testing.assert_close(connectivity.accumulate(left, right), expected)
+
+
+def test_a_rectangular_pattern_keeps_its_sides() -> None:
+    wide = Masked.from_synapses(torch.tensor([1]), torch.tensor([4]), torch.ones(1), (2, 5))
+    assert wide.shape == (2, 5)
+    assert wide.apply(torch.eye(5)[4:]).tolist() == [[0.0, 1.0]]
+    assert wide.apply_transpose(torch.eye(2)[1:]).tolist() == [[0.0, 0.0, 0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("name", ["apply", "apply_transpose"])
+def test_gradients_are_finite_differences(name: str) -> None:
+    W, places = sparse().W, sparse().mask
+
+    def product(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        return getattr(Masked(weights, places, (4, 4)), name)(values)
+
+    assert torch.autograd.gradcheck(product, (W.requires_grad_(), rows(2).requires_grad_()))
+
+
+def test_products_follow_changes_whoever_makes_them() -> None:
+    connectivity, v = sparse(), rows(3)
+    twin, before = copy.deepcopy(connectivity), connectivity.version
+    connectivity.apply_transpose(v)
+    connectivity.add_(torch.ones(5, dtype=FLOAT))
+    assert connectivity.version != before
+    changed = matrix() + (matrix() != 0)
+    torch.testing.assert_close(connectivity.apply(v), v @ changed.T)
+    torch.testing.assert_close(connectivity.apply_transpose(v), v @ changed)
+    connectivity.W.data = torch.zeros(5, dtype=FLOAT)
+    assert not connectivity.apply(v).any()
+    assert not connectivity.apply_transpose(v).any()
+    torch.testing.assert_close(twin.apply(v), v @ matrix().T)
+
+
+def test_a_network_finds_the_same_points_and_changes(tmp_path: Path) -> None:
+    full, few = rn.Network("rate", matrix()), rn.Network("rate", sparse())
+    one, other = (rn.find_fixed_points(network, rows(4)) for network in (full, few))
+    torch.testing.assert_close(other.rates, one.rates)
+    torch.testing.assert_close(other.abscissa(), one.abscissa())
+    where = tuple(sparse().mask.long())
+    rule = rn.plasticity.LinearizedReparameterized()
+    expected = rule.update(one, rows(5), 0.1)[where]
+    torch.testing.assert_close(rule.update(other, rows(5), 0.1), expected)
+    few.save(tmp_path / "few.safetensors")
+    loaded = rn.load_network(tmp_path / "few.safetensors").connectivity
+    assert isinstance(loaded, Masked)
+    assert loaded.size == (4, 4)
+    assert torch.equal(loaded.W, few.connectivity.parameters["W"])
+
+
+def test_large_sparse_weights_are_never_a_matrix() -> None:
+    units = 20_000  # as a matrix 3.2 GB, which dense() refuses
+    network = rn.Network("rate", ring(units))
+    assert network.connectivity.parameters["W"].shape == (units,)
+    found = rn.find_fixed_points(network, torch.full((1, units), 0.5, dtype=FLOAT))
+    assert bool(found.converged.all())
+    r = 0.0
+    for _ in range(200):  # all units alike: r = tanh(r / 2 + 1 / 2)
+        r = float(np.tanh(0.5 * r + 0.5))
+    torch.testing.assert_close(found.rates, torch.full_like(found.rates, r), rtol=0, atol=1e-8)
+    change = rn.plasticity.Euclidean().update(found, torch.ones_like(found.rates), 0.1)
+    assert change.shape == (units,)
+    with pytest.raises(UnsupportedError, match="not built above 10000 units"):
+        network.connectivity.dense()
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "outside": ({"post": torch.tensor([0, 1, 2, 3, 4])}, "post: .* units from 0 to 3"),
+    "below": ({"pre": torch.tensor([0, -1, 2, 3, 1])}, "pre: .* units from 0 to 3"),
+    "too large for 32 bits": ({"pre": PRE + 2**32}, "pre: .* units from 0 to 3"),
+    "weights as a row": ({"weights": WEIGHTS[None]}, "one number for each synapse"),
+    "repeated": ({"post": torch.zeros(5).long(), "pre": torch.tensor([0, 1, 1, 2, 3])}, "repeated"),
+    "floats": ({"post": torch.zeros(5)}, "post: .* whole numbers"),
+    "complex": ({"weights": WEIGHTS + 0j}, "floating-point"),
+    "int": ({"weights": torch.ones(5).long()}, "floating-point"),
+    "nan": ({"weights": WEIGHTS * torch.nan}, "finite"),
+    "fewer": ({"weights": WEIGHTS[:3]}, "one number for each synapse"),
+    "none": ({name: value[:0] for name, value in
+              {"post": POST, "pre": PRE, "weights": WEIGHTS}.items()}, "at least one"),
+    "size": ({"size": (4, 0)}, "size: .* two numbers of units"),
+    "size as a string": ({"size": "ab"}, "size: .* two numbers of units"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("wrong", "match"), BAD.values(), ids=BAD)
+def test_what_is_wrong_is_one_sentence(wrong: dict[str, Any], match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        Masked.from_synapses(
+            **{"post": POST, "pre": PRE, "weights": WEIGHTS, "size": (4, 4), **wrong}
+        )
