@@ -1,14 +1,14 @@
 """Which plasticity rule learns better, if each may have the learning rate that suits it?
 
 The exact gradient and the linearized reparameterized rule learn two tasks: the rates of a teacher
-network, and pairs of patterns. Learning rates are chosen on validation samples; scores are those on
-test samples, at that rate.
+network, and pairs of patterns. Three of ten seeds choose the learning rates, on validation samples;
+scores are those of the other seven on test samples, at that rate.
 
     python examples/11_compare_rules.py [FIGURE.png]
 
 Expect that the answer depends on the task: the reparameterized rule comes closer to the teacher,
-the gradient recalls more patterns, and zero is outside both intervals. Both chosen rates of the
-reparameterized rule lie at an edge of this short sweep, which is told.
+the gradient recalls more patterns, and zero is outside both intervals. All chosen rates lie at an
+edge of this short sweep, which is told.
 """
 
 import sys
