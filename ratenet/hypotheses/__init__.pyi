@@ -6,9 +6,9 @@ from .comparison.schedulers import (
     InProcess as InProcess,
     Processes as Processes,
 )
+from .evidence import Identification as Identification
 from .identification.animals import GroupIdentification as GroupIdentification
 from .identification.identify import identify as identify
-from .identification.model_comparison import Identification as Identification
 from .identification.observation import Observation as Observation, Observations as Observations
 from .identification.observe import (
     observe_rates as observe_rates,

@@ -13,13 +13,13 @@ import ratenet as rn
 from ratenet import plasticity
 from ratenet.errors import InputError, UnknownNameError, UnsettledError, UnsupportedError
 from ratenet.hypotheses import Observation, identify, observe_rates, observe_weights
-from ratenet.hypotheses.identification.identify import candidates_for
-from ratenet.hypotheses.identification.model_comparison import (
+from ratenet.hypotheses.evidence import (
     Candidates,
     GroupSums,
     held_out,
     weigh,
 )
+from ratenet.hypotheses.identification.identify import candidates_for
 from ratenet.hypotheses.identification.prediction import (
     Lesson,
     lesson,

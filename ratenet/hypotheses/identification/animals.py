@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ratenet.errors import InputError
+from ratenet.hypotheses.evidence import NONE, Identification
 from ratenet.hypotheses.frequencies import exchanged, rule_frequencies, sign_flips
-from ratenet.hypotheses.identification.model_comparison import NONE, Identification
 from ratenet.hypotheses.identification.observation import Observation, Observations
 
 if TYPE_CHECKING:

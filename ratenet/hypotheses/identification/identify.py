@@ -11,14 +11,14 @@ from torch import Tensor
 
 from ratenet.connectivity.computation import shielded
 from ratenet.errors import InputError, RatenetError
-from ratenet.hypotheses.identification.animals import GroupIdentification, over_animals
-from ratenet.hypotheses.identification.model_comparison import (
+from ratenet.hypotheses.evidence import (
     BLOCK,
     Candidates,
     Identification,
     draws_needed,
     weigh,
 )
+from ratenet.hypotheses.identification.animals import GroupIdentification, over_animals
 from ratenet.hypotheses.identification.observation import Observation, Observations, of_animal
 from ratenet.hypotheses.identification.observe import Networks, one_network
 from ratenet.hypotheses.identification.prediction import (

@@ -7,8 +7,8 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from ratenet.errors import InputError
+from ratenet.hypotheses.evidence import FOLDS
 from ratenet.hypotheses.identification.long_tables import in_words, label
-from ratenet.hypotheses.identification.model_comparison import FOLDS
 from ratenet.validation import check_positive
 
 LEAST = 10  # entries, below which nothing can be told

@@ -17,9 +17,9 @@ import pandas as pd
 
 from ratenet.connectivity.computation import shielded
 from ratenet.errors import InputError
+from ratenet.hypotheses.evidence import FOLDS, NONE
 from ratenet.hypotheses.identification.animals import together
 from ratenet.hypotheses.identification.identify import check_level
-from ratenet.hypotheses.identification.model_comparison import FOLDS, NONE
 from ratenet.hypotheses.identification.observation import LEAST
 from ratenet.hypotheses.identification.observe import one_network
 from ratenet.hypotheses.identification.power_results import (

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ratenet.errors import InputError
-from ratenet.hypotheses.identification.model_comparison import NONE
+from ratenet.hypotheses.evidence import NONE
 
 DESIGN = ["units", "stimuli", "observed", "noise", "animals"]
 CONFIDENCE = 0.95  # of the intervals

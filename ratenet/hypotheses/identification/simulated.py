@@ -13,13 +13,13 @@ from ratenet.connectivity import Dense
 from ratenet.equations import ModelSpec
 from ratenet.errors import InputError
 from ratenet.fixed_points import FixedPoints, find_fixed_points
-from ratenet.hypotheses.identification.identify import candidates_for
-from ratenet.hypotheses.identification.model_comparison import (
+from ratenet.hypotheses.evidence import (
     NONE,
     Candidates,
     Identification,
     weigh,
 )
+from ratenet.hypotheses.identification.identify import candidates_for
 from ratenet.hypotheses.identification.observation import Observation
 from ratenet.hypotheses.identification.prediction import Lesson, lesson, predict_weights
 from ratenet.network import Network
