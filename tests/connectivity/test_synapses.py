@@ -113,6 +113,17 @@ def test_large_sparse_weights_are_never_a_matrix() -> None:
         network.connectivity.dense()
 
 
+@pytest.mark.slow
+@pytest.mark.brian2
+def test_brian2_has_the_synapses_that_exist() -> None:
+    network = rn.Network("rate", ring(12_000))
+    drive = rows(6, 1, 12_000)
+    one, other = (
+        rn.simulate(network, drive, 0.005, 1e-3, backend=name).rates for name in ("torch", "brian2")
+    )
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "outside": ({"post": torch.tensor([0, 1, 2, 3, 4])}, "post: .* units from 0 to 3"),
     "below": ({"pre": torch.tensor([0, -1, 2, 3, 1])}, "pre: .* units from 0 to 3"),

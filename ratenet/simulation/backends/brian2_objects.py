@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ratenet.connectivity import Masked
 from ratenet.equations.units import unit_text
 from ratenet.simulation.backends.base import Task
 from ratenet.simulation.backends.brian2_functions import functions
@@ -190,7 +191,7 @@ def _make_synapses(
     task: Task,
     target: tuple[Part, Any],
     source: tuple[int, Part, Any],
-    W: Tensor,
+    W: Tensor | Masked,
     clock: Any,
     arrays: dict[str, Any],
     plasticity: Brian2Plasticity | None,
@@ -219,10 +220,10 @@ def _make_synapses(
         namespace={**functions(), **arrays},
         name=f"ratenet_synapses{part.suffix}{'_' if part.suffix else ''}{pre_part.suffix}",
     )
-    weights = numbers(W)
-    # Of several parts only those that there are: a convolution has few.
-    every = np.nonzero(weights if part.suffix else np.ones_like(weights))
-    post, pre = every if plasticity is None else plasticity.pairs
+    if plasticity is None:
+        post, pre, weights = _listed(W, only_nonzero=bool(part.suffix))
+    else:
+        post, pre = plasticity.pairs
     streams = np.repeat(np.arange(stimuli), len(pre))
     synapses.connect(
         i=np.tile(pre, stimuli) + streams * W.shape[1],
@@ -231,8 +232,19 @@ def _make_synapses(
     if plasticity is not None:
         plasticity.start(group, synapses)
         return synapses
-    synapses.set_states({_WEIGHT: np.tile(weights[post, pre], stimuli)}, units=False)
+    synapses.set_states({_WEIGHT: np.tile(weights, stimuli)}, units=False)
     return synapses
+
+
+def _listed(W: Tensor | Masked, *, only_nonzero: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return post, pre and weight of each synapse."""
+    if isinstance(W, Masked):
+        post, pre = W.mask.cpu().numpy()
+        return post, pre, numbers(W.W)
+    weights = numbers(W)
+    # Of several parts only those that there are: a convolution has few.
+    post, pre = np.nonzero(weights if only_nonzero else np.ones_like(weights))
+    return post, pre, weights[post, pre]
 
 
 def _euler() -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ratenet.connectivity import Block
+from ratenet.connectivity import Block, Masked
 from ratenet.equations import JointSpec, ModelSpec
 from ratenet.errors import UnsupportedError
 from ratenet.network import Network
@@ -89,11 +89,14 @@ def _part(network: Network, suffix: str, units: slice, model: ModelSpec) -> Part
     )
 
 
-def connections(task: Task, parts: tuple[Part, ...]) -> Iterator[tuple[int, int, Tensor]]:
-    """Give the number of a postsynaptic and a presynaptic part, and W (N_post, N_pre), for each."""
+def connections(task: Task, parts: tuple[Part, ...]) -> Iterator[tuple[int, int, Tensor | Masked]]:
+    """Give the number of a postsynaptic and a presynaptic part, and W (N_post, N_pre), for each.
+
+    W is a matrix, or `Masked` where its synapses are stored one by one.
+    """
     W = task.network.connectivity
     if len(parts) == 1:
-        yield 0, 0, W.dense()
+        yield 0, 0, W if isinstance(W, Masked) and W.size is not None else W.dense()
         return
     if isinstance(W, Block) and list(slices(dict(W.sizes)).values()) == [p.units for p in parts]:
         names = list(W.sizes)
