@@ -166,8 +166,8 @@ def check_together(config: TrainingOptions) -> None:
     check_stimulus_of(config)
     check_optimizer(config.optimizer)
     check_schedule(config.schedule)
-    _check_continuous(config)
     _check_layers(config)
+    _check_continuous(config)
     _check_measurements(config)
     check_device(config.device)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ratenet.equations import ModelSpec
-from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError, InputError
+from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError
 from ratenet.fixed_points.mode_tracking import batch_jacobians
 from ratenet.linear_algebra import all_eigenvalues, require_memory
 from ratenet.plasticity import RULES, Frozen
@@ -34,7 +34,13 @@ from ratenet.training.pictures import draw_network_run
 from ratenet.training.presentation import STREAMS, AbstractPresentation, Slow, Static, UpdateTimes
 from ratenet.training.run import images_of
 from ratenet.training.run_folder import RunFolder
-from ratenet.training.shown import AbstractShown, excerpts_of_test, stimulus_of, time_scale_of
+from ratenet.training.shown import (
+    AbstractShown,
+    check_teaches,
+    excerpts_of_test,
+    stimulus_of,
+    time_scale_of,
+)
 from ratenet.training.stability import Stability
 from ratenet.training.step import LearningRun, take_step
 from ratenet.training.workers import Workers
@@ -69,17 +75,11 @@ class NetworkRun(LearningRun):
 
     def _check_labels(self) -> None:
         """Refuse a stimulus that shows nothing from which the rule can learn."""
-        if self.stimulus is None:
-            return
-        times, shown = self.presentation.update_times(self.classifier.network), self.shown()
-        if not any(teaches(self.rule, shown.labels_at(t)).any() for t in times):
-            raise InputError(
-                f"stimulus: {STIMULI.written(self.config.stimulus)} shows no class when the rule "
-                "acts, so that the rule has no error to learn from; choose another stimulus, "
-                "another update_at, or a rule without an error, such as oja.",
-                argument="stimulus",
-                got=self.config.stimulus,
-            )
+        if self.stimulus is not None:
+            times, shown = self.presentation.update_times(self.classifier.network), self.shown()
+            taught = (teaches(self.rule, shown.labels_at(t)) for t in times)
+            other = "another update_at, or a rule without an error, such as oja"
+            check_teaches(self.config, taught, f"another stimulus, {other}")
 
     def take_step(self) -> dict[str, Any]:
         """Show one batch and learn from it."""

@@ -7,7 +7,7 @@ the seed alone, so that a run can be resumed without anything about it in the ch
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -188,6 +188,26 @@ def check_stimulus_of(config: TrainingOptions) -> None:
         blank = Images(torch.zeros(2, 28, 28), torch.zeros(2, dtype=torch.int64))
         hold, fade = (1.0 if time is None else time for time in (config.hold, config.fade))
         _made(config.stimulus, HeldImages(blank, 2, hold, fade))
+
+
+def check_teaches(config: TrainingOptions, taught: Iterable[Tensor], choices: str) -> None:
+    """Refuse a stimulus that shows no class to any stream whenever the rule acts.
+
+    Parameters
+    ----------
+    config : TrainingOptions
+    taught : iterable of Tensor of bool, shape (B,)
+        For each of these times, from which streams the rule can learn.
+    choices : str
+        What helps.
+    """
+    if not any(bool(streams.any()) for streams in taught):
+        raise InputError(
+            f"stimulus: {STIMULI.written(config.stimulus)} shows no class when the rule acts, so "
+            f"that there is no error to learn from; choose {choices}.",
+            argument="stimulus",
+            got=config.stimulus,
+        )
 
 
 def _made(given: Any, source: HeldImages) -> AbstractStimulus:

@@ -1,12 +1,15 @@
-"""What a run of a stack checks and resolves before it begins."""
+"""What a run of a stack checks and resolves, before it begins and in each step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from ratenet.errors import UnsupportedError
+from ratenet.errors import UnsettledError, UnsupportedError
 from ratenet.layers.stack import Stack
 from ratenet.plasticity import AbstractRule, Mixed
+from ratenet.stimuli.images import is_answerable
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import on_this_machine, resolved
+from ratenet.training.shown import AbstractShown, check_teaches
+from ratenet.training.step import LARGEST_UNSETTLED_SHARE, remedy
 from ratenet.training.workers import Workers
 
 
@@ -32,3 +35,20 @@ def check_rules(
                 f"rule {name!r} does not use errors, so that layers take its mean over a process's "
                 "samples, which cannot be added up over processes; use one process."
             )
+
+
+def check_labels(config: TrainingConfig, shown: AbstractShown, times: Sequence[float]) -> None:
+    """Refuse a stimulus that shows nothing from which a stack can learn when its rules act."""
+    taught = (is_answerable(shown.labels_at(t)) for t in times)
+    check_teaches(config, taught, "another stimulus, or another update_at")
+
+
+def check_majority(config: TrainingConfig, unsettled: int, number: int, where: str) -> None:
+    """Refuse to go on where more than half of a batch did not settle; `where`: in which layers."""
+    if unsettled <= LARGEST_UNSETTLED_SHARE * number:
+        return
+    of_layer = "lower learning_rate, or that of the layer that loses them"
+    raise UnsettledError(
+        f"{unsettled} of {number} samples did not settle in all layers ({where}), more than half "
+        f"of the batch; {remedy(config) if config.presentation == 'slow' else of_layer}."
+    )

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError, UnsettledError
+from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError
 from ratenet.fixed_points import Automatic, MeanGain
 from ratenet.layers.architecture import build_stack, cores_of, rates_of
 from ratenet.layers.core import STALE_AFTER, FixedPointCore
@@ -37,7 +37,7 @@ from ratenet.training.run import Run, images_of
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.shown import stimulus_of
 from ratenet.training.shown_stack import Moment, evaluate_moving, moments, speed_of
-from ratenet.training.stack_checks import check_rules, timed
+from ratenet.training.stack_checks import check_labels, check_majority, check_rules, timed
 from ratenet.training.stack_measures import (
     abscissas,
     all_settled,
@@ -46,7 +46,7 @@ from ratenet.training.stack_measures import (
     points_of,
     spectra,
 )
-from ratenet.training.step import LARGEST_UNSETTLED_SHARE, SAMPLE, is_right, means_of, shown_by
+from ratenet.training.step import SAMPLE, is_right, means_of, shown_by
 from ratenet.training.workers import Workers
 
 MEMORY = "preconditioner"  # what its tensors are called in a checkpoint
@@ -97,6 +97,9 @@ class StackRun(Run):
     @torch.enable_grad()
     def rehearse(self) -> None:
         """Let rules and networks refuse one another before anything is written."""
+        if self.stimulus is not None:
+            times = self.presentation.update_times(self.stack.network())
+            check_labels(self.config, shown_by(self, self.stimulus), times)
         few = self.images.train[:8]
         with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
             outputs = self.stack(few.pixels)
@@ -303,15 +306,9 @@ class StackRun(Run):
         if is_last:  # each sample counts once a presentation
             self.progress.shown += number
             self.progress.left_out += unsettled
-        is_slow, where = config.presentation == "slow", became(self.cores, config.presentation)
-        is_left_out = config.unsettled == "leave-out"
-        if is_left_out and unsettled > LARGEST_UNSETTLED_SHARE * number:
-            remedy = "lengthen hold and fade, or slow the stimulus down; else " if is_slow else ""
-            raise UnsettledError(
-                f"{unsettled} of {number} samples did not settle in all layers, more than half of "
-                f"the batch; {remedy}lower learning_rate, or that of the layer that loses them "
-                f"({where})."
-            )
+        where = became(self.cores, config.presentation)
+        if config.unsettled == "leave-out":
+            check_majority(config, unsettled, number, where)
         labelled = samples[:, SAMPLE.index("labelled")] > 0
         self.progress.unlabelled += int((~labelled).sum()) if is_last else 0
         if not labelled.any():

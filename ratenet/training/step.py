@@ -18,6 +18,7 @@ from ratenet.simulation.time_grid import seed_of_step
 from ratenet.stimuli import AbstractStimulus, comes_to_rest
 from ratenet.stimuli.images import filled, is_answerable
 from ratenet.training.classifier import Classifier
+from ratenet.training.config import TrainingConfig
 from ratenet.training.eligibility import Eligibility
 from ratenet.training.learning import Learned, learn_from, nothing_learned, teaches
 from ratenet.training.presentation import CONTINUOUS, AbstractPresentation, Slow
@@ -174,12 +175,13 @@ def _check_settled(
         of_mine = "" if run.workers.size > 1 else f"\n{fp.summary()}"
         raise UnsettledError(
             f"{unsettled} of {number} samples did not settle, more than half of the batch; "
-            f"{_remedy(run)}.{of_mine}"
+            f"{remedy(run.config)}.{of_mine}"
         )
 
 
-def _remedy(run: LearningRun) -> str:
-    config, moving = run.config, "learn from samples that have not settled: unsettled 'include'"
+def remedy(config: TrainingConfig) -> str:
+    """Return what helps where more than half of a batch did not settle."""
+    moving = "learn from samples that have not settled: unsettled 'include'"
     if config.presentation == "static":
         return "lower learning_rate, or hold the slowest mode by a barrier"
     if not comes_to_rest(config.stimulus):

@@ -171,8 +171,20 @@ def test_the_lag_of_all_layers_is_taken_off(few_digits, tmp_path: Path) -> None:
 
 def test_a_run_that_loses_a_layer_names_it(few_digits, tmp_path: Path) -> None:
     fast = config(hold=0.001, fade=0.001, unsettled="leave-out")
-    with pytest.raises(UnsettledError, match="lengthen hold and .* 100 in layer2"):
-        rn.train(fast, out=tmp_path)
+    with pytest.raises(
+        UnsettledError, match="100 in layer2\\), .*; lower learning_rate, or lengthen"
+    ):
+        rn.train(fast, out=tmp_path / "hold")
+    never = config(hold=0, fade=0.001, unsettled="leave-out")
+    with pytest.raises(UnsettledError, match="layer2.*lengthen fade, or .*unsettled 'include'"):
+        rn.train(never, out=tmp_path / "fade")
+
+
+def test_a_stimulus_without_classes_is_refused(few_digits, tmp_path: Path) -> None:
+    walk = config(stimulus="walk")
+    with pytest.raises(InputError, match="stimulus: walk.* no class .* or another update_at"):
+        rn.train(walk, out=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
@@ -197,5 +209,7 @@ def test_samples_are_counted_once_a_presentation(few_digits, tmp_path: Path) -> 
 def test_what_stacks_do_not_have_is_one_sentence() -> None:
     with pytest.raises(InputError, match="update_at: expected shares of the hold"):
         config(update_at="continuous")
+    with pytest.raises(InputError, match="update_at: expected shares of the hold"):
+        config(update_at="continuous", optimizer="adam")  # not that another optimizer would do
     with pytest.raises(InputError, match="tau: cannot be combined with layers"):
         config(tau=0.02)
