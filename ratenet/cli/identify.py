@@ -124,7 +124,7 @@ def _write(found: "Identification", record: dict[str, Any], results: "ResultsFol
     results.write("config.toml", lambda path: write_config(path, record))
     results.write("identification.csv", found.table.to_csv)
     keys = ("rule", "best", "confidence", "kind", "measured", "unsettled", "noise", "residual",
-            "size", "level", "ceiling", "misfit")  # fmt: skip
+            "size", "level", "ceiling", "misfit", "explained", "fits")  # fmt: skip
     summary = {key: getattr(found, key) for key in keys}
     results.write("summary.json", lambda path: write_json(path, summary))
     title = f"Named: {found.rule}" if found.rule else "No rule is named"
@@ -142,8 +142,8 @@ def _print_table(found: "Identification") -> None:
         table.add_column(heading, justify="left" if is_rule else "right", no_wrap=is_rule)
     for name, row in found.table.iterrows():
         posterior = f"{row['posterior']:.3f}"
-        if name == "none":
-            table.add_row("none", "", "", "", posterior, "")
+        if row.isna()["p_value"]:  # what competes with the rules
+            table.add_row(str(name), "", "", "", posterior, "")
             continue
         numbers = (f"{row['alignment']:.3f}", f"{row['chance']:.3f}", f"{row['p_value']:.2g}")
         table.add_row(str(name), *numbers, posterior, f"{row['wins']:.3f}")

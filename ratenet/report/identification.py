@@ -26,7 +26,7 @@ def alignment_figure(table: pd.DataFrame, *, ceiling: float | None, title: str) 
     Parameters
     ----------
     table : pandas.DataFrame
-        The table of an identification: one row per rule, the last for random changes.
+        The table of an identification: a row per rule, then those of what competes with rules.
     ceiling : float or None
         The alignment that noise leaves a right rule.
     title : str
@@ -37,8 +37,8 @@ def alignment_figure(table: pd.DataFrame, *, ceiling: float | None, title: str) 
     """
     height = 1.6 + 0.42 * len(table)
     figure, (left, right) = new_figure(figsize=(9.5, height), ncols=2, sharey=True)
-    rules, places = table.iloc[:-1], np.arange(len(table))
-    inner = places[:-1]
+    rules, places = table[table["chance"].notna()], np.arange(len(table))
+    inner = places[: len(rules)]
     spread = [rules["alignment"] - rules["alignment_low"],
               rules["alignment_high"] - rules["alignment"]]  # fmt: skip
     left.errorbar(
@@ -58,7 +58,7 @@ def alignment_figure(table: pd.DataFrame, *, ceiling: float | None, title: str) 
         table["wins"].fillna(0),
         0.36,
         color=COLOURS[4],
-        label="share of resamples won",
+        label="share of draws won",
     )
     right.set_xlim(0, 1)
     right.set_xlabel("probability, share")

@@ -15,10 +15,9 @@ from ratenet.errors import InputError, UnknownNameError, UnsettledError, Unsuppo
 from ratenet.hypotheses import Observation, identify, observe_rates, observe_weights
 from ratenet.hypotheses.evidence import (
     Candidates,
-    GroupSums,
-    held_out,
     weigh,
 )
+from ratenet.hypotheses.held_out import fits, held_out
 from ratenet.hypotheses.identification.identify import candidates_for
 from ratenet.hypotheses.identification.prediction import (
     Lesson,
@@ -150,19 +149,100 @@ def test_fit_and_alignment_are_least_squares():
     np.testing.assert_allclose(table["alignment"][:3], cosines)
 
 
-def test_held_out_likelihood_is_that_of_the_normal_distribution():
+def expected_likelihood(changes, models, train_of, blocks, noise):
+    """Return the log-likelihoods from each block, judged by fits to what it shares nothing with."""
+    found = np.zeros(len(models))
+    for k, model in enumerate(models):
+        for test in blocks:
+            train = train_of(test)
+            solved = np.linalg.lstsq(model[:, train].T, changes[train], rcond=None)[0]
+            rate = np.maximum(solved, 0) if len(model) == 1 else solved
+            left = changes - rate @ model
+            sd = max(noise, np.sqrt(np.mean(left[train] ** 2)))
+            found[k] += norm.logpdf(left[test], 0, sd).sum()
+    return found
+
+
+def test_held_out_likelihood_of_single_neurons_is_that_of_the_normal_distribution():
+    """Five neurons in five folds: every split is the same one."""
     predictions, changes = data(2, signal=0.7, entries=20)
-    sums = GroupSums.of(changes, predictions, np.arange(20) // 2)  # ten groups of two
-    found = held_out(sums, 0.5, np.random.default_rng(5))
-    fold = np.repeat(np.random.default_rng(5).permutation(10) % 5, 2)
-    expected = np.zeros(4)
-    for k, p in enumerate([*predictions, np.zeros(20)]):
-        for index in range(5):
-            train, test = fold != index, fold == index
-            rate = max(0, p[train] @ changes[train] / max(p[train] @ p[train], 1e-30))
-            sd = max(0.5, np.sqrt(np.mean((changes - rate * p)[train] ** 2)))
-            expected[k] += norm.logpdf(changes[test], rate * p[test], sd).sum()
+    neuron = np.arange(20) // 4
+    models = [*predictions[:, None], predictions[:2], np.empty((0, 20))]
+    found = held_out(changes, models, [neuron], 0.5, np.random.default_rng(5))
+    blocks = [neuron == index for index in range(5)]
+    expected = expected_likelihood(changes, models, np.logical_not, blocks, 0.5)
     np.testing.assert_allclose(found, expected)
+
+
+def test_no_neuron_of_a_synapse_that_is_held_out_is_in_the_fit():
+    predictions, changes = data(3, signal=0.7, entries=25)
+    post, pre = np.divmod(np.arange(25), 5)
+    models = [*predictions[:, None], predictions[:2], np.empty((0, 25))]
+    found = held_out(changes, models, [post, pre], 0.5, np.random.default_rng(5))
+    blocks = np.eye(25, dtype=bool)
+
+    def others(test):
+        return (post != post[test]) & (pre != pre[test])
+
+    np.testing.assert_allclose(found, expected_likelihood(changes, models, others, blocks, 0.5))
+
+
+def test_the_answer_is_that_of_the_data_and_not_of_a_seed():
+    predictions, changes = data(4, signal=0.2, entries=150)
+    predictions[1] = 0.8 * predictions[0] + 0.6 * predictions[1]
+    found = [weighed(predictions, changes, seed=seed).table["posterior"]["a"] for seed in range(8)]
+    assert max(found) - min(found) < 0.1
+
+
+def by_neurons(rng, signal: float):
+    """Return a prediction and changes, half of whose variance rows and columns have in common."""
+    rows, columns = rng.standard_normal((2, N))
+    common = rows[:, None] + columns
+    noise = common / common.std() + rng.standard_normal((N, N))
+    prediction = np.outer(*rng.uniform(0, 2, (2, N))) - 1  # of rates that have one sign
+    return prediction, signal * prediction + noise
+
+
+def test_intervals_hold_the_truth_where_neurons_have_effects_of_their_own():
+    hits, alone = 0, 0
+    places = tuple(np.divmod(np.arange(N * N), N))
+    for seed in range(120):
+        rng = np.random.default_rng([6, seed])
+        prediction, changes = by_neurons(rng, 2.0)
+        P, d = prediction.reshape(1, -1), changes.ravel()
+        row = fits(d, P, places, rng)
+        hits += row["learning_rate_low"][0] < 2.0 < row["learning_rate_high"][0]
+        row = fits(d, P, [np.arange(N * N)], rng)
+        alone += row["learning_rate_low"][0] < 2.0 < row["learning_rate_high"][0]
+    assert abs(hits / 120 - 0.95) < 0.06
+    assert alone / 120 < 0.75  # were synapses taken as independent
+
+
+def test_effects_of_neurons_are_no_evidence_for_a_rule():
+    small = {True: 0, False: 0}
+    places = tuple(np.divmod(np.arange(N * N), N))
+    for seed in range(60):
+        prediction, changes = by_neurons(np.random.default_rng([7, seed]), 0.0)
+        given = (prediction.reshape(1, -1), np.arange(N * N))
+        for relabelled in (True, False):
+            more = {"whole": prediction[None], "places": places} if relabelled else {}
+            candidates = Candidates("weights", ("a",), *given, **more)
+            found = weigh(candidates, changes.ravel(), None, 0.05, 0)
+            small[relabelled] += found.table["p_value"]["a"] <= 0.05
+    assert binomtest(small[True], 60, 0.05, alternative="greater").pvalue > 0.01
+    assert small[False] > 8  # were synapses taken as independent
+
+
+def test_changes_count_by_the_inverse_of_their_noise():
+    predictions, changes = data(12, signal=1.0)
+    noise = np.where(np.arange(120) < 60, 0.5, 50.0)
+    changes[60:] += 50 * np.random.default_rng(13).standard_normal(60)
+    row = weighed(predictions, changes, noise=noise).table.loc["a"]
+    weights = 1 / noise**2
+    expected = (weights * predictions[0]) @ changes / (weights @ predictions[0] ** 2)
+    assert row.learning_rate == pytest.approx(expected)
+    alike = weighed(predictions, changes, noise=np.full(120, 0.7))
+    pd.testing.assert_frame_equal(alike.table, weighed(predictions, changes, noise=0.7).table)
 
 
 def test_p_values_of_shuffling_are_those_of_a_correlation():
@@ -224,10 +304,16 @@ def test_what_a_rule_leaves_is_judged_by_the_noise():
     assert right.misfit > 0.001
     assert "more than noise" not in right.summary()
     wrong = weighed([prediction], 3 * (prediction + other) + noise, noise=1.0)
-    assert wrong.rule == "a"
+    assert wrong.rule is None
+    assert wrong.best == "a"
     assert wrong.misfit < 1e-10
+    assert wrong.explained == pytest.approx(0.5, abs=0.15)
+    assert "best of those offered, and it does not fit" in wrong.summary()
     assert "not among the candidates" in wrong.summary()
-    assert weighed([prediction], 3 * prediction + noise).misfit is None
+    untested = weighed([prediction], 3 * prediction + noise)
+    assert (untested.misfit, untested.explained, untested.fits) == (None, None, None)
+    assert untested.rule == "a"
+    assert "Fit untested" in untested.summary()
 
 
 # --- Ground truth -----------------------------------------------------------------------------
@@ -322,6 +408,41 @@ def test_random_changes_are_named_at_most_at_the_stated_level(observe):
     assert binomtest(named, 300, 0.2, alternative="greater").pvalue > 0.01
 
 
+def scaled(before, drive):
+    W = before.connectivity.dense()
+    return observe_weights(before, 0.97 * W + 0.002 + 0.002 * random(N, N, seed=60))
+
+
+def regressed(before, drive):
+    """Weights that did not change, measured twice with an error."""
+    W = before.connectivity.dense()
+    error = 0.3 * W.std() * random(2 * N, N, seed=61)
+    post, pre = np.divmod(np.arange(N * N), N)
+    values = {"before": (W + error[:N])[post, pre], "after": (W + error[N:])[post, pre]}
+    return observe_weights(before, pd.DataFrame({"post": post, "pre": pre} | values))
+
+
+def louder(before, drive):
+    rates = rn.find_fixed_points(before, drive).rates
+    return observe_rates(before, rates, 1.05 * rates + 0.02 * random(B, N, seed=62))
+
+
+def scaled_in_rates(before, drive):
+    new = rn.find_fixed_points(before.changed(W=1.05 * before.connectivity.dense()), drive).rates
+    return observe_rates(before, rn.find_fixed_points(before, drive).rates, new)
+
+
+@pytest.mark.parametrize("drift", [scaled, regressed, louder, scaled_in_rates])
+def test_a_drift_is_named_by_no_rule(drift):
+    before, drive, target = scene()
+    found = identify(before, drive, drift(before, drive), RULES, target=target)
+    assert found.rule is None
+    if drift is not regressed:
+        assert found.table["posterior"]["drift"] > 0.9
+    if found.table["p_value"][found.best] <= 0.05:
+        assert "a drift without a rule" in found.summary()
+
+
 def test_rules_of_ones_own_and_losses_are_taken():
     @plasticity.rule(metric="none")
     def presynaptic(fp, error, learning_rate):
@@ -339,7 +460,7 @@ def test_rules_of_ones_own_and_losses_are_taken():
     )
     assert by_target.rule == "presynaptic"
     assert list(by_target.table.index) == [
-        "presynaptic", "hebb", "feedback-alignment(seed=4)", "none",
+        "presynaptic", "hebb", "feedback-alignment(seed=4)", "drift", "none",
     ]  # fmt: skip
     for other in (by_error, by_loss):
         pd.testing.assert_frame_equal(by_target.table, other.table, rtol=1e-6)

@@ -11,13 +11,8 @@ from torch import Tensor
 
 from ratenet.connectivity.computation import shielded
 from ratenet.errors import InputError, RatenetError
-from ratenet.hypotheses.evidence import (
-    BLOCK,
-    Candidates,
-    Identification,
-    draws_needed,
-    weigh,
-)
+from ratenet.hypotheses.chance import BLOCK, draws_needed
+from ratenet.hypotheses.evidence import Candidates, Identification, weigh
 from ratenet.hypotheses.identification.animals import GroupIdentification, over_animals
 from ratenet.hypotheses.identification.observation import Observation, Observations, of_animal
 from ratenet.hypotheses.identification.observe import Networks, one_network
@@ -95,7 +90,7 @@ def identify(
     level : float
         Largest probability of naming a rule where there was none.
     seed : int
-        Seed of the folds, the resamples and the null distributions.
+        Seed of the folds and of what is drawn at random.
 
     Returns
     -------
@@ -115,12 +110,14 @@ def identify(
     Notes
     -----
     Predicted is one small step from the network before. Rates are compared to first order. The
-    posterior has equal priors of all rules and of random changes, and likelihoods on held-out
-    synapses (or units); the confidence is at most the share of bootstrap resamples that a rule
-    wins. Chance is the changes shuffled, the changes with random signs and, for rates, random
-    changes of all weights; p-values are those of the chance that does best, times the number of
-    rules. A rule that is not among the candidates may be mistaken for one that it resembles: look
-    at the alignment and, with the noise given, at what is left.
+    posterior has equal priors of all rules, of random changes and of a drift (an offset, all
+    weights scaled and, for rates, a gain that changes, in any mixture), and likelihoods on
+    held-out neurons, the mean over many splits. The confidence is at most the share of draws that
+    a rule wins, in which neurons are resampled. Chance is the changes shuffled, the changes with
+    random signs, predictions with neurons that changed places and, for rates, random changes of
+    all weights; p-values are those of the chance that does best, times the number of rules. With
+    the noise given, no rule is named that does not fit; without it the fit is untested, and a rule
+    that is not among the candidates may be mistaken for one that it resembles.
 
     Examples
     --------
@@ -159,7 +156,7 @@ def identify(
     changes = predict_weights(taught, candidates_by_name)
     names = tuple(candidates_by_name)
     candidates = candidates_for(taught, names, changes, observed, level, seed)
-    return weigh(candidates, observed.changes, observed.typical_noise, level, seed)
+    return weigh(candidates, observed.changes, observed.noise, level, seed)
 
 
 def _asking(
@@ -196,14 +193,30 @@ def candidates_for(
 ) -> Candidates:
     """Return the predictions for what was measured, from changes of all weights (K, N, N)."""
     rows, columns = observed.rows, observed.columns
-    unsettled = taught.fp.unsettled
-    if observed.kind == "weights":
-        predictions = changes.double().cpu().numpy()[:, rows, columns]
-        return Candidates("weights", names, predictions, np.arange(len(rows)), None, unsettled)
-    rates = predict_rates(taught.fp, changes).double().cpu().numpy()
-    predictions = rates[:, rows, columns]
-    chance = _random_weight_changes(taught, predictions, observed, level, seed)
-    return Candidates("rates", names, predictions, columns, chance, unsettled)
+    fp, W = taught.fp, taught.fp.network.connectivity.dense()
+    is_weights = observed.kind == "weights"
+    # Weights scaled or decayed; so they seem, too, where large ones were measured too large.
+    every = torch.cat([changes, W[None].to(changes)])
+    *predicted, scaled = (every if is_weights else predict_rates(fp, every)).double().cpu().numpy()
+    whole = np.stack(predicted)
+    predictions = whole[:, rows, columns]
+    drift = [np.ones(len(rows)), scaled[rows, columns]]
+    if not is_weights:
+        drift.append(observed.before)  # a gain that drifts
+    (post, row), (pre, column) = (np.unique(each, return_inverse=True) for each in (rows, columns))
+    return Candidates(
+        kind=observed.kind,
+        names=names,
+        predictions=predictions,
+        groups=columns,
+        chance=None
+        if is_weights
+        else _random_weight_changes(taught, predictions, observed, level, seed),
+        unsettled=fp.unsettled,
+        whole=whole[:, post[:, None], pre],
+        places=(row, column),
+        drift=np.stack(drift),
+    )
 
 
 def _random_weight_changes(

@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from ratenet.errors import InputError
-from ratenet.hypotheses.evidence import FOLDS
+from ratenet.hypotheses.held_out import FOLDS
 from ratenet.hypotheses.identification.long_tables import in_words, label
 from ratenet.validation import check_positive
 

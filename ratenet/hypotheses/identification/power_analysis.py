@@ -17,7 +17,8 @@ import pandas as pd
 
 from ratenet.connectivity.computation import shielded
 from ratenet.errors import InputError
-from ratenet.hypotheses.evidence import FOLDS, NONE
+from ratenet.hypotheses.evidence import NONE
+from ratenet.hypotheses.held_out import FOLDS
 from ratenet.hypotheses.identification.animals import together
 from ratenet.hypotheses.identification.identify import check_level
 from ratenet.hypotheses.identification.observation import LEAST
