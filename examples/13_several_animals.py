@@ -7,8 +7,8 @@ sessions synapses drift a little in the direction of Hebb's rule.
 
     python examples/13_several_animals.py [FIGURE.png]
 
-Expect the linearized rule for the first colony, with a frequency whose interval holds 0.9. Of the
-second, Hebb's rule if only the sessions of learning are looked at, and no rule beside the controls.
+Expect the linearized rule for the first colony, as by far the most frequent one. Of the second,
+Hebb's rule if only the sessions of learning are looked at, and no rule beside the controls.
 """
 
 import sys

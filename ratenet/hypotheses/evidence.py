@@ -143,7 +143,8 @@ class Identification:
         else:
             lines.append("Fit untested, since the noise is not known.")
         misfit, explained = self.misfit, self.explained
-        if misfit is not None and explained is not None and misfit < self.level:
+        is_beyond = row.p_value <= self.level
+        if is_beyond and misfit is not None and explained is not None and misfit < self.level:
             lines.append(
                 f"That is more than noise: {self.best} explains {100 * explained:.1f} % of the "
                 "explainable variance. The rule may be one that is not among the candidates "
