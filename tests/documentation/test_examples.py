@@ -147,3 +147,13 @@ def test_several_animals(tmp_path):
     low, high = re.search(r"^linearized-reparameterized +\S+ +(\S+) +(\S+)$", said, re.M).groups()
     assert float(low) < 0.9 < float(high)
     assert "hebb in 1 of 10" in said
+
+
+def test_inhibitory_balance(tmp_path):
+    said = run("15_inhibitory_balance", tmp_path)
+    found = re.findall(r"rates (\S+) \+- (\S+), target \S+; correlation .* (\S+)$", said, re.M)
+    (_, spread, untuned), (mean, narrow, tuned) = [[*map(float, each)] for each in found]
+    assert abs(mean - 0.2) < 0.005
+    assert narrow < 0.15 * spread
+    assert abs(untuned) < 0.05
+    assert tuned > 0.98
