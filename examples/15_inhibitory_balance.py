@@ -1,9 +1,9 @@
 """How does inhibition come to match excitation that is tuned?
 
-40 excitatory units prefer one of eight stimuli each; 16 inhibitory units are tuned, too, but at first
-every one of them inhibits all excitatory units alike. Their synapses follow the rule of Vogels et al.
-2011 (Science 334:1569), shipped as models/plasticity/vogels.toml: inhibition of a unit grows where it
-fires above a target rate, and shrinks where it fires below.
+40 excitatory units prefer one of eight stimuli each; 16 inhibitory units are tuned, too, but at
+first each of them inhibits all excitatory units alike. Their synapses follow the rule of Vogels et
+al. 2011 (Science 334:1569), shipped as models/plasticity/vogels.toml: inhibition of a unit grows
+where it fires above a target rate, and shrinks where it fires below.
 
     python examples/15_inhibitory_balance.py [FIGURE.png]
 
@@ -21,21 +21,21 @@ import ratenet as rn
 from ratenet.report.figures import COLOURS, GREY, new_figure, save
 
 # --- Parameters -------------------------------------------------------------------------------
-E, I, stimuli = 40, 16, 8  # units, units, stimuli
+cells, inhibitory, stimuli = 40, 16, 8  # excitatory units, inhibitory units, stimuli
 target = 0.2  # rate of the excitatory units
 duration, dt = 60.0, 2e-3  # seconds
 rule = rn.load_plasticity("vogels").with_parameters(
     eta="0.5*Hz",
     target=target,
-    inhibitory=[0.0] * E + [1.0] * I,  # whose synapses are plastic
+    inhibitory=[0.0] * cells + [1.0] * inhibitory,  # whose synapses are plastic
 )
 
-# --- The network: E to E and E to I weak and fixed, I to E plastic, no synapse from I to I -----
+# --- The network: E to E and E to I weak and fixed, I to E plastic, none from I to I ------------
 torch.manual_seed(0)
-W = torch.zeros(E + I, E + I, dtype=torch.float64)
-W[:E, :E] = 0.2 / E * torch.rand(E, E, dtype=torch.float64)
-W[E:, :E] = 0.1 / E
-W[:E, E:] = -0.05
+W = torch.zeros(cells + inhibitory, cells + inhibitory, dtype=torch.float64)
+W[:cells, :cells] = 0.2 / cells * torch.rand(cells, cells, dtype=torch.float64)
+W[cells:, :cells] = 0.1 / cells
+W[:cells, cells:] = -0.05
 network = rn.Network("threshold_linear", rn.connectivity.Masked(W, W != 0))
 
 # --- Stimuli: a bump of drive around the preferred one, on a ring ------------------------------
@@ -49,7 +49,7 @@ def tuned(units: int, base: float, height: float) -> torch.Tensor:
     return base + height * torch.exp(2 * (torch.cos(angle.double()) - 1))
 
 
-drive = torch.cat([tuned(E, 0.5, 1.0), tuned(I, 0.1, 0.8)], dim=1)
+drive = torch.cat([tuned(cells, 0.5, 1.0), tuned(inhibitory, 0.1, 0.8)], dim=1)
 
 # --- Plasticity: all stimuli act on the same weights, by the mean of dw/dt ---------------------
 run = rn.simulate(
@@ -59,11 +59,11 @@ learned = network.changed(W=run.plasticity.connectivity)
 
 
 def currents(of: rn.Network) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return excitation and inhibition (stimuli, E) of the excitatory units at fixed points."""
+    """Return excitation and inhibition (stimuli, cells) of the excitatory units at fixed points."""
     fp = rn.find_fixed_points(of, drive)
-    weights = of.connectivity.dense()[:E]
-    recurrent = fp.rates[:, :E] @ weights[:, :E].T
-    return drive[:, :E] + recurrent, -fp.rates[:, E:] @ weights[:, E:].T
+    weights = of.connectivity.dense()[:cells]
+    recurrent = fp.rates[:, :cells] @ weights[:, :cells].T
+    return drive[:, :cells] + recurrent, -fp.rates[:, cells:] @ weights[:, cells:].T
 
 
 def match(of: rn.Network) -> float:
@@ -73,17 +73,17 @@ def match(of: rn.Network) -> float:
 
 
 for name, of in (("before", network), ("after", learned)):
-    rates = rn.find_fixed_points(of, drive).rates[:, :E]
+    rates = rn.find_fixed_points(of, drive).rates[:, :cells]
     print(
         f"{name:6s} rates {float(rates.mean()):.3f} +- {float(rates.std()):.3f}, target {target}; "
         f"correlation of inhibition with excitation {match(of):.3f}"
     )
 
 # --- The picture ------------------------------------------------------------------------------
-unit = E // 2
+unit = cells // 2
 before, after = currents(network), currents(learned)
 figure, (course, tuning) = new_figure(ncols=2, figsize=(9, 3.6))
-rates = run.rates[..., :E].flatten(1).numpy()
+rates = run.rates[..., :cells].flatten(1).numpy()
 low, middle, high = np.quantile(rates, [0.05, 0.5, 0.95], axis=1)
 course.fill_between(run.t, low, high, color=COLOURS[0], alpha=0.25, lw=0, label="5 to 95 %")
 course.plot(run.t, middle, color=COLOURS[0], label="median over units and stimuli")
