@@ -62,7 +62,9 @@ def read_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
         raise DataError(f"{where}: damaged ({escape(said)}).", argument="path", got=path) from None
     written = header.pop("sha256", None)
     if written is None:
-        raise DataError(f"{where}: not a file that ratenet wrote.", argument="path", got=path)
+        raise DataError(
+            f"{where}: not a file that ratenet wrote, or damaged.", argument="path", got=path
+        )
     if written != digest(tensors, header):
         raise DataError(
             f"{where}: damaged (its content does not have the SHA-256 that was written with it).",

@@ -129,7 +129,8 @@ def _report(result: Any) -> None:
     print(f"{f'test {score}':14s} {summary[f'test_{score}']:.3f} at solved fixed points")
     if f"test_{score}_slow" in summary:
         print(f"               {summary[f'test_{score}_slow']:.3f} {_when(summary)}")
-    print(f"control        {summary[f'control_{score}']:.3f} with the weights as drawn")
+    same = ", its read-out fitted, too" if summary.get("read_out") == "fitted" else ""
+    print(f"control        {summary[f'control_{score}']:.3f} with the weights as drawn{same}")
     print(f"{what:14s} {summary['unsettled_samples']} samples that did not settle")
     if summary.get("unlabelled_samples"):
         print(f"               {summary['unlabelled_samples']} whose stimulus showed no class")

@@ -23,6 +23,7 @@ from ratenet.stimuli import HELD, STIMULI, comes_to_rest
 from ratenet.training.losses import LOSSES
 from ratenet.training.optimizers import check_optimizer
 from ratenet.training.options import TrainingOptions
+from ratenet.training.plasticity_options import check_plasticity, with_plasticity
 from ratenet.training.presentation import CONTINUOUS
 from ratenet.training.run_data import kept_data, written_data
 from ratenet.training.schedules import check_schedule
@@ -43,8 +44,11 @@ LONGEST_IN_TAU = 10**5  # of an image; longer is a slip, and a step would take h
 
 def normalized(config: TrainingOptions) -> dict[str, Any]:
     """Return the options that can be written in several ways, in one of them; times in seconds."""
+    kind, config = type(config), with_plasticity(config)
     shares, is_moving = config.update_at, not comes_to_rest(config.stimulus)
     return {
+        "plasticity": config.plasticity,
+        "evaluate_every": config.evaluate_every,
         "data": kept_data(config.data),
         "model": _model(config.model),
         **{name: _normal(name, getattr(config, name)) for name in REGISTRIES},
@@ -55,7 +59,7 @@ def normalized(config: TrainingOptions) -> dict[str, Any]:
         "layers": tuple(_layer(table, n) for n, table in enumerate(config.layers, start=1)),
         "optimizer": config.optimizer.lower(),
         "schedule": config.schedule.lower(),
-        **{name: _seconds(getattr(config, name), name) for name in times(type(config))},
+        **{name: _seconds(getattr(config, name), name) for name in times(kind)},
     }
 
 
@@ -102,7 +106,8 @@ def _written(name: str, given: Any) -> str | None:
 def recorded_options(config: TrainingOptions) -> dict[str, Any]:
     """Return the options as plain data, by which a run folder records them.
 
-    A model without a name is left out, since the section [model] holds it.
+    A model without a name is left out, since the section [model] holds it; equations of weights
+    are written out.
     """
     options = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     return {
@@ -110,6 +115,7 @@ def recorded_options(config: TrainingOptions) -> dict[str, Any]:
         "data": written_data(config.data),
         "model": options["model"] if isinstance(options["model"], str) else None,
         **{name: _written(name, options[name]) for name in REGISTRIES},
+        "plasticity": None if config.plasticity is None else config.plasticity.to_table(),
         "layers": recorded_layers(config),
     }
 
@@ -138,7 +144,7 @@ def recorded_as_such(options: Mapping[str, Any]) -> dict[str, Any]:
     def marked(table: Any) -> Any:
         if not isinstance(table, Mapping):
             return table
-        names = ("data", *NAMED)
+        names = ("data", "plasticity", *NAMED)
         return {name: recorded(each) if name in names else each for name, each in table.items()}
 
     layers = options.get("layers", ())
@@ -162,6 +168,7 @@ def check_together(config: TrainingOptions) -> None:
     InputError, UnknownNameError
         If a name is unknown, options contradict each other, or one has no effect.
     """
+    check_plasticity(config)
     _check_presentation(config)
     check_stimulus_of(config)
     check_optimizer(config.optimizer)

@@ -22,6 +22,7 @@ from ratenet.stimuli import Images
 from ratenet.training.classifier import Classifier, random_classifier
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import DTYPES, defaults_of, recorded_layers
+from ratenet.training.plasticity_options import rule_of
 from ratenet.training.presentation import MAX_ITERATIONS
 from ratenet.training.run import read_state
 from ratenet.training.run_data import DataFacts, written_data
@@ -174,7 +175,7 @@ class LoadedRun:
         return pixels
 
     def __repr__(self) -> str:
-        rule, data = RULES.written(self.config.rule), written_data(self.config.data)
+        rule, data = rule_of(self.config), written_data(self.config.data)
         said = f"{rule}, {data}, {len(self.metrics)} steps"
         score = "accuracy" if "test_accuracy" in self.summary else "loss"
         if f"test_{score}" in self.summary:

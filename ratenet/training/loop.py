@@ -126,6 +126,7 @@ def train(
         mine = dataclasses.replace(config, device=device)
         run = new_run(mine, None if config.layers else config.model, folder, workers)
         run.rehearse()
+        run.fit()
         if workers.is_first:
             run.progress.control_score = run.test().score
             recorded = dataclasses.replace(run.config, device=config.device)

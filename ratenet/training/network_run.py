@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -11,11 +12,12 @@ import torch
 from torch import Tensor
 
 from ratenet.equations import ModelSpec
-from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError
+from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError, UnsupportedError
 from ratenet.fixed_points.mode_tracking import batch_jacobians
 from ratenet.linear_algebra import all_eigenvalues, require_memory
 from ratenet.plasticity import RULES, Frozen
 from ratenet.stimuli import STIMULI, Images
+from ratenet.stimuli.images import is_answerable
 from ratenet.training.classifier import Classifier, random_classifier
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import DTYPES, resolved
@@ -27,11 +29,14 @@ from ratenet.training.evaluation import (
     evaluate_shown,
     nothing_answered,
 )
+from ratenet.training.fitted_read_out import fitted_read_out
 from ratenet.training.learning import learn_from, learned_parameters, teaches
 from ratenet.training.losses import check_loss, loss_for
+from ratenet.training.moving_weights import MovingWeights
 from ratenet.training.optimizers import new_optimizer
 from ratenet.training.pictures import draw_network_run
-from ratenet.training.presentation import STREAMS, AbstractPresentation, Slow, Static, UpdateTimes
+from ratenet.training.plasticity_options import is_unsupervised
+from ratenet.training.presentation import AbstractPresentation, Slow, Static, UpdateTimes
 from ratenet.training.run import images_of
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.shown import (
@@ -68,6 +73,9 @@ class NetworkRun(LearningRun):
             fp = Static().show(self.classifier.network, self.classifier.drive(few.pixels))
             check_loss(self.classifier.loss, self.classifier.logits(fp.rates), few.labels)
             self.stability.limit(batch_jacobians(fp).excitable)
+            if self.moving is not None:
+                shown = self.shown()
+                self.moving.check(self.classifier.network, len(shown.at(0.0)), self.signals(shown))
             learn_from(
                 self.classifier, self.rule, fp, few.pixels, few.labels,
                 learn=self.config.learn, rate=self.config.learning_rate,
@@ -77,13 +85,22 @@ class NetworkRun(LearningRun):
         """Refuse a stimulus that shows nothing from which the rule can learn."""
         if self.stimulus is not None:
             times, shown = self.presentation.update_times(self.classifier.network), self.shown()
-            taught = (teaches(self.rule, shown.labels_at(t)) for t in times)
+            teaching = partial(teaches, self.rule) if not self.signals(shown) else is_answerable
+            taught = (teaching(shown.labels_at(t)) for t in times)
             other = "another update_at, or a rule without an error, such as oja"
             check_teaches(self.config, taught, f"another stimulus, {other}")
 
     def take_step(self) -> dict[str, Any]:
-        """Show one batch and learn from it."""
-        return take_step(self)
+        """Show one batch and learn from it; at the end of an epoch fit what is fitted."""
+        row = take_step(self)
+        if (self.progress.step + 1) % self.steps_per_epoch == 0:
+            self.fit()
+        return row
+
+    def fit(self) -> None:
+        """Fit the read-out to the rates, where no error or reward reaches the weights."""
+        if is_unsupervised(self.config):
+            self.classifier.read_out.copy_(fitted_read_out(self.classifier, self.images.train))
 
     def evaluate(self, images: Images) -> Evaluation:
         """Return the answers to images at solved fixed points."""
@@ -120,6 +137,8 @@ class NetworkRun(LearningRun):
             "weight_norm": float(torch.linalg.matrix_norm(W.double(), 2)),
             **self._speed(),
         }
+        if is_unsupervised(self.config):
+            found["read_out"] = "fitted"
         if self.config.barrier is not None:
             found |= {
                 "barrier": self.config.barrier,
@@ -165,14 +184,19 @@ class NetworkRun(LearningRun):
         self.presentation.load_state_dict(state)
 
     def stream_names(self) -> tuple[str, ...]:
-        """Return the states and drives that a slow presentation carries over."""
-        return STREAMS if self.config.presentation == "slow" else ()
+        """Return what a slow presentation carries over."""
+        return self.presentation.stream_names
 
 
 def new_presentation(
-    config: TrainingConfig, update_at: UpdateTimes | None = None
+    config: TrainingConfig,
+    update_at: UpdateTimes | None = None,
+    moving: MovingWeights | None = None,
 ) -> AbstractPresentation:
-    """Return the presentation of a resolved configuration, or one with other times of updates."""
+    """Return the presentation of a resolved configuration, or one with other times of updates.
+
+    Weights stay as they are unless something moves them.
+    """
     if config.presentation == "static":
         return Static()
     return Slow(
@@ -181,6 +205,7 @@ def new_presentation(
         update_at or config.update_at,
         corrects_lag=config.correct_lag,
         backend=config.backend,
+        moving=moving,
     )
 
 
@@ -214,6 +239,13 @@ def new_network_run(
     learned = learned_parameters(classifier, config.learn)
     if isinstance(rule, Frozen):  # out of the optimizer's reach, and of its weight decay
         learned = {name: learned[name] for name in config.learn}
+    moving = None if config.plasticity is None else MovingWeights(config.plasticity)
+    if moving is not None and workers.size > 1:
+        raise UnsupportedError(
+            "plasticity: weights that move in time are simulated in one process; start ratenet "
+            "train without torchrun.",
+            argument="plasticity",
+        )
     steps = config.epochs * (len(images.train) // config.batch_size)
     return NetworkRun(
         config=config,
@@ -223,7 +255,8 @@ def new_network_run(
         data=data,
         loss=classifier.loss,
         folder=folder,
-        presentation=new_presentation(config),
+        presentation=new_presentation(config, moving=moving),
+        moving=moving,
         stimulus=stimulus,
         optimizer=new_optimizer(
             config,

@@ -41,10 +41,16 @@ class TrainingOptions:
     model : str, ModelSpec or mapping
         Name of a model, path of a model file (.toml), or FILE.py:NAME of your own; in Python also
         a ModelSpec or a table.
-    rule : str, AbstractRule or mapping
+    rule : str, AbstractRule or mapping, optional
         Plasticity rule of the recurrent weights: a name, with settings in brackets as in
         `truncated-adjoint(terms=5)`; a sum such as `0.5*euclidean+0.5*hebb`; or FILE.py:NAME of
-        your own. `ratenet rules` lists them.
+        your own. `ratenet rules` lists them. Default: linearized-reparameterized.
+    plasticity : str, Path, PlasticitySpec or mapping, optional
+        Plasticity as equations, in place of a rule: a name, with parameters in brackets as in
+        `bcm(eta=2*Hz)`, or the path of a .toml file; `ratenet plasticity` lists them. The recurrent
+        weights move all the time, also while images fade. A signal error or reward in the equations
+        follows from the loss; without one nothing is told about the classes, and a read-out is
+        fitted to the rates after each epoch. docs/plasticity-equations.md says more.
     learning_rate : float
         Learning rate, at the start if there is a schedule.
     recurrent_learning_rate : float, optional
@@ -84,7 +90,7 @@ class TrainingOptions:
         the rule acts; only with hold 0, or with a stimulus that does not rest.
     unsettled : {"leave-out", "include"}, optional
         What the rule does with samples that did not settle. Default: leave-out; include for a
-        stimulus that does not rest.
+        stimulus that does not rest, and with plasticity.
     validation : int
         Number of training images held out for validation, as many of each class; the accuracy on
         them is measured after each epoch, or every evaluate_every epochs.
@@ -125,7 +131,8 @@ class TrainingOptions:
         eigenvalues of G_max W keep a real part of at most 1 - barrier (for one time constant);
         G_max holds each unit's largest gain in the batch. Default: stability is measured only.
     evaluate_every : int, optional
-        Epochs between tests on the test images. Default: only at the end.
+        Epochs between tests on the test images. Default: only at the end; 1 where a read-out is
+        fitted after each epoch.
     layers : sequence of mapping
         A stack of layers in place of one network: tables as in docs/layers.md, each with its own
         rule, model and connectivity, which rule and learning_rate are the defaults for. Under slow
@@ -136,7 +143,8 @@ class TrainingOptions:
     loss: Annotated[Named, Expected("the name of a loss, or a function")] = None
     data_root: Name = "data"
     model: Annotated[Named, Expected("a model: its name, a path, a ModelSpec or a table")] = "rate"
-    rule: Annotated[Named, Expected("a rule")] = "linearized-reparameterized"
+    rule: Annotated[Named, Expected("a rule")] = None
+    plasticity: Annotated[Named, Expected("a plasticity rule")] = None
     learning_rate: Positive = 0.25
     recurrent_learning_rate: Positive | None = None
     epochs: Count = 30

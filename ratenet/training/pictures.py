@@ -22,10 +22,11 @@ SHOWN_UNITS = 4
 
 def draw_learning_curve(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
     """Write figures/learning_curve.png."""
-    title = (
-        f"{summary['rule']}, {run.config.optimizer}, learning rate {run.config.learning_rate:g}, "
-        f"{run.images.name}, {run.config.presentation}"
-    )
+    config = run.config
+    how = f"{config.optimizer}, learning rate {config.learning_rate:g}"
+    if summary.get("read_out") == "fitted":
+        how = "fitted read-out"
+    title = f"{summary['rule']}, {how}, {run.images.name}, {config.presentation}"
     figure = learning_curve(
         metrics,
         steps_per_epoch=run.steps_per_epoch,

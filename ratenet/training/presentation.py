@@ -8,6 +8,8 @@ between is seen by what comes after.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 import torch
@@ -18,6 +20,7 @@ from ratenet.network import Network
 from ratenet.quasi_static import correct_lag
 from ratenet.simulation import simulate
 from ratenet.stimuli import HeldImages, Images
+from ratenet.training.moving_weights import MovingWeights, Signals
 
 SETTLED_RESIDUAL = 1e-3  # of a state that a simulation reached
 STEPS_PER_TAU = 10
@@ -26,6 +29,7 @@ MAX_ITERATIONS = 2_000  # of a solved fixed point; a sample that needs more did 
 CONTINUOUS = "continuous"
 STREAMS = ("stream_state", "stream_drive")  # of a slow presentation, in a checkpoint
 UpdateTimes = Sequence[float] | Literal["continuous"]
+NONE: Signals = MappingProxyType({})
 
 
 class Shown(Protocol):
@@ -40,7 +44,13 @@ class AbstractPresentation(ABC):
 
     @abstractmethod
     def present(
-        self, network: Network, drive: Tensor | Shown, *, examine: bool = False, seed: int = 0
+        self,
+        network: Network,
+        drive: Tensor | Shown,
+        *,
+        examine: bool = False,
+        seed: int = 0,
+        signals: Signals = NONE,
     ) -> Iterator[FixedPoints]:
         """Give the rates for drives, with their residuals, whenever the rule is to act.
 
@@ -56,6 +66,8 @@ class AbstractPresentation(ABC):
             counts as settled.
         seed : int
             Seed of the noise of this presentation, where the model has some.
+        signals : mapping of str to Feedback
+            Third factors, where weights move meanwhile.
         """
 
     @abstractmethod
@@ -66,6 +78,11 @@ class AbstractPresentation(ABC):
         """Return the last rates that `present` gives."""
         *_, last = self.present(network, drive, seed=seed)
         return last
+
+    @property
+    @abstractmethod
+    def stream_names(self) -> tuple[str, ...]:
+        """Names of the tensors of `state_dict` once something was shown."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Tensor]:
@@ -84,7 +101,13 @@ class Static(AbstractPresentation):
     """
 
     def present(
-        self, network: Network, drive: Tensor | Shown, *, examine: bool = False, seed: int = 0
+        self,
+        network: Network,
+        drive: Tensor | Shown,
+        *,
+        examine: bool = False,
+        seed: int = 0,
+        signals: Signals = NONE,
     ) -> Iterator[FixedPoints]:
         """Give the solved fixed points, once."""
         yield find_fixed_points(
@@ -98,6 +121,11 @@ class Static(AbstractPresentation):
     def update_times(self, network: Network) -> list[float]:
         """Return one time, the beginning."""
         return [0.0]
+
+    @property
+    def stream_names(self) -> tuple[str, ...]:
+        """None."""
+        return ()
 
     def state_dict(self) -> dict[str, Tensor]:
         """Nothing: batches do not depend on one another."""
@@ -125,6 +153,9 @@ class Slow(AbstractPresentation):
         Whether the lag that the speed of the drive predicts is subtracted from the rates that the
         rule gets (`correct_lag`); for images that never rest.
     backend : {"torch", "brian2"}
+    moving : MovingWeights, optional
+        Moves the network's weights throughout fade and hold. Default: they stay as they are from
+        one update to the next.
 
     Notes
     -----
@@ -140,22 +171,32 @@ class Slow(AbstractPresentation):
         *,
         corrects_lag: bool = False,
         backend: str = "torch",
+        moving: MovingWeights | None = None,
     ) -> None:
+        self.moving = moving
         self.hold, self.fade, self.update_at = hold, fade, update_at
         self.corrects_lag, self.backend = corrects_lag, backend
         self._state: Tensor | None = None  # (k, B, N)
         self._previous: Tensor | None = None  # (B, N)
 
     def present(
-        self, network: Network, drive: Tensor | Shown, *, examine: bool = False, seed: int = 0
+        self,
+        network: Network,
+        drive: Tensor | Shown,
+        *,
+        examine: bool = False,
+        seed: int = 0,
+        signals: Signals = NONE,
     ) -> Iterator[FixedPoints]:
         """Simulate the fade and the hold; give the states on the way, measured."""
         shown = self._held(drive) if isinstance(drive, Tensor) else drive
         dt, done, streams = self.time_step(network), 0, len(shown.at(0.0))
         state = None if self._state is None else self._state[:, :streams]
+        moving = self.moving
+        on = simulate if moving is None else partial(moving.simulate, signals=signals)
         updates = self.update_steps(network)
         for mark in sorted({*updates, self.steps(network)}):
-            trajectory = simulate(
+            trajectory = on(
                 network,
                 shown,
                 duration=(mark - done) * dt,
@@ -210,14 +251,21 @@ class Slow(AbstractPresentation):
         return sorted({max(1, round(end / dt)) for end in ends})
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the network's state (B, k, N) and the last drive (B, N)."""
+        """Return the network's state (B, k, N), the last drive (B, N), and a rule's variables."""
         if self._state is None or self._previous is None:
             return {}
-        return dict(
-            zip(STREAMS, (self._state.transpose(0, 1).contiguous(), self._previous), strict=True)
-        )
+        streams = (self._state.transpose(0, 1).contiguous(), self._previous)
+        own = {} if self.moving is None else self.moving.state_dict()
+        return {**dict(zip(STREAMS, streams, strict=True)), **own}
+
+    @property
+    def stream_names(self) -> tuple[str, ...]:
+        """Names of these tensors."""
+        return (*STREAMS, *(() if self.moving is None else self.moving.names))
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue from a state and drive."""
         last, self._previous = (state.get(name) for name in STREAMS)
         self._state = None if last is None else last.transpose(0, 1).contiguous()
+        if self.moving is not None:
+            self.moving.load_state_dict(state)

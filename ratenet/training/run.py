@@ -84,6 +84,9 @@ class Run(ABC):
     def take_step(self) -> dict[str, Any]:
         """Show one batch, learn from it, and return the step's row of metrics."""
 
+    def fit(self) -> None:  # noqa: B027 (most learn all that they have)
+        """Fit what is not learned step by step, before the first step and after each epoch."""
+
     @abstractmethod
     def evaluate(self, images: Images) -> Evaluation:
         """Return the answers to images at solved fixed points."""

@@ -59,7 +59,7 @@ def resumed_config(recorded: TrainingConfig, wanted: Mapping[str, Any]) -> Train
             raise InputError.at(
                 name,
                 got=wanted[name],
-                expected=f"{started!r}, as the run was started",
+                expected=f"{getattr(started, 'name', started)!r}, as the run was started",
                 remedy="leave the option out, or start another run",
             )
     wanted = {**wanted, **_layers_again(recorded, wanted)}

@@ -21,7 +21,8 @@ from ratenet.training.classifier import Classifier
 from ratenet.training.config import TrainingConfig
 from ratenet.training.eligibility import Eligibility
 from ratenet.training.learning import Learned, learn_from, nothing_learned, teaches
-from ratenet.training.presentation import CONTINUOUS, AbstractPresentation, Slow
+from ratenet.training.moving_weights import MovingWeights, Signals, signals_of
+from ratenet.training.presentation import CONTINUOUS, NONE, AbstractPresentation, Slow
 from ratenet.training.run import Run
 from ratenet.training.shown import AbstractShown, Batch, Excerpt
 from ratenet.training.stability import Stability, shared_jacobians
@@ -50,6 +51,13 @@ class LearningRun(Run):
     stimulus: AbstractStimulus | None  # None: images are held, or stay as they are
     stability: Stability
     eligibility: Eligibility
+    moving: MovingWeights | None = None  # None: the weights stay as they are between updates
+
+    def signals(self, shown: AbstractShown) -> Signals:
+        """Return what teaches weights that move while images are shown."""
+        if self.moving is None:
+            return NONE
+        return signals_of(self.moving.spec, self.classifier, shown)
 
     def shown(self) -> AbstractShown:
         """Return what this step shows to the streams of this process."""
@@ -82,6 +90,7 @@ def take_step(run: LearningRun) -> dict[str, Any]:
         images.drive(run.classifier),
         examine=run.progress.is_doubtful,
         seed=seed_of_step(run.config.seed, run.progress.step * run.workers.size + run.workers.rank),
+        signals=run.signals(images),
     )
     times, number = run.presentation.update_times(network), 0
     moving = torch.zeros(run.config.batch_size, dtype=torch.bool, device=network.device)
@@ -182,6 +191,8 @@ def _check_settled(
 def remedy(config: TrainingConfig) -> str:
     """Return what helps where more than half of a batch did not settle."""
     moving = "learn from samples that have not settled: unsettled 'include'"
+    if config.plasticity is not None:
+        return f"slow the plasticity down, lengthen hold, or {moving}"
     if config.presentation == "static":
         return "lower learning_rate, or hold the slowest mode by a barrier"
     if not comes_to_rest(config.stimulus):

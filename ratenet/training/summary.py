@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ratenet.plasticity import RULES
+from ratenet.training.plasticity_options import rule_of
 from ratenet.training.run import Progress, Run
 
 
@@ -11,7 +11,7 @@ def summarize(run: Run, status: str, reason: str | None, counted: Progress) -> d
     summary: dict[str, Any] = {
         "status": status,
         "reason": reason,
-        "rule": RULES.written(run.config.rule),
+        "rule": rule_of(run.config),
         "optimizer": run.config.optimizer,
         "learning_rate": run.config.learning_rate,
         "presentation": run.config.presentation,

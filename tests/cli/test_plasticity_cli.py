@@ -1,15 +1,17 @@
 """``ratenet plasticity``: list, show, LaTeX, check, schema, and a mistake as one sentence."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 import ratenet as rn
-from ratenet.cli import app
+from ratenet.cli import app, main
 from ratenet.conformance import plasticity
 from ratenet.errors import ModelError, UnknownNameError
+from ratenet.training import network_run
 
 
 def run(*words: str) -> str:
@@ -48,3 +50,36 @@ def test_a_file_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         run("check", str(path))
     with pytest.raises(UnknownNameError, match="Unknown plasticity rule 'nope'"):
         run("nope")
+
+
+def test_training_by_equations_says_what_was_fitted_and_ends_with_3_where_weights_explode(
+    few_digits: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(network_run, "draw_network_run", lambda *_: None)
+    size = ["--units", "20", "--batch-size", "100", "--epochs", "1", "--hold", "40", "--fade", "20"]
+    out = tmp_path / "run"
+    command = ["ratenet", "train", *size, "--out", str(out), "--plasticity"]
+
+    def exit_code(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", [*command, *words])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return int(caught.value.code or 0)
+
+    assert exit_code("bcm", "--rule", "oja") == 2
+    said = capsys.readouterr().err
+    assert "rule: the plasticity 'bcm' moves the recurrent weights already" in said
+    assert "Traceback" not in said and not out.exists()
+
+    assert exit_code("bcm(eta=0.1*Hz)") == 0
+    assert "with the weights as drawn, its read-out fitted, too" in capsys.readouterr().out
+
+    exploding = tmp_path / "exploding.toml"
+    exploding.write_text(
+        'equations = "dw/dt = eta * (1 + w**2) * y_pre**2 : 1"\n[parameters]\neta = "5*kHz"\n'
+    )
+    assert exit_code(str(exploding), "--overwrite") == 3
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["status"] == "stopped"
+    assert "synapse w[" in summary["reason"] and "t = 0.0" in summary["reason"]
