@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import xarray
 
 ROUNDING = 1e-6  # of the size of the changes: noise below this is not told from rounding
-EXPLAINED = 0.95  # of the explainable variance, below which a misfit is not one of large steps
+# Of the explainable variance, or of what a rule and a drift explain together: with less a rule is
+# not the explanation; steps that are somewhat large leave no more than 1 %.
+EXPLAINED = 0.98
 NONE, DRIFT = "none", "drift"
 
 
@@ -59,6 +61,9 @@ class Identification:
     size : float
         Root mean square of the changes.
     level : float
+    alone : float
+        Variance that the best rule explains over that which it explains with a drift beside it; 1
+        where a drift beside it is not better on held-out neurons.
     """
 
     kind: str
@@ -72,6 +77,7 @@ class Identification:
     residual: float
     size: float
     level: float
+    alone: float = 1.0
 
     @property
     def ceiling(self) -> float | None:
@@ -107,9 +113,11 @@ class Identification:
     def fits(self) -> bool | None:
         """Whether the best rule explains the changes; None: untested, without the noise.
 
-        It does not if it leaves more than noise (`misfit` below `level`) and less than 95 % of the
-        explainable variance is explained.
+        It does not if it leaves more than noise (`misfit` below `level`) and less than 98 % of the
+        explainable variance is explained; or, with or without the noise, if `alone` is below 98 %.
         """
+        if self.alone < EXPLAINED:
+            return False
         if self.misfit is None or self.explained is None:
             return None
         return self.misfit >= self.level or self.explained >= EXPLAINED
@@ -164,6 +172,11 @@ class Identification:
             return (
                 "No rule is named: a drift without a rule (an offset, scaled weights or a changed "
                 "gain) explains the changes better."
+            )
+        if self.alone < EXPLAINED and self.confidence >= 1 - self.level:
+            return (
+                f"No rule is named: {self.best} is the best of those offered, and it does not fit "
+                f"alone: of what it and a drift explain it leaves {100 * (1 - self.alone):.0f} %."
             )
         if self.fits is False and self.confidence >= 1 - self.level:
             return (
@@ -250,6 +263,9 @@ def weigh(
     best = int(posterior[: len(wins)].argmax())
     confidence = float(min(posterior[best], wins.iloc[best]))
     left = changes - table["learning_rate"].iloc[best] * predictions[best]
+    alone = 1.0
+    if candidates.drift is not None:
+        alone = _alone(changes, predictions[best], rivals[DRIFT], candidates.axes, level, rng)
     found = Identification(
         kind=candidates.kind,
         rule=None,
@@ -262,9 +278,31 @@ def weigh(
         residual=float(np.sqrt(np.mean(left**2))),
         size=size,
         level=level,
+        alone=alone,
     )
     is_named = p_value[best] <= level and confidence >= 1 - level and found.fits is not False
     return replace(found, rule=found.best) if is_named else found
+
+
+def _alone(
+    changes: np.ndarray,
+    prediction: np.ndarray,
+    drift: np.ndarray,
+    axes: tuple[np.ndarray, ...],
+    level: float,
+    rng: np.random.Generator,
+) -> float:
+    """Return what a rule explains over what it explains with a drift beside it, at most 1."""
+    both = np.stack([prediction, *drift])
+    floor = ROUNDING * float(np.sqrt(np.mean(changes**2)))
+    alone, beside = held_out(changes, [prediction[None], both], axes, floor, rng)
+    if beside - alone < math.log(1 / level):
+        return 1.0
+    slope = max(0.0, prediction @ changes) / max(prediction @ prediction, np.finfo(float).tiny)
+    fitted = np.linalg.lstsq(both.T, changes, rcond=None)[0] @ both
+    total = changes @ changes
+    explained = total - np.sum((changes - fitted) ** 2)
+    return float(min(1.0, (total - np.sum((changes - slope * prediction) ** 2)) / explained))
 
 
 def _against_chance(

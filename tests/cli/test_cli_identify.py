@@ -178,7 +178,7 @@ def test_animals_in_a_long_table_are_told_apart(command, tmp_path):
     frequencies = pd.read_csv(folder / "frequencies.csv", index_col="rule")
     np.testing.assert_allclose(frequencies["frequency"], [0.7, 0.1, 0.1, 0.1], atol=1e-2)
     assert pd.read_csv(folder / "animals.csv")["rule"].tolist() == ["euclidean"] * 6
-    assert pd.read_csv(folder / "evidence.csv", index_col="animal").shape == (6, 3)
+    assert pd.read_csv(folder / "evidence.csv", index_col="animal").shape == (6, 4)
     assert json.loads((folder / "summary.json").read_text())["rule"] == "euclidean"
     assert imread(folder / "frequencies.png").std() > 0.05
     record = tomllib.loads((folder / "config.toml").read_text())["identify"]

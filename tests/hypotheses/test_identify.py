@@ -443,6 +443,21 @@ def test_a_drift_is_named_by_no_rule(drift):
         assert "a drift without a rule" in found.summary()
 
 
+@pytest.mark.parametrize("noise_is_known", [True, False])
+def test_a_rule_with_a_decay_beside_it_is_not_all(noise_is_known):
+    """Oja's rule is Hebb's and a decay, which its own name alone explains."""
+    network, _ = learned(plasticity.Oja(), size=0.02)
+    after, sd = measured(network, 0.2, seed=53)
+    before, drive, target = scene()
+    observed = observe_weights(before, after, noise=sd if noise_is_known else None)
+    found = identify(before, drive, observed, RULES, target=target)
+    assert (found.rule, found.best, found.fits) == (None, "hebb", False)
+    assert found.alone < 0.98
+    assert "does not fit alone" in found.summary()
+    both = identify(before, drive, observed, [*RULES, "oja"], target=target)
+    assert (both.rule, both.alone) == ("oja", 1.0)
+
+
 def test_rules_of_ones_own_and_losses_are_taken():
     @plasticity.rule(metric="none")
     def presynaptic(fp, error, learning_rate):
