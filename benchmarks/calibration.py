@@ -7,7 +7,8 @@ that are not among the candidates; and how often intervals hold the true learnin
 
 Tables go to benchmarks/results/calibration.md, the reliability diagram to
 docs/images/calibration.png. Expect a rule named in at most the stated share of experiments without
-one, and confidences that are right at least as often as they say.
+one, but for a rule that resembles a candidate; and confidences that are right at least as often as
+they say.
 """
 
 import argparse
@@ -257,7 +258,9 @@ def main(arguments: list[str] | None = None) -> None:
     parts = [f"# What identify can and cannot say\n\n{NOTES}"]
     parts += [f"## {title}\n\n{as_table(table)}" for title, table in tables.items()]
     said = ", ".join(f"{name} {version}" for name, version in versions().items())
-    parts.append(f"{date.today()}, {said}. Repeated by `python benchmarks/calibration.py`.")
+    parts.append(
+        f"{date.today()}, {said}. Repeated by `python benchmarks/calibration.py --experiments {n}`."
+    )
     options.out.write_text("\n\n".join(parts) + "\n")
     save(figure(reliability(runs)), options.figure)
     print("\n\n".join(parts))
