@@ -233,7 +233,7 @@ def figure(bins: pd.DataFrame) -> "Figure":
     axis.set_ylim(-0.02, 1.02)
     axis.set_xlabel("confidence (given these candidates)")
     axis.set_ylabel("best rule is the right one (share)")
-    axis.legend(frameon=False, fontsize="small", loc="upper left")
+    axis.legend(frameon=False, fontsize="small", loc="lower right")
     return drawn
 
 

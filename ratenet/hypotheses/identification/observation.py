@@ -84,11 +84,6 @@ class Observation:
         """The animal and session in words; empty where they have no names."""
         return in_words(self.animal, self.session)
 
-    @property
-    def typical_noise(self) -> float | None:
-        """The root mean square of the noise; None: not known."""
-        return None if self.noise is None else float(np.sqrt(np.mean(np.square(self.noise))))
-
     def select(self, kept: np.ndarray) -> "Observation":
         """Return some of the changes, given by a mask (M,)."""
         parts = {
