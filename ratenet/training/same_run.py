@@ -26,6 +26,8 @@ def digest_of_config(
     """
     may_differ = set(MAY_DIFFER) - ({"epochs"} if config.schedule != "constant" else set())
     options = comparable(recorded_options(config))
+    if config.plasticity is None:  # runs without it were begun before there was this option
+        options.pop("plasticity", None)
     tables = {**tables, "data": {**tables.get("data", {}), "name": ""}}
     whole: list[Any] = [{n: v for n, v in options.items() if n not in may_differ}, tables]
     if code:

@@ -149,6 +149,17 @@ def test_several_animals(tmp_path):
     assert "hebb in 1 of 10" in said
 
 
+@pytest.mark.slow
+def test_bcm_selectivity(tmp_path):
+    said = run("14_bcm_selectivity", tmp_path)
+    found = re.findall(r"selectivity (\S+) \((\S+) to (\S+)\), (\d+) classes", said)
+    (before, *_), (after, least, _, preferred) = [[*map(float, each)] for each in found]
+    assert before < 0.35
+    assert after > 0.7
+    assert least > 0.6
+    assert preferred >= 4
+
+
 def test_inhibitory_balance(tmp_path):
     said = run("15_inhibitory_balance", tmp_path)
     found = re.findall(r"rates (\S+) \+- (\S+), target \S+; correlation .* (\S+)$", said, re.M)
