@@ -20,8 +20,8 @@ def write_animals(
     results.write("config.toml", lambda path: write_config(path, record))
     for name in ("frequencies", "animals", "evidence"):
         results.write(f"{name}.csv", getattr(found, name).to_csv)
-    keys = ("rule", "best", "confidence", "kind", "measured", "unsettled", "misfits", "level",
-            "smallest")  # fmt: skip
+    keys = ("rule", "best", "confidence", "kind", "measured", "unsettled", "misfits", "fits",
+            "level", "smallest")  # fmt: skip
     summary = {key: getattr(found, key) for key in keys}
     results.write("summary.json", lambda path: write_json(path, summary))
     title = f"Named: {found.rule}" if found.rule else "No rule is named"

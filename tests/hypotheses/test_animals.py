@@ -109,6 +109,44 @@ def test_a_rule_that_is_not_among_the_candidates_leaves_more_than_noise(truth, m
     assert ("sessions the best rule leaves more than noise" in found.summary()) == (misfits > 0)
 
 
+@pytest.mark.parametrize("strange", [0, 3, 7])  # animals in which something else happens, too
+def test_a_group_names_no_rule_that_does_not_fit_in_most_sessions(strange):
+    networks, drives, targets, changes = colony(["euclidean"] * 7)
+    for n, name in enumerate(list(networks)[:strange]):
+        changes[name] = changes[name] + changes[name].std() * random(N, N, seed=500 + n)
+    long = table(networks, changes)
+    sizes = {name: 0.3 * float(change.std(correction=0)) for name, change in changes.items()}
+    known = long.assign(error=long["animal"].map(sizes))
+    untested, tested = (
+        identify(networks, drives, observe_weights(networks, each), RULES, target=targets)
+        for each in (long, known)
+    )
+    assert untested.rule == tested.best == "euclidean"
+    assert (untested.fits, untested.misfits) == (None, None)
+    assert "Fit untested" in untested.summary()
+    assert tested.misfits == strange
+    assert tested.fits is (strange < 4)
+    assert (tested.rule is None) == (not tested.fits)
+    refused = "euclidean is the best of those offered, and it does not fit: in most of its sessions"
+    assert (refused in tested.summary()) == (not tested.fits)
+
+
+def test_a_group_names_no_rule_beside_which_a_drift_explains_more():
+    """Half of each change is a rule's, and half the weights that shrink; the noise is not known."""
+    networks, drives, targets, changes = colony(["euclidean"] * 7)
+    mixed = {}
+    for name, network in networks.items():
+        W = network.connectivity.dense()
+        mixed[name] = changes[name] - 0.7 * changes[name].std() / W.std() * W
+    observed = observe_weights(networks, table(networks, mixed, noise=0.1))
+    found = identify(networks, drives, observed, RULES, target=targets)
+    assert (found.best, found.misfits, found.fits, found.rule) == ("euclidean", None, False, None)
+    alone = [each.alone for each in found.sessions.values()]
+    assert sum(share < 0.98 for share in alone) >= 4
+    assert "best of those offered, and it does not fit" in found.summary()
+    assert "untested" not in found.summary()
+
+
 def test_few_animals_allow_no_small_p_value_and_are_told_so():
     found = found_in(["euclidean"] * 3)
     assert found.rule is None

@@ -29,7 +29,7 @@ class GroupIdentification:
         What was measured: weights or rates.
     rule : str or None
         The rule that is named; None where the data do not tell. Named is the most frequent one, if
-        its p-value is at most `level`, and its confidence at least 1 - `level`.
+        its p-value is at most `level`, its confidence at least 1 - `level`, and `fits` not False.
     best : str
         The most frequent rule, named or not.
     confidence : float
@@ -51,6 +51,9 @@ class GroupIdentification:
     misfits : int or None
         Number of sessions in which the best rule of the session leaves more than noise; None where
         the noise is not known, so that the fit is untested.
+    fits : bool or None
+        Whether `best` fits in most of the sessions in which it is the best rule, as
+        `Identification.fits` says of each; None where most are untested, or half and half.
     level : float
     smallest : float
         The smallest p-value that this number of animals allows.
@@ -68,6 +71,7 @@ class GroupIdentification:
     measured: int
     unsettled: int
     misfits: int | None
+    fits: bool | None
     level: float
     smallest: float
     sessions: dict[tuple[str | None, str | None], Identification] = field(
@@ -107,7 +111,7 @@ class GroupIdentification:
             f"alignment {row.alignment:.3f}{self._beyond()}, p = {row.p_value:.2g}.",
             f"Named by one animal alone: {self._named()}.",
         ]
-        if self.misfits is None:
+        if self.misfits is None and self.fits is None:
             lines.append("Fit untested, since the noise is not known in all sessions.")
         elif self.misfits:
             number = int(self.animals["sessions"].sum())
@@ -135,6 +139,12 @@ class GroupIdentification:
         if self.frequencies["p_value"][self.best] > self.level:
             chance = "controls" if self.animals["controls"].any() else "chance"
             return f"No rule is named: over animals, alignments are not beyond those of {chance}."
+        if self.fits is False and self.confidence >= 1 - self.level:
+            return (
+                f"No rule is named: {self.best} is the best of those offered, and it does not fit: "
+                "in most of its sessions it leaves more than noise, or a drift beside it explains "
+                "more."
+            )
         return (
             f"No rule is named: {self.best} may not be the most frequent one (confidence "
             f"{self.confidence:.3f}, required is {1 - self.level:.3f})."
@@ -224,8 +234,10 @@ def together(learned: Sessions, controls: Sessions, level: float, seed: int) -> 
     )
     best = str(frequencies["frequency"][frequencies["p_value"].notna()].idxmax())
     confidence = float(frequencies["protected"][best])
-    is_named = frequencies["p_value"][best] <= level and confidence >= 1 - level
     every = [each for found in learned.values() for each in found]
+    fit = _fits([each.fits for each in every if each.best == best])
+    is_beyond = frequencies["p_value"][best] <= level
+    is_named = is_beyond and confidence >= 1 - level and fit is not False
     return GroupIdentification(
         kind=every[0].kind,
         rule=best if is_named else None,
@@ -237,6 +249,7 @@ def together(learned: Sessions, controls: Sessions, level: float, seed: int) -> 
         measured=sum(each.measured for each in every),
         unsettled=sum(each.unsettled for each in every),
         misfits=_misfits(every, level),
+        fits=fit,
         level=level,
         smallest=smallest,
     )
@@ -285,6 +298,11 @@ def _misfits(found: list[Identification], level: float) -> int | None:
     """Return in how many sessions more is left than noise; None if it is not known in all."""
     known = [each.misfit for each in found if each.misfit is not None]
     return sum(value < level for value in known) if len(known) == len(found) else None
+
+
+def _fits(verdicts: list[bool | None]) -> bool | None:
+    """Return what more than half of the sessions say."""
+    return next((fit for fit in (True, False) if 2 * verdicts.count(fit) > len(verdicts)), None)
 
 
 def _combined(p_values: pd.DataFrame) -> pd.Series:
