@@ -44,6 +44,7 @@ def parted(
 
     Examples
     --------
+    >>> from ratenet.equations.symbolic import symbol
     >>> w, post, pre = map(symbol, ("w", "y_post", "y_pre"))
     >>> for term in parted(post * (pre - post * w), ["w"]):
     ...     print(*term)

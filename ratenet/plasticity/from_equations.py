@@ -80,6 +80,10 @@ class FromEquations(AbstractRule):
     ) -> Change:
         """Return eta times the mean of dw/dt over the stimuli."""
         check_units(self.spec, fp.network)
+        return self.of_numbers(fp, error, learning_rate)
+
+    def of_numbers(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Change:
+        """Return the change, whatever unit rates and weights have: all numbers are in SI units."""
         program = _program(self.spec, self.slow, self.values)
         return scaled(program.slope(fp, error), learning_rate)
 

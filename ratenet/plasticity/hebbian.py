@@ -53,7 +53,7 @@ class Hebb(AbstractRule):
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Change:
         """Return eta mean(y y^T)."""
-        return _shipped("hebb").change(fp, error, learning_rate)
+        return _shipped("hebb").of_numbers(fp, error, learning_rate)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Oja(AbstractRule):
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Change:
         """Return eta (mean(y y^T) - diag(mean y^2) W)."""
-        return _shipped("oja").change(fp, error, learning_rate)
+        return _shipped("oja").of_numbers(fp, error, learning_rate)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class BCM(AbstractRule):
         """Return eta mean(y (y - theta) y^T)."""
         held = None if self.threshold is None else {"theta": self.threshold}
         slow = ("theta",) if held is None else ()
-        return _shipped("bcm", slow, held).change(fp, error, learning_rate)
+        return _shipped("bcm", slow, held).of_numbers(fp, error, learning_rate)
 
 
 def _shipped(
