@@ -140,7 +140,7 @@ class PlasticityRecorder:
         remedy = "Lower dt or the rate of learning, or bound the weights in the equations."
         raise DivergenceError(
             f"Plasticity diverged: {place} is NaN or infinite by t = {self.grid.time(n):g} s. "
-            f"{remedy} The error's `result` ends at the last good record."
+            f"{remedy}"
         )
 
     def place(self, name: str, sizes: Tensor) -> str:
