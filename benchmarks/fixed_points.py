@@ -17,7 +17,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from torch import Tensor
 
 import ratenet as rn
 from ratenet.report.figures import COLOURS, new_figure, save
+from ratenet.report.record import processor
 from ratenet.training.classifier import Classifier, random_classifier
 
 RESULTS = Path(__file__).parent / "results"
@@ -76,7 +76,7 @@ def devices() -> list[torch.device]:
 def where() -> str:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return (
-        f"{date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, "
+        f"{date.today()}, {processor()}, {os.cpu_count()} CPUs, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__}; load average before the "
         f"run: {load}."
     )

@@ -12,7 +12,6 @@ linearized-reparameterized at 0.25, and a test accuracy at chance for the frozen
 
 import argparse
 import json
-import platform
 from datetime import date
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import torch
 
 import ratenet as rn
 from ratenet.errors import RatenetError
-from ratenet.report.record import versions
+from ratenet.report.record import processor, versions
 from ratenet.training.presentation import MAX_ITERATIONS
 
 # rule, learning rate, presentation, unsettled samples
@@ -81,7 +80,7 @@ def write_table(rows: pd.DataFrame) -> None:
     """Write mean and range over seeds as Markdown."""
     keys = ["rule", "learning_rate", "presentation", "unsettled"]
     lines = [
-        f"Full MNIST, {date.today()}, {platform.processor() or platform.machine()}, "
+        f"Full MNIST, {date.today()}, {processor()}, "
         f"{torch.get_num_threads()} threads, at most {MAX_ITERATIONS} solver iterations, "
         + ", ".join(f"{name} {version}" for name, version in versions().items()),
         "",

@@ -20,7 +20,6 @@ Euclidean rule, memory at most equal, rule 3 faster than rule 1.
 
 import argparse
 import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from torchdeq import get_deq
 
 import ratenet as rn
 from ratenet.connectivity import random_weights
-from ratenet.report.record import versions
+from ratenet.report.record import processor, versions
 
 RESULTS = Path(__file__).parent / "results" / "layers.md"
 B, TOL, RADIUS, SIZES = 256, 1e-5, 0.5, (300, 1_000)
@@ -131,7 +130,7 @@ def main() -> None:
     said = ", ".join(f"{name} {version}" for name, version in versions().items())
     text = (
         f"# Fixed-point layers\n\n`python benchmarks/layers.py --rounds {rounds}`, {date.today()}, "
-        f"{platform.machine()}, {os.cpu_count()} CPUs, 1 thread, {said}, torchdeq "
+        f"{processor()}, {os.cpu_count()} CPUs, 1 thread, {said}, torchdeq "
         f"{version_of('torchdeq')}; load average before the run: {load}.\n\n"
         f"{markdown(pd.DataFrame(rows))}\n\n{LEGEND}"
     )

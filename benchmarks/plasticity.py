@@ -17,7 +17,6 @@ take turns; medians over the rounds. One thread throughout.
 import argparse
 import datetime
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -33,7 +32,7 @@ import torch
 
 import ratenet as rn
 from ratenet.equations.synapse_terms import parted
-from ratenet.report.record import versions
+from ratenet.report.record import processor, versions
 
 TAU, DT = 0.01, 1e-4
 SHORT, LONG = 50, 250
@@ -286,14 +285,6 @@ def in_brian2(rounds: int) -> list[str]:
         "the same step. Asked for: ratenet within 1.2 times.",
         "",
     ]
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def main() -> None:

@@ -14,7 +14,6 @@ its rounds counts, since whatever else the machine does only adds time. One thre
 import argparse
 import datetime
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -36,7 +35,7 @@ from jax import lax
 
 import ratenet as rn
 from ratenet.connectivity import choose_route
-from ratenet.report.record import versions
+from ratenet.report.record import processor, versions
 
 TAU, DT, STEPS = 0.01, 0.0001, 500
 
@@ -210,7 +209,7 @@ def main() -> None:
     torch.set_num_threads(1)
     libraries = {**versions(), "jax": jax.__version__}
     lines = [
-        f"Simulation, {datetime.date.today()}, {platform.machine()}, one thread, "
+        f"Simulation, {datetime.date.today()}, {processor()}, one thread, "
         f"large products by {choose_route()}, "
         + ", ".join(f"{name} {version}" for name, version in libraries.items()),
     ]

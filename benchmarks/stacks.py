@@ -24,7 +24,7 @@ from torch import Tensor
 
 import ratenet as rn
 from ratenet.connectivity.computation import computation
-from ratenet.report.record import versions
+from ratenet.report.record import processor, versions
 from ratenet.simulation.backends.torch_steps import euler
 from ratenet.simulation.drives import ConstantDrive
 
@@ -126,7 +126,7 @@ def lags(scale: float) -> list[str]:
 def main() -> None:
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines = [
-        f"{date.today()}, {made}. Repeated by `python benchmarks/stacks.py`.", "",
+        f"{date.today()}, {processor()}, {made}. Repeated by `python benchmarks/stacks.py`.", "",
         f"An Euler step of {DEPTH} layers as one network, tanh, one thread", "",
         "| units a layer | stimuli | dtype | ms a step | over its products | over its layers' "
         "steps | by count |",

@@ -15,7 +15,6 @@ since whatever else the machine does only adds time.
 
 import argparse
 import datetime
-import platform
 import subprocess
 import sys
 import tempfile
@@ -29,7 +28,7 @@ import torch
 
 import ratenet as rn
 from ratenet.connectivity import Dense, choose_route
-from ratenet.report.record import versions
+from ratenet.report.record import processor, versions
 from ratenet.stimuli import HeldImages
 from ratenet.training import step as step_module
 from ratenet.training.metrics import MetricsLog
@@ -250,7 +249,7 @@ def main() -> None:
     lines = [
         "# Speed of training",
         "",
-        f"{datetime.date.today()}, {platform.processor() or platform.machine()}, torch "
+        f"{datetime.date.today()}, {processor()}, torch "
         f"{known['torch']}, product by {choose_route()}. Made by `python benchmarks/train.py`.",
     ]
     for threads in (1, 2):

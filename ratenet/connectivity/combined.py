@@ -18,8 +18,45 @@ from ratenet.validation import check_whole
 Parts = Mapping[str, AbstractConnectivity]
 
 
+class _OfParts(AbstractConnectivity):
+    """What connectivities made of others have in common: each part is asked by its name."""
+
+    parts: Parts
+
+    @property
+    def cost(self) -> int:
+        """Multiplications of a product."""
+        return sum(part.cost for part in self.parts.values())
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """The parameters of all parts."""
+        return _joined({name: part.parameters for name, part in self.parts.items()})
+
+    @property
+    def constants(self) -> dict[str, Tensor]:
+        """The constants of all parts."""
+        return _joined({name: part.constants for name, part in self.parts.items()})
+
+    def add_(self, delta: Change) -> None:
+        """Let each part make its change, in place."""
+        named = self.named(delta)
+        for name, part in self.parts.items():
+            part.add_({key: named[f"{name}.{key}"] for key in part.parameters})
+        self.touch_()
+
+    def constrain_(self) -> None:
+        """Let each part keep its own constraint."""
+        for part in self.parts.values():
+            part.constrain_()
+
+    def dense(self) -> Tensor:
+        """Return W (post, pre)."""
+        return dense_by_products(self)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Sum(AbstractConnectivity):
+class Sum(_OfParts):
     """W as the sum of connectivities over the same units.
 
     Parameters
@@ -60,21 +97,6 @@ class Sum(AbstractConnectivity):
         """Numbers of post- and presynaptic units."""
         return next(iter(self.parts.values())).shape
 
-    @property
-    def cost(self) -> int:
-        """Multiplications of a product."""
-        return sum(part.cost for part in self.parts.values())
-
-    @property
-    def parameters(self) -> dict[str, Tensor]:
-        """The parameters of all parts."""
-        return _joined({name: part.parameters for name, part in self.parts.items()})
-
-    @property
-    def constants(self) -> dict[str, Tensor]:
-        """The constants of all parts."""
-        return _joined({name: part.constants for name, part in self.parts.items()})
-
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Sum":
         """Return the same with other parameters."""
         return Sum(_with_parameters(self.parts, parameters))
@@ -94,23 +116,9 @@ class Sum(AbstractConnectivity):
         }
         return as_change(_joined(changes))
 
-    def add_(self, delta: Change) -> None:
-        """Let each part make its change, in place."""
-        _add(self.parts, self.named(delta))
-        self.touch_()
-
-    def constrain_(self) -> None:
-        """Let each part keep its own constraint."""
-        for part in self.parts.values():
-            part.constrain_()
-
-    def dense(self) -> Tensor:
-        """Return W (post, pre)."""
-        return dense_by_products(self)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Chain(AbstractConnectivity):
+class Chain(_OfParts):
     """W as a product of connectivities: rates pass through one after another.
 
     Parameters
@@ -149,21 +157,6 @@ class Chain(AbstractConnectivity):
         parts = list(self.parts.values())
         return parts[-1].shape[0], parts[0].shape[1]
 
-    @property
-    def cost(self) -> int:
-        """Multiplications of a product."""
-        return sum(part.cost for part in self.parts.values())
-
-    @property
-    def parameters(self) -> dict[str, Tensor]:
-        """The parameters of all parts."""
-        return _joined({name: part.parameters for name, part in self.parts.items()})
-
-    @property
-    def constants(self) -> dict[str, Tensor]:
-        """The constants of all parts."""
-        return _joined({name: part.constants for name, part in self.parts.items()})
-
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Chain":
         """Return the same with other parameters."""
         return Chain(_with_parameters(self.parts, parameters))
@@ -192,23 +185,9 @@ class Chain(AbstractConnectivity):
             left = part.apply_transpose(left)
         return as_change(_joined({name: changes[name] for name in self.parts}))
 
-    def add_(self, delta: Change) -> None:
-        """Let each part make its change, in place."""
-        _add(self.parts, self.named(delta))
-        self.touch_()
-
-    def constrain_(self) -> None:
-        """Let each part keep its own constraint."""
-        for part in self.parts.values():
-            part.constrain_()
-
-    def dense(self) -> Tensor:
-        """Return W (post, pre)."""
-        return dense_by_products(self)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Block(AbstractConnectivity):
+class Block(_OfParts):
     """Several populations or layers, with a connectivity of its own from each to each.
 
     Parameters
@@ -241,7 +220,7 @@ class Block(AbstractConnectivity):
 
     blocks: Mapping[str, Mapping[str, AbstractConnectivity]]
     sizes: Mapping[str, int]
-    _parts: Parts = field(init=False, repr=False)  # by "<post>_from_<pre>"
+    parts: Parts = field(init=False, repr=False)  # by "<post>_from_<pre>"
     _ends: Mapping[str, tuple[str, str]] = field(init=False, repr=False)  # post and pre of each
 
     def __post_init__(self) -> None:
@@ -270,7 +249,7 @@ class Block(AbstractConnectivity):
             needed = tuple(self.sizes[end] for end in ends[name])
             if part.shape != needed:
                 raise InputError.at(f"blocks, {name}", got=part.shape, expected=f"shape {needed}")
-        object.__setattr__(self, "_parts", parts)
+        object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "_ends", ends)
 
     @property
@@ -279,24 +258,9 @@ class Block(AbstractConnectivity):
         N = sum(self.sizes.values())
         return N, N
 
-    @property
-    def cost(self) -> int:
-        """Multiplications of a product."""
-        return sum(part.cost for part in self._parts.values())
-
-    @property
-    def parameters(self) -> dict[str, Tensor]:
-        """The parameters of all blocks."""
-        return _joined({name: part.parameters for name, part in self._parts.items()})
-
-    @property
-    def constants(self) -> dict[str, Tensor]:
-        """The constants of all blocks."""
-        return _joined({name: part.constants for name, part in self._parts.items()})
-
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Block":
         """Return the same with other parameters."""
-        parts = _with_parameters(self._parts, parameters)
+        parts = _with_parameters(self.parts, parameters)
         blocks = {
             post: {pre: parts[f"{post}_from_{pre}"] for pre in row}
             for post, row in self.blocks.items()
@@ -306,14 +270,14 @@ class Block(AbstractConnectivity):
     def apply(self, rates: Tensor) -> Tensor:
         """Return W y for each row of `rates` (B, N)."""
         y = self._split(rates)
-        products = [(post, self._parts[n].apply(y[pre])) for n, (post, pre) in self._ends.items()]
+        products = [(post, self.parts[n].apply(y[pre])) for n, (post, pre) in self._ends.items()]
         return self._assembled(products, rates)
 
     def apply_transpose(self, values: Tensor) -> Tensor:
         """Return W^T v for each row of `values` (B, N)."""
         v = self._split(values)
         products = [
-            (pre, self._parts[n].apply_transpose(v[post])) for n, (post, pre) in self._ends.items()
+            (pre, self.parts[n].apply_transpose(v[post])) for n, (post, pre) in self._ends.items()
         ]
         return self._assembled(products, values)
 
@@ -321,23 +285,9 @@ class Block(AbstractConnectivity):
         """Return the gradients of all blocks' parameters."""
         u, y, changes = self._split(left), self._split(right), {}
         for name, (post, pre) in self._ends.items():
-            part = self._parts[name]
+            part = self.parts[name]
             changes[name] = part.named(part.accumulate(u[post], y[pre]))
         return as_change(_joined(changes))
-
-    def add_(self, delta: Change) -> None:
-        """Let each block make its change, in place."""
-        _add(self._parts, self.named(delta))
-        self.touch_()
-
-    def constrain_(self) -> None:
-        """Let each block keep its own constraint."""
-        for part in self._parts.values():
-            part.constrain_()
-
-    def dense(self) -> Tensor:
-        """Return W (N, N)."""
-        return dense_by_products(self)
 
     def _split(self, rows: Tensor) -> dict[str, Tensor]:
         """Return each population's part of rows (B, N), put together once for all its blocks."""
@@ -374,11 +324,6 @@ def _with_parameters(
         )
         for name, part in parts.items()
     }
-
-
-def _add(parts: Parts, named: Mapping[str, Tensor]) -> None:
-    for name, part in parts.items():
-        part.add_({key: named[f"{name}.{key}"] for key in part.parameters})
 
 
 def _total(products: list[Tensor]) -> Tensor:

@@ -16,7 +16,7 @@ from ratenet.hypotheses import compare
 from ratenet.hypotheses.comparison import schedulers
 
 # Small ones have few seeds, of which they warn.
-pytestmark = pytest.mark.filterwarnings("ignore:seeds. of:ratenet.errors.RatenetWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:seeds. [0-9]+ of:ratenet.errors.RatenetWarning")
 
 SMALL = ["--tasks", "teacher", "--rules", "euclidean, hebb", "--learning-rates", "0.01,0.1",
          "--seeds", "2", "--steps", "3", "--units", "10", "--samples", "20", "--held-out", "10",

@@ -147,8 +147,7 @@ def kept(connectivity: AbstractConnectivity) -> bool:
 def on_the_pattern(connectivity: AbstractConnectivity, name: str, gradient: Tensor) -> Tensor:
     """Return a parameter's gradient without the entries that a mask leaves out."""
     for part in name.split(".")[:-1]:
-        inner = connectivity.parts if isinstance(connectivity, Sum | Chain) else connectivity._parts
-        connectivity = inner[part]
+        connectivity = connectivity.parts[part]
     return gradient * connectivity.mask if isinstance(connectivity, Masked) else gradient
 
 

@@ -21,7 +21,7 @@ from ratenet.hypotheses.comparison.config import Cell, ComparisonConfig
 from ratenet.hypotheses.comparison.measures import Modes, beside, degrees
 
 # Small ones have few seeds, of which they warn.
-pytestmark = pytest.mark.filterwarnings("ignore:seeds. of:ratenet.errors.RatenetWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:seeds. [0-9]+ of:ratenet.errors.RatenetWarning")
 
 SMALL = {"units": 12, "samples": 20, "held_out": 10, "batch_size": 20, "steps": 3,
          "record_every": 1, "seeds": 1}  # fmt: skip

@@ -29,7 +29,7 @@ from ratenet.hypotheses.comparison.cell import run_cell
 from ratenet.hypotheses.comparison.schedulers import AbstractScheduler
 
 # Small ones have few seeds, of which they warn.
-pytestmark = pytest.mark.filterwarnings("ignore:seeds. of:ratenet.errors.RatenetWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:seeds. [0-9]+ of:ratenet.errors.RatenetWarning")
 
 SMALL = {"units": 10, "samples": 20, "held_out": 10, "batch_size": 10, "steps": 3, "seeds": 2}
 TABLES = ("cells", "steps", "best", "differences")

@@ -13,7 +13,7 @@ from ratenet.hypotheses import compare, identify, observe_weights, power
 from ratenet.hypotheses.comparison.schedulers import Processes
 
 # Small ones have few seeds, of which they warn.
-pytestmark = pytest.mark.filterwarnings("ignore:seeds. of:ratenet.errors.RatenetWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:seeds. [0-9]+ of:ratenet.errors.RatenetWarning")
 
 SMALL: dict[str, Any] = {
     "seeds": 1, "steps": 2, "units": 6, "samples": 6, "batch_size": 6, "held_out": 4,

@@ -226,10 +226,10 @@ def _warn_of_few_seeds(config: ComparisonConfig) -> None:
         return
     least = least_p(seeds)
     found = f"no p-value can be below {least:g}" if least == least else "there are no intervals"
-    count = "one judges" if seeds == 1 else f"{seeds} judge"
     warnings.warn(
         RatenetWarning(
-            f"seeds: of {config.seeds} {count} the rules, so {found}; choose 10 or more."
+            f"seeds: {seeds} of {config.seeds} {'judges' if seeds == 1 else 'judge'} the rules, so "
+            f"{found}; choose 10 or more."
         ),
         stacklevel=4,
     )
