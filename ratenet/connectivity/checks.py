@@ -1,5 +1,6 @@
 """Checks of the tensors that a connectivity is made of, one sentence for each."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -34,6 +35,11 @@ def check_weights(weights: Tensor, name: str, dimensions: str) -> None:
         raise InputError.at(name, got=weights.dtype, expected="floating-point numbers")
     if weights.device.type == "meta":
         raise InputError.at(name, found="a meta tensor, which has none", expected="values")
+    if not math.isfinite(float(weights.detach().sum())):  # one pass; a finite sum may overflow
+        _check_finite(weights, name)
+
+
+def _check_finite(weights: Tensor, name: str) -> None:
     bad = ~torch.isfinite(weights)
     if bad.any():
         where = ", ".join(map(str, torch.nonzero(bad)[0].tolist()))

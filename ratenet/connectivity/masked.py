@@ -16,9 +16,8 @@ from ratenet.connectivity.matmul import AbstractProduct, Product
 from ratenet.connectivity.synapses import (
     SynapseProduct,
     check_synapses,
+    compressed,
     ordered,
-    pattern_of_rows,
-    sampled,
 )
 from ratenet.errors import InputError
 
@@ -110,14 +109,11 @@ class Masked(AbstractMatrix):
     def _prepare_synapses(self, size: tuple[int, int]) -> None:
         check_weights(self.W, "W", "synapses")
         check_synapses(self.mask, size, len(self.W))
-        post, pre = self.mask
-        object.__setattr__(self, "size", tuple(size))
-        rows = pattern_of_rows(post, pre, size[0])
-        order = torch.argsort(pre, stable=True)
-        columns = pattern_of_rows(pre[order], post[order], size[1])
+        size = (size[0], size[1])  # whatever held them
+        object.__setattr__(self, "size", size)
+        rows = compressed(self.mask, size[0])
         forward, backward = (
-            SynapseProduct(self.W, self.mask, size, rows, None, transposed=False),
-            SynapseProduct(self.W, self.mask, size, columns, order, transposed=True),
+            SynapseProduct(self.W, rows, size, transposed=turned) for turned in (False, True)
         )
         forward.other, backward.other = backward, forward
         object.__setattr__(self, "_forward", forward)
@@ -180,8 +176,8 @@ class Masked(AbstractMatrix):
 
     def accumulate(self, left: Tensor, right: Tensor) -> Tensor:
         """Return sum_b left_b right_b^T on the pattern, 0 off it, in the shape of W."""
-        if self.size is not None:
-            return sampled(left, right, self.mask)
+        if isinstance(self._forward, SynapseProduct):
+            return self._forward.outer(left, right)
         return (left.T @ right).mul_(self.mask)
 
     @torch.no_grad()
@@ -202,7 +198,7 @@ class Masked(AbstractMatrix):
         """Say that the weights were changed; the compressed rows are made anew."""
         super().touch_()
         for product in (self._forward, self._backward):
-            if isinstance(product, SparseProduct | SynapseProduct):
+            if isinstance(product, SparseProduct):
                 product.forget()
 
     def _watched(self) -> list[Tensor]:

@@ -1,18 +1,25 @@
-"""Weights stored synapse by synapse: checks, order, products and outer products on the pattern."""
+"""Weights stored synapse by synapse: checks, order, products and outer products on the pattern.
+
+Only compressed rows of W are kept, which share its memory: products with W^T scatter the rows.
+"""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
+import scipy.sparse
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.computation import current_computation
 from ratenet.connectivity.matmul import AbstractProduct
 from ratenet.errors import InputError
 
-CHUNK = 1 << 22  # numbers that are gathered at a time for an outer product
+CHUNK = 1 << 22  # synapses that are looked at, or gathered, at a time
 SMALL = torch.int32  # of indices: half the memory, and less than half the time of a product
 LARGEST_SMALL = torch.iinfo(SMALL).max
+FEWEST_SHARED = 1 << 25  # multiplications from which threads share a product with W^T
 
 Rows = tuple[Tensor, Tensor]  # where each row starts, (rows + 1,), and its columns, (synapses,)
 
@@ -30,16 +37,24 @@ def check_synapses(places: Any, size: Any, synapses: int) -> None:
         )
     for row, name, units in zip(places, ("post", "pre"), size, strict=True):
         _check_range(row, name, units)
-    post, pre = places
-    step = post[1:] - post[:-1]
-    fails = (step < 0) | ((step == 0) & (pre[1:] <= pre[:-1]))
-    if fails.any():
-        first = int(torch.nonzero(fails)[0]) + 1
+    first = _first_disorder(places)
+    if first is not None:
+        post, pre = places[:, first].tolist()
         raise InputError(
-            f"mask: the synapse from unit {int(pre[first])} to unit {int(post[first])} is repeated "
+            f"mask: the synapse from unit {pre} to unit {post} is repeated "
             "or out of order; give each once, with Masked.from_synapses.",
             argument="mask",
         )
+
+
+def _first_disorder(places: Tensor) -> int | None:
+    """Return the first synapse that does not come after the one before, by post, then pre."""
+    for start in range(0, places.shape[1] - 1, CHUNK):
+        post, pre = places[:, start : start + CHUNK + 1]
+        fails = (post[1:] < post[:-1]) | ((post[1:] == post[:-1]) & (pre[1:] <= pre[:-1]))
+        if fails.any():
+            return start + int(fails.byte().argmax()) + 1
+    return None
 
 
 def check_size(size: Any) -> None:
@@ -74,63 +89,43 @@ def ordered(post: Any, pre: Any, weights: Any, size: tuple[int, int]) -> tuple[T
             expected=f"a tensor with one number for each synapse, {len(post)} by post and "
             f"{len(pre)} by pre",
         )
-    is_small = max(size) <= LARGEST_SMALL and len(post) <= LARGEST_SMALL
-    places = torch.stack([post, pre]).to(SMALL if is_small else torch.int64)
-    step = places[:, 1:] - places[:, :-1]
-    if bool(((step[0] > 0) | ((step[0] == 0) & (step[1] > 0))).all()):
+    places = torch.stack([post, pre]).to(small_enough(size, len(post)))
+    if _first_disorder(places) is None:
         return weights, places
-    by_pre = torch.argsort(places[1], stable=True)
-    order = by_pre[torch.argsort(places[0][by_pre], stable=True)]
-    return weights[order], places[:, order].contiguous()
+    order = _order(places, size)
+    return weights[order], places[:, order]
 
 
-def pattern_of_rows(rows: Tensor, columns: Tensor, number: int) -> Rows:
+def small_enough(size: tuple[int, int], synapses: int) -> torch.dtype:
+    """Return the type of indices that so many units and synapses need."""
+    return SMALL if max(*size, synapses) <= LARGEST_SMALL else torch.int64
+
+
+def _order(places: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the order by post, then pre, in time linear in the synapses, as SciPy makes rows."""
+    post, pre = places.cpu().numpy()
+    numbers = np.arange(len(post), dtype=post.dtype)
+    listed = scipy.sparse.coo_array((numbers, (post, pre)), shape=size)
+    listed.has_canonical_format = True  # or the numbers of repeated synapses would be added up
+    rows = listed.tocsr()
+    rows.sort_indices()
+    return torch.from_numpy(rows.data).to(places.device)
+
+
+def compressed(places: Tensor, number: int) -> Rows:
     """Return the compressed rows of places that are ordered by row."""
-    starts = torch.zeros(number + 1, dtype=torch.int64, device=rows.device)
-    starts[1:] = torch.bincount(rows, minlength=number).cumsum(0)
-    return starts.to(columns.dtype), columns
-
-
-def sampled(left: Tensor, right: Tensor, places: Tensor) -> Tensor:
-    """Return sum_b left[b, post] right[b, pre] for each synapse, shape (synapses,)."""
-    left, right = left.T.contiguous(), right.T.contiguous()  # rows are gathered
-    size = max(1, CHUNK // max(1, left.shape[1]))
-    chunks = zip(places[0].split(size), places[1].split(size), strict=True)
-    return torch.cat([(left[post] * right[pre]).sum(dim=1) for post, pre in chunks])
+    rows, columns = places
+    starts = torch.arange(number + 1, dtype=rows.dtype, device=rows.device)
+    return torch.searchsorted(rows, starts).to(columns.dtype), columns
 
 
 class SynapseProduct(AbstractProduct):
-    """values -> values @ W.T, or values @ W, of weights (synapses,); differentiable once.
-
-    Compressed rows of W share its memory. Those of W^T, in which synapses have another order, are
-    copied when the weights changed, at most once amid a computation of ours.
-    """
+    """values -> values @ W.T, or values @ W, of weights (synapses,); differentiable once."""
 
     other: "SynapseProduct"
 
-    def __init__(
-        self,
-        W: Tensor,
-        places: Tensor,
-        size: tuple[int, int],
-        rows: Rows,
-        order: Tensor | None,
-        *,
-        transposed: bool,
-    ) -> None:
-        self._W, self._places, self._rows, self._transposed = W, places, rows, transposed
-        self._shape = tuple(reversed(size)) if transposed else tuple(size)
-        self._order = order if order is None else order.to(places.dtype)
-        self._kept: Tensor | None = None
-        self._made_in: object | None = None  # the computation in which they were copied
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is made anew when it is needed: torch copies no compressed rows."""
-        return {**self.__dict__, "_kept": None, "_made_in": None}
-
-    def forget(self) -> None:
-        """Copy the weights at the next product."""
-        self._made_in = None
+    def __init__(self, W: Tensor, rows: Rows, size: tuple[int, int], *, transposed: bool) -> None:
+        self._W, self._rows, self._size, self._transposed = W, rows, size, transposed
 
     @property
     def cost(self) -> int:
@@ -143,29 +138,54 @@ class SynapseProduct(AbstractProduct):
 
     def product(self, values: Tensor) -> Tensor:
         """Return the product, without gradients."""
-        matrix = self._compressed()
+        if self._transposed and self._W.device.type == "cpu":
+            return self._scattered(values)
+        matrix = self._matrix(self._W.detach())
+        if self._transposed:
+            return (matrix.t() @ values.T).T.contiguous()
         if len(values) == 1:
             return (matrix @ values[0])[None]
         return (matrix @ values.T).T.contiguous()
 
+    def outer(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return sum_b left[b, post] right[b, pre] for each synapse, shape (synapses,)."""
+        found = self._matrix(torch.zeros_like(self._W, requires_grad=False))
+        torch.sparse.sampled_addmm(found, left.T, right, beta=0.0, out=found)
+        return found.values()
+
     def slope(self, gradient: Tensor, values: Tensor) -> Tensor:
         """Return the gradient for the weights, (synapses,)."""
-        left, right = (values, gradient) if self._transposed else (gradient, values)
-        return sampled(left, right, self._places)
+        return self.outer(values, gradient) if self._transposed else self.outer(gradient, values)
 
-    def _compressed(self) -> Tensor:
-        if self._order is None:
-            return self._matrix(self._W.detach())
-        here = current_computation()
-        if self._kept is None or here is None or here is not self._made_in:
-            self._kept = self._matrix(self._W.detach()[self._order])
-            self._made_in = here
-        return self._kept
+    def _scattered(self, values: Tensor) -> Tensor:
+        """Return W^T v for each row of `values`: each row of W is added where it leads."""
+        columns = values[0].numpy() if len(values) == 1 else values.numpy().T.copy()
+        if self.cost * len(values) < FEWEST_SHARED or torch.get_num_threads() == 1:
+            total = self._scatter(0, self._size[0], columns)
+        else:
+            ends = np.linspace(0, self._size[0], torch.get_num_threads() + 1).astype(int)
+            with ThreadPoolExecutor(
+                torch.get_num_threads()
+            ) as threads:  # SciPy's products leave Python to the others
+                jobs = [threads.submit(self._scatter, *pair, columns) for pair in pairwise(ends)]
+                total = np.sum([job.result() for job in jobs], axis=0)
+        found = torch.from_numpy(total)
+        return found[None] if len(values) == 1 else found.T.contiguous()
+
+    def _scatter(self, first: int, last: int, columns: np.ndarray) -> np.ndarray:
+        """Return what the rows from `first` to before `last` contribute, (pre,) or (pre, B)."""
+        starts, pre, weights = (each.numpy() for each in (*self._rows, self._W.detach()))
+        own = slice(*starts[[first, last]])
+        turned = scipy.sparse.csc_array(
+            (weights[own], pre[own], starts[first : last + 1] - starts[first]),
+            shape=(self._size[1], last - first),
+        )
+        return turned @ columns[first:last]
 
     def _matrix(self, weights: Tensor) -> Tensor:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sparse (CSR tensor support|invariant checks)")
-            return torch.sparse_csr_tensor(*self._rows, weights, self._shape)
+            return torch.sparse_csr_tensor(*self._rows, weights, self._size)
 
 
 class _Multiply(torch.autograd.Function):

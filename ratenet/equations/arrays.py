@@ -59,7 +59,7 @@ def real_numbers(value: Any, where: str) -> Any:
         array, dimensions = array / np.timedelta64(1, "s"), second.dim
     if array.dtype.kind not in "iuf":
         raise _refusal(where, value, *_KINDS.get(array.dtype.kind, (show_any(value), "")))
-    array = array.astype(np.float64)
+    array = array.astype(np.float64, copy=False)
     return array if dimensions is DIMENSIONLESS else Quantity(array, dim=dimensions)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ratenet.connectivity import AbstractConnectivity, Block, Dense, Masked
 from ratenet.connectivity.base import LARGEST_DENSE
 from ratenet.connectivity.checks import check_square
+from ratenet.connectivity.synapses import small_enough
 from ratenet.equations.arrays import is_scipy_sparse, real_numbers
 from ratenet.equations.populations import Sizes
 from ratenet.equations.units import Dimension, Quantity
@@ -97,23 +98,32 @@ def _masked(
 ) -> AbstractConnectivity:
     """Return a sparse matrix as `Masked`: in full where a matrix is built at all, else synapses."""
     check_square(tuple(W.shape))
-    if isinstance(W, Tensor):
-        stored = W.to_sparse_coo().coalesce()
-        places, values = stored.indices(), stored.values()
-    else:
-        stored = W.tocsr(copy=True)  # whoever gave it keeps theirs as it is
-        stored.sum_duplicates()
-        stored = stored.tocoo(copy=False)
-        places = torch.from_numpy(np.stack([stored.row, stored.col]))
-        values = stored.data
-    values = real_numbers(values, "W")
-    if not isinstance(values, Tensor):
-        values = torch.from_numpy(values)
+    places, values = _of_tensor(W) if isinstance(W, Tensor) else _of_scipy(W)
     target = dtype or (values.dtype if values.is_floating_point() else torch.float64)
     values = values.to(dtype=target, device=device or values.device)
-    post, pre = places.to(values.device)
-    sparse = Masked.from_synapses(post, pre, values, (int(W.shape[0]), int(W.shape[1])))
+    size = (int(W.shape[0]), int(W.shape[1]))
+    sparse = Masked(values, places.to(values.device, small_enough(size, len(values))), size)
     return sparse if sparse.units > LARGEST_DENSE else Masked(sparse.dense(), sparse.pattern())
+
+
+def _of_tensor(W: Tensor) -> tuple[Tensor, Tensor]:
+    """Return places (2, synapses), in order, and values of torch's sparse matrix."""
+    stored = W.to_sparse_coo().coalesce()
+    return stored.indices(), real_numbers(stored.values(), "W")
+
+
+def _of_scipy(W: Any) -> tuple[Tensor, Tensor]:
+    """Return places (2, synapses), in order, and values of SciPy's, which stays as it is."""
+    stored = W.tocsr()
+    if not stored.has_canonical_format:
+        stored = stored.copy()
+        stored.sum_duplicates()
+    values = torch.from_numpy(real_numbers(stored.data, "W"))
+    places = torch.empty(2, stored.nnz, dtype=small_enough(W.shape, stored.nnz))
+    rows = torch.arange(W.shape[0], dtype=places.dtype)
+    places[0] = rows.repeat_interleave(torch.from_numpy(np.diff(stored.indptr)))
+    places[1] = torch.from_numpy(stored.indices)
+    return places, values
 
 
 def _from_blocks(

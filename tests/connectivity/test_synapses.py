@@ -56,6 +56,61 @@ def test_a_rectangular_pattern_keeps_its_sides() -> None:
     assert wide.apply_transpose(torch.eye(2)[1:]).tolist() == [[0.0, 0.0, 0.0, 0.0, 1.0]]
 
 
+@pytest.mark.parametrize("count", [1, 5])
+def test_threads_share_a_large_product(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr("ratenet.connectivity.synapses.FEWEST_SHARED", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    left = rows(0, count)
+    torch.testing.assert_close(sparse().apply_transpose(left), left @ matrix())
+
+
+def test_order_is_by_post_then_pre_whatever_came_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ratenet.connectivity.synapses.CHUNK", 7)  # several, and a last one
+    W = torch.randn(40, 30, dtype=FLOAT) * (torch.rand(40, 30) < 0.1)
+    post, pre = torch.nonzero(W, as_tuple=True)
+    shuffled = torch.randperm(len(post))
+    found = Masked.from_synapses(
+        post[shuffled], pre[shuffled], W[post, pre][shuffled], tuple(W.shape)
+    )
+    assert torch.equal(found.mask, torch.stack([post, pre]).int())
+    assert torch.equal(found.W, W[post, pre])
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "repeated", "unordered"])
+def test_any_sparse_matrix_of_scipy_is_taken_as_it_is(kind: str) -> None:
+    units = 10_001
+    post, pre = np.array([0, 0, 7, units - 1]), np.array([9, 3, 7, 0])
+    values = np.array([1.0, 2.0, 3.0, 4.0])
+    if kind == "repeated":
+        post, pre, values = (np.append(a, b) for a, b in ((post, 7), (pre, 7), (values, -1.0)))
+    given = scipy.sparse.coo_array((values, (post, pre)), shape=(units, units))
+    if kind == "unordered":  # compressed rows whose columns are as they were given
+        starts = np.searchsorted(post, np.arange(units + 1))
+        given = scipy.sparse.csr_array((values, pre, starts), shape=(units, units))
+    elif kind != "repeated":
+        given = given.asformat(kind)
+    before = given.data.copy()
+    kept = rn.Network("rate", given).connectivity
+    assert isinstance(kept, Masked)
+    assert kept.mask.tolist() == [[0, 0, 7, units - 1], [3, 9, 7, 0]]
+    assert kept.W.tolist() == [2.0, 1.0, 2.0 if kind == "repeated" else 3.0, 4.0]
+    kept.add_(torch.ones(4, dtype=FLOAT))
+    assert np.array_equal(given.data, before)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_products_on_a_gpu_are_those_on_the_cpu() -> None:
+    here = sparse()
+    there = Masked(here.W.cuda(), here.mask.cuda(), here.size)
+    left, right = rows(0), rows(1)
+    for name in ("apply", "apply_transpose"):
+        found = getattr(there, name)(right.cuda()).cpu()
+        torch.testing.assert_close(found, getattr(here, name)(right))
+    found = there.accumulate(left.cuda(), right.cuda()).cpu()
+    torch.testing.assert_close(found, here.accumulate(left, right))
+
+
 @pytest.mark.parametrize("name", ["apply", "apply_transpose"])
 def test_gradients_are_finite_differences(name: str) -> None:
     W, places = sparse().W, sparse().mask
