@@ -40,6 +40,24 @@ def as_change(named: dict[str, Tensor]) -> Change:
     return next(iter(named.values())) if len(named) == 1 else named
 
 
+def weight_change(connectivity: "AbstractConnectivity", change: Change) -> Tensor:
+    """Return the change (post, pre) of W itself that a small change of the parameters makes.
+
+    Raises
+    ------
+    UnsupportedError
+        If there are more than 10,000 units.
+    """
+    before, named = connectivity.parameters, connectivity.named(change)
+
+    def dense(*parameters: Tensor) -> Tensor:
+        return connectivity.with_parameters(dict(zip(before, parameters, strict=True))).dense()
+
+    values, changes = tuple(before.values()), tuple(named[name] for name in before)
+    change_of_W: Tensor = torch.autograd.functional.jvp(dense, values, changes)[1]
+    return change_of_W
+
+
 class AbstractConnectivity(ABC):
     """Recurrent weights ``W[post, pre]``, of N units to themselves where W is square.
 

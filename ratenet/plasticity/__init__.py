@@ -38,6 +38,7 @@ from ratenet.plasticity.recurrent import (
     RecurrentBackpropagation as RecurrentBackpropagation,
 )
 from ratenet.plasticity.reparameterized import (
+    FirstOrderReparameterized as FirstOrderReparameterized,
     GainFreeReparameterized as GainFreeReparameterized,
     LinearizedReparameterized as LinearizedReparameterized,
     Reparameterized as Reparameterized,

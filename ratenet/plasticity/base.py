@@ -13,9 +13,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import Change, scaled
+from ratenet.connectivity.base import Change, as_change, scaled
 from ratenet.connectivity.computation import computation
-from ratenet.errors import DivergenceError, InputError, LeftOutWarning, UnsettledError, show_any
+from ratenet.errors import (
+    DivergenceError,
+    InputError,
+    LeftOutWarning,
+    UnsettledError,
+    UnsupportedError,
+    show_any,
+)
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.adjoint import as_error
 from ratenet.plasticity.loss import Loss, loss_of_kept, required
@@ -97,6 +104,73 @@ class AbstractRule(ABC):
         A rule that cannot use some of them returns a `Proposal`, which says how many and why.
         """
 
+    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
+        """Return the squared length of a change at each fixed point (B,); see `squared_length`.
+
+        Rules with a metric define it.
+        """
+        raise UnsupportedError(
+            f"{type(self).__name__}: no length of a weight change belongs to this rule (metric: "
+            f"{self.metric}); rules whose change is steepest descent in a metric have one, such as "
+            "Euclidean, LinearizedReparameterized and NaturalGradient."
+        )
+
+    @computation()
+    @torch.no_grad()
+    def squared_length(self, fp: FixedPoints, delta: Change) -> float:
+        """Return the squared length of a weight change in the rule's metric at given fixed points.
+
+        For one sample, with its gains held fixed, a small change that the rule makes is the one
+        that lowers the loss most among all of this length. The metric may differ between samples:
+        the mean over those that converged is returned, in which a mean of the changes of samples
+        need not be steepest descent.
+
+        Parameters
+        ----------
+        fp : FixedPoints
+        delta : Tensor or dict of str to Tensor
+            Shaped like the connectivity's parameters, as `update` returns it; of any size, since
+            the metric is that of infinitesimal changes.
+
+        Returns
+        -------
+        float
+            At least 0, quadratic in `delta`; infinite or NaN where the metric divides by a gain
+            or a weight that is 0.
+
+        Raises
+        ------
+        UnsupportedError
+            If the rule claims no metric.
+        StaleError
+            If the weights changed after the fixed points were found.
+        UnsettledError
+            If no sample converged.
+        InputError
+            If the change's shape does not fit.
+
+        Notes
+        -----
+        Where W is constrained, as by a mask, rules in a metric of W itself project their steepest
+        change onto what is allowed.
+
+        Examples
+        --------
+        >>> import torch, ratenet as rn
+        >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])
+        >>> delta = torch.ones(1, 1, dtype=torch.float64)
+        >>> rn.plasticity.Euclidean().squared_length(fp, delta)
+        1.0
+        >>> rn.plasticity.LinearizedReparameterized().squared_length(fp, delta)  # (1 - 0.5)^-4
+        16.0
+        """
+        fp.check_current()
+        parameters = fp.network.connectivity.parameters
+        _check_shapes(delta, fp, f"{type(self).__name__}.squared_length")
+        named = fp.network.connectivity.named(delta)
+        delta = as_change({name: named[name].to(like) for name, like in parameters.items()})
+        return float(self.squared_lengths(settled_samples(fp), delta).mean())
+
     def update(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, *, loss: Loss | None = None
     ) -> Change:
@@ -172,16 +246,12 @@ class AbstractRule(ABC):
         fp.check_current()
         check_learning_rate(learning_rate)
         error = as_error(fp, error)
-        settled = fp.converged
-        if not settled.any():
-            raise UnsettledError(
-                f"None of the {len(fp)} samples is at a fixed point, so there is nothing to "
-                f"learn from.\n{fp.summary()}"
-            )
+        settled, everything = fp.converged, fp
+        fp = settled_samples(fp)
         if loss is not None or self.traits.needs_loss:
             loss = loss_of_kept(required(loss, type(self).__name__), settled)
-        if not settled.all():
-            fp, error = fp.select(settled), error[settled]
+        if fp is not everything:
+            error = error[settled]
         if not torch.isfinite(error).all():
             raise InputError.at(
                 "error",
@@ -198,9 +268,29 @@ def as_proposal(change: Change | Proposal) -> Proposal:
     return change if isinstance(change, Proposal) else Proposal(change)
 
 
+def settled_samples(fp: FixedPoints) -> FixedPoints:
+    """Return the samples that converged; refuse fixed points of which none did."""
+    if not fp.converged.any():
+        raise UnsettledError(
+            f"None of the {len(fp)} samples is at a fixed point, so there is nothing to "
+            f"learn from.\n{fp.summary()}"
+        )
+    return fp if fp.converged.all() else fp.select(fp.converged)
+
+
 def _check_delta(delta: Any, fp: FixedPoints, rule: AbstractRule) -> None:
     """Refuse a change of another shape, or with infinite entries, as huge learning rates make."""
     name = getattr(rule, "name", type(rule).__name__)
+    parts = _check_shapes(delta, fp, f"rule {name}")
+    if not all(torch.isfinite(part).all() for part in parts.values()):
+        raise DivergenceError(
+            f"rule {name}: the weight change has NaN or infinite entries; lower learning_rate or "
+            "the recurrent weights."
+        )
+
+
+def _check_shapes(delta: Any, fp: FixedPoints, where: str) -> dict[str, Tensor]:
+    """Return a change by the parameters' names; refuse one that is not shaped like them."""
     expected = {n: tuple(t.shape) for n, t in fp.network.connectivity.parameters.items()}
     if isinstance(delta, Tensor) and len(expected) == 1:
         delta = dict.fromkeys(expected, delta)
@@ -211,17 +301,13 @@ def _check_delta(delta: Any, fp: FixedPoints, rule: AbstractRule) -> None:
         found = {n: tuple(t.shape) for n, t in delta.items()}
     if found != expected:
         raise InputError(
-            f"rule {name}: expected tensors shaped like the connectivity's parameters, {expected}, "
+            f"{where}: expected tensors shaped like the connectivity's parameters, {expected}, "
             f"got {show_any(found)}.",
             argument="rule",
             got=delta,
             expected=str(expected),
         )
-    if not all(torch.isfinite(part).all() for part in delta.values()):
-        raise DivergenceError(
-            f"rule {name}: the weight change has NaN or infinite entries; lower learning_rate or "
-            "the recurrent weights."
-        )
+    return delta
 
 
 def check_learning_rate(learning_rate: float) -> None:
@@ -233,3 +319,9 @@ def descent(fp: FixedPoints, left: Tensor, right: Tensor, learning_rate: float) 
     """Return -learning_rate times the mean over samples of left_b right_b^T, as parameters are."""
     total = fp.network.connectivity.accumulate(left, right)
     return scaled(total, -learning_rate / len(left))
+
+
+def squared_norm(delta: Change) -> Tensor:
+    """Return the sum of the squares of all entries of a change."""
+    parts = [delta] if isinstance(delta, Tensor) else list(delta.values())
+    return torch.stack([part.square().sum() for part in parts]).sum()

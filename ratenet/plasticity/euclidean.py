@@ -4,9 +4,17 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ratenet.connectivity.base import Change
 from ratenet.errors import SingularError
 from ratenet.fixed_points import FixedPoints, solve_adjoint
-from ratenet.plasticity.base import AbstractRule, LeftOut, Proposal, Traits, descent
+from ratenet.plasticity.base import (
+    AbstractRule,
+    LeftOut,
+    Proposal,
+    Traits,
+    descent,
+    squared_norm,
+)
 from ratenet.plasticity.loss import Loss
 
 
@@ -39,6 +47,10 @@ class Euclidean(AbstractRule):
     def traits(self) -> Traits:
         """Euclidean."""
         return Traits("Euclidean in W")
+
+    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
+        """Return the sum of squares over the parameters, the same at each fixed point."""
+        return squared_norm(delta).expand(len(fp))
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None

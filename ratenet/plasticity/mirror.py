@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import AbstractConnectivity, as_change
+from ratenet.connectivity.base import AbstractConnectivity, Change, as_change
 from ratenet.errors import InputError, UnsupportedError
 from ratenet.fixed_points import FixedPoints
 from ratenet.plasticity.base import AbstractRule, Proposal, Traits
@@ -43,6 +43,13 @@ class AbstractPotential(ABC):
         weights : Tensor
             The weights before the step, for a potential of which each sign is a piece by itself.
         """
+
+    def curvature(self, weights: Tensor) -> Tensor:
+        """Return psi''(w), shaped like the weights: here by differentiation of `gradient`."""
+        with torch.enable_grad():
+            leaf = weights.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(self.gradient(leaf).sum(), leaf)
+        return slope
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,10 @@ class PNorm(AbstractPotential):
         """Return sign(z) |z|^{1 / (p - 1)}."""
         return dual.sign() * dual.abs() ** (1 / (self.p - 1))
 
+    def curvature(self, weights: Tensor) -> Tensor:
+        """Return (p - 1) |w|^{p - 2}."""
+        return (self.p - 1) * weights.abs() ** (self.p - 2)
+
 
 @dataclass(frozen=True)
 class NegativeEntropy(AbstractPotential):
@@ -95,6 +106,10 @@ class NegativeEntropy(AbstractPotential):
         """Return s exp(s z - 1), s = sign(w)."""
         sign = weights.sign()
         return sign * torch.exp(sign * dual - 1)
+
+    def curvature(self, weights: Tensor) -> Tensor:
+        """Return 1 / |w|."""
+        return 1 / weights.abs()
 
 
 @dataclass(frozen=True)
@@ -140,6 +155,10 @@ class MirrorDescent(AbstractRule):
         metric = f"Hessian of the potential {self.potential.formula} of each weight w"
         return Traits(metric, is_proportional=False)
 
+    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
+        """Return sum psi''(w) dw^2, the same at each fixed point."""
+        return _curved_length(self.potential, fp, delta)
+
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Proposal:
@@ -183,6 +202,10 @@ class ExponentiatedGradient(AbstractRule):
         metric = "1/|w| in each weight w, the Hessian of |w| log |w|"
         return Traits(metric, is_proportional=False)
 
+    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
+        """Return sum dw^2 / |w|, the same at each fixed point."""
+        return _curved_length(NegativeEntropy(), fp, delta)
+
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Proposal:
@@ -209,6 +232,15 @@ def mirrored(
         back = potential.inverse(dual, weights)
         changes[name] = potential.inverse(dual + steps[name], weights) - back
     return gradient._replace(delta=as_change(changes))
+
+
+def _curved_length(potential: AbstractPotential, fp: FixedPoints, delta: Change) -> Tensor:
+    """Return sum psi''(w) dw^2 over all parameters; weights that stay add 0, also those at 0."""
+    connectivity, total = fp.network.connectivity, fp.rates.new_zeros(())
+    for name, change in connectivity.named(delta).items():
+        curvature = potential.curvature(connectivity.parameters[name])
+        total = total + torch.where(change == 0, 0.0, curvature * change.square()).sum()
+    return total.expand(len(fp))
 
 
 def _check_linear(connectivity: AbstractConnectivity, rule: str) -> None:

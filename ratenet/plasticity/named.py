@@ -15,6 +15,7 @@ from ratenet.plasticity.natural import NaturalGradient
 from ratenet.plasticity.perturbation import NodePerturbation, WeightPerturbation
 from ratenet.plasticity.recurrent import BackpropagationThroughTime, RecurrentBackpropagation
 from ratenet.plasticity.reparameterized import (
+    FirstOrderReparameterized,
     GainFreeReparameterized,
     LinearizedReparameterized,
     Reparameterized,
@@ -32,6 +33,7 @@ RULES: Registry[AbstractRule] = Registry(
         "euclidean": Euclidean,
         "reparameterized": Reparameterized,
         "linearized-reparameterized": LinearizedReparameterized,
+        "first-order-reparameterized": FirstOrderReparameterized,
         "gain-free-reparameterized": GainFreeReparameterized,
         "bptt": BackpropagationThroughTime,
         "recurrent-backpropagation": RecurrentBackpropagation,

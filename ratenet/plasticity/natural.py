@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import as_change
+from ratenet.connectivity.base import Change, as_change
 from ratenet.errors import SingularError, UnsupportedError
 from ratenet.fixed_points import FixedPoints, solve_adjoint
-from ratenet.plasticity.base import AbstractRule, Proposal, Traits
+from ratenet.plasticity.base import AbstractRule, Proposal, Traits, squared_norm
 from ratenet.plasticity.euclidean import solved_adjoint
 from ratenet.plasticity.loss import Loss
 from ratenet.validation import check_positive
@@ -67,6 +67,14 @@ class NaturalGradient(AbstractRule):
         return Traits(
             f"Gauss-Newton: mean of (dy/dW)^T dy/dW, plus {self.damping:g}", is_mean=False
         )
+
+    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
+        """Return |J delta|^2 + damping |delta|^2, J = dy/dW of each fixed point."""
+        connectivity = fp.network.connectivity
+        flat = torch.cat([part.flatten() for part in connectivity.named(delta).values()])
+        _check_size(fp.rates.numel(), len(flat))
+        response = (jacobian(fp) @ flat).view(fp.rates.shape)
+        return response.square().sum(dim=1) + self.damping * squared_norm(delta)
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None

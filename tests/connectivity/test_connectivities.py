@@ -25,6 +25,7 @@ from ratenet.connectivity import (
     Signed,
     Sum,
 )
+from ratenet.connectivity.base import weight_change
 from ratenet.errors import InputError, UnsupportedError
 from ratenet.plasticity import (
     AbstractRule,
@@ -186,6 +187,19 @@ def test_accumulate_is_the_gradient_for_the_parameters(name: str) -> None:
     for key, leaf in leaves.items():
         expected = on_the_pattern(connectivity, key, leaf.grad)
         torch.testing.assert_close(found[key], expected, rtol=0, atol=1e-12)
+
+
+@any_shape
+def test_a_small_change_of_the_parameters_changes_the_matrix_so(name: str) -> None:
+    connectivity = ANY[name]()
+    post, pre = connectivity.shape
+    change = connectivity.accumulate(random(3, post, seed=14), random(3, pre, seed=15))
+    u, v = random(1, post, seed=16), random(1, pre, seed=17)
+    found = (u @ weight_change(connectivity, change) @ v.T).item()
+    slopes = connectivity.named(connectivity.accumulate(u, v))  # of u^T W v
+    named = connectivity.named(change)
+    expected = sum(float((slopes[key] * named[key]).sum()) for key in slopes)
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 @any_shape
