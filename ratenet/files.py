@@ -208,6 +208,17 @@ def remove_parts(folder: Path) -> None:
             part.unlink()
 
 
+def refuse_no_run(folder: Path) -> None:
+    """Refuse a folder without a config.toml.
+
+    Raises
+    ------
+    RunFolderError
+    """
+    if not (folder / CONFIG).exists():
+        raise RunFolderError(f"{str(folder)!r} holds no run: there is no {CONFIG} in it.")
+
+
 def refuse_link(folder: Path) -> None:
     """Refuse a subfolder that is a symbolic link: what is written there would land elsewhere.
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
+from ratenet.cli.names import check_names
 from ratenet.errors import InputError
 from ratenet.validation import Time, check_values, descriptions
 
@@ -50,6 +51,7 @@ def takes_options_of(
             asked = {name: value for name, value in options.items() if value is not None}
             read = {name: _read(asked[name], hints[name], name) for name in asked}
             check_values(kind, read)  # before the command imports what takes long
+            check_names(read)
             command(**given, **read)
 
         own = [*inspect.signature(command).parameters.values()][:-1]  # without **options

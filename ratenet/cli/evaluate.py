@@ -33,6 +33,10 @@ def evaluate(
 
     Example: `ratenet evaluate runs/demo`
     """
+    from ratenet.files import refuse_no_run
+
+    refuse_no_run(run)
+
     from ratenet.report.record import write_json
     from ratenet.training import evaluate as evaluate_run
     from ratenet.training.run_folder import RunFolder

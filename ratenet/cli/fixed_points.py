@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ratenet.cli.circuit_options import circuit_arguments, value_of
+from ratenet.cli.names import check_name
 from ratenet.cli.options import (
     Drive,
     ModelOrCircuit,
@@ -63,6 +64,8 @@ def fixed_points(
 
     Example: `ratenet fixed-points rate --units 2 --radius 3`
     """
+    check_name("scene", model)
+
     from ratenet.cli.scene import load_scene
     from ratenet.errors import InputError
     from ratenet.files import new_results

@@ -8,6 +8,7 @@ import typer
 
 from ratenet.cli.animals import FILES as ANIMALS, print_animals, write_animals
 from ratenet.cli.config_options import split_list
+from ratenet.cli.names import check_names
 from ratenet.cli.options import Overwrite, path, seed as seed_option
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def identify(
 
     Example: `ratenet identify data --observed animals.csv`
     """
+    check_names({"rules": split_list(rules), "model": model})
+
     from ratenet.files import new_results
     from ratenet.hypotheses import GroupIdentification, Observations, identify as run
     from ratenet.hypotheses.data_files import load_measurements

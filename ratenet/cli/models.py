@@ -86,17 +86,19 @@ def show(
     Example: `ratenet models show adaptation --latex`
     """
     from ratenet import circuits
-    from ratenet.equations.shipped import REMEDY, model_names, offered_models
-    from ratenet.errors import UnknownNameError
+    from ratenet.cli.names import check_name
+    from ratenet.equations.shipped import model_names, models_folder, text_of_shipped
 
-    names = [*model_names(), *offered_models()]
-    if name.isidentifier() and name not in (*names, *circuits.names()):  # said before Brian2 comes
-        raise UnknownNameError.among("model", name, names, REMEDY)
+    console, is_shipped = console_of(), name in model_names()
+    if is_shipped and not latex:  # without Brian2
+        console.print(text_of_shipped(models_folder(), name), markup=False)
+        return
+    if name not in circuits.names():
+        check_name("model", name)
 
     from ratenet.equations import load_model
 
-    console = console_of()
-    if name in circuits.names() and name not in model_names():
+    if name in circuits.names() and not is_shipped:
         circuit = circuits.load(name)
         model = circuit.network.model
         heading = f"{name}: {circuit.title} ({circuit.source})\n{circuit.network.units} units of:"

@@ -24,12 +24,12 @@ def plasticity(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from ratenet.equations import load_plasticity, plasticity_names
+    from ratenet.equations.shipped import plasticity_folder, titles
 
-    console = console_of()
-    width = max(map(len, plasticity_names()))
-    for each in plasticity_names():
-        console.print(f"{each:<{width}}  {load_plasticity(each).title}", markup=False)
+    console, known = console_of(), titles(plasticity_folder())
+    width = max(map(len, known))
+    for each, title in known.items():
+        console.print(f"{each:<{width}}  {title}", markup=False)
     console.print("\nShow one with: ratenet plasticity NAME", markup=False)
 
 
@@ -42,6 +42,14 @@ def show(
 
     Example: `ratenet plasticity show bcm --latex`
     """
+    from ratenet.cli.names import check_name
+    from ratenet.equations.shipped import plasticity_folder, plasticity_names, text_of_shipped
+
+    if name in plasticity_names() and not latex:  # without Brian2
+        console_of().print(text_of_shipped(plasticity_folder(), name), markup=False)
+        return
+    check_name("plasticity", name)
+
     from ratenet.equations import load_plasticity
 
     rule = load_plasticity(name)

@@ -7,6 +7,7 @@ import typer
 
 from ratenet.cli.config_options import split_list
 from ratenet.cli.identify import USUAL, code_of
+from ratenet.cli.names import check_names
 from ratenet.cli.options import Overwrite, above_zero, path, seed as seed_option, whole
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def power(
 
     Example: `ratenet power --data data --others oja --animals 6,10 --weight-error 0.3`
     """
+    check_names({"rules": [*split_list(rules), *split_list(others or "")], "model": model})
+
     from ratenet.files import new_results
     from ratenet.hypotheses import power as run
     from ratenet.hypotheses.identification.power_analysis import number_of_steps

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ratenet.cli.names import check_name
 from ratenet.cli.options import Overwrite, path, seed as seed_option
 
 
@@ -30,6 +31,8 @@ def reproduce(
 
     Example: `ratenet reproduce singularities`
     """
+    check_name("figure", figure)
+
     from ratenet.files import new_results
     from ratenet.report.figures import as_png
     from ratenet.report.progress import StepBar

@@ -5,7 +5,7 @@ import ast
 import sympy
 
 from ratenet.equations import JointSpec, ModelSpec, PlasticitySpec
-from ratenet.equations.parameters import show
+from ratenet.equations.shown import show
 from ratenet.equations.statements import Statement
 from ratenet.equations.units import DIMENSIONLESS, Dimension, get_unit
 

@@ -16,6 +16,7 @@ import numpy as np
 from ratenet.equations import expressions
 from ratenet.equations.arrays import is_tensor, real_numbers
 from ratenet.equations.quantities import parse_quantity, quantity_of
+from ratenet.equations.shown import show
 from ratenet.equations.units import (
     Dimension,
     Quantity,
@@ -35,7 +36,7 @@ class ByPopulation:
     values: tuple[tuple[str, Plain], ...]
 
     def __str__(self) -> str:
-        return ", ".join(f"{name}: {show(value)}" for name, value in self.values)
+        return show(dict(self.values))
 
 
 ParameterText = Plain | ByPopulation
@@ -246,11 +247,6 @@ def _as_float(value: float) -> float:
         return float(value)
     except OverflowError:  # an integer above 1.8e308
         return math.inf
-
-
-def show(value: ParameterText) -> str:
-    """Return a value as one writes it."""
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def as_text(value: Any, where: str) -> ParameterText:

@@ -20,6 +20,7 @@ from ratenet.equations import expressions
 from ratenet.equations.parameters import ParameterText
 from ratenet.equations.parser import TIME
 from ratenet.equations.plasticity_parser import OUTPUT, PlasticityParts, read_plasticity
+from ratenet.equations.shown import roles_of_plasticity
 from ratenet.equations.statements import Statement
 from ratenet.equations.symbolic import is_finite, to_sympy
 from ratenet.equations.table import PlasticityTable
@@ -91,8 +92,8 @@ class PlasticitySpec(TableSpec):
                 )
 
     def __str__(self) -> str:
-        lines = [f"signal {name} in {unit}" for name, unit in self.signals]
-        return "\n".join([self.heading, *self.lines, *lines, f"weight {self.weight}"])
+        roles = roles_of_plasticity(self.signals, self.weight)
+        return "\n".join([self.heading, *self.lines, *roles])
 
     @property
     def statements(self) -> tuple[Statement, ...]:

@@ -3,6 +3,7 @@
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from ratenet.equations.shown import text_of
 from ratenet.errors import ModelError
 from ratenet.validation import read_toml
 
@@ -44,6 +45,11 @@ def titles(folder: Path) -> dict[str, str]:
         table = read_toml(folder / f"{name}.toml", error=ModelError)
         found[name] = str(table.get("title") or name)
     return found
+
+
+def text_of_shipped(folder: Path, name: str) -> str:
+    """Return what printing one of a folder's models or rules shows; nothing is checked."""
+    return text_of(read_toml(folder / f"{name}.toml", error=ModelError))
 
 
 def offered_models() -> list[str]:

@@ -21,6 +21,7 @@ from ratenet.equations import expressions
 from ratenet.equations.parameters import ParameterText
 from ratenet.equations.parser import TIME, Parts, read_model
 from ratenet.equations.populations import Sizes
+from ratenet.equations.shown import roles_of_model
 from ratenet.equations.statements import Statement
 from ratenet.equations.substitution import without
 from ratenet.equations.symbolic import has_step, is_finite, left_derivative, symbol, to_sympy
@@ -114,9 +115,8 @@ class ModelSpec(TableSpec):
                 )
 
     def __str__(self) -> str:
-        lines = [f"population {name}: {size}" for name, size in self.populations]
-        lines.append(f"output {self.output}, recurrent input {self.recurrent}, drive {self.drive}")
-        return "\n".join([self.heading, *self.lines, *lines])
+        roles = roles_of_model(self.populations, self.output, self.recurrent, self.drive)
+        return "\n".join([self.heading, *self.lines, *roles])
 
     @property
     def states(self) -> tuple[str, ...]:

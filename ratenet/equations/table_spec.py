@@ -6,8 +6,9 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Self
 
+from ratenet.equations import shown
 from ratenet.equations.names import check_name
-from ratenet.equations.parameters import ByPopulation, Parameter, ParameterText, as_text, show
+from ratenet.equations.parameters import ByPopulation, Parameter, ParameterText, as_text
 from ratenet.equations.units import unit_text
 from ratenet.errors import ModelError
 from ratenet.validation import validated
@@ -58,16 +59,12 @@ class TableSpec:
     @property
     def heading(self) -> str:
         """Name, title and source in one line."""
-        title = "" if self.title == self.name else f": {self.title}"
-        source = f" ({self.source})" if self.source else ""
-        return " ".join(f"{self.name}{title}{source}".split())
+        return shown.heading(self.name, self.title, self.source)
 
     @property
     def lines(self) -> list[str]:
         """Equations, functions and parameters, a line each."""
-        lines = [line.strip() for line in self.equations.strip().splitlines() if line.strip()]
-        lines += [f"{name}(u) = {body}" for name, body in self.functions]
-        return [*lines, *(f"{name} = {show(value)}" for name, value in self.parameters)]
+        return shown.lines(self.equations, self.functions, self.parameters)
 
     @property
     def defaults(self) -> Mapping[str, Parameter]:

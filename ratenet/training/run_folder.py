@@ -34,6 +34,7 @@ from ratenet.files import (
     open_folder,
     read_regular,
     refuse_link,
+    refuse_no_run,
     remove_parts,
     write_text,
     write_whole,
@@ -268,8 +269,7 @@ class RunFolder:
             ) from None
 
     def _read_table(self) -> dict[str, Any]:
-        if not self.config_file.exists():
-            raise RunFolderError(f"{str(self.path)!r} holds no run: there is no config.toml in it.")
+        refuse_no_run(self.path)
         table = read_toml(self.config_file, error=RunFolderError)
         self._refuse_newer(table.get("versions"))
         return table
