@@ -16,3 +16,4 @@ from .identification.observe import (
 )
 from .identification.power_analysis import power as power
 from .identification.power_results import Power as Power
+from .inference.recording import Recording as Recording
