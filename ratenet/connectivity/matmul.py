@@ -114,12 +114,13 @@ class Product(AbstractProduct):
         """Return the product, shape (B, N); differentiable where anything needs a gradient."""
         if not self._takes_onednn(values):
             return values @ (self._W if self._transposed else self._W.T)
-        W = self._W.detach().contiguous()  # no copy, as a rule
-        return _onednn_product(values.detach().contiguous(), W.T if self._transposed else W)
+        W = self._W.contiguous()  # no copy, as a rule
+        return _onednn_product(values.contiguous(), W.T if self._transposed else W)
 
     def _takes_onednn(self, values: Tensor) -> bool:
         W = self._W
-        is_large = len(values) >= FEWEST_ROWS and min(W.shape) >= FEWEST_COLUMNS
+        if _route != "onednn" or values.shape[0] < FEWEST_ROWS or min(W.shape) < FEWEST_COLUMNS:
+            return False
         is_plain = W.dtype == values.dtype == torch.float32 and W.device.type == "cpu"
         needs_gradient = torch.is_grad_enabled() and (values.requires_grad or W.requires_grad)
-        return is_large and is_plain and not needs_gradient and _route == "onednn"
+        return is_plain and not needs_gradient

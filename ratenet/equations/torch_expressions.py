@@ -19,7 +19,7 @@ from ratenet.equations import symbolic
 
 Values = dict[str, Any]  # a tensor or number for each name
 Evaluate = Callable[[Values], Any]
-_MINUS_ONE = torch.tensor(-1.0)
+_MINUS_ONE, _TWO = torch.tensor(-1.0), torch.tensor(2.0)  # tensors: torch wraps numbers slowly
 _LIKE = ""  # key of a tensor that has the network's dtype and device; no variable is named so
 
 
@@ -63,7 +63,12 @@ class TorchExpressions:
         for name, evaluate in self._shared:
             everything[name] = evaluate(everything)
         results = [evaluate(everything) for evaluate in self._results]
-        return [r.to(like.dtype) if isinstance(r, Tensor) else r for r in results]
+        return [_typed(r, like.dtype) for r in results]
+
+
+def _typed(value: Any, dtype: torch.dtype) -> Any:
+    is_other = isinstance(value, Tensor) and value.dtype != dtype
+    return value.to(dtype) if is_other else value
 
 
 class _LastUse(sympy.Function):  # type: ignore[misc]  # sympy is untyped
@@ -114,7 +119,7 @@ def _tanh(argument: Tensor) -> Tensor:
 
 def _tanh_(argument: Tensor) -> Tensor:
     if argument.dtype == torch.float32:
-        grown = argument.mul_(2).sigmoid_()
+        grown = argument.mul_(_TWO).sigmoid_()
         return torch.add(_MINUS_ONE, grown, alpha=2, out=grown)  # one pass for two
     return argument.tanh_()
 
@@ -205,37 +210,90 @@ def _compile_function(expression: sympy.Expr) -> Evaluate:
     return evaluate
 
 
-def _compile_sum(expression: sympy.Add) -> Evaluate:
-    """Compile a sum with the negative terms subtracted, so that -1 is never multiplied.
+# A number that all units share, times a tensor (None: the number alone) and whether that may be
+# overwritten; not multiplied yet, so that a sum does it in the pass that adds.
+_Scaled = tuple[Any, Tensor | None, bool]
 
-    A fresh term comes first, so that the others are added to it in place.
-    """
-    terms: list[tuple[bool, bool, Evaluate]] = []  # is subtracted, is not fresh
-    for term in expression.args:
-        coefficient, _ = term.as_coeff_Mul()
-        is_negative = bool(coefficient.is_negative and not term.is_Number)
-        term = -term if is_negative else term
-        terms.append((is_negative, not _is_fresh(term), _compile(term)))
-    (first_negative, not_fresh, first), *rest = sorted(terms, key=lambda term: term[:2])
 
-    def evaluate(values: Values) -> Any:
-        total = -first(values) if first_negative else first(values)
-        is_fresh = first_negative or not not_fresh
-        for is_negative, value_is_not_fresh, term in rest:
-            value = term(values)
-            if is_fresh and _may_overwrite(total, value):
-                total = total.sub_(value) if is_negative else total.add_(value)
-            elif isinstance(total, float) and not value_is_not_fresh and _may_overwrite(value):
-                total, is_fresh = (value.neg_() if is_negative else value).add_(total), True
-            else:
-                total = total - value if is_negative else total + value
-                is_fresh = True
-        return total
+def _compile_scaled(expression: sympy.Expr) -> Callable[[Values], _Scaled]:
+    if isinstance(expression, sympy.Mul):
+        return _compile_factors(expression)
+    term, is_fresh = _compile(expression), _is_fresh(expression)
+
+    def evaluate(values: Values) -> _Scaled:
+        value = term(values)
+        varies = isinstance(value, Tensor) and value.ndim > 0
+        return (1.0, value, is_fresh) if varies else (value, None, False)
 
     return evaluate
 
 
+def _compile_sum(expression: sympy.Add) -> Evaluate:
+    """Compile a sum; terms without factors come first, fresh ones before others: they take it."""
+    order = sorted(expression.args, key=lambda term: (term.is_Mul, not _is_fresh(term)))
+    terms = [_compile_scaled(term) for term in order]
+
+    def evaluate(values: Values) -> Any:
+        constant, total = None, None
+        for term in terms:
+            scaled = term(values)
+            if scaled[1] is not None:
+                total = scaled if total is None else _added(total, scaled)
+            else:
+                constant = scaled[0] if constant is None else constant + scaled[0]
+        if total is None:
+            return constant
+        if constant is None:
+            return total[1]
+        return _raised(total, constant)
+
+    return evaluate
+
+
+def _added(one: _Scaled, other: _Scaled) -> _Scaled:
+    """Return the sum of two that vary, in one of their tensors where it may be overwritten."""
+    if not _is_one(one[0]):
+        one, other = other, one
+    total, is_fresh = (one[1], one[2]) if _is_one(one[0]) else (_product(one), True)
+    factor, tensor, tensor_is_fresh = other
+    if isinstance(factor, Tensor):
+        factor, tensor, tensor_is_fresh = 1.0, _product(other), True
+    if is_fresh and _may_overwrite(total, tensor):
+        return 1.0, total.add_(tensor, alpha=factor), True
+    if tensor_is_fresh and _may_overwrite(tensor, total):
+        return 1.0, torch.add(total, tensor, alpha=factor, out=tensor), True
+    return 1.0, torch.add(total, tensor, alpha=factor), True
+
+
+def _raised(scaled: _Scaled, constant: Any) -> Tensor:
+    """Return what varies plus a constant, in its own tensor where that may be overwritten."""
+    factor, tensor, is_fresh = scaled
+    if isinstance(factor, float) and factor != 1.0 and isinstance(constant, float):
+        begin = torch.tensor(constant, dtype=tensor.dtype)
+        return _added((1.0, begin, False), scaled)[1]
+    total = tensor if _is_one(factor) else _product(scaled)
+    is_fresh = is_fresh or total is not tensor
+    return total.add_(constant) if is_fresh and _may_overwrite(total) else total + constant
+
+
+def _is_one(factor: Any) -> bool:
+    return isinstance(factor, float) and factor == 1.0
+
+
+def _product(scaled: _Scaled) -> Any:
+    """Return factor times tensor; what is not fresh is multiplied even by one, and so copied."""
+    factor, tensor, is_fresh = scaled
+    if tensor is None or (is_fresh and _is_one(factor)):
+        return factor if tensor is None else tensor
+    return _multiplied(tensor, factor, is_fresh)
+
+
 def _compile_product(expression: sympy.Mul) -> Evaluate:
+    factors = _compile_factors(expression)
+    return lambda values: _product(factors(values))
+
+
+def _compile_factors(expression: sympy.Mul) -> Callable[[Values], _Scaled]:
     """Compile a product; numbers and parameters that all units share are multiplied first."""
     above, below = [], []
     for factor in expression.args:
@@ -246,7 +304,7 @@ def _compile_product(expression: sympy.Mul) -> Evaluate:
     above.sort(key=lambda pair: not pair[0])  # a fresh one first
     sign = -1.0 if -1 in expression.args else 1.0
 
-    def evaluate(values: Values) -> Any:
+    def evaluate(values: Values) -> _Scaled:
         scalar, result, is_fresh = sign, None, False
         for fresh, factor in above:
             value = factor(values)
@@ -264,11 +322,7 @@ def _compile_product(expression: sympy.Mul) -> Evaluate:
                 result, scalar, is_fresh = scalar / value, 1.0, True
             else:
                 result, is_fresh = result / value, True
-        if result is None:
-            return scalar
-        # What is not fresh is multiplied even by one: whoever uses the product may overwrite it.
-        is_done = is_fresh and isinstance(scalar, float) and scalar == 1.0
-        return result if is_done else _multiplied(result, scalar, is_fresh)
+        return scalar, result, is_fresh
 
     return evaluate
 

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import sympy
 
 from ratenet.equations.spec import ModelSpec
+from ratenet.equations.symbolic import FUNCTIONS, symbol
 from ratenet.equations.torch_expressions import TorchExpressions
+
+DT = symbol("dt")  # the length of a step; no name in a model is called so
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,9 @@ class TorchModel:
     ----------
     right_hand_sides : TorchExpressions
         F, one entry for each of the k state variables, in units of the state a second.
+    euler, exponential_euler : TorchExpressions
+        The state after a step of length dt, k entries each; the second raises UnsupportedError
+        where the method does not fit.
     output : TorchExpressions
         The transmitted variable y = rho(s), one entry.
     noise_strengths : TorchExpressions
@@ -37,6 +43,21 @@ class TorchModel:
     def right_hand_sides(self) -> TorchExpressions:
         """F, compiled when it is first used."""
         return TorchExpressions(self.spec.right_hand_sides, [self.spec.recurrent])
+
+    @functools.cached_property
+    def euler(self) -> TorchExpressions:
+        """S + dt F, compiled when it is first used."""
+        return self._steps([sympy.S.One] * len(self.spec.states))
+
+    @functools.cached_property
+    def exponential_euler(self) -> TorchExpressions:
+        """S + dt F (e^a - 1) / a with a = M dt, compiled when it is first used."""
+        return self._steps([FUNCTIONS["exprel"](DT * rate) for rate in self.spec.own_rates])
+
+    def _steps(self, growth: list[sympy.Expr]) -> TorchExpressions:
+        rows = zip(self.spec.states, growth, self.spec.right_hand_sides, strict=True)
+        ends = [symbol(state) + DT * grown * F for state, grown, F in rows]
+        return TorchExpressions(ends, [self.spec.recurrent])
 
     @functools.cached_property
     def output(self) -> TorchExpressions:

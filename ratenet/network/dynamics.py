@@ -8,8 +8,7 @@ be inverted and no eigenvalue of J that it adds is among the slow ones.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,9 +21,10 @@ from ratenet.network.linearization import JacobianBlocks, UnitResponse
 
 Constants = Mapping[str, Any]  # parameter values by name: numbers, or tensors () or (N,)
 
+Method = Literal["euler", "exponential_euler"]  # of a step that evaluates the equations once
 
-@dataclass(frozen=True)
-class Point:
+
+class Point(NamedTuple):
     """Where the equations are evaluated."""
 
     state: Tensor  # (k, B, N)
@@ -50,6 +50,9 @@ class Dynamics:
     def __init__(self, model: ModelSpec) -> None:
         self._model = model
         self._functions = translate(model)
+        states, output = list(model.states), str(model.output_expression)
+        # The one that is the output as it is; most often there is one.
+        self._transmitted = states.index(output) if output in states else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be stored as the model: functions are made again."""
@@ -57,12 +60,19 @@ class Dynamics:
 
     def output(self, state: Tensor, constants: Constants) -> Tensor:
         """Return the transmitted rates y = rho(s), shape (B, N)."""
+        if self._transmitted is not None:
+            return state[self._transmitted]
         named = {**constants, **self._named(state)}
         return _expanded(self._functions.output(named)[0], state[0])
 
     def derivative(self, at: Point, constants: Constants) -> Tensor:
         """Return F, shape (k, B, N)."""
         return _stacked(self._functions.right_hand_sides(self._values(at, constants)), at.state[0])
+
+    def step(self, at: Point, constants: Constants, dt: float, method: Method) -> Tensor:
+        """Return the state after a step of length dt, shape (k, B, N)."""
+        values = {**self._values(at, constants), "dt": dt}
+        return _stacked(getattr(self._functions, method)(values), at.state[0])
 
     def noise_strengths(self, at: Point, constants: Constants) -> Tensor:
         """Return what the white noises are multiplied by, shape (k, J, B, N)."""
@@ -95,7 +105,7 @@ class Dynamics:
         return JacobianBlocks(F_s, everything[k * k : k * k + k], everything[k * k + k :])
 
     def _named(self, state: Tensor) -> dict[str, Tensor]:
-        return dict(zip(self._model.states, state, strict=True))
+        return {name: state[row] for row, name in enumerate(self._model.states)}
 
     def _values(self, at: Point, constants: Constants) -> dict[str, Any]:
         roles = {self._model.recurrent: at.recurrent, self._model.drive: at.drive}
@@ -129,6 +139,14 @@ class JointDynamics:
     def derivative(self, at: Point, constants: Constants) -> Tensor:
         """Return F, shape (k, B, N)."""
         return self._joined(at, constants, Dynamics.derivative)
+
+    def step(self, at: Point, constants: Constants, dt: float, method: Method) -> Tensor:
+        """Return the state after a step of length dt; what a unit lacks stays as it is."""
+        after = at.state.clone(memory_format=torch.contiguous_format)
+        for group, part in self._parts:
+            found = part.step(at.within(group), _of(group, constants), dt, method)
+            after[_rows(group), :, group.units] = found
+        return after
 
     def noise_strengths(self, at: Point, constants: Constants) -> Tensor:
         """Return none: joint models have no noise."""

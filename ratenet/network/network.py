@@ -19,7 +19,7 @@ from ratenet.errors import InputError
 from ratenet.network.coerce import as_tensor, check_arguments, expand_to
 from ratenet.network.components import Component, components
 from ratenet.network.contents import table_of, tensors_of
-from ratenet.network.dynamics import Point, dynamics_of
+from ratenet.network.dynamics import Method, Point, dynamics_of
 from ratenet.network.linearization import JacobianBlocks, UnitResponse
 from ratenet.network.parameters import Known, ParameterDoor
 from ratenet.network.populations import (
@@ -218,6 +218,28 @@ class Network:
             Time in seconds, for equations that name it.
         """
         return self._dynamics.derivative(*self._point(state, drive, t))
+
+    def step(
+        self, state: Tensor, drive: Tensor, t: float, dt: float, method: Method = "euler"
+    ) -> Tensor:
+        """Return the state at t + dt, shape (k, B, N), noise left out.
+
+        Parameters
+        ----------
+        state : Tensor, shape (k, B, N)
+        drive : Tensor, shape (B, N)
+            At t.
+        t, dt : float
+            Seconds.
+        method : {"euler", "exponential_euler"}
+
+        Raises
+        ------
+        UnsupportedError
+            If exponential_euler does not fit the model.
+        """
+        at, constants = self._point(state, drive, t)
+        return self._dynamics.step(at, constants, dt, method)
 
     def noise_strengths(self, state: Tensor, drive: Tensor, t: float = 0.0) -> Tensor:
         """Return what the white noises are multiplied by, shape (k, J, B, N), J = len(noises).

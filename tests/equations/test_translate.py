@@ -1,5 +1,6 @@
 """From expressions to torch: values and slopes of every function, dtypes, NaN."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +13,12 @@ from scipy import special
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ratenet import Network, load_model
+from ratenet import Network, load_model, model_names
 from ratenet.equations import functions
 from ratenet.equations.symbolic import above, symbol
 from ratenet.equations.torch_expressions import TorchExpressions
 from ratenet.equations.torch_model import translate
+from ratenet.errors import UnsupportedError
 
 FLOAT = torch.float64
 
@@ -246,6 +248,38 @@ def test_a_parameter_of_zero_divides_as_in_torch(body: str, expected: list[float
     np.testing.assert_equal(found[0, 0].numpy(), expected)
 
 
+def steps_of(network: Network) -> Callable[[Tensor, Tensor], list[Tensor]]:
+    """Return a function that takes a step by each method that fits the model."""
+
+    def steps(state: Tensor, drive: Tensor) -> list[Tensor]:
+        found = [network.step(state, drive, 0.0, 1e-4)]
+        with contextlib.suppress(UnsupportedError):
+            found.append(network.step(state, drive, 0.0, 1e-4, "exponential_euler"))
+        return found
+
+    return steps
+
+
+@pytest.mark.parametrize("dtype", [FLOAT, torch.float32])
+@pytest.mark.parametrize("name", model_names())
+def test_a_step_is_that_of_the_derivative(name: str, dtype: torch.dtype) -> None:
+    # By another way: s + dt F, and with F = M s + B the solution of ds/dt = M s + B.
+    generator = torch.Generator().manual_seed(4)
+    network = Network(name, 0.1 * torch.randn(4, 4, generator=generator, dtype=dtype))
+    state = torch.rand(len(network.model.states), 3, 4, generator=generator, dtype=dtype)
+    drive = torch.rand(3, 4, generator=generator, dtype=dtype)
+    dt, F = 1e-3, network.derivative(state, drive)
+    close = {"rtol": 50 * torch.finfo(dtype).eps, "atol": 50 * torch.finfo(dtype).eps}
+    with torch.no_grad():
+        euler, *exponential = steps_of(network)(state, drive)
+    torch.testing.assert_close(network.step(state, drive, 0.0, dt), state + dt * F, **close)
+    torch.testing.assert_close(euler, state + 1e-4 * F, **close)
+    for found in exponential:
+        a = 1e-4 * network.own_rates(state, drive)
+        growth = torch.where(a == 0, 1.0, torch.expm1(a) / torch.where(a == 0, 1.0, a))
+        torch.testing.assert_close(found, state + 1e-4 * growth * F, **close)
+
+
 MODELS = ["rate", "adaptation", "ssn", "wilson_cowan", "short_term_plasticity", "hopfield"]
 
 
@@ -258,7 +292,9 @@ def test_overwriting_changes_no_number_and_no_input(name: str, dtype: torch.dtyp
     state = torch.rand(len(network.model.states), 3, 4, generator=generator, dtype=dtype)
     drive = torch.rand(3, 4, generator=generator, dtype=dtype)
     state_before, drive_before = state.clone(), drive.clone()
-    calls = (network.derivative, network.jacobian_blocks, network.unit_response)
+    calls = (
+        network.derivative, network.jacobian_blocks, network.unit_response, steps_of(network)
+    )  # fmt: skip
     with_gradients = [call(state, drive) for call in calls]
     with torch.no_grad():
         for _ in range(2):
@@ -289,7 +325,9 @@ def test_no_value_of_a_parameter_makes_an_input_overwritten(right: str, g: float
     drive = torch.tensor([[0.6, 0.1], [0.5, 0.9]], dtype=FLOAT)
     held = [state, drive, network.connectivity.dense(), *network.parameters.values()]
     before = [tensor.clone() for tensor in held]
-    calls = (network.derivative, network.jacobian_blocks, network.unit_response)
+    calls = (
+        network.derivative, network.jacobian_blocks, network.unit_response, steps_of(network)
+    )  # fmt: skip
     expected = [call(state, drive) for call in calls]
     rates = network.output(state)
     with torch.no_grad():

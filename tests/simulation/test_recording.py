@@ -185,11 +185,11 @@ def test_no_graph_and_no_state_is_kept_when_nothing_requires_a_gradient() -> Non
     most = 0
 
     class Watched(rn.Network):
-        def derivative(self, state: Tensor, drive: Tensor, t: float = 0.0) -> Tensor:
+        def step(self, state: Tensor, *arguments: Any) -> Tensor:
             nonlocal most
             alive.append(weakref.ref(state))
             most = max(most, sum(reference() is not None for reference in alive))
-            return super().derivative(state, drive, t)
+            return super().step(state, *arguments)
 
     net = Watched("adaptation", random_weights(UNITS, seed=44))
     run = rn.simulate(net, np.ones(5), 20 * ms, 0.1 * ms, record_every=200, statistics=Statistics())

@@ -17,7 +17,7 @@ Step = Callable[[Network, AbstractDrive, Tensor, float, float], Tensor]
 
 def euler(network: Network, drive: AbstractDrive, state: Tensor, t: float, dt: float) -> Tensor:
     """S + dt F(s, W y, x), everything at t."""
-    return torch.add(state, network.derivative(state, drive.at(t), t), alpha=dt)
+    return network.step(state, drive.at(t), t, dt)
 
 
 def exponential_euler(
@@ -27,11 +27,7 @@ def exponential_euler(
 
     Exact where M and B are constant; where M = 0 it is the Euler step.
     """
-    x = drive.at(t)
-    a = dt * network.own_rates(state, x, t)
-    divisor = torch.where(a == 0, 1.0, a)  # first, so that no gradient passes through 0 / 0
-    growth = torch.where(a == 0, 1.0, torch.expm1(a) / divisor)
-    return state + dt * growth * network.derivative(state, x, t)
+    return network.step(state, drive.at(t), t, dt, "exponential_euler")
 
 
 def rk4(network: Network, drive: AbstractDrive, state: Tensor, t: float, dt: float) -> Tensor:
