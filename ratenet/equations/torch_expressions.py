@@ -212,7 +212,7 @@ def _compile_function(expression: sympy.Expr) -> Evaluate:
 
 # A number that all units share, times a tensor (None: the number alone) and whether that may be
 # overwritten; not multiplied yet, so that a sum does it in the pass that adds.
-_Scaled = tuple[Any, Tensor | None, bool]
+_Scaled = tuple[Any, Any, bool]
 
 
 def _compile_scaled(expression: sympy.Expr) -> Callable[[Values], _Scaled]:
