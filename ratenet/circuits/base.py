@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ratenet.network import Network
+from ratenet.notebook import Html, table
 
 
 class Coordinate(NamedTuple):
@@ -63,3 +64,45 @@ class Circuit:
             f"Circuit({self.name}: {self.title}; {N} units, {B} "
             f"{'stimulus' if B == 1 else 'stimuli'}, {self.duration:g} s in steps of {self.dt:g} s)"
         )
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "source": self.source,
+            "stimuli": str(len(self.drive)),
+            "duration": f"{self.duration:g} s in steps of {self.dt:g} s",
+            "units by": self.coordinate.label if self.coordinate else "number",
+            "network": Html(self.network._repr_html_()),
+        }
+        return table(self.title, rows)
+
+    def plot(self, ax: Any = None, *, stimuli: Any = None) -> Any:
+        """Simulate the circuit, and draw its tuning curve; rates over time where it has none.
+
+        A tuning curve is the rate of each unit at the end, over its coordinate, such as its
+        preferred orientation.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+        stimuli : int or sequence of int, optional
+            Which stimuli; default at most 5, evenly chosen.
+
+        Returns
+        -------
+        matplotlib.axes.Axes or array of them
+
+        Raises
+        ------
+        InputError
+            If there is no such stimulus.
+
+        Examples
+        --------
+        >>> from ratenet import circuits
+        >>> circuits.wilson_cowan_oscillating().plot().get_xlabel()
+        'time (ms)'
+        """
+        from ratenet.report.pictures import plot_circuit
+
+        return plot_circuit(self, ax, stimuli)

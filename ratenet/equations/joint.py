@@ -18,6 +18,7 @@ from ratenet.equations.spec import ModelSpec
 from ratenet.equations.statements import Statement
 from ratenet.equations.units import DIMENSIONLESS, Dimension, second
 from ratenet.errors import ModelError
+from ratenet.notebook import formula, table
 
 
 class Group(NamedTuple):
@@ -88,6 +89,34 @@ class JointSpec:
 
     def __str__(self) -> str:
         return "\n".join([self.heading, *self.lines])
+
+    def _repr_html_(self) -> str:
+        from ratenet.equations.latex import equations_latex  # it needs this class
+
+        rows: dict[str, str] = {"equations": formula(equations_latex(self))}
+        rows |= {f"population {name}": str(size) for name, size in self.sizes}
+        return table(self.title, rows)
+
+    def _repr_latex_(self) -> str:
+        from ratenet.equations.latex import equations_latex  # it needs this class
+
+        return f"$${equations_latex(self)}$$"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the rate at rest of each population's units without synapses, against their drive.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from ratenet.report.pictures import plot_model
+
+        return plot_model(self, ax)
 
     @property
     def name(self) -> str:

@@ -49,7 +49,7 @@ def plasticity_latex(rule: PlasticitySpec) -> str:
     \eta &= \text{0.1*Hz}
     \end{align*}
     """
-    lines = [*_statements(rule.statements), *_functions(rule), *_parameters(rule)]
+    lines = [*_lines(rule), *_parameters(rule)]
     lines += [
         rf"{_expression(name)} &: \text{{signal}} && ({_unit(rule.dimensions(name))})"
         for name, _ in rule.signals
@@ -68,7 +68,7 @@ def _parameters(spec: ModelSpec | JointSpec | PlasticitySpec) -> list[str]:
     ]
 
 
-def equations_latex(model: ModelSpec | JointSpec) -> str:
+def equations_latex(spec: ModelSpec | JointSpec | PlasticitySpec) -> str:
     """Return equations and functions alone, as an ``aligned`` block within a formula.
 
     Returns
@@ -76,10 +76,12 @@ def equations_latex(model: ModelSpec | JointSpec) -> str:
     str
         LaTeX, without the dollars of a formula.
     """
-    return "\n".join([r"\begin{aligned}", " \\\\\n".join(_lines(model)), r"\end{aligned}"])
+    return "\n".join([r"\begin{aligned}", " \\\\\n".join(_lines(spec)), r"\end{aligned}"])
 
 
-def _lines(model: ModelSpec | JointSpec) -> list[str]:
+def _lines(model: ModelSpec | JointSpec | PlasticitySpec) -> list[str]:
+    if isinstance(model, PlasticitySpec):
+        return [*_statements(model.statements), *_functions(model)]
     if isinstance(model, JointSpec):
         models = dict.fromkeys(each for _, each in model.models)
         return [line for each in models for line in _lines(each)]

@@ -20,13 +20,14 @@ from ratenet.equations import expressions
 from ratenet.equations.parameters import ParameterText
 from ratenet.equations.parser import TIME
 from ratenet.equations.plasticity_parser import OUTPUT, PlasticityParts, read_plasticity
-from ratenet.equations.shown import roles_of_plasticity
+from ratenet.equations.shown import roles_of_plasticity, show
 from ratenet.equations.statements import Statement
 from ratenet.equations.symbolic import is_finite, to_sympy
 from ratenet.equations.table import PlasticityTable
 from ratenet.equations.table_spec import TableSpec
 from ratenet.equations.units import Dimension
 from ratenet.errors import InputError, ModelError, UnknownNameError
+from ratenet.notebook import formula, table
 
 TABLES = ("functions", "parameters", "signals")
 
@@ -94,6 +95,49 @@ class PlasticitySpec(TableSpec):
     def __str__(self) -> str:
         roles = roles_of_plasticity(self.signals, self.weight)
         return "\n".join([self.heading, *self.lines, *roles])
+
+    def _repr_html_(self) -> str:
+        from ratenet.equations.latex import equations_latex  # it needs this class
+
+        rows = {"equations": formula(equations_latex(self)), "source": self.source or "none given"}
+        rows |= {name: show(value) for name, value in self.parameters}
+        rows |= {f"signal {name}": unit for name, unit in self.signals}
+        return table(self.title, rows)
+
+    def _repr_latex_(self) -> str:
+        from ratenet.equations.latex import equations_latex  # it needs this class
+
+        return f"$${equations_latex(self)}$$"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw how fast a weight of 0.5 changes, against the postsynaptic rate.
+
+        A line for each of three presynaptic rates. Variables of units are those that rest at these
+        rates, signals are 1.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        UnsupportedError
+            If the equations name the time, so that nothing rests.
+
+        Examples
+        --------
+        >>> import ratenet as rn
+        >>> rn.load_plasticity("bcm").plot().get_xlabel()
+        'postsynaptic rate y_post (dimensionless)'
+        """
+        from ratenet.report.pictures import plot_plasticity
+
+        return plot_plasticity(self, ax)
 
     @property
     def statements(self) -> tuple[Statement, ...]:

@@ -14,6 +14,7 @@ import ast
 import dataclasses
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import sympy
 
@@ -21,7 +22,7 @@ from ratenet.equations import expressions
 from ratenet.equations.parameters import ParameterText
 from ratenet.equations.parser import TIME, Parts, read_model
 from ratenet.equations.populations import Sizes
-from ratenet.equations.shown import roles_of_model
+from ratenet.equations.shown import roles_of_model, show
 from ratenet.equations.statements import Statement
 from ratenet.equations.substitution import without
 from ratenet.equations.symbolic import has_step, is_finite, left_derivative, symbol, to_sympy
@@ -29,6 +30,7 @@ from ratenet.equations.table import ModelTable
 from ratenet.equations.table_spec import TableSpec
 from ratenet.equations.units import Dimension, second, unit_text
 from ratenet.errors import ModelError, UnsupportedError
+from ratenet.notebook import formula, table
 
 TABLES = ("functions", "parameters", "populations")
 
@@ -117,6 +119,43 @@ class ModelSpec(TableSpec):
     def __str__(self) -> str:
         roles = roles_of_model(self.populations, self.output, self.recurrent, self.drive)
         return "\n".join([self.heading, *self.lines, *roles])
+
+    def _repr_html_(self) -> str:
+        from ratenet.equations.latex import equations_latex  # it needs this class
+
+        rows = {"equations": formula(equations_latex(self)), "source": self.source or "none given"}
+        rows |= {name: show(value) for name, value in self.parameters}
+        return table(self.title, rows)
+
+    def _repr_latex_(self) -> str:
+        from ratenet.equations.latex import equations_latex  # it needs this class
+
+        return f"$${equations_latex(self)}$$"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the rate at rest of units without synapses against their drive.
+
+        The drive reaches to twice a parameter of its unit, or to twice a typical one; where a unit
+        does not come to rest, the line is interrupted.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Examples
+        --------
+        >>> import ratenet as rn
+        >>> rn.load_model("rate").plot().get_ylabel()
+        'rate y at rest (dimensionless)'
+        """
+        from ratenet.report.pictures import plot_model
+
+        return plot_model(self, ax)
 
     @property
     def states(self) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from ratenet.fixed_points.solvers.newton_krylov import NewtonKrylov
 from ratenet.fixed_points.solvers.relaxation import Relaxation
 from ratenet.fixed_points.stability import neutral_margin
 from ratenet.network import Network
+from ratenet.notebook import frame, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,6 +165,37 @@ class FixedPointSet:
 
     def __repr__(self) -> str:
         return f"FixedPointSet of {self.summary()}"
+
+    def _repr_html_(self) -> str:
+        return table(self.summary(), {"fixed points": frame(self.to_pandas())})
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the phase plane of two units with one state variable each, else eigenvalues.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        UnsupportedError
+            If there are more than 2,000 state variables.
+
+        Examples
+        --------
+        >>> import ratenet as rn
+        >>> found = rn.find_all_fixed_points(rn.Network("rate", [[2.0]]), [0.0], starts=10)
+        >>> found.plot().get_xlabel()
+        'real part of the eigenvalues (1/s)'
+        """
+        from ratenet.report.pictures import plot_set
+
+        return plot_set(self, ax)
 
     def summary(self) -> str:
         """Return a line on the fixed points and one on the starts that led to none."""

@@ -5,17 +5,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
+from ratenet.equations.units import unit_text
 from ratenet.errors import ConvergenceError, InputError, StaleError
 from ratenet.fixed_points.dataset import as_dataset
 from ratenet.fixed_points.status import Status, at_rest, judge
 from ratenet.linear_algebra import all_eigenvalues, rightmost_eigenvalue, spectral_radius
 from ratenet.network import Component, JacobianBlocks, Network
+from ratenet.notebook import lines, table
 from ratenet.simulation import Trajectory as Trajectory
 from ratenet.simulation.datasets import write_netcdf
 
@@ -119,6 +121,54 @@ class FixedPoints:
         samples = "1 sample" if len(self) == 1 else f"{len(self)} samples"
         units = "1 unit" if self.rates.shape[1] == 1 else f"{self.rates.shape[1]} units"
         return f"FixedPoints({self.network.model.name}: {samples} of {units}; {counts}{at_most})"
+
+    def _repr_html_(self) -> str:
+        low, high = (float(end) for end in self.rates.detach().aminmax())
+        unit = unit_text(self.network.model.output_dimensions)
+        rows = {
+            "rates": f"{low:.4g} to {high:.4g} ({unit})",
+            "tolerance of the residual": f"{self.tol:g}",
+            "solver": ", ".join(self.solvers) or "none: a measured state",
+            "certificate": lines(self.summary()),
+        }
+        return table(
+            repr(self), {**rows, **({"notes": " ".join(self.notes)} if self.notes else {})}
+        )
+
+    def plot(
+        self, ax: Any = None, *, stimuli: Any = None, units: Any = None, populations: Any = None
+    ) -> Any:
+        """Draw the rates of the units: lines for up to 5 stimuli, a map of more.
+
+        Stimuli that did not settle are marked by crosses.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+        stimuli, units : int or sequence of int, optional
+            Which of them; default all.
+        populations : str or sequence of str, optional
+            Which populations.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        InputError
+            If there is no such stimulus, unit or population.
+
+        Examples
+        --------
+        >>> import ratenet as rn
+        >>> rn.find_fixed_points(rn.Network("rate", [[0.5]]), [1.0]).plot().get_ylabel()
+        'rate y (dimensionless)'
+        """
+        from ratenet.report.pictures import plot_fixed_points
+
+        return plot_fixed_points(self, ax, stimuli, units, populations)
 
     def check_current(self) -> None:
         """Refuse to be used with a network that changed after these fixed points were found.

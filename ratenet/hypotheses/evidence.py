@@ -10,13 +10,14 @@ All rules have this one free number, so their likelihoods can be compared.
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ratenet.hypotheses.chance import draws_needed, flipped, relabelled, shuffled, unit_rows
 from ratenet.hypotheses.held_out import fits, held_out
+from ratenet.notebook import frame, table
 
 if TYPE_CHECKING:
     import xarray
@@ -121,6 +122,25 @@ class Identification:
         if self.misfit is None or self.explained is None:
             return None
         return self.misfit >= self.level or self.explained >= EXPLAINED
+
+    def _repr_html_(self) -> str:
+        return table(self._verdict(), {"evidence": frame(self.table)})
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw alignments with intervals and what chance reaches, beside probabilities.
+
+        Parameters
+        ----------
+        ax : sequence of 2 matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        array of 2 matplotlib.axes.Axes
+        """
+        from ratenet.report.pictures import plot_identification
+
+        return plot_identification(self, ax)
 
     def to_xarray(self) -> "xarray.DataTree":
         """Return the table as an xarray data set by rule, with the verdict in the attributes."""

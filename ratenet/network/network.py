@@ -117,6 +117,33 @@ class Network:
     def _repr_html_(self) -> str:
         return self._shown().table()
 
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the eigenvalues of W in the complex plane, with the border of stability.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        UnsupportedError
+            If W would have to be built as a matrix of more than 10,000 units.
+
+        Examples
+        --------
+        >>> import ratenet as rn
+        >>> rn.Network("rate", [[0.0, 1.0], [-1.0, 0.0]]).plot().get_xlabel()
+        'real part of λ'
+        """
+        from ratenet.report.pictures import plot_network
+
+        return plot_network(self, ax)
+
     def _shown(self) -> Shown:
         return Shown(self.model, self.connectivity, self.parameters, self.populations)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 
 from torch import Tensor
 
@@ -10,6 +9,7 @@ from ratenet.connectivity import AbstractConnectivity
 from ratenet.equations import JointSpec, ModelSpec
 from ratenet.equations.latex import equations_latex
 from ratenet.equations.units import Quantity
+from ratenet.notebook import formula, table
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,12 @@ class Shown:
         """Return the same as a table in HTML, with the equations in LaTeX."""
         sizes = ", ".join(f"{name}: {p.stop - p.start}" for name, p in self.populations.items())
         rows = {
-            "equations": f"<div>$${escape(equations_latex(self.model))}$$</div>",
-            "units": escape(sizes or str(self.connectivity.shape[0])),
-            "weights": escape(repr(self.connectivity)),
-            **{escape(name): escape(self._value(name)) for name in self.parameters},
+            "equations": formula(equations_latex(self.model)),
+            "units": sizes or str(self.connectivity.shape[0]),
+            "weights": repr(self.connectivity),
+            **{name: self._value(name) for name in self.parameters},
         }
-        cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
-        title = escape(self.model.title or self.model.name)
-        return f"<table><caption>{title}</caption>{cells}</table>"
+        return table(self.model.title or self.model.name, rows)
 
     def _value(self, name: str) -> str:
         """Return a parameter's value with its unit, or the range of its values."""

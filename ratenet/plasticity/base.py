@@ -5,6 +5,7 @@ e = dL/dy of each sample, some also the loss L itself. It knows no model, no bac
 of connectivity.
 """
 
+import inspect
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from ratenet.errors import (
 )
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.adjoint import as_error
+from ratenet.notebook import lines, table
 from ratenet.plasticity.loss import Loss, loss_of_kept, required
 from ratenet.validation import check_positive
 
@@ -94,6 +96,50 @@ class AbstractRule(ABC):
 
     def __str__(self) -> str:
         return f"{self!r}, metric: {self.metric}"
+
+    def _repr_html_(self) -> str:
+        traits = self.traits
+        needs = {"the error": traits.uses_error, "the loss": traits.needs_loss}
+        rows = {
+            "metric": self.metric,
+            "needs": " and ".join(name for name in needs if needs[name]) or "rates alone",
+            "change": lines(inspect.getdoc(type(self)) or ""),
+        }
+        return table(repr(self), rows)
+
+    def plot(
+        self, fp: FixedPoints, error: Tensor, ax: Any = None, *, loss: Loss | None = None
+    ) -> Any:
+        """Draw the change of each weight against that of gradient descent on W.
+
+        Parameters
+        ----------
+        fp, error, loss
+            As for `update`.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        RatenetError
+            As `update` does.
+
+        Examples
+        --------
+        >>> import torch, ratenet as rn
+        >>> network = rn.Network("rate", [[0.2, 0.5], [-0.4, 0.1]])
+        >>> fp = rn.find_fixed_points(network, [1.0, -0.5])
+        >>> error = torch.ones(1, 2, dtype=torch.float64)
+        >>> rn.plasticity.LinearizedReparameterized().plot(fp, error).get_ylabel()
+        'change by LinearizedReparameterized'
+        """
+        from ratenet.report.pictures import plot_rule
+
+        return plot_rule(self, fp, error, ax, loss)
 
     @abstractmethod
     def change(

@@ -22,6 +22,7 @@ from ratenet.fixed_points.certificate import check_solvable, unit_step
 from ratenet.fixed_points.status import at_rest
 from ratenet.network import Network
 from ratenet.network.residual import relative_size
+from ratenet.notebook import lines, table
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +79,9 @@ class JointCertificate:
 
     def __repr__(self) -> str:
         return f"JointCertificate({self.summary().splitlines()[0]})"
+
+    def _repr_html_(self) -> str:
+        return table(repr(self), {"summary": lines(self.summary())})
 
     def summary(self) -> str:
         """Return how many stimuli are settled and the median lag; so for each population."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ratenet.fixed_points import FixedPoints
+from ratenet.notebook import frame, table
 from ratenet.validation import check_positive
 
 PARTS = ("from_rates", "from_variables", "from_weights")
@@ -113,6 +114,9 @@ class PlasticityLag:
     def __repr__(self) -> str:
         Q, S, N, _ = self.change.shape
         return f"PlasticityLag(speeds={Q}, streams={S}, units={N}; {next(self._lines())})"
+
+    def _repr_html_(self) -> str:
+        return table(repr(self), {"differences": frame(self.to_dataframe())})
 
     def summary(self) -> str:
         """Return the difference, its prediction and the lag of the rates, a line for each speed."""

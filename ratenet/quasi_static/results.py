@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.status import at_rest
 from ratenet.network.populations import check_known
+from ratenet.notebook import lines, table
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,32 @@ class Lag:
         B, N = self.rates.shape
         largest = float(self.rates.norm(dim=1).max()) if B else 0.0
         return f"Lag(stimuli={B}, units={N}, largest |y - y*| {largest:.3g})"
+
+    def _repr_html_(self) -> str:
+        sizes = self.rates.norm(dim=1)
+        if not len(sizes):
+            return table(repr(self), {})
+        rows = {
+            "|y - y*|, median": f"{float(sizes.median()):.3g}",
+            "residual of the solves, largest": f"{float(self.residual.max()):.2g}",
+        }
+        return table(repr(self), rows)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the lag of each unit, for at most 5 stimuli, evenly chosen.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from ratenet.report.pictures import plot_lag
+
+        return plot_lag(self, ax)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +145,25 @@ class QuasiStatic:
     def __repr__(self) -> str:
         T, B, N = self.rates.shape
         return f"QuasiStatic(times={T}, stimuli={B}, units={N}; {self.summary().splitlines()[0]})"
+
+    def _repr_html_(self) -> str:
+        return table(repr(self), {"summary": lines(self.summary())})
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw measured, predicted and remaining lag over time, in % of the rates.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from ratenet.report.pictures import plot_quasi_static
+
+        return plot_quasi_static(self, ax)
 
     @property
     def _size(self) -> Tensor:

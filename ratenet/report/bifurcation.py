@@ -8,7 +8,7 @@ import numpy as np
 from ratenet.errors import InputError
 from ratenet.fixed_points.continuation.branch import Branch, SpecialKind
 from ratenet.fixed_points.continuation.sweep import Sweep
-from ratenet.report.figures import COLOURS, GREY, new_figure
+from ratenet.report.figures import COLOURS, GREY, entitle, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +27,7 @@ def bifurcation_diagram(
     unit: int = 0,
     rate_unit: str = "dimensionless",
     title: str = "",
+    on: Any = None,
 ) -> "Figure":
     """Return one unit's rate at fixed points against the varied number.
 
@@ -41,6 +42,8 @@ def bifurcation_diagram(
     rate_unit : str
         Physical unit of the rates.
     title : str
+    on : Axes, optional
+        As for `new_figure`.
 
     Returns
     -------
@@ -66,14 +69,14 @@ def bifurcation_diagram(
             "branches", got=sorted(labels), expected="branches along one and the same parameter"
         )
     _check_unit(unit, every[0].rates.shape[1])
-    figure, axis = new_figure(figsize=(7, 4.4))
+    figure, axis = new_figure(on=on, figsize=(7, 4.4))
     for branch in every:
         _draw_branch(axis, branch, unit)
     _draw_special(axis, every, unit)
     for name, style in (("stable", "-"), ("unstable", "--")):
         axis.plot([], [], color=COLOURS[0], ls=style, label=name)
     _finish(axis, labels.pop(), unit, rate_unit)
-    figure.suptitle(title)
+    entitle(figure, title)
     return figure
 
 
@@ -84,6 +87,7 @@ def hysteresis_loop(
     rate_unit: str = "dimensionless",
     branch: Branch | None = None,
     title: str = "",
+    on: Any = None,
 ) -> "Figure":
     """Return one unit's rate on the way up and on the way down.
 
@@ -100,6 +104,8 @@ def hysteresis_loop(
     branch : Branch, optional
         Fixed points of the same network, drawn behind in grey.
     title : str
+    on : Axes, optional
+        As for `new_figure`.
 
     Returns
     -------
@@ -125,7 +131,7 @@ def hysteresis_loop(
             found=f"one along {branch.label}",
             expected=f"a branch along {sweep.label}, as the sweep",
         )
-    figure, axis = new_figure(figsize=(7, 4.4))
+    figure, axis = new_figure(on=on, figsize=(7, 4.4))
     values = sweep.values.cpu().numpy()
     if branch is not None:
         _draw_branch(axis, branch, unit, colour=GREY)
@@ -141,7 +147,7 @@ def hysteresis_loop(
             label = f"{name}, not settled"
             axis.plot(values[~settled], rates[~settled], "x", color=colour, label=label)
     _finish(axis, sweep.label, unit, rate_unit)
-    figure.suptitle(title)
+    entitle(figure, title)
     return figure
 
 

@@ -48,7 +48,9 @@ def course_figure(
     return figure
 
 
-def score_figure(judged: pd.DataFrame, best: pd.DataFrame, level: float) -> "Figure":
+def score_figure(
+    judged: pd.DataFrame, best: pd.DataFrame, level: float, *, on: Any = None
+) -> "Figure":
     """Return the test score of each rule at its learning rate, with intervals and single seeds.
 
     Parameters
@@ -57,9 +59,11 @@ def score_figure(judged: pd.DataFrame, best: pd.DataFrame, level: float) -> "Fig
         Tables of a comparison.
     level : float
         Coverage of the intervals.
+    on : Axes or sequence of Axes, optional
+        As for `new_figure`, one for each task.
     """
     looks = _looks(best)
-    figure, axes, tasks = _axes(best, height=1.8 + 0.4 * len(looks), sharey=True)
+    figure, axes, tasks = _axes(best, height=1.8 + 0.4 * len(looks), sharey=True, on=on)
     for axis, task in zip(axes, tasks, strict=True):
         of_task = best[best["task"] == task]
         for row in of_task.to_dict("records"):

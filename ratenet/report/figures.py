@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ratenet.errors import RunFolderError
+from ratenet.errors import InputError, RunFolderError
 from ratenet.files import Write, write_whole
 
 if TYPE_CHECKING:
@@ -19,18 +19,63 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#777777"
+NOTEBOOK = object()
+"""In place of axes: new ones of pyplot, which notebooks show."""
 
 
-def new_figure(**options: Any) -> tuple["Figure", Any]:
-    """Return an empty figure and its axes; without pyplot, so that no window and no state is."""
+def new_figure(*, on: Any = None, **options: Any) -> tuple["Figure", Any]:
+    """Return an empty figure and its axes; without pyplot, so that no window and no state is.
+
+    Parameters
+    ----------
+    on : Axes, sequence of Axes or NOTEBOOK, optional
+        Axes to be drawn on in place of new ones, as many as there would be; or `NOTEBOOK`: new
+        ones of pyplot, which notebooks show.
+    options
+        As for `matplotlib.pyplot.subplots`, with the size.
+
+    Raises
+    ------
+    InputError
+        If the number of axes does not fit.
+    """
     from matplotlib.figure import Figure  # here: matplotlib takes half a second to import
 
     size = options.pop("figsize")
-    figure = Figure(figsize=size, layout="constrained", dpi=150)
-    axes = figure.subplots(**options)
+    if on is None:
+        figure = Figure(figsize=size, layout="constrained", dpi=150)
+        axes = figure.subplots(**options)
+    elif on is NOTEBOOK:
+        from matplotlib import pyplot as plt
+
+        figure, axes = plt.subplots(figsize=size, layout="constrained", **options)
+    else:
+        axes = _given_axes(on, options)
+        figure = np.ravel(axes)[0].figure
     for axis in np.ravel(axes):
         axis.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _given_axes(on: Any, options: dict[str, Any]) -> Any:
+    """Return a user's axes in the shape in which they are drawn on."""
+    from matplotlib.axes import Axes
+
+    shape = options.get("nrows", 1), options.get("ncols", 1)
+    given = np.ravel(np.asarray(on, dtype=object))
+    if len(given) != shape[0] * shape[1] or not all(isinstance(each, Axes) for each in given):
+        count = shape[0] * shape[1]
+        expected = "matplotlib axes" if count == 1 else f"{count} matplotlib axes, as a list"
+        raise InputError.at("ax", got=on, expected=expected, remedy="leave it out for new ones")
+    if options.get("squeeze", True):
+        return given[0] if len(given) == 1 else given.reshape(shape).squeeze()
+    return given.reshape(shape)
+
+
+def entitle(figure: "Figure", title: str) -> None:
+    """Write a title above a figure, if there is one."""
+    if title:
+        figure.suptitle(title)
 
 
 def as_png(figure: "Figure") -> Write:
@@ -64,6 +109,7 @@ def learning_curve(
     title: str,
     score: str = "accuracy",
     unit: str = "nats",
+    on: Any = None,
 ) -> "Figure":
     """Return loss, accuracy and settled share, and the slowest modes, against epochs.
 
@@ -85,13 +131,15 @@ def learning_curve(
         What the run is judged by.
     unit : str
         Unit of the loss; empty where it has none.
+    on : sequence of 4 Axes, optional
+        As for `new_figure`.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
     figure, ((loss, judged), (modes, weights)) = new_figure(
-        figsize=(9, 6.6), ncols=2, nrows=2, sharex=True
+        on=on, figsize=(9, 6.6), ncols=2, nrows=2, sharex=True
     )
     epochs = metrics["step"] / steps_per_epoch
     last = float(epochs.iloc[-1]) if len(epochs) else 0.0

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ratenet.errors import shorten
-from ratenet.report.figures import COLOURS, GREY, new_figure
+from ratenet.report.figures import COLOURS, GREY, entitle, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,9 @@ NAMES = {
 }
 
 
-def alignment_figure(table: pd.DataFrame, *, ceiling: float | None, title: str) -> "Figure":
+def alignment_figure(
+    table: pd.DataFrame, *, ceiling: float | None, title: str, on: Any = None
+) -> "Figure":
     """Return alignments with intervals and what chance reaches, beside the probabilities.
 
     Parameters
@@ -30,13 +32,15 @@ def alignment_figure(table: pd.DataFrame, *, ceiling: float | None, title: str) 
     ceiling : float or None
         The alignment that noise leaves a right rule.
     title : str
+    on : Axes or sequence of Axes, optional
+        As for `new_figure`.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
     height = 1.6 + 0.42 * len(table)
-    figure, (left, right) = new_figure(figsize=(9.5, height), ncols=2, sharey=True)
+    figure, (left, right) = new_figure(on=on, figsize=(9.5, height), ncols=2, sharey=True)
     rules, places = table[table["chance"].notna()], np.arange(len(table))
     inner = places[: len(rules)]
     spread = [rules["alignment"] - rules["alignment_low"],
@@ -65,12 +69,12 @@ def alignment_figure(table: pd.DataFrame, *, ceiling: float | None, title: str) 
     for axis in (left, right):
         axis.legend(frameon=False, fontsize="small", loc="lower center", ncols=2,
                     bbox_to_anchor=(0.5, 1.0))  # fmt: skip
-    figure.suptitle(title)
+    entitle(figure, title)
     return figure
 
 
 def frequency_figure(
-    frequencies: pd.DataFrame, posteriors: pd.DataFrame, *, title: str
+    frequencies: pd.DataFrame, posteriors: pd.DataFrame, *, title: str, on: Any = None
 ) -> "Figure":
     """Return how frequent each rule is among animals, beside what each animal says.
 
@@ -81,6 +85,8 @@ def frequency_figure(
     posteriors : pandas.DataFrame, shape (animals, K)
         Probability of each rule by each animal.
     title : str
+    on : Axes or sequence of Axes, optional
+        As for `new_figure`.
 
     Returns
     -------
@@ -88,7 +94,7 @@ def frequency_figure(
     """
     rules, animals = list(frequencies.index), list(posteriors.index)
     size = (6.0 + 0.5 * len(animals), 1.6 + 0.42 * len(rules))
-    figure, (left, right) = new_figure(figsize=size, ncols=2, sharey=True)
+    figure, (left, right) = new_figure(on=on, figsize=size, ncols=2, sharey=True)
     places = np.arange(len(rules))
     middle = frequencies["frequency"]
     spread = [middle - frequencies["low"], frequencies["high"] - middle]
@@ -109,11 +115,11 @@ def frequency_figure(
     right.set_xticks(range(len(animals)), [shorten(str(name)) for name in animals], rotation=35)
     right.set_xlabel("animal")
     figure.colorbar(image, ax=right, label="posterior")
-    figure.suptitle(title)
+    entitle(figure, title)
     return figure
 
 
-def confusion_figure(confusion: pd.DataFrame, *, title: str) -> "Figure":
+def confusion_figure(confusion: pd.DataFrame, *, title: str, on: Any = None) -> "Figure":
     """Return how often each rule was named (columns) for each truth (rows).
 
     Parameters
@@ -121,13 +127,15 @@ def confusion_figure(confusion: pd.DataFrame, *, title: str) -> "Figure":
     confusion : pandas.DataFrame
         Shares, from 0 to 1.
     title : str
+    on : Axes or sequence of Axes, optional
+        As for `new_figure`.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
     truths, named = confusion.shape
-    figure, axis = new_figure(figsize=(2.6 + 0.85 * named, 2.4 + 0.6 * truths))
+    figure, axis = new_figure(on=on, figsize=(2.6 + 0.85 * named, 2.4 + 0.6 * truths))
     shares = confusion.to_numpy(dtype=float)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(shares.shape):
@@ -138,11 +146,11 @@ def confusion_figure(confusion: pd.DataFrame, *, title: str) -> "Figure":
     axis.set_yticks(range(truths), list(confusion.index))
     axis.set_xlabel("named")
     axis.set_ylabel("truth")
-    figure.suptitle(title)
+    entitle(figure, title)
     return figure
 
 
-def power_figure(accuracy: pd.DataFrame, *, level: float, title: str) -> "Figure":
+def power_figure(accuracy: pd.DataFrame, *, level: float, title: str, on: Any = None) -> "Figure":
     """Return how often the right rule is named, and a rule without a signal.
 
     Parameters
@@ -154,12 +162,14 @@ def power_figure(accuracy: pd.DataFrame, *, level: float, title: str) -> "Figure
     level : float
         The share of false positives that is allowed.
     title : str
+    on : Axes or sequence of Axes, optional
+        As for `new_figure`.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    figure, (power, false) = new_figure(figsize=(9.5, 4.4), ncols=2)
+    figure, (power, false) = new_figure(on=on, figsize=(9.5, 4.4), ncols=2)
     abscissa = max(NAMES, key=lambda name: accuracy[name].nunique())
     # All synapses are another number for each number of units: that makes no line of its own.
     each = accuracy.groupby(abscissa)[list(NAMES)].nunique().max()
@@ -179,7 +189,7 @@ def power_figure(accuracy: pd.DataFrame, *, level: float, title: str) -> "Figure
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
     false.legend(frameon=False, fontsize="small", loc="upper right")
-    figure.suptitle(title)
+    entitle(figure, title)
     return figure
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ratenet.errors import UnsupportedError
 from ratenet.fixed_points import FixedPointSet, Relaxation, find_fixed_points
 from ratenet.network import Network
-from ratenet.report.figures import COLOURS, GREY, new_figure
+from ratenet.report.figures import COLOURS, GREY, entitle, new_figure
 from ratenet.report.rates import unit_name
 from ratenet.simulation import simulate
 
@@ -32,7 +32,11 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def phase_plane(
-    found: FixedPointSet, *, span: tuple[float, float] | None = None, title: str = ""
+    found: FixedPointSet,
+    *,
+    span: tuple[float, float] | None = None,
+    title: str = "",
+    on: Any = None,
 ) -> "Figure":
     """Return the plane of a network of two units: nullclines, basins, trajectories.
 
@@ -41,8 +45,10 @@ def phase_plane(
     found : FixedPointSet
         Fixed points of a network with two units and one state variable each.
     span : pair of float, optional
-        Range of both axes, in the state's SI unit; default that of its starts.
+        Range of both axes, in the state's SI unit; default that of its starts and fixed points.
     title : str
+    on : Axes, optional
+        As for `new_figure`.
 
     Returns
     -------
@@ -71,8 +77,8 @@ def phase_plane(
             f"phase_plane: two units with one state variable are needed, got "
             f"{network.units} with {len(network.model.states)}; draw eigenvalues instead."
         )
-    low, high = span or (float(found.starts.min()), float(found.starts.max()))
-    figure, axis = new_figure(figsize=(7.6, 5.2))
+    low, high = span or _span(found)
+    figure, axis = new_figure(on=on, figsize=(7.6, 5.2))
     _draw_basins(axis, found, drive, low, high)
     _draw_nullclines(axis, network, drive, low, high)
     _draw_trajectories(axis, network, drive, low, high)
@@ -85,11 +91,11 @@ def phase_plane(
     axis.set_xlim(low, high)
     axis.set_ylim(low, high)
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.suptitle(title)
+    entitle(figure, title)
     return figure
 
 
-def eigenvalue_plane(found: FixedPointSet, *, title: str = "") -> "Figure":
+def eigenvalue_plane(found: FixedPointSet, *, title: str = "", on: Any = None) -> "Figure":
     """Return the eigenvalues of the Jacobian at each fixed point, in the complex plane.
 
     Parameters
@@ -97,6 +103,8 @@ def eigenvalue_plane(found: FixedPointSet, *, title: str = "") -> "Figure":
     found : FixedPointSet
         At most SHOWN_POINTS of its fixed points are drawn, stable ones first.
     title : str
+    on : Axes, optional
+        As for `new_figure`.
 
     Returns
     -------
@@ -120,7 +128,7 @@ def eigenvalue_plane(found: FixedPointSet, *, title: str = "") -> "Figure":
             f"eigenvalue_plane: k N = {size} is above {LARGEST_MATRIX}, too many eigenvalues to "
             "compute; `FixedPoints.abscissa` finds the largest alone."
         )
-    figure, axis = new_figure(figsize=(7.6, 4.6))
+    figure, axis = new_figure(on=on, figsize=(7.6, 4.6))
     for index in range(min(len(found), SHOWN_POINTS)):
         values = torch.linalg.eigvals(found.points.jacobian(index).double()).cpu().numpy()
         stable = bool(found.stable[index])
@@ -138,10 +146,22 @@ def eigenvalue_plane(found: FixedPointSet, *, title: str = "") -> "Figure":
     axis.set_ylim(-height, height)
     axis.set_xlabel("real part of the eigenvalues (1/s)")
     axis.set_ylabel("imaginary part (1/s)")
-    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     hidden = len(found) - SHOWN_POINTS
-    figure.suptitle(title + (f"\n({hidden} further fixed points not drawn)" if hidden > 0 else ""))
+    legend = axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if hidden > 0:
+        legend.set_title(f"{hidden} further ones\nare not drawn")
+    entitle(figure, title)
     return figure
+
+
+def _span(found: FixedPointSet) -> tuple[float, float]:
+    """Return a range that holds all starts and fixed points, these not at its border."""
+    points = found.points.state
+    margin = 0.08 * float(points.max() - points.min()) if points.numel() else 0.0
+    ends = [found.starts.min(), found.starts.max()]
+    if points.numel():
+        ends += [points.min() - margin, points.max() + margin]
+    return float(min(ends)), float(max(ends))
 
 
 def _grid(network: Network, drive: Tensor, low: float, high: float, side: int) -> Any:

@@ -1,18 +1,22 @@
 """A picture of the eigenvalues of recurrent weights in the complex plane."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ratenet.connectivity import AbstractConnectivity, eigenvalues
-from ratenet.report.figures import COLOURS, GREY, new_figure
+from ratenet.report.figures import COLOURS, GREY, entitle, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def spectrum(
-    connectivity: AbstractConnectivity, *, radius: float | None = None, title: str = ""
+    connectivity: AbstractConnectivity,
+    *,
+    radius: float | None = None,
+    title: str = "",
+    on: Any = None,
 ) -> "Figure":
     """Return the eigenvalues of W, with a circle and the border of stability.
 
@@ -26,6 +30,8 @@ def spectrum(
     radius : float, optional
         Radius of the circle; default the spectral radius of W.
     title : str
+    on : Axes, optional
+        As for `new_figure`.
 
     Returns
     -------
@@ -47,7 +53,7 @@ def spectrum(
     values = eigenvalues(connectivity).cpu().numpy()
     largest = float(np.abs(values).max())
     shown = largest if radius is None else radius
-    figure, axis = new_figure(figsize=(5, 5.4))
+    figure, axis = new_figure(on=on, figsize=(5, 5.4))
     angles = np.linspace(0, 2 * np.pi, 400)
     axis.plot(
         shown * np.cos(angles), shown * np.sin(angles), color=GREY, lw=1, label=f"|λ| = {shown:.3g}"
@@ -67,6 +73,5 @@ def spectrum(
     axis.legend(
         frameon=False, fontsize="small", ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0)
     )
-    if title:
-        figure.suptitle(title)
+    entitle(figure, title)
     return figure

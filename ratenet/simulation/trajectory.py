@@ -1,16 +1,16 @@
 """Trajectory: the states and rates of a simulation over time, and how they were computed."""
 
-import html
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ratenet.equations.units import unit_text
+from ratenet.equations.units import Dimension, unit_text
 from ratenet.network import Network
+from ratenet.notebook import table
 from ratenet.simulation.datasets import (
     LARGEST,
     add_states,
@@ -99,16 +99,55 @@ class Trajectory:
 
     def _repr_html_(self) -> str:
         model = self.network.model
-        rows = [("rates", self.rates, unit_text(model.output_dimensions))]
-        rows += [(n, v, unit_text(model.dimensions(n))) for n, v in self.states.items()]
-        cells = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{html.escape(unit)}</td>"
-            f"<td>{_range(values)[0]}</td><td>{_range(values)[1]}</td></tr>"
-            for name, values, unit in rows
-        )
-        return (
-            f"<p>{html.escape(repr(self))}</p><table><tr><th>variable</th><th>unit</th>"
-            f"<th>lowest</th><th>highest</th></tr>{cells}</table>"
+        rows = {"rates": _range_in(self.rates, model.output_dimensions)}
+        for name, values in self.states.items():
+            rows[name] = _range_in(values, model.dimensions(name))
+        return table(repr(self), rows)
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        stimuli: Any = None,
+        units: Any = None,
+        populations: Any = None,
+        drive: Any = None,
+    ) -> Any:
+        """Draw the rates over time, as `ratenet simulate` does.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes or sequence of them, optional
+            Where to draw, one for each stimulus; default new axes, which a notebook shows.
+        stimuli : int or sequence of int, optional
+            Which stimuli, a column for each; default at most 3, evenly chosen.
+        units : int or sequence of int, optional
+            Numbers of recorded units, a line for each.
+        populations : str or sequence of str, optional
+            Which populations: thick lines are their means, thin ones single units.
+        drive : as for `simulate`, optional
+            Drawn above the rates, on axes of its own, if it changes in time.
+
+        Returns
+        -------
+        matplotlib.axes.Axes or array of them
+
+        Raises
+        ------
+        InputError
+            If there is no such stimulus, unit or population, or the number of axes does not fit.
+
+        Examples
+        --------
+        >>> import ratenet as rn
+        >>> run = rn.simulate(rn.Network("rate", [[0.5]]), [1.0], duration=0.05, dt=0.001)
+        >>> run.plot().get_xlabel()
+        'time (ms)'
+        """
+        from ratenet.report.pictures import plot_trajectory
+
+        return plot_trajectory(
+            self, ax, stimuli=stimuli, units=units, populations=populations, drive=drive
         )
 
     def population_names(self) -> list[str]:
@@ -156,6 +195,11 @@ class Trajectory:
         """
         remedy = "record fewer steps (record_every) or units (record_units)"
         write_netcdf(self.to_xarray(), path, remedy, _LARGEST)
+
+
+def _range_in(values: Tensor, dimensions: Dimension) -> str:
+    low, high = _range(values)
+    return f"{low} to {high} ({unit_text(dimensions)})"
 
 
 def _range(values: Tensor) -> tuple[str, str]:

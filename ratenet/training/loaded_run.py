@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import Change
-from ratenet.errors import InputError, UnsupportedError
+from ratenet.errors import InputError, UnsupportedError, show_any
 from ratenet.fixed_points import FixedPoints, find_fixed_points
 from ratenet.layers.architecture import build_stack, cores_of
 from ratenet.layers.stack import Stack
 from ratenet.layers.tables import read_tables
 from ratenet.network import Network
+from ratenet.notebook import frame, table
 from ratenet.plasticity import RULES, AbstractRule, Loss, Traits
 from ratenet.stimuli import Images
 from ratenet.training.classifier import Classifier, random_classifier
@@ -173,6 +174,28 @@ class LoadedRun:
         like = next(iter(_parameters(self.learner).values()))
         pixels: Tensor = images.pixels.to(like.device, like.dtype)
         return pixels
+
+    def _repr_html_(self) -> str:
+        wanted = ("test_accuracy", "test_accuracy_slow", "test_loss", "control_accuracy", "status")
+        rows = {name: show_any(self.summary[name]) for name in wanted if name in self.summary}
+        rows |= {"network": repr(self.learner), "last steps": frame(self.metrics.tail(5))}
+        return table(repr(self), rows)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the learning curve: loss, accuracy, and the slowest modes.
+
+        Parameters
+        ----------
+        ax : sequence of 4 matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        array of 4 matplotlib.axes.Axes
+        """
+        from ratenet.report.pictures import plot_run
+
+        return plot_run(self, ax)
 
     def __repr__(self) -> str:
         rule, data = rule_of(self.config), written_data(self.config.data)

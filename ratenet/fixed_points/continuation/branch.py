@@ -2,9 +2,11 @@
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
+
+from ratenet.notebook import frame, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,6 +121,40 @@ class Branch:
             f"Branch of {len(self)} fixed points along {self.label}, {ends}: "
             f"{', '.join(named) + more or 'no special points'}. {self.ended.value}"
         )
+
+    def _repr_html_(self) -> str:
+        return table(repr(self), {"points": frame(self.to_pandas())})
+
+    def plot(self, ax: Any = None, *, unit: int = 0) -> Any:
+        """Draw a bifurcation diagram: the rate of one unit along the branch.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+        unit : int
+            Whose rate is drawn.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        InputError
+            If there is no such unit.
+
+        Examples
+        --------
+        >>> import ratenet as rn
+        >>> network = rn.Network("rate", [[1.0]])
+        >>> branch = rn.continue_fixed_points(network, [0.1], rn.WeightScale(), start=0.5, stop=2.0)
+        >>> branch.plot().get_xlabel()
+        'scale of W'
+        """
+        from ratenet.report.pictures import plot_branch
+
+        return plot_branch(self, ax, unit)
 
     def of_kind(self, kind: SpecialKind) -> tuple[SpecialPoint, ...]:
         """Return the special points of one kind, in the order of the branch."""

@@ -29,6 +29,7 @@ from ratenet.fixed_points.solvers.base import AbstractSolver
 from ratenet.fixed_points.solvers.relaxation import Relaxation
 from ratenet.fixed_points.status import Status, at_rest
 from ratenet.network import Network
+from ratenet.notebook import frame, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,6 +105,40 @@ class Sweep:
             f"rates up and down at {int(self.differs().sum())}.\n  up:   {self.up}\n"
             f"  down: {self.down}"
         )
+
+    def _repr_html_(self) -> str:
+        return table(repr(self), {"values": frame(self.to_pandas())})
+
+    def plot(self, ax: Any = None, *, unit: int = 0) -> Any:
+        """Draw the rate of one unit on the way up and on the way down.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+        unit : int
+            Whose rate is drawn.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        InputError
+            If there is no such unit.
+
+        Examples
+        --------
+        >>> import ratenet as rn
+        >>> network = rn.Network("rate", [[2.0]])
+        >>> sweep = rn.sweep_fixed_points(network, [1.0], rn.DriveScale(), [-0.8, 0.0, 0.8])
+        >>> sweep.plot().get_xlabel()
+        'scale of the drive'
+        """
+        from ratenet.report.pictures import plot_sweep
+
+        return plot_sweep(self, ax, unit)
 
     def differs(self, distance: float = 1e-3) -> Tensor:
         """Return where the two settle at different rates, shape (P,): the hysteresis.

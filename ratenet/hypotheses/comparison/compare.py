@@ -28,6 +28,7 @@ from ratenet.hypotheses.comparison_statistics import (
 )
 from ratenet.hypotheses.tasks import score_name
 from ratenet.linear_algebra.memory import require_memory
+from ratenet.notebook import frame, table
 from ratenet.report.comparison import write_report
 
 if TYPE_CHECKING:
@@ -94,6 +95,26 @@ class Comparison:
             {name: xarray.Dataset.from_dataframe(table) for name, table in tables.items()},
             name="comparison",
         )
+
+    def _repr_html_(self) -> str:
+        return table(f"Comparison in {self.folder}", {"best": frame(self.best)})
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the test score of each rule at its learning rate, with intervals and single seeds.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        matplotlib.axes.Axes or array of them
+            One for each task.
+        """
+        from ratenet.report.pictures import plot_comparison
+
+        return plot_comparison(self, ax)
 
     @property
     def judged(self) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ratenet.errors import InputError
 from ratenet.hypotheses.evidence import NONE
+from ratenet.notebook import frame, table
 
 DESIGN = ["units", "stimuli", "observed", "noise", "animals"]
 CONFIDENCE = 0.95  # of the intervals
@@ -78,6 +79,25 @@ class Power:
         named = [*self.rules, NONE]
         truths = [*self.rules, *self.others, NONE]
         return chosen.pivot(index="truth", columns="named", values="share").loc[truths, named]
+
+    def _repr_html_(self) -> str:
+        return table("power", {"accuracy": frame(self.accuracy)})
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw how often the right rule is named, and a rule without a signal.
+
+        Parameters
+        ----------
+        ax : sequence of 2 matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        array of 2 matplotlib.axes.Axes
+        """
+        from ratenet.report.pictures import plot_power
+
+        return plot_power(self, ax)
 
     def summary(self) -> str:
         """Return a line for each design: how often the right rule is named, and a wrong one."""
