@@ -13,6 +13,7 @@ import typer
 
 from ratenet.cli.circuit_options import TakesCircuitOptions
 from ratenet.cli.compare import compare
+from ratenet.cli.data import app as data
 from ratenet.cli.evaluate import evaluate
 from ratenet.cli.fixed_points import fixed_points
 from ratenet.cli.identify import identify
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.add_typer(models, name="models")
 app.add_typer(plasticity, name="plasticity")
+app.add_typer(data, name="data")
 app.command(cls=TakesCircuitOptions)(simulate)
 app.command(cls=TakesCircuitOptions)(fixed_points)
 for command in (

@@ -6,6 +6,7 @@ from .comparison.schedulers import (
     InProcess as InProcess,
     Processes as Processes,
 )
+from .data_listing import describe as describe
 from .evidence import Identification as Identification
 from .identification.animals import GroupIdentification as GroupIdentification
 from .identification.identify import identify as identify
@@ -16,4 +17,4 @@ from .identification.observe import (
 )
 from .identification.power_analysis import power as power
 from .identification.power_results import Power as Power
-from .inference.recording import Recording as Recording
+from .inference.recording import Recording as Recording, load_recordings as load_recordings

@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ratenet.errors import DataError, InputError, UnsupportedError, shorten
-from ratenet.files import check_regular
+from ratenet.errors import DataError, InputError, shorten
+from ratenet.hypotheses.array_files import is_zarr, read_csv, read_matrix, read_zarr
 from ratenet.hypotheses.identification.long_tables import (
     EXTRA,
     MEASURED,
@@ -34,7 +34,7 @@ from ratenet.hypotheses.identification.long_tables import (
 from ratenet.hypotheses.identification.observation import Observation, Observations, of_animal
 from ratenet.hypotheses.identification.observe import Networks, observe_rates, observe_weights
 from ratenet.network import Network
-from ratenet.validation.archives import LARGEST, read_npz, reason
+from ratenet.validation import read_npz
 
 TABLES = {"synapses": SYNAPSES, "rates": RATES}
 GIVEN = ("weights", "drive", "targets", "errors")
@@ -43,7 +43,6 @@ NAMES = (*MATRICES, *TABLES)
 ENTRIES = tuple(
     dict.fromkeys(chain(*(layout.keys for layout in TABLES.values()), *MEASURED, EXTRA))
 )
-ZARR_GROUP = ("zarr.json", ".zgroup")  # of format 3 and 2
 KINDS = {
     "weights": "synapses, or weights_after",
     "rates": "rates_before and rates_after",
@@ -194,7 +193,7 @@ class Measurements:
         InputError
             If it has the columns of neither.
         """
-        table = _read(file, header="infer")
+        table = read_csv(file)
         for name, layout in TABLES.items():
             if set(layout.keys) <= set(table.columns):
                 return replace(self.without_changes(), tables={name: table})
@@ -222,8 +221,8 @@ def load_measurements(path: Path) -> Measurements:
     UnsupportedError
         If it is a zarr group and the package that reads it is not there.
     """
-    if any((path / name).exists() for name in ZARR_GROUP):
-        return _from_arrays(path, _zarr_arrays(path))
+    if is_zarr(path):
+        return _from_arrays(path, read_zarr(path, (*MATRICES, *ENTRIES))[0])
     if path.is_dir():
         return _from_folder(path)
     if not path.exists():
@@ -252,55 +251,9 @@ def _from_folder(path: Path) -> Measurements:
 
 def _from_one_folder(path: Path) -> Measurements:
     found = {name: path / f"{name}.csv" for name in NAMES if (path / f"{name}.csv").exists()}
-    arrays = {name: _matrix(file) for name, file in found.items() if name not in TABLES}
-    tables = {name: _read(found[name], header="infer") for name in TABLES if name in found}
+    arrays = {name: read_matrix(file) for name, file in found.items() if name not in TABLES}
+    tables = {name: read_csv(found[name]) for name in TABLES if name in found}
     return Measurements(path, arrays, tables)
-
-
-def _read(file: Path, header: Any) -> pd.DataFrame:
-    try:
-        check_regular(file, LARGEST)
-        return pd.read_csv(file, header=header)
-    except (OSError, ValueError) as error:  # the errors of pandas' parser are ValueErrors
-        raise DataError(f"{str(file)!r} cannot be read as CSV ({reason(error)}).") from None
-
-
-def _matrix(file: Path) -> np.ndarray:
-    """Return a table without a heading as a matrix; empty cells are NaN."""
-    try:
-        return _read(file, header=None).to_numpy(dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(
-            f"{str(file)!r}: expected rows of numbers, without a heading; got something else."
-        ) from None
-
-
-def _zarr_arrays(path: Path) -> dict[str, np.ndarray]:
-    # Earlier ones unpickle, and so run, what an array's metadata asks for.
-    try:
-        import zarr
-
-        is_safe = tuple(int(part) for part in zarr.__version__.split(".")[:2]) >= (3, 1)
-    except ImportError:
-        is_safe = False
-    if not is_safe:
-        raise UnsupportedError(
-            f"{str(path)!r} is a zarr group, which needs zarr 3.1 or later: "
-            "pip install 'ratenet[zarr]'."
-        )
-    try:
-        group, found = zarr.open_group(path, mode="r"), {}
-        for name in (*MATRICES, *ENTRIES):
-            if (array := group.get(name)) is None:
-                continue
-            if not isinstance(array, zarr.Array):
-                raise DataError(f"{str(path)!r}: {name}: expected an array, got a group.")
-            found[name] = np.asarray(array[...])
-    except DataError:
-        raise
-    except Exception as error:  # zarr takes metadata at their word, and fails in many ways
-        raise DataError(f"{str(path)!r} cannot be read as zarr ({error}).") from None
-    return found
 
 
 def _from_arrays(path: Path, arrays: dict[str, np.ndarray]) -> Measurements:

@@ -93,6 +93,34 @@ def read_sheets(table: pd.DataFrame, layout: Layout, sizes: Sizes) -> list[Sheet
     return [sheet for animal, parts in animals.items() for sheet in _sheets(animal, parts, layout)]
 
 
+def read_along(
+    table: pd.DataFrame, layout: Layout, by: str, units: int | None
+) -> list[tuple[float, pd.DataFrame]]:
+    """Return the entries at each value of a column of numbers, such as time: keys, value, error.
+
+    Raises
+    ------
+    InputError
+        As `read_sheets`.
+    """
+    names = ("value",)
+    missing = [name for name in (by, *layout.keys, *names) if name not in table.columns]
+    if missing or table.columns.has_duplicates:
+        wanted = ", ".join((by, *layout.keys, *names))
+        raise InputError.at(layout.name, got=list(table.columns), expected=f"the columns {wanted}")
+    at = _floats(table[by])
+    if at.isna().any():
+        where = f"{layout.name}, column {by}, row {int(np.argmax(at.isna()))}"
+        raise InputError.at(where, got=str(table[by][at.isna()].iloc[0]), expected="a number")
+    frame, found = _numbers(table, layout, names), []
+    for value in np.unique(at):
+        rows = frame[at.to_numpy() == value]
+        where = f"{layout.name}, {by} {value:g}"
+        _check_keys(rows, layout, (units, units) if units else (None, LARGEST), where)
+        found.append((float(value), _entries(rows, layout, names, where)))
+    return found
+
+
 class _Part(NamedTuple):
     entries: pd.DataFrame  # keys, what was measured, and error where it is known
     control: bool

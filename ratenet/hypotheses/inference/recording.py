@@ -1,18 +1,22 @@
 """Recording: what was shown to a network that learns, and what was seen of it, along time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ratenet.equations.arrays import real_numbers
 from ratenet.equations.units import DIMENSIONLESS, Dimension, Quantity, second
-from ratenet.errors import InputError, shorten, show_any
+from ratenet.errors import DataError, InputError, shorten, show_any
 from ratenet.hypotheses.identification.long_tables import in_words, label
 from ratenet.hypotheses.inference.rate_units import check_rates
 from ratenet.network.coerce import check_unit
+
+if TYPE_CHECKING:
+    import xarray
 
 ARRAYS = {"drive": "(T, N)", "rates": "(T, N)", "weights": "(T, N, N)"}
 LARGEST = 1e100  # so that sums of squares are finite
@@ -84,10 +88,10 @@ class Recording:
         if all(getattr(self, name) is None for name in ARRAYS):
             raise InputError("rates: nothing was observed; give rates, weights or both.",
                              argument="rates")  # fmt: skip
-        for name, shape in ARRAYS.items():
-            self._check_shape(name, getattr(self, name), shape)
         if self.rates is not None:
             check_rates(self.rates, self.rate_unit)
+        for name, shape in ARRAYS.items():
+            self._check_shape(name, getattr(self, name), shape)
         put(self, "signals", MappingProxyType(self._signals()))
         put(self, "noise", MappingProxyType(self._noise()))
         if self.stimulus is not None:
@@ -96,6 +100,107 @@ class Recording:
         for name in ("animal", "session"):
             if getattr(self, name) is not None:
                 put(self, name, label(getattr(self, name)))
+
+    @classmethod
+    def load(cls, path: Path | str, **nwb: Any) -> "Recording":
+        """Read a recording: .npz, .zarr, .nc, a folder of CSV tables, or .nwb.
+
+        Parameters
+        ----------
+        path : Path or str
+            Arrays have the names of the parameters, signals ``signal_NAME`` and errors
+            ``noise_rates`` and ``noise_weights`` (docs/recordings.md). Nothing is unpickled.
+        **nwb
+            Of an NWB file, which has no such names, the paths inside it, as in `from_nwb`.
+
+        Raises
+        ------
+        DataError
+            If it is missing, of another kind, or damaged.
+        InputError
+            As `Recording`, with the path before the sentence.
+        """
+        from ratenet.hypotheses.inference.recording_files import arguments, read_contents
+
+        place = Path(path)
+        if place.suffix == ".nwb":
+            return cls.from_nwb(place, **nwb)
+        if nwb:
+            raise InputError.at(next(iter(nwb)), found="a path inside a file that is not NWB",
+                                expected="a file .nwb")  # fmt: skip
+        return cls._within(place, arguments(read_contents(place)))
+
+    @classmethod
+    def from_nwb(cls, path: Path | str, rates: str | None = None, **paths: Any) -> "Recording":
+        """Read an NWB file; needs pynwb, ``pip install 'ratenet[nwb]'``.
+
+        Parameters
+        ----------
+        path : Path or str
+        rates : str, optional
+            Path of a time series (T, N) inside the file, such as
+            ``"processing/ophys/DfOverF/RoiResponseSeries"``; any end of it that is unique will do.
+            Its times, unit and conversion are taken over, and its times are those of the recording.
+        drive, weights : str, optional
+            Paths of time series (., N) and (., N, N). A drive stays as it is until its next value;
+            weights belong to the first time at or after their own.
+        stimulus : str, optional
+            Path of a column of intervals, such as ``"intervals/presentations/image"``: labels
+            become numbers in sorted order; outside of the intervals no stimulus is shown.
+        signals : mapping of str to str, optional
+            Paths of time series (.,), or of columns of intervals, which are 0 outside. Of labels
+            ``"intervals/trials/outcome=hit"`` is 1 where they are the one that is named.
+        noise, animal, session : optional
+            As of `Recording`.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read as NWB.
+        UnknownNameError
+            If there is no such path; what is there is listed.
+        InputError
+            As `Recording`, with the path before the sentence.
+        UnsupportedError
+            If pynwb is not installed.
+        """
+        from ratenet.hypotheses.inference.nwb_files import read_nwb
+
+        return cls._within(Path(path), read_nwb(Path(path), rates=rates, **paths))
+
+    @classmethod
+    def from_xarray(cls, dataset: "xarray.Dataset") -> "Recording":
+        """Take over a data set of xarray with the names and dimensions of `to_xarray`."""
+        from ratenet.hypotheses.inference.recording_files import arguments, from_dataset
+
+        return cls(**arguments(from_dataset(dataset)))
+
+    @classmethod
+    def _within(cls, path: Path, given: dict[str, Any]) -> "Recording":
+        try:
+            return cls(**given)
+        except InputError as error:
+            raise error.within(shorten(str(path))) from None
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """Return a data set of xarray: dimensions time, unit, post and pre."""
+        from ratenet.hypotheses.inference.recording_files import contents_of, to_dataset
+
+        return to_dataset(contents_of(self))
+
+    def save(self, path: Path | str) -> None:
+        """Write the recording as `load` reads it: .npz, .zarr, .nc, or a folder of CSV tables.
+
+        Raises
+        ------
+        InputError
+            If the path has another suffix.
+        RunFolderError
+            If it cannot be written, or a folder is there already.
+        """
+        from ratenet.hypotheses.inference.recording_files import contents_of, write
+
+        write(contents_of(self), Path(path))
 
     @property
     def units(self) -> int:
@@ -217,7 +322,7 @@ def _array(value: Any, where: str, dimensions: Dimension = DIMENSIONLESS) -> np.
         check_unit(found, dimensions, where, note=" (`rate_unit` says that of the rates)"
                    if where == "rates" else "")  # fmt: skip
     if hasattr(found, "detach"):
-        found = found.detach().cpu()
+        found = found.detach().cpu().numpy()
     array: np.ndarray = np.array(found, dtype=np.float64)
     if np.any(np.abs(array) > LARGEST):  # NaN is not
         raise InputError.at(
@@ -240,3 +345,36 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
 def _share(values: np.ndarray) -> str:
     share = 100 * float(np.mean(~np.isnan(values))) if values.size else 0.0
     return f"{share:.0f} %" if share in (0, 100) or 1 <= share <= 99 else f"{share:.2g} %"
+
+
+def load_recordings(path: Path | str) -> list[Recording]:
+    """Read a recording, or those of several animals from a folder that holds one for each.
+
+    Parameters
+    ----------
+    path : Path or str
+        As of `Recording.load`; or a folder of such files and folders, whose names are those of the
+        animals unless they hold a name themselves.
+
+    Raises
+    ------
+    DataError, InputError
+        As `Recording.load`; or if a folder holds none.
+    """
+    from ratenet.hypotheses.array_files import is_zarr
+
+    place = Path(path)
+    if not place.is_dir() or is_zarr(place) or (place / "time.csv").exists():
+        return [Recording.load(place)]
+    kinds = (".npz", ".zarr", ".nc")
+    parts = [each for each in sorted(place.iterdir())
+             if each.suffix in kinds or (each / "time.csv").exists()]  # fmt: skip
+    if not parts:
+        listed = ", ".join(shorten(each.name) for each in sorted(place.iterdir())[:10])
+        raise DataError(
+            f"{str(place)!r}: expected time.csv, or a recording for each animal (.npz, .zarr, .nc "
+            f"or a folder with time.csv), got {listed or 'nothing'}."
+        )
+    found = [Recording.load(each) for each in parts]
+    return [each if each.animal else replace(each, animal=part.stem)
+            for each, part in zip(found, parts, strict=True)]  # fmt: skip

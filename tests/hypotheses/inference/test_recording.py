@@ -47,7 +47,7 @@ def test_it_prints_how_much_was_observed():
         ({"rates": RATES, "stimulus": [0.0, 1.5, 2.0]}, "stimulus: expected whole numbers"),
         ({"rates": RATES, "names": ["a", "a"]}, "names: expected 2 different names"),
         ({"rates": RATES + np.inf}, "rates: expected numbers of at most"),
-        ({"rates": RATES * 1j}, "rates: expected an array of real numbers"),
+        ({"rates": RATES * 1j}, "rates: expected real numbers"),
         ({"rates": [*RATES.tolist(), ["x", None]]}, "rates: expected"),
         ({"rates": RATES * volt}, "rates: expected numbers without a unit"),
         ({"rates": RATES, "rate_unit": "volts"}, "rates: expected a unit of rates"),
