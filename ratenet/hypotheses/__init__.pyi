@@ -17,4 +17,6 @@ from .identification.observe import (
 )
 from .identification.power_analysis import power as power
 from .identification.power_results import Power as Power
+from .inference.infer import infer as infer
 from .inference.recording import Recording as Recording, load_recordings as load_recordings
+from .inference.results import Inferred as Inferred

@@ -1,0 +1,200 @@
+"""infer: the coefficients of a family of rules, from what was recorded while a network learned."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ratenet.connectivity.computation import computation
+from ratenet.equations import plasticity_names
+from ratenet.errors import DivergenceError, InputError, UnknownNameError
+from ratenet.hypotheses.inference.analysis import Fits, analysed
+from ratenet.hypotheses.inference.families import Family, read_family
+from ratenet.hypotheses.inference.from_weights import WeightsProblem
+from ratenet.hypotheses.inference.recording import Recording
+from ratenet.hypotheses.inference.results import Inferred
+from ratenet.hypotheses.inference.tables import Fitted, Problem, fit
+from ratenet.validation import check_seed, check_whole
+
+EXTRA = (0.5, 1.0, 1.5, 2.0)  # variances of noise that is added, over that of the rates
+REPEATS = 5  # of each
+DEGREE = 2  # of the polynomial in the variance
+ROUNDS = 3
+SPREAD = 0.5  # of the logarithm of a parameter, between starts
+
+
+@computation()
+def infer(
+    recording: Recording | Sequence[Recording],
+    family: Any,
+    *,
+    free: Sequence[str] | None = None,
+    starts: int = 3,
+    against: Sequence[str] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Inferred:
+    """Infer the coefficients of a plasticity rule from recordings of a network that learns.
+
+    Parameters
+    ----------
+    recording : Recording or sequence of Recording
+        Several are animals or sessions with the same rule.
+    family : str, Path, mapping or PlasticitySpec
+        ``"taylor(a, b, c)"``: dw/dt is the sum of theta_ijk y_pre^i y_post^j w^k with powers up to
+        a, b and c; ``"taylor(a, b, c, signal)"`` has each term times a signal of the recording,
+        too. Or a plasticity rule in time, of which parameters are estimated.
+    free : sequence of str, optional
+        The parameters of a rule that are estimated; default all that are one number.
+    starts : int
+        Fits of a rule's parameters: the first from their values, the others at random.
+    against : sequence of str, optional
+        Named rules in time that held-out predictions are compared with; default all, of which each
+        has its speed fitted.
+    level : float
+        Probability that an interval holds its coefficient.
+    seed : int
+        Seed of the folds and resamples.
+    progress : callable, optional
+        Called with a sentence before each part of the work.
+
+    Returns
+    -------
+    Inferred
+        With `estimates`, a table of name, value, low, high and identifiable, `held_out` and
+        `report`.
+
+    Raises
+    ------
+    InputError
+        If the family cannot be read, has more coefficients than there are data, or needs signals
+        that were not recorded; or no synapse was observed twice between known rates.
+    UnknownNameError
+        If there is no such rule or parameter.
+    UnsupportedError
+        If the rule names t, or sums over the synapses of a unit.
+    DivergenceError
+        If the weights become infinite from every start.
+
+    Notes
+    -----
+    From a start of its own each synapse is simulated with the rates that were observed, and
+    compared with its weights wherever those were observed: measured weights stand on one side only,
+    so their errors do not flatten the dependence on w. Where a rate is missing, the synapse starts
+    anew. Equations of units begin at zero and take the unit's mean for missing rates. With
+    ``noise={"rates": sd}`` the recording says how noisy the rates are, and the sums of squares and
+    products are followed back to rates without noise, by adding more (SIMEX; Cook & Stefanski
+    1994).
+
+    Terms are left out one by one, each time the one that explains least; as few remain as predict
+    synapses of held-out postsynaptic units within one standard error of the best number. Intervals
+    are those of the whole family, by a bootstrap over synapses, blocks of time and animals.
+
+    References
+    ----------
+    Brunton, Proctor & Kutz 2016 (sparse equations); Mehta et al. 2024 (rules from activity).
+
+    Examples
+    --------
+    >>> import numpy as np, ratenet as rn
+    >>> rng = np.random.default_rng(0)
+    >>> y, w = rng.random((40, 6)), np.zeros((40, 6, 6))
+    >>> for t in range(39):  # Hebb with a decay
+    ...     w[t + 1] = w[t] + 0.1 * (np.outer(y[t], y[t]) - 0.5 * w[t])
+    >>> seen = np.where(rng.random(w.shape) < 0.3, w + 0.001 * rng.normal(size=w.shape), np.nan)
+    >>> recording = rn.hypotheses.Recording(time=0.1 * np.arange(40), rates=y, weights=seen)
+    >>> found = rn.hypotheses.infer(recording, "taylor(1, 1, 1)")
+    >>> found.estimates[found.estimates["kept"]][["name", "value"]].round(2)
+               name  value
+    1             w   -0.5
+    6  y_post*y_pre    1.0
+    """
+    recordings = [recording] if isinstance(recording, Recording) else list(recording)
+    if not recordings or not all(isinstance(each, Recording) for each in recordings):
+        raise InputError.at("recording", got=recording, expected="one or more of type Recording")
+    if not isinstance(level, float) or not 0 < level < 1:
+        raise InputError.at("level", got=level, expected="a number between 0 and 1")
+    named = _named(against)
+    say = progress or (lambda _: None)
+    rng = np.random.default_rng(check_seed(seed))
+    wanted = read_family(family, free, recordings[0].units)
+    problem = WeightsProblem(recordings, wanted)
+    if len(problem.places.row) - problem.nuisance <= len(wanted.free):
+        raise InputError(
+            f"family: expected fewer coefficients than data, got {len(wanted.free)} coefficients "
+            f"for {len(problem.places.row) - problem.nuisance} changes of weights between known "
+            "rates; give a smaller family or more data.",
+            argument="family",
+            got=wanted.name,
+        )
+    say(f"Fitting {len(wanted.free)} coefficients")
+    tries = 1 if wanted.is_linear else check_whole(starts, "starts")
+
+    def refit(other: Family) -> tuple[Problem, Fitted]:
+        its = problem.of(other)
+        return its, fit(its, other.start)
+
+    fits = _extrapolated(problem, _best(problem, wanted, tries, rng), recordings, rng, say)
+    return analysed(fits, refit, against=named, by="weights", level=level, rng=rng, say=say)
+
+
+def _named(against: Sequence[str] | None) -> tuple[str, ...]:
+    """Return names of rules in time; default all."""
+    every = tuple(plasticity_names())
+    if against is None:
+        return every
+    names = (against,) if isinstance(against, str) else tuple(against)
+    for name in names:
+        if name not in every:
+            raise UnknownNameError.among("plasticity rule", name, every)
+    return names
+
+
+def _extrapolated(
+    problem: WeightsProblem,
+    found: Fitted,
+    recordings: Sequence[Recording],
+    rng: np.random.Generator,
+    say: Callable[[str], None],
+) -> Fits:
+    """Return fits that extrapolate to rates without noise, where their noise is known (SIMEX).
+
+    The sums of squares and products that the estimate follows from are polynomials in the variance
+    of the noise. With noise added they move on, and are followed back to where there is none.
+    """
+    sd = [float(np.sqrt(np.mean(np.square(each.noise.get("rates", 0.0))))) for each in recordings]
+    if not any(sd):
+        return Fits(problem, found, (1.0,), ([found],))
+    say("Correcting for the noise of the rates")
+    noisy = [
+        [problem.with_noisy_rates([np.sqrt(extra) * each for each in sd], rng)
+         for _ in range(REPEATS)]
+        for extra in EXTRA
+    ]  # fmt: skip
+    at = np.vander([0.0, *EXTRA], DEGREE + 1)
+    weights = tuple(map(float, np.vander([-1.0], DEGREE + 1)[0] @ np.linalg.pinv(at)))
+    clusters = np.zeros(len(problem.places.row), dtype=np.int64)
+    theta, others = found.theta, found.later(np.zeros_like(found.theta))
+    for _ in range(ROUNDS):
+        plain = problem.at(theta, others)
+        parts = ([plain], *([each.at(theta, others) for each in some] for some in noisy))
+        fits = Fits(problem, plain, weights, parts)
+        step = fits.by(clusters).theta(np.ones((1, 1)))[0] - theta
+        theta, others = theta + step, plain.later(step)
+    return fits
+
+
+def _best(problem: Problem, family: Family, starts: int, rng: np.random.Generator) -> Fitted:
+    """Return the best fit from several starts."""
+    found: list[Fitted] = []
+    failed: DivergenceError | None = None
+    for number in range(starts):
+        factor = np.exp(SPREAD * rng.normal(size=len(family.start))) if number else 1.0
+        try:
+            found.append(fit(problem, family.start * factor))
+        except DivergenceError as error:
+            failed = error
+    if failed is not None and not found:
+        raise failed
+    return min(found, key=lambda each: each.table.squares)
