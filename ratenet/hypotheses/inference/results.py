@@ -42,7 +42,7 @@ class Inferred:
         A row for each coefficient: name; value, 0 where the term is left out; low, high, its
         interval in the whole family, made wider where it would not hold `value`; identifiable,
         whether the data see it by itself; kept; stability, the share of resamples in which it
-        is among the terms that are kept; full, its value with all terms. Coefficients are in SI units.
+        is among the terms that are kept; full, its value with all terms. All in SI units.
     held_out : pandas.DataFrame
         A row for each rule: r2, the share of the squared error of the best constant rule (dw/dt =
         c) that it explains on data held out; coefficients, how many were fitted.

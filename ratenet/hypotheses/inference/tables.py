@@ -16,8 +16,9 @@ from ratenet.hypotheses.inference.families import Family
 
 BLOCKS = 10  # of time, in each recording
 DAMPING = (0.0, 1e-8, 1e-6, 1e-4, 1e-2, 1.0, 100.0)
-ITERATIONS = 30
-SETTLED = 1e-9  # of the sum of squares, below which a step is not worth another
+ITERATIONS = 20
+SETTLED = 1e-7  # of the sum of squares, below which a step is not worth another
+MOST_CHANGE = 0.7  # of a rule's parameter in one step: it keeps its sign, and the rule its form
 RANK = 1e-12  # of the largest eigenvalue, below which a direction has no effect at all
 
 
@@ -133,6 +134,11 @@ def _better(problem: Problem, found: Fitted) -> Fitted | None:
     A, b = found.table.slopes.T @ found.table.slopes, found.table.slopes.T @ found.table.residual
     for damping in DAMPING:
         step = solve(A, b, damping)
+        if b @ step <= SETTLED * found.table.squares:  # what it would gain at most
+            return None
+        if not problem.family.is_linear:
+            far = np.where(found.theta == 0, np.inf, MOST_CHANGE * np.abs(found.theta))
+            step = np.clip(step, -far, far)
         with np.errstate(all="ignore"):
             tried = problem.at(found.theta + step, found.later(step))
         if tried.table.squares <= found.table.squares:  # NaN is not

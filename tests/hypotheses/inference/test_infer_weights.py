@@ -1,7 +1,10 @@
 """Rules inferred from weights: ground truth recovered, errors in both variables, bad input."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 import ratenet as rn
@@ -66,9 +69,9 @@ def test_ojas_rule_from_a_third_of_noisy_weights() -> None:
 
 def test_parameters_of_bcm_with_its_moving_threshold() -> None:
     rng = np.random.default_rng(1)
-    y = np.abs(rng.normal(size=(150, 6)))
+    y = np.abs(rng.normal(size=(100, 6)))
     theta = np.zeros_like(y)
-    for t in range(149):
+    for t in range(99):
         theta[t + 1] = theta[t] + DT * (y[t] ** 2 - theta[t]) / 0.5
     w = learned(y, lambda t, w: 2 * np.outer(y[t] * (y[t] - theta[t]), y[t]))
     found = infer(recorded(y, w, rng), "bcm", starts=1, against=())
@@ -87,25 +90,23 @@ def test_a_fixed_threshold_and_a_signal() -> None:
     assert max(map(abs, got.values())) < 0.1
 
 
+@pytest.mark.slow
 def test_noise_of_rates_is_corrected_where_it_is_known() -> None:
-    rng = np.random.default_rng(3)
-    rates, weights = oja(rng, N=12)
-    noisy = rates + 0.3 * rng.normal(size=rates.shape)
-    plain = recorded(noisy, weights, rng)
-    told = Recording(
-        time=plain.time, rates=noisy, weights=plain.weights, noise={"rates": np.array(0.3)}
-    )
     spec = rn.PlasticitySpec(
         equations="dw/dt = (a*y_pre - b*y_post*w) * y_post : 1",
         parameters={"a": "1*Hz", "b": "1*Hz"},
     )
-    biased, corrected = (
-        values(infer(plain, spec, starts=1, against=())),
-        values(infer(told, spec, starts=1, against=())),
-    )
-    assert abs(biased["a"] - 1) > 0.1
-    assert abs(corrected["a"] - 1) < 0.03
-    assert abs(corrected["b"] - 1) < abs(biased["b"] - 1)
+    biased, corrected = [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        rates, weights = oja(rng, N=12)
+        noisy = rates + 0.3 * rng.normal(size=rates.shape)
+        plain = recorded(noisy, weights, rng)
+        told = dataclasses.replace(plain, noise={"rates": 0.3})
+        for recording, into in ((plain, biased), (told, corrected)):
+            into.append([*values(infer(recording, spec, starts=1, against=())).values()])
+    assert (np.mean(biased, axis=0) < 0.93).all()
+    assert np.mean(corrected, axis=0) == pytest.approx([1, 1], abs=0.06)
 
 
 @pytest.mark.parametrize("family", ["taylor(1, 1, 2)", "bcm", "three_factor"])
@@ -117,25 +118,27 @@ def test_derivatives_are_those_of_finite_differences(family: str) -> None:
     )
     problem = WeightsProblem([recording], read_family(family, None, 3))
     theta = problem.family.start + 0.3
-    at = problem.at(theta, problem.start())
-    for k in range(len(theta)):
-        step = np.zeros_like(theta)
-        step[k] = 1e-6
-        up, down = (problem.at(theta + sign * step, problem.start()).table for sign in (1, -1))
-        expected = -(up.residual - down.residual) / 2e-6
-        # The starts are projected out, along directions that hardly move.
-        assert at.table.slopes[:, k] == pytest.approx(expected, abs=2e-2 * np.abs(expected).max())
+    (session,) = problem._sessions
+
+    def residual(theta: Array) -> Array:
+        return problem._of_session(session, torch.as_tensor(theta), problem.start())[0].numpy()
+
+    with torch.no_grad():
+        slopes = problem._of_session(session, torch.as_tensor(theta), problem.start())[1].numpy()
+        for k in range(len(theta)):
+            step = np.zeros_like(theta)
+            step[k] = 1e-6
+            expected = (residual(theta - step) - residual(theta + step)) / 2e-6
+            assert slopes[:, k] == pytest.approx(expected, abs=1e-7 * (1 + np.abs(expected).max()))
 
 
 def test_a_synapse_starts_anew_after_a_rate_that_is_missing() -> None:
     rng = np.random.default_rng(5)
-    rates, weights = oja(rng)
-    weights[60:] += rng.normal(size=weights[0].shape)  # while nothing was recorded
-    rates[59] = np.nan
-    got = values(infer(recorded(rates, weights, rng, noise=0.001), "taylor(1, 1, 0)", against=()))
-    assert set(got) == {"1", "y_pre", "y_post", "y_post*y_pre"}
-    spec = rn.load_plasticity("oja")
-    found = infer(recorded(rates, weights, rng, noise=0.001), spec, starts=1, against=())
+    rates = rng.normal(size=(60, 8))
+    weights = learned(rates, lambda t, w: np.outer(rates[t], rates[t]))
+    weights[30:] += rng.normal(size=weights[0].shape)  # while nothing was recorded
+    rates[29] = np.nan
+    found = infer(recorded(rates, weights, rng, noise=0.001), "hebb", against=(), starts=1)
     assert values(found)["eta"] == pytest.approx(1, abs=0.01)
 
 
