@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import math
 import tomllib
 from pathlib import Path
 
@@ -17,10 +18,9 @@ from ratenet.cli import app
 from ratenet.errors import InputError, UnknownNameError
 from ratenet.hypotheses.comparison.measures import degrees
 from ratenet.hypotheses.tasks.linear import linear_task
-from ratenet.plasticity import Euclidean, LinearizedReparameterized, Reparameterized
 from ratenet.reproduce import FIGURES, figure_named, runs
 from ratenet.reproduce.angles import angles
-from ratenet.reproduce.linear import linear, losses
+from ratenet.reproduce.linear import RULES, linear, losses
 from ratenet.reproduce.singularities import singularities
 from ratenet.training import TrainingConfig
 
@@ -47,21 +47,37 @@ def descent_in_A(rate: float, steps: int) -> list[float]:
 
 
 def test_rule_2_is_descent_in_A():
-    found = losses(Reparameterized(), 1.0, seed=0, steps=50)
+    found = losses("rule 2", 1.0, seed=0, steps=50)
     assert found == pytest.approx(descent_in_A(1.0, 50), rel=1e-9)
     assert 2.9 < found[0] < 3.6  # about 3
 
 
 def test_rule_3_follows_it_to_first_order():
     exact = np.array(descent_in_A(0.03, 100))
-    found = np.array(losses(LinearizedReparameterized(), 0.03, seed=0, steps=100))
+    found = np.array(losses("rule 3", 0.03, seed=0, steps=100))
     assert np.abs(found / exact - 1).max() < 0.02
     assert found[-1] < 0.8 * found[0]
 
 
 def test_rule_1_goes_down_at_a_small_rate():
-    found = losses(Euclidean(), 0.03, seed=0, steps=20)
+    found = losses("rule 1", 0.03, seed=0, steps=20)
     assert found[-1] < 0.8 * found[0]
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("rate", [0.1, 1.0])
+def test_closed_forms_are_the_rules(name, rate):
+    task = linear_task(seed=1)
+    for loss in losses(name, rate, seed=1, steps=4):
+        fp = task.reached()
+        assert task.loss(fp.rates) == pytest.approx(loss, rel=1e-9)
+        task.network.connectivity.add_(RULES[name].update(fp, task.error(fp.rates), rate))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_after_a_step_that_cannot_be_taken_losses_are_nan(name):
+    found = losses(name, math.inf, seed=0, steps=3)
+    assert np.isfinite(found).tolist() == [True, False, False, False]
 
 
 @pytest.mark.slow
