@@ -10,7 +10,7 @@ import scipy.sparse
 import torch
 
 import ratenet as rn
-from ratenet.connectivity import Masked
+from ratenet.connectivity import Block, Masked
 from ratenet.errors import InputError, UnsupportedError
 
 FLOAT = torch.float64
@@ -173,6 +173,23 @@ def test_large_sparse_weights_are_never_a_matrix() -> None:
 def test_brian2_has_the_synapses_that_exist() -> None:
     network = rn.Network("rate", ring(12_000))
     drive = rows(6, 1, 12_000)
+    one, other = (
+        rn.simulate(network, drive, 0.005, 1e-3, backend=name).rates for name in ("torch", "brian2")
+    )
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.brian2
+def test_blocks_in_brian2_have_the_synapses_that_exist() -> None:
+    units = 12_000
+    post, pre = torch.arange(units), torch.arange(units).roll(1)
+    large = Masked.from_synapses(post, pre, torch.full((units,), 0.5, dtype=FLOAT), (units, units))
+    few = Masked.from_synapses(
+        torch.tensor([0, 2]), torch.tensor([units - 1, 7]), WEIGHTS[:2].clone(), (3, units)
+    )
+    W = Block({"E": {"E": large}, "I": {"E": few}}, {"E": units, "I": 3})
+    network, drive = rn.Network("rate", W), rows(6, 1, units + 3)
     one, other = (
         rn.simulate(network, drive, 0.005, 1e-3, backend=name).rates for name in ("torch", "brian2")
     )

@@ -8,10 +8,11 @@ different models. Every other network is one group.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from torch import Tensor
 
-from ratenet.connectivity import Block, Masked
+from ratenet.connectivity import AbstractConnectivity, Block, Masked
 from ratenet.equations import JointSpec, ModelSpec
 from ratenet.errors import UnsupportedError
 from ratenet.network import Network
@@ -45,9 +46,21 @@ class Part:
 def most_synapses(task: Task) -> int:
     """Return how many synapses a stimulus has at most."""
     W, is_plastic = task.network.connectivity, task.plasticity is not None
-    if isinstance(W, Block) and not is_plastic and not task.network.model.noises:
-        return sum(math.prod(part.shape) for row in W.blocks.values() for part in row.values())
-    return task.network.units**2
+    if is_plastic:
+        return task.network.units**2
+    if isinstance(W, Block) and not task.network.model.noises:
+        return sum(_synapses(part) for row in W.blocks.values() for part in row.values())
+    return _synapses(W)
+
+
+def _synapses(W: AbstractConnectivity) -> int:
+    """Return how many synapses a connectivity becomes at most."""
+    return W.cost if _is_listed(W) else math.prod(W.shape)
+
+
+def _is_listed(W: AbstractConnectivity) -> TypeGuard[Masked]:
+    """Return whether weights are stored synapse by synapse."""
+    return isinstance(W, Masked) and W.size is not None
 
 
 def parts_of(task: Task) -> tuple[Part, ...]:
@@ -96,13 +109,14 @@ def connections(task: Task, parts: tuple[Part, ...]) -> Iterator[tuple[int, int,
     """
     W = task.network.connectivity
     if len(parts) == 1:
-        yield 0, 0, W if isinstance(W, Masked) and W.size is not None else W.dense()
+        yield 0, 0, W if _is_listed(W) else W.dense()
         return
     if isinstance(W, Block) and list(slices(dict(W.sizes)).values()) == [p.units for p in parts]:
         names = list(W.sizes)
         for post, row in W.blocks.items():
             for pre, block in row.items():
-                yield names.index(post), names.index(pre), block.dense()
+                weights = block if _is_listed(block) else block.dense()
+                yield names.index(post), names.index(pre), weights
         return
     whole = W.dense()
     for i, post_part in enumerate(parts):
