@@ -1,6 +1,10 @@
 """Fixed points: solvers, certificates and adjoint (transposed) solves."""
 
-from ratenet.fixed_points.adjoint import Adjoint as Adjoint, solve_adjoint as solve_adjoint
+from ratenet.fixed_points.adjoint import (
+    Adjoint as Adjoint,
+    adjoint_of as adjoint_of,
+    solve_adjoint as solve_adjoint,
+)
 from ratenet.fixed_points.certificate import (
     default_tolerance as default_tolerance,
     fixed_points_at as fixed_points_at,

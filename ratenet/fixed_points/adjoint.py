@@ -57,6 +57,8 @@ class Adjoint:
     def summary(self) -> str:
         """Return how many samples were solved, and the largest condition estimate."""
         solved, worst = int(self.converged.sum()), float(self.condition.max())
+        if not self.iterations and self.condition.isnan().all():
+            return f"{solved} of {len(self.converged)} simulated adjoints are finite."
         line = f"{solved} of {len(self.converged)} adjoints solved; condition at least {worst:.2g}."
         if solved == len(self.converged):
             return line
@@ -135,6 +137,15 @@ def solve_adjoint(
         condition=torch.stack([each.condition for each in found]).amax(dim=0),
         has_dense=all(each.has_dense for each in found),
     )
+
+
+def adjoint_of(fp: FixedPoints, error: Tensor, *, tol: float | None = None) -> Adjoint:
+    """Return the adjoint that fixed points come with, or solve for that of an error (B, N)."""
+    if fp.adjoint is None:
+        return solve_adjoint(fp, error, tol=tol)
+    is_known = torch.isfinite(fp.adjoint).all(dim=1)
+    unknown = torch.full_like(fp.residual, torch.nan)
+    return Adjoint(fp.adjoint, unknown, is_known, 0, unknown)
 
 
 def _solve(fp: FixedPoints, error: Tensor, tol: float, max_iterations: int) -> Adjoint:

@@ -67,6 +67,8 @@ class FixedPoints:
         What a user should know of how they were found, one sentence each.
     mean_response : Tensor or None, shape (N, N)
         W (I - G_mean W)^{-1}, where a solver made it: the preconditioner of further solves.
+    adjoint : Tensor or None, shape (B, N)
+        dL/dx of each sample, where it was simulated and so is not to be solved for.
 
     Examples
     --------
@@ -95,6 +97,7 @@ class FixedPoints:
     solvers: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     mean_response: Tensor | None = None
+    adjoint: Tensor | None = None
 
     @property
     def converged(self) -> Tensor:
@@ -186,7 +189,8 @@ class FixedPoints:
     def select(self, samples: Tensor) -> "FixedPoints":
         """Return some of the samples, given as a mask (B,) or as indices."""
         rows = {name: getattr(self, name)[samples] for name in _ROWS}
-        return dataclasses.replace(self, state=self.state[:, samples], **rows)
+        adjoint = None if self.adjoint is None else self.adjoint[samples]
+        return dataclasses.replace(self, state=self.state[:, samples], adjoint=adjoint, **rows)
 
     def replaced(self, samples: Tensor, others: "FixedPoints") -> "FixedPoints":
         """Return the same with other states for some of the samples, given as indices."""
@@ -208,6 +212,7 @@ class FixedPoints:
             drive=part.of(self.drive) + part.input(self.rates),
             version=part.network.version,
             mean_response=None,
+            adjoint=None if self.adjoint is None else part.of(self.adjoint),
         )
 
     def with_tolerance(self, tol: float) -> "FixedPoints":

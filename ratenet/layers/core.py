@@ -14,6 +14,7 @@ from ratenet.connectivity.changes import fingerprint
 from ratenet.errors import InputError, LeftOutWarning, RatenetWarning
 from ratenet.fixed_points import AbstractSolver, Automatic, FixedPoints, MeanGain, find_fixed_points
 from ratenet.fixed_points.certificate import check_solvable, check_tolerance
+from ratenet.layers._buffers import are_equal, buffers, named
 from ratenet.layers.gradients import Passage, Rest, Settled, count_settled
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule, Euclidean
@@ -147,8 +148,8 @@ class FixedPointCore(torch.nn.Module):
             }
         )
         # What makes this the network that it is, although nothing learns it: in the state_dict.
-        self.pattern = _buffers(network.connectivity.constants)
-        self.per_unit = _buffers({n: v for n, v in network.parameters.items() if v.ndim})
+        self.pattern = buffers(network.connectivity.constants)
+        self.per_unit = buffers({n: v for n, v in network.parameters.items() if v.ndim})
         self._network = network
         self._taken_up = self._fixed()
         self._held: tuple[_Held, ...] = ()
@@ -165,6 +166,10 @@ class FixedPointCore(torch.nn.Module):
         parameters = self._weights()
         self._constrain(parameters)
         return self._network_with(parameters)
+
+    def set_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Give parameters that all units share other values, as `Network` takes them."""
+        self._network = self.network.changed(parameters=parameters)
 
     @property
     def units(self) -> int:
@@ -227,12 +232,17 @@ class FixedPointCore(torch.nn.Module):
         ----------
         samples : Tensor of bool, shape (B,)
         """
-        passage = None if self._passage is None else self._passage()
-        if passage is None:
-            raise InputError(
-                "leave_out: call it after forward and before backward.", argument="leave_out"
-            )
-        passage.leave_out(samples)
+        self._open_passage("leave_out").leave_out(samples)
+
+    def scale_adjoint(self, factor: float) -> None:
+        """Multiply the adjoint of the last call's states, if they came with one, before backward.
+
+        Parameters
+        ----------
+        factor : float
+            By what the samples' losses are multiplied, such as 1/B.
+        """
+        self._open_passage("scale_adjoint").scale_adjoint(factor)
 
     @torch.no_grad()
     def descend(self, learning_rate: float) -> None:
@@ -259,6 +269,12 @@ class FixedPointCore(torch.nn.Module):
         model = self._network.model.name
         return f"{self.units} units, model {model!r}, {type(W).__name__}, rule {self.rule!r}"
 
+    def _open_passage(self, asked: str) -> Passage:
+        passage = None if self._passage is None else self._passage()
+        if passage is None:
+            raise InputError(f"{asked}: call it after forward and before backward.", argument=asked)
+        return passage
+
     def _weights(self) -> list[Tensor]:
         """Return the tensors that stand for the weights now, in the connectivity's order."""
         return [self.recurrent[name.replace(".", "/")] for name in self._names]
@@ -275,10 +291,10 @@ class FixedPointCore(torch.nn.Module):
         if all(new is old and now == before for (new, now), (old, before) in pairs):
             return
         self._taken_up = fixed
-        pattern, per_unit = _named(self.pattern), _named(self.per_unit)
+        pattern, per_unit = named(self.pattern), named(self.per_unit)
         constants, given = self._network.connectivity.constants, self._network.parameters
-        is_same = all(_are_equal(new, constants[name]) for name, new in pattern.items())
-        if is_same and all(_are_equal(new, given[name]) for name, new in per_unit.items()):
+        is_same = all(are_equal(new, constants[name]) for name, new in pattern.items())
+        if is_same and all(are_equal(new, given[name]) for name, new in per_unit.items()):
             return
         with torch.inference_mode(False):
             zeros = dict(zip(self._names, map(torch.zeros_like, parameters), strict=True))
@@ -367,23 +383,6 @@ class FixedPointCore(torch.nn.Module):
         if kind not in self._said:
             self._said.add(kind)
             warnings.warn(kind(f"FixedPointCore: {message}", *facts), stacklevel=3)
-
-
-def _buffers(tensors: Mapping[str, Tensor]) -> torch.nn.Module:
-    """Return a module whose buffers are copies of these tensors."""
-    module = torch.nn.Module()
-    for name, tensor in tensors.items():
-        module.register_buffer(name.replace(".", "/"), tensor.detach().clone())
-    return module
-
-
-def _named(buffers: torch.nn.Module) -> dict[str, Tensor]:
-    return {name.replace("/", "."): tensor for name, tensor in buffers.named_buffers()}
-
-
-def _are_equal(one: Tensor, other: Tensor) -> bool:
-    is_alike = one.dtype == other.dtype and one.device == other.device and one.shape == other.shape
-    return is_alike and torch.equal(one, other)
 
 
 def _checked_step_size(rule: AbstractRule, step_size: float | None) -> float:

@@ -26,7 +26,7 @@ from torch import Tensor
 from ratenet.connectivity.base import scaled
 from ratenet.connectivity.computation import computation
 from ratenet.errors import UnsupportedError
-from ratenet.fixed_points import FixedPoints, Status, solve_adjoint
+from ratenet.fixed_points import FixedPoints, Status, adjoint_of
 from ratenet.fixed_points.adjoint import default_adjoint_tolerance
 from ratenet.plasticity import AbstractRule, Euclidean
 from ratenet.plasticity.base import LeftOut
@@ -114,6 +114,11 @@ class Passage:
         status = self.found.status.masked_fill(samples, int(Status.UNSETTLED))
         self._found = dataclasses.replace(self.found, status=status)
 
+    def scale_adjoint(self, factor: float) -> None:
+        """Multiply an adjoint that was given."""
+        if self.found.adjoint is not None:
+            self._found = dataclasses.replace(self.found, adjoint=factor * self.found.adjoint)
+
     @property
     def found(self) -> FixedPoints:
         """The fixed points of the forward pass."""
@@ -150,7 +155,7 @@ class Passage:
     def _adjoint(self, fp: FixedPoints, error: Tensor) -> Tensor:
         """Return dL/dx; zero where it cannot be solved for, which is reported."""
         tol = max(self.tol or 0.0, default_adjoint_tolerance(fp.rates.dtype))
-        adjoint = solve_adjoint(fp, error, tol=tol)
+        adjoint = adjoint_of(fp, error, tol=tol)
         solved = adjoint.converged
         if solved.all():
             return adjoint.values
@@ -161,7 +166,10 @@ class Passage:
 
     def _rule_gradient(self, fp: FixedPoints, error: Tensor) -> dict[str, Tensor]:
         """Return the sum over samples of the rule's direction, to be descended."""
-        delta, left_out, reason = self.rule.propose(fp, len(fp) * error, self.step_size)
+        S = len(fp)
+        if fp.adjoint is not None:
+            fp = dataclasses.replace(fp, adjoint=S * fp.adjoint)
+        delta, left_out, reason = self.rule.propose(fp, S * error, self.step_size)
         self._report(LeftOut(left_out, reason))
         return fp.network.connectivity.named(scaled(delta, -1 / self.step_size))
 

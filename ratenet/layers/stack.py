@@ -202,7 +202,11 @@ class Stack(torch.nn.Sequential):
             own = fp if part is None else fp.within(part)
             point = certify(layer.core.network, own.state, own.drive, fp.tol)
             found[layer.name] = replace(
-                point, status=fp.status, iterations=fp.iterations, examined=fp.examined
+                point,
+                status=fp.status,
+                iterations=fp.iterations,
+                examined=fp.examined,
+                adjoint=own.adjoint,
             )
         return found
 

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from ratenet.equations import load_model
 from ratenet.equations.parameters import as_text
+from ratenet.equations.units import Quantity
 from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import check_tolerance
 from ratenet.layers.convolutional import ConvFixedPointLayer
@@ -17,6 +18,7 @@ from ratenet.layers.core import FixedPointCore, OnUnsettled
 from ratenet.layers.feedback import FeedbackLayers
 from ratenet.layers.full import FixedPointLayer
 from ratenet.layers.weights import connectivity_of
+from ratenet.network import Network
 from ratenet.plasticity import RULES, Frozen
 from ratenet.validation import Expected, json_schema, validated
 
@@ -157,11 +159,24 @@ class AbstractRecurrentTable(AbstractTable):
         learns = self.learns and not isinstance(rule, Frozen)
         core = layer.get_submodule("core").requires_grad_(learns)
         assert isinstance(core, FixedPointCore)
-        layer.to(dtype)
+        if dtype != layer.get_submodule("read_in").weight.dtype:
+            layer.to(dtype)
+            core.set_parameters(self._shared_values(core.network))
         if self.tol is not None:  # what can be reached depends on the dtype
             check_tolerance(self.tol, dtype)
             core.tol = self.tol
         return layer
+
+    def _shared_values(self, network: Network) -> dict[str, Any]:
+        """Return the parameters that all units share, as they were before float32 rounded them."""
+        model = load_model(self.model)
+        shared = (name for name, value in network.parameters.items() if value.ndim == 0)
+        return {
+            name: self.parameters[name]
+            if name in self.parameters
+            else Quantity(model.defaults[name].values({}, 1, 0), dim=model.dimensions(name))
+            for name in shared
+        }
 
     def rate(self, defaults: LayerDefaults) -> float:
         """Return the learning rate of the recurrent weights."""

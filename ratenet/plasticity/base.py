@@ -47,6 +47,8 @@ class Traits:
         Whether the change is the learning rate times a direction.
     is_mean : bool
         Whether the change of a batch is the mean of the changes that its samples would make alone.
+    uses_adjoint : bool
+        Whether it takes the adjoint that fixed points come with (`FixedPoints.adjoint`).
     """
 
     metric: str
@@ -54,6 +56,7 @@ class Traits:
     uses_error: bool = True
     is_proportional: bool = True
     is_mean: bool = True
+    uses_adjoint: bool = False
 
 
 class Proposal(NamedTuple):

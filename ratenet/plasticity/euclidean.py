@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ratenet.connectivity.base import Change
 from ratenet.errors import SingularError
-from ratenet.fixed_points import FixedPoints, solve_adjoint
+from ratenet.fixed_points import FixedPoints, adjoint_of
 from ratenet.plasticity.base import (
     AbstractRule,
     LeftOut,
@@ -46,7 +46,7 @@ class Euclidean(AbstractRule):
     @property
     def traits(self) -> Traits:
         """Euclidean."""
-        return Traits("Euclidean in W")
+        return Traits("Euclidean in W", uses_adjoint=True)
 
     def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
         """Return the sum of squares over the parameters, the same at each fixed point."""
@@ -77,7 +77,7 @@ def solved_adjoint(fp: FixedPoints, error: Tensor, rule: str) -> tuple[Tensor, T
     SingularError
         If no sample has an adjoint.
     """
-    adjoint = solve_adjoint(fp, error)
+    adjoint = adjoint_of(fp, error)
     solved = adjoint.converged
     if not solved.any():
         raise SingularError(

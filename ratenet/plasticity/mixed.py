@@ -58,6 +58,7 @@ class Mixed(AbstractRule):
             uses_error=any(one.uses_error for one in traits),
             is_proportional=all(one.is_proportional for one in traits),
             is_mean=all(one.is_mean for one in traits),
+            uses_adjoint=any(one.uses_adjoint for one in traits),
         )
 
     def change(

@@ -21,6 +21,7 @@ from ratenet.plasticity import RULES
 from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli import HELD, STIMULI, comes_to_rest
 from ratenet.training.losses import LOSSES
+from ratenet.training.moving_adjoint import FASTEST
 from ratenet.training.optimizers import check_optimizer
 from ratenet.training.options import TrainingOptions
 from ratenet.training.plasticity_options import check_plasticity, with_plasticity
@@ -34,7 +35,7 @@ Checked = TypeVar("Checked", bound=TrainingOptions)
 REGISTRIES: dict[str, Registry[Any]] = {"rule": RULES, "loss": LOSSES, "stimulus": STIMULI}
 """Options that are read by a registry; None where one is left out."""
 NAMED = ("model", *REGISTRIES)  # what may name the user's code
-OF_ONE_NETWORK = ("model", "units", "tau", "learn", "barrier")
+OF_ONE_NETWORK = ("model", "units", "tau", "learn")
 
 ON_UNSETTLED: dict[str, OnUnsettled] = {"leave-out": "mask", "include": "include"}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -183,6 +184,7 @@ def _check_presentation(config: TrainingOptions) -> None:
     of_slow = {
         "update_at": config.update_at != (1.0,),
         "correct_lag": config.correct_lag,
+        "adjoint_tau": config.adjoint_tau is not None,
         "stimulus": config.stimulus != HELD,
         "backend": config.backend != "torch",
         "hold": config.hold is not None,
@@ -237,14 +239,12 @@ def _check_layers(config: TrainingOptions) -> None:
     if not config.layers:
         return
     read_tables(config.layers)
-    if config.update_at == CONTINUOUS:
-        raise InputError.at(
-            "update_at", got=CONTINUOUS, expected="shares of the hold, such as 1, for layers"
-        )
     for name in OF_ONE_NETWORK:
         if getattr(config, name) != getattr(type(config), name):
-            remedy = "leave it out" if name == "barrier" else "set it in each layer's table"
-            raise InputError(f"{name}: cannot be combined with layers; {remedy}.", argument=name)
+            raise InputError(
+                f"{name}: cannot be combined with layers; set it in each layer's table.",
+                argument=name,
+            )
 
 
 def _check_measurements(config: TrainingOptions) -> None:
@@ -325,12 +325,25 @@ def resolved(config: Checked, network: Network) -> Checked:
             "which the time step of a slow presentation follows from; use 'static'.",
             argument="presentation",
         )
+    _check_adjoint(config, network)
     hold, fade = times_of_image
     longest = LONGEST_IN_TAU * network.longest_time_constant()
     if hold + fade > longest:
         name = "hold" if hold >= fade else "fade"
         raise InputError.at(name, got=max(hold, fade), expected=f"less than {longest:g} s")
     return dataclasses.replace(config, hold=hold, fade=fade)
+
+
+def _check_adjoint(config: TrainingOptions, network: Network) -> None:
+    """Refuse an adjoint that is so fast that to simulate it would take too long."""
+    shortest = network.shortest_time_constant() / FASTEST
+    if config.adjoint_tau is not None and config.adjoint_tau < shortest * (1 - 1e-6):
+        raise InputError.at(
+            "adjoint_tau",
+            got=config.adjoint_tau,
+            expected=f"at least {shortest:g} s, a hundredth of the shortest time constant",
+            remedy="leave it out to have the adjoint solved, which is the limit of 0",
+        )
 
 
 def _seconds(value: Any, name: str) -> float | None:

@@ -1,19 +1,20 @@
 """Evaluation: how well images are answered, at solved fixed points and under a presentation."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ratenet.network import Network
 from ratenet.stimuli import Images
 from ratenet.stimuli.images import is_answerable
 from ratenet.training.classifier import Classifier
 from ratenet.training.losses import Loss
 from ratenet.training.presentation import AbstractPresentation
-from ratenet.training.shown import AbstractShown, Batch
+from ratenet.training.shown import AbstractShown, Batch, Reader
 
 EVALUATION_BATCH = 512
 
@@ -79,28 +80,56 @@ def evaluate_classifier(
     unsettled : {"leave-out", "include"}
         Whether the rates of images that did not settle are an answer.
     """
-    shown = batches_of(images, batch_size)
-    return evaluate_shown(classifier, shown, presentation, unsettled=unsettled)
+    return evaluate_shown(
+        classifier.network,
+        classifier,
+        classifier.logits,
+        batches_of(images, batch_size),
+        presentation,
+        outputs=len(classifier.read_out),
+        loss=classifier.loss,
+        unsettled=unsettled,
+    )
 
 
 @torch.no_grad()
 def evaluate_shown(
-    classifier: Classifier,
+    network: Network,
+    reader: Reader,
+    answer: Callable[[Tensor], Tensor],
     shown: Iterable[AbstractShown],
     presentation: AbstractPresentation,
     *,
+    outputs: int,
+    loss: Loss,
     unsettled: str | None = "leave-out",
 ) -> Evaluation:
-    """Return the answers to what is shown in one presentation after the other, at their ends."""
-    (*_, end) = presentation.update_times(classifier.network)
+    """Return the answers to what is shown in one presentation after the other, at their ends.
+
+    Parameters
+    ----------
+    network : Network
+    reader : Classifier or Stack
+        Makes its drives of images.
+    answer : callable
+        From its rates (B, N) to outputs (B, K).
+    shown : iterable of AbstractShown
+    presentation : AbstractPresentation
+    outputs : int
+        K.
+    loss : callable
+    unsettled : {"leave-out", "include"}
+        Whether the rates of images that did not settle are an answer.
+    """
+    (*_, end) = presentation.update_times(network)
 
     def answers() -> Iterator[Answers]:
         for number, each in enumerate(shown):
-            fp = presentation.show(classifier.network, each.drive(classifier), seed=number)
+            fp = presentation.show(network, each.drive(reader), seed=number)
             answered = fp.converged if unsettled == "leave-out" else torch.isfinite(fp.residual)
-            yield Answers(classifier.logits(fp.rates), answered, fp.unsettled, each.labels_at(end))
+            yield Answers(answer(fp.rates), answered, fp.unsettled, each.labels_at(end))
 
-    return count_answers(answers(), outputs=len(classifier.read_out), loss=classifier.loss)
+    return count_answers(answers(), outputs=outputs, loss=loss)
 
 
 class Answers(NamedTuple):

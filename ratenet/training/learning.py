@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import DivergenceError
-from ratenet.fixed_points import FixedPoints, solve_adjoint
+from ratenet.fixed_points import FixedPoints, adjoint_of
 from ratenet.plasticity import AbstractRule
 from ratenet.stimuli.images import filled, is_answerable
 from ratenet.training.classifier import Classifier
@@ -118,7 +118,7 @@ def learn_from(
     if "read-out" in learn:
         changes["read-out"] = -rate * (surprise[settled].T @ fp.rates[settled] / max(1, number))
     if "read-in" in learn:
-        adjoint = solve_adjoint(fp.select(settled), error[settled])
+        adjoint = adjoint_of(fp.select(settled), error[settled])
         solved = adjoint.converged
         counts["read-in"] = int(solved.sum())
         left_out = max(left_out, number - counts["read-in"])

@@ -12,8 +12,8 @@ from ratenet.files import read_regular, write_text
 
 # iterations: mean over the batch. Abscissas, 1/s: of a few samples at the end of an epoch; at the
 # batch's mean gains, and with a barrier at its largest gains, after the step. weight_abscissa: the
-# largest real part of W's eigenvalues, for a stack the largest among its layers at the end of an
-# epoch; weight_norm: W's spectral norm, likewise. The last two: where they were asked for.
+# largest real part of W's eigenvalues; weight_norm: W's spectral norm, at the end of an epoch. For
+# a stack these are the largest among its layers. The last two: where they were asked for.
 METRICS = (
     "step", "epoch", "train_loss", "train_accuracy", "settled", "residual", "iterations",
     "abscissa", "abscissa_mean_gain", "abscissa_largest_gain", "weight_abscissa", "weight_norm",

@@ -1,7 +1,7 @@
 """NetworkRun: a run in which one recurrent network learns, from slow or static images."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,48 +12,68 @@ import torch
 from torch import Tensor
 
 from ratenet.equations import ModelSpec
-from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError, UnsupportedError
+from ratenet.errors import STOPPED_BY_SCIENCE, InputError, UnsupportedError
 from ratenet.fixed_points.mode_tracking import batch_jacobians
 from ratenet.linear_algebra import all_eigenvalues, require_memory
-from ratenet.plasticity import RULES, Frozen
-from ratenet.stimuli import STIMULI, Images
+from ratenet.network import Network
+from ratenet.plasticity import RULES, AbstractRule, Frozen
+from ratenet.simulation.time_grid import seed_of_step
+from ratenet.stimuli import Images
 from ratenet.stimuli.images import is_answerable
 from ratenet.training.classifier import Classifier, random_classifier
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import DTYPES, resolved
 from ratenet.training.eligibility import Eligibility
-from ratenet.training.evaluation import (
-    Evaluation,
-    batches_of,
-    evaluate_classifier,
-    evaluate_shown,
-    nothing_answered,
-)
+from ratenet.training.evaluation import Evaluation, evaluate_classifier
 from ratenet.training.fitted_read_out import fitted_read_out
-from ratenet.training.learning import learn_from, learned_parameters, teaches
+from ratenet.training.learning import (
+    Learned,
+    learn_from,
+    learned_parameters,
+    nothing_learned,
+    teaches,
+)
+from ratenet.training.learning_run import (
+    LearningRun,
+    Seen,
+    adjoint_of_run,
+    new_presentation,
+)
 from ratenet.training.losses import check_loss, loss_for
-from ratenet.training.moving_weights import MovingWeights
+from ratenet.training.moving_weights import MovingWeights, Signals, signals_of
 from ratenet.training.optimizers import new_optimizer
 from ratenet.training.pictures import draw_network_run
 from ratenet.training.plasticity_options import is_unsupervised
-from ratenet.training.presentation import AbstractPresentation, Slow, Static, UpdateTimes
+from ratenet.training.presentation import NONE, Static
 from ratenet.training.run import images_of
 from ratenet.training.run_folder import RunFolder
-from ratenet.training.shown import (
-    AbstractShown,
-    check_teaches,
-    excerpts_of_test,
-    stimulus_of,
-    time_scale_of,
-)
+from ratenet.training.shown import AbstractShown, check_teaches, stimulus_of
 from ratenet.training.stability import Stability
-from ratenet.training.step import LearningRun, take_step
+from ratenet.training.step import take_step
 from ratenet.training.workers import Workers
 
 
 @dataclass(kw_only=True)
 class NetworkRun(LearningRun):
     """A run of a `Classifier`."""
+
+    classifier: Classifier
+    rule: AbstractRule
+
+    @property
+    def network(self) -> Network:
+        """The classifier's network."""
+        return self.classifier.network
+
+    @property
+    def parts(self) -> Mapping[str, Network]:
+        """The network."""
+        return {"": self.network}
+
+    @property
+    def learning_parts(self) -> tuple[str, ...]:
+        """Its name."""
+        return ("",)
 
     @property
     def learner(self) -> Classifier:
@@ -72,10 +92,10 @@ class NetworkRun(LearningRun):
         with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
             fp = Static().show(self.classifier.network, self.classifier.drive(few.pixels))
             check_loss(self.classifier.loss, self.classifier.logits(fp.rates), few.labels)
-            self.stability.limit(batch_jacobians(fp).excitable)
+            self.stability[""].limit(batch_jacobians(fp).excitable)
             if self.moving is not None:
                 shown = self.shown()
-                self.moving.check(self.classifier.network, len(shown.at(0.0)), self.signals(shown))
+                self.moving.check(self.network, len(shown.at(0.0)), self._signals(shown))
             learn_from(
                 self.classifier, self.rule, fp, few.pixels, few.labels,
                 learn=self.config.learn, rate=self.config.learning_rate,
@@ -84,8 +104,8 @@ class NetworkRun(LearningRun):
     def _check_labels(self) -> None:
         """Refuse a stimulus that shows nothing from which the rule can learn."""
         if self.stimulus is not None:
-            times, shown = self.presentation.update_times(self.classifier.network), self.shown()
-            teaching = partial(teaches, self.rule) if not self.signals(shown) else is_answerable
+            times, shown = self.presentation.update_times(self.network), self.shown()
+            teaching = partial(teaches, self.rule) if not self._signals(shown) else is_answerable
             taught = (teaching(shown.labels_at(t)) for t in times)
             other = "another update_at, or a rule without an error, such as oja"
             check_teaches(self.config, taught, f"another stimulus, {other}")
@@ -97,6 +117,68 @@ class NetworkRun(LearningRun):
             self.fit()
         return row
 
+    def present(self) -> Iterator[Seen]:
+        """Give the rates of this step's images each time that the rule acts."""
+        images, workers, include = self.shown(), self.workers, self.config.unsettled == "include"
+        times = self.presentation.update_times(self.network)
+        shown = self.presentation.present(
+            self.network,
+            images.drive(self.classifier),
+            examine=self.progress.is_doubtful,
+            seed=seed_of_step(self.config.seed, self.progress.step * workers.size + workers.rank),
+            signals=self._signals(images),
+            errors=self.errors(images),
+        )
+        for number, fp in enumerate(shown, start=1):
+            t = times[number - 1]
+            used = fp.with_tolerance(math.inf) if include else fp
+            yield Seen(
+                pixels=images.at(t),
+                labels=images.labels_at(t),
+                outputs=self.answer(fp.rates),
+                parts={"": used},
+                settled=fp.converged,
+                used=used.converged,
+                residual=fp.residual,
+                iterations=fp.iterations,
+                updates=len(times),
+                is_last=number == len(times),
+            )
+
+    def _signals(self, shown: AbstractShown) -> Signals:
+        """Return what teaches weights that move while images are shown."""
+        if self.moving is None:
+            return NONE
+        return signals_of(self.moving.spec, self.classifier, shown)
+
+    def learn(self, seen: Seen, samples: Tensor) -> Learned:
+        """Let the rule act on the samples of all processes."""
+        learned, failure = None, None
+        try:
+            taught = seen.used & teaches(self.rule, seen.labels)
+            if self.workers.size == 1 or bool(taught.any()):
+                learned = learn_from(
+                    self.classifier, self.rule, seen.parts[""], seen.pixels, seen.labels,
+                    learn=self.config.learn, rate=self.optimizer.rule_rate(self.progress.step),
+                )  # fmt: skip
+        except STOPPED_BY_SCIENCE as error:
+            failure = error
+        self.workers.agree(failure)
+        learned = learned or nothing_learned(self.classifier, self.config.learn)
+        return learned.of_all(self.workers)
+
+    def answer(self, rates: Tensor) -> Tensor:
+        """Return the outputs R_out y."""
+        return self.classifier.logits(rates)
+
+    def error(self, rates: Tensor, labels: Tensor) -> Tensor:
+        """Return R_out^T dL/doutputs."""
+        return self.classifier.error(rates, labels)
+
+    def unsettled_where(self, seen: Seen) -> tuple[str, str]:
+        """Return what became of the samples."""
+        return "", seen.parts[""].summary()
+
     def fit(self) -> None:
         """Fit the read-out to the rates, where no error or reward reaches the weights."""
         if is_unsupervised(self.config):
@@ -106,27 +188,6 @@ class NetworkRun(LearningRun):
         """Return the answers to images at solved fixed points."""
         return evaluate_classifier(self.classifier, images, Static())
 
-    def test_slowly(self) -> Evaluation | None:
-        """Return the answers at the end of each hold, or fade, while images do what they did.
-
-        None for a static run, and where the stimulus has images of its own or no classes. Where
-        the dynamics diverge, no image has an answer.
-        """
-        if self.config.presentation == "static":
-            return None
-        config, images = self.config, self.images.test
-        shown: Iterator[AbstractShown] | None = batches_of(images, config.batch_size)
-        if self.stimulus is not None:
-            shown = excerpts_of_test(config, images)
-        if shown is None:
-            return None
-        presentation = new_presentation(config, update_at=(1.0,))
-        try:
-            found = evaluate_shown(self.classifier, shown, presentation, unsettled=config.unsettled)
-            return None if self.stimulus is not None and math.isnan(found.score) else found
-        except DivergenceError:  # the streams are lost, so no image has an answer
-            return nothing_answered(self.images.test, self.images.outputs)
-
     def findings(self) -> dict[str, Any]:
         """Return the barrier's doings and the spectrum of W."""
         W = self.classifier.network.connectivity.dense().cpu()
@@ -135,30 +196,11 @@ class NetworkRun(LearningRun):
             "weight_abscissa": float(eigenvalues.max()),
             "weight_eigenvalue_min": float(eigenvalues.min()),
             "weight_norm": float(torch.linalg.matrix_norm(W.double(), 2)),
-            **self._speed(),
+            **self.speed(),
         }
         if is_unsupervised(self.config):
             found["read_out"] = "fitted"
-        if self.config.barrier is not None:
-            found |= {
-                "barrier": self.config.barrier,
-                "abscissa_limit": self.progress.abscissa_limit,
-                "corrected_steps": self.progress.corrected,
-                "refused_steps": self.progress.refused,
-            }
-        return found
-
-    def _speed(self) -> dict[str, Any]:
-        """Return what moved in a slow presentation, and how fast: tau / T."""
-        config = self.config
-        if config.presentation == "static":
-            return {}
-        T = config.hold + config.fade if self.stimulus is None else time_scale_of(self.stimulus)
-        return {
-            "stimulus": STIMULI.written(config.stimulus),
-            "speed": self.classifier.network.longest_time_constant() / T,
-            "unlabelled_samples": self.progress.unlabelled,
-        }
+        return {**found, **self.held_modes()}
 
     def tables(self) -> dict[str, Any]:
         """Return the model's table, and the facts of the data."""
@@ -168,45 +210,6 @@ class NetworkRun(LearningRun):
     def draw(self, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
         """Write the learning curve, and digits through time."""
         draw_network_run(self, self.classifier, metrics, summary)
-
-    def extra_state_dict(self) -> dict[str, Tensor]:
-        """Return tracked modes, running averages, and the streams' states."""
-        return {
-            **self.stability.state_dict(),
-            **self.eligibility.state_dict(),
-            **self.presentation.state_dict(),
-        }
-
-    def load_extra_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Load what `extra_state_dict` gave; other tensors may be among it."""
-        self.stability.load_state_dict(state)
-        self.eligibility.load_state_dict(state)
-        self.presentation.load_state_dict(state)
-
-    def stream_names(self) -> tuple[str, ...]:
-        """Return what a slow presentation carries over."""
-        return self.presentation.stream_names
-
-
-def new_presentation(
-    config: TrainingConfig,
-    update_at: UpdateTimes | None = None,
-    moving: MovingWeights | None = None,
-) -> AbstractPresentation:
-    """Return the presentation of a resolved configuration, or one with other times of updates.
-
-    Weights stay as they are unless something moves them.
-    """
-    if config.presentation == "static":
-        return Static()
-    return Slow(
-        config.hold,
-        config.fade,
-        update_at or config.update_at,
-        corrects_lag=config.correct_lag,
-        backend=config.backend,
-        moving=moving,
-    )
 
 
 def new_network_run(
@@ -235,6 +238,7 @@ def new_network_run(
         loss=loss_for(config.loss, images.train.has_classes),
     )
     config, rule = resolved(config, classifier.network), RULES.read(config.rule)
+    _check_adjoint(config, rule)
     stimulus = stimulus_of(config, images.train)
     learned = learned_parameters(classifier, config.learn)
     if isinstance(rule, Frozen):  # out of the optimizer's reach, and of its weight decay
@@ -255,7 +259,7 @@ def new_network_run(
         data=data,
         loss=classifier.loss,
         folder=folder,
-        presentation=new_presentation(config, moving=moving),
+        presentation=new_presentation(config, moving=moving, adjoint=adjoint_of_run(config)),
         moving=moving,
         stimulus=stimulus,
         optimizer=new_optimizer(
@@ -266,10 +270,21 @@ def new_network_run(
             workers.size,
             _factors(config, classifier),
         ),
-        stability=Stability(config.barrier),
+        stability={"": Stability(config.barrier)},
         eligibility=Eligibility(config.eligibility),
         workers=workers,
     )
+
+
+def _check_adjoint(config: TrainingConfig, rule: AbstractRule) -> None:
+    """Refuse an adjoint that moves and that nothing takes."""
+    is_taken = rule.traits.uses_adjoint or "read-in" in config.learn
+    if config.adjoint_tau is not None and not is_taken:
+        raise InputError(
+            f"adjoint_tau: has no effect, since rule {RULES.written(rule)!r} takes no adjoint and "
+            "the read-in does not learn; use rule 'euclidean', or learn 'read-in'.",
+            argument="adjoint_tau",
+        )
 
 
 def _factors(config: TrainingConfig, classifier: Classifier) -> dict[str, float]:

@@ -88,6 +88,11 @@ class TrainingOptions:
     correct_lag : bool
         Whether the lag predicted from the speed of the drive is subtracted from the rates before
         the rule acts; only with hold 0, or with a stimulus that does not rest.
+    adjoint_tau : Quantity, str or float, optional
+        Time constant of the adjoint, the error that travels back through the recurrent weights and
+        from layer to layer: it then follows the present rates as a dynamical state of its own, a
+        hypothesis about feedback in the brain. Default: the adjoint is solved for at the present
+        rates, which is the limit of a short time constant. docs/train-slowly.md says more.
     unsettled : {"leave-out", "include"}, optional
         What the rule does with samples that did not settle. Default: leave-out; include for a
         stimulus that does not rest, and with plasticity.
@@ -158,6 +163,7 @@ class TrainingOptions:
     update_at: Literal["continuous"] | Annotated[Sequence[Share], Field(min_length=1)] = (1.0,)
     eligibility: Time = None
     correct_lag: bool = False
+    adjoint_tau: Time = None
     unsettled: Literal["leave-out", "include"] | None = None
     validation: Annotated[int, Field(ge=0, le=10**9)] = 0
     patience: Count | None = None

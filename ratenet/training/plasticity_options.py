@@ -81,6 +81,11 @@ def check_plasticity(config: TrainingOptions) -> None:
             f"has no effect on weights that move by equations; change the parameters of {name!r}, "
             "as in \"oja(eta=2*Hz)\".",
         )  # fmt: skip
+    if config.adjoint_tau is not None:
+        raise _refused(
+            "adjoint_tau", f"has no effect, since the plasticity {name!r} takes no adjoint; leave "
+            "it out."
+        )  # fmt: skip
     if config.backend == "brian2" and config.batch_size != 1:
         raise InputError.at(
             "batch_size",

@@ -8,6 +8,7 @@ between is seen by what comes after.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -20,6 +21,7 @@ from ratenet.network import Network
 from ratenet.quasi_static import correct_lag
 from ratenet.simulation import simulate
 from ratenet.stimuli import HeldImages, Images
+from ratenet.training.moving_adjoint import Errors, MovingAdjoint
 from ratenet.training.moving_weights import MovingWeights, Signals
 
 SETTLED_RESIDUAL = 1e-3  # of a state that a simulation reached
@@ -28,6 +30,7 @@ LEAST_STEPS = 20  # of one presentation, so that a fast fade is still a fade
 MAX_ITERATIONS = 2_000  # of a solved fixed point; a sample that needs more did not settle
 CONTINUOUS = "continuous"
 STREAMS = ("stream_state", "stream_drive")  # of a slow presentation, in a checkpoint
+ADJOINT = "stream_adjoint"  # where it moves, too
 UpdateTimes = Sequence[float] | Literal["continuous"]
 NONE: Signals = MappingProxyType({})
 
@@ -51,6 +54,7 @@ class AbstractPresentation(ABC):
         examine: bool = False,
         seed: int = 0,
         signals: Signals = NONE,
+        errors: Errors | None = None,
     ) -> Iterator[FixedPoints]:
         """Give the rates for drives, with their residuals, whenever the rule is to act.
 
@@ -68,6 +72,8 @@ class AbstractPresentation(ABC):
             Seed of the noise of this presentation, where the model has some.
         signals : mapping of str to Feedback
             Third factors, where weights move meanwhile.
+        errors : callable, optional
+            dL/dy (B, N) at a time and rates, for an adjoint that moves meanwhile.
         """
 
     @abstractmethod
@@ -108,6 +114,7 @@ class Static(AbstractPresentation):
         examine: bool = False,
         seed: int = 0,
         signals: Signals = NONE,
+        errors: Errors | None = None,
     ) -> Iterator[FixedPoints]:
         """Give the solved fixed points, once."""
         yield find_fixed_points(
@@ -156,6 +163,9 @@ class Slow(AbstractPresentation):
     moving : MovingWeights, optional
         Moves the network's weights throughout fade and hold. Default: they stay as they are from
         one update to the next.
+    adjoint : MovingAdjoint, optional
+        Moves each stream's adjoint, likewise, and gives it with the rates. Default: it is for the
+        rule to solve for it.
 
     Notes
     -----
@@ -172,10 +182,12 @@ class Slow(AbstractPresentation):
         corrects_lag: bool = False,
         backend: str = "torch",
         moving: MovingWeights | None = None,
+        adjoint: MovingAdjoint | None = None,
     ) -> None:
-        self.moving = moving
+        self.moving, self.adjoint = moving, adjoint
         self.hold, self.fade, self.update_at = hold, fade, update_at
         self.corrects_lag, self.backend = corrects_lag, backend
+        self.refused = 0  # samples whose lag was not subtracted at the last update
         self._state: Tensor | None = None  # (k, B, N)
         self._previous: Tensor | None = None  # (B, N)
 
@@ -187,15 +199,17 @@ class Slow(AbstractPresentation):
         examine: bool = False,
         seed: int = 0,
         signals: Signals = NONE,
+        errors: Errors | None = None,
     ) -> Iterator[FixedPoints]:
         """Simulate the fade and the hold; give the states on the way, measured."""
         shown = self._held(drive) if isinstance(drive, Tensor) else drive
         dt, done, streams = self.time_step(network), 0, len(shown.at(0.0))
         state = None if self._state is None else self._state[:, :streams]
-        moving = self.moving
+        moving, adjoint = self.moving, self.adjoint
         on = simulate if moving is None else partial(moving.simulate, signals=signals)
-        updates = self.update_steps(network)
-        for mark in sorted({*updates, self.steps(network)}):
+        updates, steps = self.update_steps(network), self.steps(network)
+        at_once = steps if adjoint is None else adjoint.steps_at_once(network, streams)
+        for mark in sorted({*updates, *range(at_once, steps, at_once), steps}):
             trajectory = on(
                 network,
                 shown,
@@ -203,10 +217,12 @@ class Slow(AbstractPresentation):
                 dt=dt,
                 initial=state,
                 start=done * dt,
-                record_every=mark - done,
+                record_every=mark - done if adjoint is None else 1,
                 backend=self.backend,
                 seed=seed if network.model.noises else None,
             )
+            if adjoint is not None and errors is not None:
+                adjoint.follow(trajectory, shown.at, errors)
             state, done = torch.stack(list(trajectory.final.values())), mark
             self._state, self._previous = state, shown.at(mark * dt)
             if mark in updates:
@@ -223,10 +239,12 @@ class Slow(AbstractPresentation):
     def _measured(self, network: Network, shown: Shown, t: float, dt: float) -> FixedPoints:
         assert self._state is not None
         drive = shown.at(t)
-        reached = fixed_points_at(network, drive, self._state, tol=SETTLED_RESIDUAL)
-        if not self.corrects_lag:
-            return reached
-        return correct_lag(reached, (drive - shown.at(t - dt)) / dt, tol=SETTLED_RESIDUAL)
+        found = fixed_points_at(network, drive, self._state, tol=SETTLED_RESIDUAL)
+        if self.corrects_lag:
+            reached = found.state
+            found = correct_lag(found, (drive - shown.at(t - dt)) / dt, tol=SETTLED_RESIDUAL)
+            self.refused = int((found.state == reached).all(dim=2).all(dim=0).sum())
+        return found if self.adjoint is None else replace(found, adjoint=self.adjoint.values)
 
     def steps(self, network: Network) -> int:
         """Return the number of time steps of one presentation."""
@@ -256,12 +274,15 @@ class Slow(AbstractPresentation):
             return {}
         streams = (self._state.transpose(0, 1).contiguous(), self._previous)
         own = {} if self.moving is None else self.moving.state_dict()
+        if self.adjoint is not None and self.adjoint.values is not None:
+            own[ADJOINT] = self.adjoint.values
         return {**dict(zip(STREAMS, streams, strict=True)), **own}
 
     @property
     def stream_names(self) -> tuple[str, ...]:
         """Names of these tensors."""
-        return (*STREAMS, *(() if self.moving is None else self.moving.names))
+        own = () if self.moving is None else self.moving.names
+        return (*STREAMS, *own, *(() if self.adjoint is None else (ADJOINT,)))
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue from a state and drive."""
@@ -269,3 +290,5 @@ class Slow(AbstractPresentation):
         self._state = None if last is None else last.transpose(0, 1).contiguous()
         if self.moving is not None:
             self.moving.load_state_dict(state)
+        if self.adjoint is not None:
+            self.adjoint.values = state.get(ADJOINT)

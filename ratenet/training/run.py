@@ -39,6 +39,7 @@ class Progress:
     left_out: int = 0  # those of them that did not settle
     unlabelled: int = 0  # those of them whose stimulus showed no class
     adjoint_left_out: int = 0  # settled ones whose adjoint could not be solved
+    uncorrected: int = 0  # times that the predicted lag of a sample was not subtracted
     corrected: int = 0  # steps whose weights the barrier corrected
     refused: int = 0  # steps that it refused
     abscissa_limit: float | None = None  # of the barrier at the last step, 1/s

@@ -115,10 +115,13 @@ class Stability:
     ----------
     barrier : float or None
         Smallest rate of decay, as a share of the slowest unit's own; None: only track.
+    part : str
+        Name of the network among those of a run; empty for the only one.
     """
 
-    def __init__(self, barrier: float | None) -> None:
+    def __init__(self, barrier: float | None, part: str = "") -> None:
         self.barrier = barrier
+        self._start = f"{part}/" if part else ""  # of the names in a checkpoint
         self._trackers = {name: RightmostTracker(tol=tol) for name, tol in TOLERANCES.items()}
 
     @torch.no_grad()
@@ -185,11 +188,11 @@ class Stability:
     def state_dict(self) -> dict[str, Tensor]:
         """Return what a resumed run must know to find the same numbers, as tensors."""
         kept = ((name, tracker.basis) for name, tracker in self._trackers.items())
-        return {name: basis for name, basis in kept if basis is not None}
+        return {f"{self._start}{name}": basis for name, basis in kept if basis is not None}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Load what `state_dict` gave; other tensors may be among it."""
         for name, tracker in self._trackers.items():
-            kept = state.get(name)
+            kept = state.get(f"{self._start}{name}")
             # A product rounds by how its operands lie in memory: as freshly made ones do.
             tracker.basis = None if kept is None else kept.clone()

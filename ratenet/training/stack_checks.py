@@ -1,15 +1,15 @@
-"""What a run of a stack checks and resolves, before it begins and in each step."""
+"""What a run of a stack checks and resolves before it begins."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-from ratenet.errors import UnsettledError, UnsupportedError
+from torch import Tensor
+
+from ratenet.errors import UnsupportedError
 from ratenet.layers.stack import Stack
 from ratenet.plasticity import AbstractRule, Mixed
-from ratenet.stimuli.images import is_answerable
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import on_this_machine, resolved
-from ratenet.training.shown import AbstractShown, check_teaches
-from ratenet.training.step import LARGEST_UNSETTLED_SHARE, remedy
+from ratenet.training.shown import check_teaches
 from ratenet.training.workers import Workers
 
 
@@ -37,18 +37,7 @@ def check_rules(
             )
 
 
-def check_labels(config: TrainingConfig, shown: AbstractShown, times: Sequence[float]) -> None:
+def check_labels(config: TrainingConfig, taught: Iterable[Tensor]) -> None:
     """Refuse a stimulus that shows nothing from which a stack can learn when its rules act."""
-    taught = (is_answerable(shown.labels_at(t)) for t in times)
-    check_teaches(config, taught, "another stimulus, or another update_at")
-
-
-def check_majority(config: TrainingConfig, unsettled: int, number: int, where: str) -> None:
-    """Refuse to go on where more than half of a batch did not settle; `where`: in which layers."""
-    if unsettled <= LARGEST_UNSETTLED_SHARE * number:
-        return
-    of_layer = "lower learning_rate, or that of the layer that loses them"
-    raise UnsettledError(
-        f"{unsettled} of {number} samples did not settle in all layers ({where}), more than half "
-        f"of the batch; {remedy(config) if config.presentation == 'slow' else of_layer}."
-    )
+    other = "another update_at, or a rule without an error, such as oja"
+    check_teaches(config, taught, f"another stimulus, {other}")

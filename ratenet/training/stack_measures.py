@@ -1,19 +1,14 @@
 """What is measured of the recurrent layers of a stack, by their names."""
 
-import math
 from collections.abc import Mapping
-from contextlib import suppress
 
 import torch
 from torch import Tensor
 
 from ratenet.connectivity import abscissa, norm
-from ratenet.errors import ConvergenceError
 from ratenet.fixed_points import FixedPoints
 from ratenet.layers.core import FixedPointCore
-from ratenet.training.step import ABSCISSA_SAMPLES
-
-Cores = Mapping[str, FixedPointCore]
+from ratenet.network import Network
 
 
 def points_of(core: FixedPointCore) -> FixedPoints:
@@ -22,12 +17,12 @@ def points_of(core: FixedPointCore) -> FixedPoints:
     return core.fixed_points
 
 
-def all_settled(cores: Cores) -> Tensor:
+def all_settled(points: Mapping[str, FixedPoints]) -> Tensor:
     """Return which samples settled in all layers, (B,)."""
-    return torch.stack([points_of(core).converged for core in cores.values()]).all(dim=0)
+    return torch.stack([fp.converged for fp in points.values()]).all(dim=0)
 
 
-def became(cores: Cores, presentation: str) -> str:
+def became(cores: Mapping[str, FixedPointCore], presentation: str) -> str:
     """Return what became of the samples in each layer; of moving ones, how many are not at rest."""
     if presentation == "static":
         return "; ".join(f"{name}: {core.last}" for name, core in cores.items())
@@ -36,29 +31,18 @@ def became(cores: Cores, presentation: str) -> str:
     return ", ".join(f"{count} in {name}" for name, count in counts.items())
 
 
-def abscissas(cores: Cores) -> dict[str, float]:
-    """Return each layer's abscissa, of a few settled samples, in 1/s."""
-    found = {}
-    for name, core in cores.items():
-        fp, found[f"abscissa/{name}"] = points_of(core), math.nan
-        settled = torch.nonzero(fp.converged)[:ABSCISSA_SAMPLES, 0].tolist()
-        with suppress(ConvergenceError):  # of the eigenvalues of a large network
-            if settled:
-                found[f"abscissa/{name}"] = float(fp.abscissa(settled).max())
-    return found
-
-
-def spectra(cores: Cores) -> dict[str, float]:
+def spectra(parts: Mapping[str, Network]) -> dict[str, dict[str, float]]:
     """Return the largest real part of the eigenvalues, and the norm, of each layer's W."""
-    found = {}
-    for name, core in cores.items():
-        W = core.network.connectivity
-        found[f"weight_abscissa/{name}"] = abscissa(W)
-        found[f"weight_norm/{name}"] = norm(W)
-    return found
+    return {
+        name: {
+            "weight_abscissa": abscissa(part.connectivity),
+            "weight_norm": norm(part.connectivity),
+        }
+        for name, part in parts.items()
+    }
 
 
-def largest(values: Mapping[str, float], kind: str) -> float:
-    """Return the largest of the layers' values of one kind; NaN if there are none."""
-    chosen = (value for name, value in values.items() if name.startswith(f"{kind}/"))
-    return max((value for value in chosen if not math.isnan(value)), default=math.nan)
+def largest_of(layers: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Return the largest of the layers' values of each kind."""
+    kinds = next(iter(layers.values()))
+    return {kind: max(values[kind] for values in layers.values()) for kind in kinds}

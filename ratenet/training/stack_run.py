@@ -8,7 +8,7 @@ import dataclasses
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,42 +18,43 @@ from torch import Tensor
 
 from ratenet.errors import STOPPED_BY_SCIENCE, DivergenceError
 from ratenet.fixed_points import Automatic, MeanGain
+from ratenet.fixed_points.mode_tracking import batch_jacobians
 from ratenet.layers.architecture import build_stack, cores_of, rates_of
 from ratenet.layers.core import STALE_AFTER, FixedPointCore
 from ratenet.layers.stack import Stack
 from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, LayerDefaults, read_tables
+from ratenet.network import Network
 from ratenet.plasticity import Frozen
-from ratenet.stimuli import AbstractStimulus, Images
+from ratenet.stimuli import Images
 from ratenet.stimuli.images import filled, is_answerable
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import DTYPES, check_noise, defaults_of, recorded_layers
+from ratenet.training.eligibility import Eligibility
 from ratenet.training.evaluation import Answers, Evaluation, batches_of, count_answers
+from ratenet.training.learning import Learned, teaches
+from ratenet.training.learning_run import (
+    LearningRun,
+    Seen,
+    adjoint_of_run,
+    new_presentation,
+)
 from ratenet.training.losses import check_loss, loss_for
-from ratenet.training.network_run import new_presentation
-from ratenet.training.optimizers import new_optimizer
+from ratenet.training.optimizers import Changes, new_optimizer
 from ratenet.training.pictures import draw_learning_curve
-from ratenet.training.presentation import STREAMS, AbstractPresentation
-from ratenet.training.run import Run, images_of
+from ratenet.training.run import images_of
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.shown import stimulus_of
-from ratenet.training.shown_stack import Moment, evaluate_moving, moments, speed_of
-from ratenet.training.stack_checks import check_labels, check_majority, check_rules, timed
-from ratenet.training.stack_measures import (
-    abscissas,
-    all_settled,
-    became,
-    largest,
-    points_of,
-    spectra,
-)
-from ratenet.training.step import SAMPLE, is_right, means_of, shown_by
+from ratenet.training.stability import Stability
+from ratenet.training.stack_checks import check_labels, check_rules, timed
+from ratenet.training.stack_measures import all_settled, became, largest_of, points_of, spectra
+from ratenet.training.step import SAMPLE, take_step
 from ratenet.training.workers import Workers
 
 MEMORY = "preconditioner"  # what its tensors are called in a checkpoint
 
 
 @dataclass(kw_only=True)
-class StackRun(Run):
+class StackRun(LearningRun):
     """A run of a stack of layers.
 
     Attributes
@@ -66,18 +67,12 @@ class StackRun(Run):
         What holds for all of them.
     learned : dict of str to Parameter
         What learns, by name.
-    presentation : AbstractPresentation
-        Whether all layers move while images change, or settle one after the other.
-    stimulus : AbstractStimulus or None
-        None: images are held, or stay as they are.
     """
 
     stack: Stack
     layers: tuple[AbstractTable, ...]
     defaults: LayerDefaults
     learned: dict[str, Tensor]
-    presentation: AbstractPresentation
-    stimulus: AbstractStimulus | None
 
     @property
     def learner(self) -> Stack:
@@ -94,23 +89,39 @@ class StackRun(Run):
         """The recurrent layers' networks, by the layers' names."""
         return cores_of(self.stack)
 
+    @property
+    def network(self) -> Network:
+        """All layers as one network."""
+        return self.stack.network()
+
+    @property
+    def parts(self) -> dict[str, Network]:
+        """The layers' networks, by the layers' names."""
+        return {name: core.network for name, core in self.cores.items()}
+
+    @property
+    def learning_parts(self) -> tuple[str, ...]:
+        """The layers whose recurrent weights learn."""
+        cores = self.cores.items()
+        return tuple(n for n, core in cores if any(p.requires_grad for p in core.parameters()))
+
     @torch.enable_grad()
     def rehearse(self) -> None:
-        """Let rules and networks refuse one another before anything is written."""
+        """Let rules, networks and barrier refuse one another before anything is written."""
         if self.stimulus is not None:
-            times = self.presentation.update_times(self.stack.network())
-            check_labels(self.config, shown_by(self, self.stimulus), times)
+            times, shown = self.presentation.update_times(self.network), self.shown()
+            check_labels(self.config, (self._taught(shown.labels_at(t)) for t in times))
         few = self.images.train[:8]
         with suppress(*STOPPED_BY_SCIENCE):  # the run itself will report these
             outputs = self.stack(few.pixels)
             check_loss(self.loss, outputs.detach(), few.labels)
+            for name, core in self.cores.items():
+                self.stability[name].limit(batch_jacobians(points_of(core)).excitable)
             self.loss(outputs, few.labels).mean().backward()
         self.stack.zero_grad()
 
     def take_step(self) -> dict[str, Any]:
         """Show one batch and learn from it; each sample counts by the layer that it did worst in.
-
-        Where the rules act several times, loss and the like are those of the last time.
 
         Raises
         ------
@@ -119,45 +130,23 @@ class StackRun(Run):
         DivergenceError
             If no state is finite, or a loss or gradient is not.
         """
-        epoch, index = divmod(self.progress.step, self.steps_per_epoch)
-        at_end = index == self.steps_per_epoch - 1
-        slowest: dict[str, float] = {}
-        for found in self._updates():
-            samples = found
-            slowest = abscissas(self.cores) if at_end else {}
-            lasts = [core.last for core in self.cores.values()]
-            left_out = sum(last.left_out for last in lasts if last is not None)
-            unsolved = torch.tensor(left_out, device=self.workers.device)
-            self.progress.adjoint_left_out += int(self.workers.total(unsolved))
-            self._change_weights()
-        weights = spectra(self.cores) if at_end else {}
-        return {
-            "step": self.progress.step + 1,
-            "epoch": epoch + 1,
-            **means_of(samples, has_classes=self.images.train.has_classes),
-            "abscissa": largest(slowest, "abscissa"),
-            "abscissa_mean_gain": math.nan,
-            "abscissa_largest_gain": math.nan,
-            "weight_abscissa": largest(weights, "weight_abscissa"),
-            "weight_norm": largest(weights, "weight_norm"),
-            **self.unmeasured(),
-            **slowest,
-            **weights,
-        }
+        return take_step(self)
 
-    def _updates(self) -> Iterator[Tensor]:
-        """Give what each sample tells each time that gradients are there to learn from."""
+    def present(self) -> Iterator[Seen]:
+        """Give the outputs of this step's images each time that the rules act."""
         if self.config.presentation == "static":
             self._let_solvers_begin()
-            yield self._learn_from(Moment(*self.batch()))
+            yield self._seen(*self.batch())
             return
-        moving = moments(self.stack, shown_by(self, self.stimulus), self.presentation)
-        while True:
-            with self._agreeing():
-                moment = next(moving, None)
-            if moment is None:
-                return
-            yield self._learn_from(moment)
+        images, network = self.shown(), self.network
+        times = self.presentation.update_times(network)
+        drive, errors = images.drive(self.stack), self.errors(images)
+        shown = self.presentation.present(network, drive, errors=errors)
+        for number, fp in enumerate(shown, start=1):
+            t = times[number - 1]
+            with self.stack.given(fp):
+                seen = self._seen(images.at(t), images.labels_at(t))
+            yield dataclasses.replace(seen, updates=len(times), is_last=number == len(times))
 
     def _let_solvers_begin(self) -> None:
         """Let them keep what they made for some steps, the same ones in every process."""
@@ -166,20 +155,6 @@ class StackRun(Run):
         elif self.progress.step % STALE_AFTER == 0:
             for core in self.cores.values():
                 _preconditioner(core).renew()
-
-    def test_slowly(self) -> Evaluation | None:
-        """Return the answers at the end of each hold, or fade, while images do what they did.
-
-        None for a static run, and where the stimulus has images of its own. Where the dynamics
-        diverge, no image has an answer.
-        """
-        if self.config.presentation == "static":
-            return None
-        return evaluate_moving(self.config, self.images, self.stack, self.stimulus, self.loss)
-
-    def stream_names(self) -> tuple[str, ...]:
-        """Return the states and drives that a slow presentation carries over."""
-        return STREAMS if self.config.presentation == "slow" else ()
 
     @torch.no_grad()
     def evaluate(self, images: Images) -> Evaluation:
@@ -190,7 +165,7 @@ class StackRun(Run):
         def answers() -> Iterator[Answers]:
             for batch in batches_of(images):
                 logits = self.stack(batch.pixels)
-                settled = all_settled(self.cores)
+                settled = all_settled({n: points_of(core) for n, core in self.cores.items()})
                 yield Answers(logits, settled, int((~settled).sum()), batch.labels)
 
         try:
@@ -200,17 +175,17 @@ class StackRun(Run):
                 core.solver = solver
 
     def extra_state_dict(self) -> dict[str, Tensor]:
-        """Return the layers' preconditioners, on which results depend, and the streams' states."""
+        """Return the layers' preconditioners, on which results depend, too."""
         kept = {
             f"{MEMORY}/{layer}/{name}": tensor
             for layer, core in (self.cores if self.workers.size == 1 else {}).items()
             for name, tensor in _preconditioner(core).state_dict().items()
         }
-        return {**kept, **self.presentation.state_dict()}
+        return {**kept, **super().extra_state_dict()}
 
     def load_extra_state_dict(self, state: dict[str, Tensor]) -> None:
         """Load what `extra_state_dict` gave; other tensors may be among it."""
-        self.presentation.load_state_dict(state)
+        super().load_extra_state_dict(state)
         self._forget()
         for layer, core in self.cores.items():
             start = f"{MEMORY}/{layer}/"
@@ -219,21 +194,17 @@ class StackRun(Run):
 
     def findings(self) -> dict[str, Any]:
         """Return each layer's rule, and the largest eigenvalue and norm of its weights."""
-        weights = spectra(self.cores)
+        weights = spectra(self.parts)
         rules = [table.rule_name(self.defaults) for table in _recurrent(self.layers)]
         return {
             "rule": ", ".join(dict.fromkeys(rules)),
-            "weight_abscissa": largest(weights, "weight_abscissa"),
-            "weight_norm": largest(weights, "weight_norm"),
+            **largest_of(weights),
             "layers": {
-                name: {
-                    "rule": rule,
-                    "weight_abscissa": weights[f"weight_abscissa/{name}"],
-                    "weight_norm": weights[f"weight_norm/{name}"],
-                }
+                name: {"rule": rule, **weights[name]}
                 for name, rule in zip(self.cores, rules, strict=True)
             },
-            **speed_of(self.config, self.stimulus, self.stack, self.progress),
+            **self.speed(),
+            **self.held_modes(),
         }
 
     def tables(self) -> dict[str, Any]:
@@ -244,86 +215,49 @@ class StackRun(Run):
         """Write the learning curve."""
         draw_learning_curve(self, metrics, summary)
 
+    def answer(self, rates: Tensor) -> Tensor:
+        """Return what lies behind the last recurrent layer makes of its rates."""
+        return self.stack.outputs(rates)
+
     @torch.enable_grad()
-    def _learn_from(self, moment: Moment) -> Tensor:
-        """Leave the gradients of a batch in .grad; return what each sample of all processes tells.
+    def error(self, rates: Tensor, labels: Tensor) -> Tensor:
+        """Return the gradient of each sample's loss; 0 for all layers but the last."""
+        at = rates.detach().requires_grad_()
+        (found,) = torch.autograd.grad(self.loss(self.answer(at), labels).sum(), at)
+        return found
 
-        A failure of one process is raised in all of them, before and after the backward pass.
+    def unsettled_where(self, seen: Seen) -> tuple[str, str]:
+        """Return in which layers samples did not settle."""
+        return f" in all layers ({became(self.cores, self.config.presentation)})", ""
+
+    @torch.enable_grad()
+    def learn(self, seen: Seen, samples: Tensor) -> Learned:
+        """Return what the loss of all processes' samples changes, each recurrent layer by its rule.
+
+        A failure of one process is raised in all of them.
         """
-        with self._agreeing():
-            losses, used, mine = self._answers(moment)
-        samples = self.workers.rows(mine)
-        if not self._check_settled(samples, is_last=moment.is_last):
-            return samples
-        for core in self.cores.values() if not bool(used.all()) else ():
-            core.leave_out(~used)
-        with self._agreeing():
-            (losses[used].sum() / float(samples[:, SAMPLE.index("used")].sum())).backward()
-        return samples
-
-    @contextmanager
-    def _agreeing(self) -> Iterator[None]:
+        used, number = seen.used & is_answerable(seen.labels), self._number_used(seen, samples)
+        for core in self.cores.values():
+            taught = used if core.rule.traits.uses_error else seen.used
+            if not bool(taught.all()):
+                core.leave_out(~taught)
+            core.scale_adjoint(1 / max(1.0, number))
+        self.stack.zero_grad()  # an optimizer left its own there
         failure = None
         try:
-            yield
+            losses = self.loss(seen.outputs, filled(seen.labels))
+            (losses[used].sum() / max(1.0, number)).backward()
         except STOPPED_BY_SCIENCE as error:
             failure = error
         self.workers.agree(failure)
+        changes = self._changes()
+        lasts = [core.last for core in self.cores.values()]
+        left_out = sum(last.left_out for last in lasts if last is not None)
+        total = self.workers.total(torch.tensor(left_out, device=self.workers.device))
+        return Learned(changes, dict.fromkeys(changes, int(number)), int(total))
 
-    def _forget(self) -> None:
-        """Let solvers begin anew; until it is called again, they keep a preconditioner."""
-        for core in self.cores.values():
-            core.solver = Automatic(MeanGain(stale_after=sys.maxsize))
-
-    def _answers(self, moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
-        """Return losses (B,), which of them are learned from, and what each sample tells."""
-        logits, labels = moment.outputs(self.stack), moment.labels
-        losses, has_label = self.loss(logits, filled(labels)), is_answerable(labels)
-        points = [points_of(core) for core in self.cores.values()]
-        used = settled = all_settled(self.cores)
-        if self.config.unsettled == "include":
-            used = torch.stack([fp.rates.isfinite().all(dim=1) for fp in points]).all(dim=0)
-        used, right = used & has_label, is_right(logits, labels)
-        columns = (
-            losses.detach(),
-            right & used,
-            used,
-            has_label,
-            settled,
-            torch.stack([fp.residual for fp in points]).amax(dim=0),
-            torch.stack([fp.iterations for fp in points]).sum(dim=0),
-        )  # as in SAMPLE
-        return losses, used, torch.stack([column.double() for column in columns], dim=1)
-
-    def _check_settled(self, samples: Tensor, *, is_last: bool) -> bool:
-        """Count what did not settle, and refuse to go on if it is too much.
-
-        Returns whether there is anything to learn from: not where no image has a class.
-        """
-        config = self.config
-        used, settled = (samples[:, SAMPLE.index(name)] > 0 for name in ("used", "settled"))
-        number, unsettled = len(samples), int((~settled).sum())
-        if is_last:  # each sample counts once a presentation
-            self.progress.shown += number
-            self.progress.left_out += unsettled
-        where = became(self.cores, config.presentation)
-        if config.unsettled == "leave-out":
-            check_majority(config, unsettled, number, where)
-        labelled = samples[:, SAMPLE.index("labelled")] > 0
-        self.progress.unlabelled += int((~labelled).sum()) if is_last else 0
-        if not labelled.any():
-            return False
-        if not used.any():
-            raise DivergenceError(
-                f"the states of all {number} samples are NaN or infinite; lower learning_rate, or "
-                f"that of the layer that loses them ({where})."
-            )
-        if not samples[used][:, SAMPLE.index("loss")].isfinite().all():
-            raise DivergenceError("the loss is NaN or infinite; lower learning_rate.")
-        return True
-
-    def _change_weights(self) -> None:
-        """Change the weights by the gradients of all processes' samples."""
+    def _changes(self) -> Changes:
+        """Return what the gradients of all processes' samples change."""
         rate, changes = self.optimizer.rule_rate(self.progress.step), {}
         for name, parameter in self.learned.items():
             gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
@@ -333,8 +267,50 @@ class StackRun(Run):
                     f"the change of {name} is NaN or infinite; lower learning_rate."
                 )
             changes[name] = -rate * gradient
-        self.optimizer.apply(changes, self.progress.step)
-        self.stack.zero_grad()
+        return changes
+
+    def _number_used(self, seen: Seen, samples: Tensor) -> float:
+        """Return how many samples of all processes have an error; refuse those that spoil it."""
+        used, labelled = (samples[:, SAMPLE.index(name)] > 0 for name in ("used", "labelled"))
+        if labelled.any() and not used.any():
+            raise DivergenceError(
+                f"the states of all {len(samples)} samples are NaN or infinite; lower "
+                "learning_rate, or that of the layer that loses them "
+                f"({became(self.cores, self.config.presentation)})."
+            )
+        if not samples[used][:, SAMPLE.index("loss")].isfinite().all():
+            raise DivergenceError("the loss is NaN or infinite; lower learning_rate.")
+        return float(used.sum())
+
+    def _taught(self, labels: Tensor) -> Tensor:
+        """Return from which streams one of the layers can learn, (B,)."""
+        return torch.stack([teaches(core.rule, labels) for core in self.cores.values()]).any(dim=0)
+
+    def _forget(self) -> None:
+        """Let solvers begin anew; until it is called again, they keep a preconditioner."""
+        for core in self.cores.values():
+            core.solver = Automatic(MeanGain(stale_after=sys.maxsize))
+
+    @torch.enable_grad()
+    def _seen(self, pixels: Tensor, labels: Tensor) -> Seen:
+        """Return the outputs for images, to be learned from."""
+        outputs = self.stack(pixels)
+        points = {name: points_of(core) for name, core in self.cores.items()}
+        used = settled = all_settled(points)
+        if self.config.unsettled == "include":
+            points = {name: fp.with_tolerance(math.inf) for name, fp in points.items()}
+            used = all_settled(points)
+        every = points.values()
+        return Seen(
+            pixels=pixels,
+            labels=labels,
+            outputs=outputs,
+            parts=points,
+            settled=settled,
+            used=used,
+            residual=torch.stack([fp.residual for fp in every]).amax(dim=0),
+            iterations=torch.stack([fp.iterations for fp in every]).sum(dim=0),
+        )
 
 
 def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -> StackRun:
@@ -372,7 +348,9 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
         layers=tables,
         defaults=defaults,
         learned=learned,
-        presentation=new_presentation(config),
+        presentation=new_presentation(config, adjoint=adjoint_of_run(config)),
+        stability={name: Stability(config.barrier, name) for name in cores_of(stack)},
+        eligibility=Eligibility(config.eligibility),
         stimulus=stimulus_of(config, images.train),
         optimizer=new_optimizer(
             config,

@@ -1,10 +1,9 @@
 """One step of a run: show a batch, learn from it once or several times, track what it did."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,19 +12,13 @@ from ratenet.connectivity import norm
 from ratenet.errors import STOPPED_BY_SCIENCE, ConvergenceError, UnsettledError
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.mode_tracking import BatchJacobians
-from ratenet.plasticity import AbstractRule
-from ratenet.simulation.time_grid import seed_of_step
-from ratenet.stimuli import AbstractStimulus, comes_to_rest
+from ratenet.stimuli import comes_to_rest
 from ratenet.stimuli.images import filled, is_answerable
-from ratenet.training.classifier import Classifier
 from ratenet.training.config import TrainingConfig
-from ratenet.training.eligibility import Eligibility
-from ratenet.training.learning import Learned, learn_from, nothing_learned, teaches
-from ratenet.training.moving_weights import MovingWeights, Signals, signals_of
-from ratenet.training.presentation import CONTINUOUS, NONE, AbstractPresentation, Slow
-from ratenet.training.run import Run
-from ratenet.training.shown import AbstractShown, Batch, Excerpt
-from ratenet.training.stability import Stability, shared_jacobians
+from ratenet.training.learning import Learned
+from ratenet.training.learning_run import LearningRun, Seen
+from ratenet.training.presentation import CONTINUOUS, Slow
+from ratenet.training.stability import shared_jacobians
 
 LARGEST_UNSETTLED_SHARE = 0.5
 ABSCISSA_SAMPLES = 2  # a measurement each epoch; each sample costs the eigenvalues of a matrix
@@ -39,38 +32,8 @@ SAMPLE = (
     "residual",
     "iterations",
 )  # what each tells
-
-
-@dataclass(kw_only=True)
-class LearningRun(Run):
-    """A run in which a rule learns from batches; `NetworkRun` says how it is tested and kept."""
-
-    classifier: Classifier
-    rule: AbstractRule
-    presentation: AbstractPresentation
-    stimulus: AbstractStimulus | None  # None: images are held, or stay as they are
-    stability: Stability
-    eligibility: Eligibility
-    moving: MovingWeights | None = None  # None: the weights stay as they are between updates
-
-    def signals(self, shown: AbstractShown) -> Signals:
-        """Return what teaches weights that move while images are shown."""
-        if self.moving is None:
-            return NONE
-        return signals_of(self.moving.spec, self.classifier, shown)
-
-    def shown(self) -> AbstractShown:
-        """Return what this step shows to the streams of this process."""
-        return shown_by(self, self.stimulus)
-
-
-def shown_by(run: Run, stimulus: AbstractStimulus | None) -> AbstractShown:
-    """Return what the present step of a run shows to the streams of this process."""
-    if stimulus is None:
-        return Batch(*run.batch())
-    duration = run.config.hold + run.config.fade
-    streams = run.workers.share(run.config.batch_size)
-    return Excerpt(stimulus, run.progress.step * duration, duration, streams)
+Found = TypeVar("Found")
+Weights = Mapping[str, dict[str, Tensor]]  # of each part, by name
 
 
 def take_step(run: LearningRun) -> dict[str, Any]:
@@ -80,70 +43,74 @@ def take_step(run: LearningRun) -> dict[str, Any]:
     """
     epoch, index = divmod(run.progress.step, run.steps_per_epoch)
     ends_epoch = index == run.steps_per_epoch - 1
-    images = run.shown()
     before = None if run.config.barrier is None else _copies(run)
     if isinstance(run.presentation, Slow):
         run.eligibility.decay(run.presentation.fade)
-    network, abscissa = run.classifier.network, math.nan
-    shown = run.presentation.present(
-        network,
-        images.drive(run.classifier),
-        examine=run.progress.is_doubtful,
-        seed=seed_of_step(run.config.seed, run.progress.step * run.workers.size + run.workers.rank),
-        signals=run.signals(images),
-    )
-    times, number = run.presentation.update_times(network), 0
-    moving = torch.zeros(run.config.batch_size, dtype=torch.bool, device=network.device)
-    while (fp := _next(run, shown)) is not None:
-        pixels, labels = images.at(times[number]), images.labels_at(times[number])
-        number += 1
-        used = fp if run.config.unsettled == "leave-out" else fp.with_tolerance(math.inf)
-        samples = _samples(run, fp, used, labels)
-        moving = moving | (samples[:, SAMPLE.index("settled")] == 0)
-        _check_settled(run, fp, samples, moving if number == len(times) else None)
-        if number == len(times):  # before the weights change: at the rates that are learned from
-            jacobians = shared_jacobians(used, run.workers)
+    shown, abscissas = run.present(), dict.fromkeys(run.parts, math.nan)
+    missed = torch.zeros(run.config.batch_size, dtype=torch.bool, device=run.network.device)
+    while (seen := _agreed(run, lambda: next(shown, None))) is not None:
+        samples = _samples(run, seen)
+        missed = missed | (samples[:, SAMPLE.index("settled")] == 0)
+        _check_settled(run, seen, samples, missed if seen.is_last else None)
+        _count_uncorrected(run)
+        learned = run.learn(seen, samples)
+        if seen.is_last:  # before the weights change: at the rates that are learned from
+            jacobians = {name: shared_jacobians(fp, run.workers) for name, fp in seen.parts.items()}
             if ends_epoch:
-                abscissa = _abscissa(used)
-        _learn(run, used, pixels, labels, len(times))
+                abscissas = {name: _abscissa(fp) for name, fp in seen.parts.items()}
+        _change_weights(run, learned, seen.updates)
+    tracked, norms = _track(run, jacobians, before), dict.fromkeys(run.parts, math.nan)
+    if ends_epoch:
+        norms = {name: norm(part.connectivity) for name, part in run.parts.items()}
     return {
         "step": run.progress.step + 1,
         "epoch": epoch + 1,
         **means_of(samples, has_classes=run.images.train.has_classes),
-        "abscissa": abscissa,
-        **_track(run, jacobians, before),
-        "weight_norm": norm(network.connectivity) if ends_epoch else math.nan,
+        **by_part("abscissa", abscissas),
+        **tracked,
+        **by_part("weight_norm", norms),
         **run.unmeasured(),
     }
 
 
-def _next(run: LearningRun, shown: Iterator[FixedPoints]) -> FixedPoints | None:
-    """Return the next rates that the rule is to act on; None at the end of the presentation."""
-    fp, failure = None, None
+def by_part(kind: str, values: Mapping[str, float]) -> dict[str, float]:
+    """Return the largest of the parts' values, and each by its part's name where it has one."""
+    known = [value for value in values.values() if not math.isnan(value)]
+    named = {f"{kind}/{name}": value for name, value in values.items() if name}
+    return {kind: max(known, default=math.nan), **named}
+
+
+def _agreed(run: LearningRun, compute: Callable[[], Found]) -> Found | None:
+    """Return what this process computes; raise in all of them what one of them raises."""
+    found, failure = None, None
     try:
-        fp = next(shown, None)
+        found = compute()
     except STOPPED_BY_SCIENCE as error:
         failure = error
     run.workers.agree(failure)
-    return fp
+    return found
 
 
-def _copies(run: LearningRun) -> dict[str, Tensor]:
-    weights = run.classifier.network.connectivity.parameters
-    return {name: tensor.clone() for name, tensor in weights.items()}
+def _copies(run: LearningRun) -> Weights:
+    """Return the weights that a barrier may have to go back to."""
+    return {
+        name: {n: tensor.clone() for n, tensor in part.connectivity.parameters.items()}
+        for name, part in run.parts.items()
+        if name in run.learning_parts
+    }
 
 
-def _samples(run: LearningRun, fp: FixedPoints, used: FixedPoints, labels: Tensor) -> Tensor:
+def _samples(run: LearningRun, seen: Seen) -> Tensor:
     """Return what each sample of all processes tells, float64, shape (B, len(SAMPLE))."""
-    outputs, has_label = run.classifier.logits(fp.rates), is_answerable(labels)
+    outputs, has_label = seen.outputs.detach(), is_answerable(seen.labels)
     columns = (
-        run.classifier.loss(outputs, filled(labels)),
-        is_right(outputs, labels) & used.converged,
-        used.converged & has_label,
+        run.loss(outputs, filled(seen.labels)),
+        is_right(outputs, seen.labels) & seen.used,
+        seen.used & has_label,
         has_label,
-        fp.converged,
-        fp.residual,
-        fp.iterations,
+        seen.settled,
+        seen.residual,
+        seen.iterations,
     )
     return run.workers.rows(torch.stack([column.double() for column in columns], dim=1))
 
@@ -167,25 +134,31 @@ def means_of(samples: Tensor, *, has_classes: bool) -> dict[str, float]:
     }
 
 
-def _check_settled(
-    run: LearningRun, fp: FixedPoints, samples: Tensor, moving: Tensor | None
-) -> None:
+def _check_settled(run: LearningRun, seen: Seen, samples: Tensor, missed: Tensor | None) -> None:
     """Refuse to go on if too few have settled; count the samples at the end of a presentation.
 
-    `moving`: which of them had not settled at one of the updates; None before the last one.
+    `missed`: which of them had not settled at one of the updates; None before the last one.
     """
     number, unsettled = len(samples), int((samples[:, SAMPLE.index("settled")] == 0).sum())
     is_stuck = run.config.unsettled == "leave-out" and unsettled > LARGEST_UNSETTLED_SHARE * number
-    if moving is not None or is_stuck:
+    if missed is not None or is_stuck:
         run.progress.shown += number
-        run.progress.left_out += unsettled if moving is None else int(moving.sum())
+        run.progress.left_out += unsettled if missed is None else int(missed.sum())
         run.progress.unlabelled += int((samples[:, SAMPLE.index("labelled")] == 0).sum())
     if is_stuck:
-        of_mine = "" if run.workers.size > 1 else f"\n{fp.summary()}"
+        where, details = run.unsettled_where(seen)
+        of_mine = "" if run.workers.size > 1 or not details else f"\n{details}"
         raise UnsettledError(
-            f"{unsettled} of {number} samples did not settle, more than half of the batch; "
+            f"{unsettled} of {number} samples did not settle{where}, more than half of the batch; "
             f"{remedy(run.config)}.{of_mine}"
         )
+
+
+def _count_uncorrected(run: LearningRun) -> None:
+    """Count the samples of all processes from which the predicted lag was not subtracted."""
+    if run.config.correct_lag and isinstance(run.presentation, Slow):
+        refused = torch.tensor(run.presentation.refused, device=run.workers.device)
+        run.progress.uncorrected += int(run.workers.total(refused))
 
 
 def remedy(config: TrainingConfig) -> str:
@@ -204,25 +177,13 @@ def remedy(config: TrainingConfig) -> str:
     return "lower learning_rate, or lengthen hold"
 
 
-def _learn(
-    run: LearningRun, used: FixedPoints, pixels: Tensor, labels: Tensor, updates: int
-) -> None:
-    """Let the rule act, once of `updates` times, on all processes' samples; change the weights."""
-    config, step = run.config, run.progress.step
-    rate = run.optimizer.rule_rate(step)
-    learned, failure = None, None
-    try:
-        if run.workers.size == 1 or bool((used.converged & teaches(run.rule, labels)).any()):
-            learned = learn_from(
-                run.classifier, run.rule, used, pixels, labels, learn=config.learn, rate=rate
-            )
-    except STOPPED_BY_SCIENCE as error:
-        failure = error
-    run.workers.agree(failure)
-    learned = (learned or nothing_learned(run.classifier, config.learn)).of_all(run.workers)
+def _change_weights(run: LearningRun, learned: Learned, updates: int) -> None:
+    """Make the changes, once of `updates` times."""
     run.progress.adjoint_left_out += learned.left_out
     changes = _filtered(run, learned, updates)
-    run.optimizer.apply({name: changes[name] for name in run.optimizer.parameters}, step)
+    run.optimizer.apply(
+        {name: changes[name] for name in run.optimizer.parameters}, run.progress.step
+    )
 
 
 def _filtered(run: LearningRun, learned: Learned, updates: int) -> dict[str, Tensor]:
@@ -230,26 +191,31 @@ def _filtered(run: LearningRun, learned: Learned, updates: int) -> dict[str, Ten
     if run.config.update_at != CONTINUOUS:
         return learned.changes
     assert isinstance(run.presentation, Slow)
-    elapsed = run.presentation.time_step(run.classifier.network)
+    elapsed = run.presentation.time_step(run.network)
     averaged = run.eligibility.take_in(learned.changes, elapsed)
     return {name: change / updates for name, change in averaged.items()}
 
 
 def _track(
-    run: LearningRun, jacobians: BatchJacobians, before: dict[str, Tensor] | None
+    run: LearningRun, jacobians: Mapping[str, BatchJacobians], before: Weights | None
 ) -> dict[str, float]:
-    """Hold the slowest mode where asked for, and return what was tracked."""
-    tracked = run.stability.after_step(run.classifier.network, jacobians, before)
-    held = tracked.held
-    if held is not None:
-        run.progress.corrected += held.corrections > 0
-        run.progress.refused += held.refused
-        run.progress.abscissa_limit = held.limit
-    run.progress.is_doubtful = not tracked.abscissa_mean_gain < 0
+    """Hold the slowest modes where asked for, and return what was tracked."""
+    tracked = {
+        name: run.stability[name].after_step(part, jacobians[name], (before or {}).get(name))
+        for name, part in run.parts.items()
+    }
+    held = {name: each.held for name, each in tracked.items() if each.held is not None}
+    if held:
+        run.progress.corrected += any(each.corrections > 0 for each in held.values())
+        run.progress.refused += any(each.refused for each in held.values())
+        run.progress.abscissa_limit = max(each.limit for each in held.values())
+    mean = {name: each.abscissa_mean_gain for name, each in tracked.items()}
+    run.progress.is_doubtful = not all(value < 0 for value in mean.values())
+    largest = {name: each.abscissa for name, each in held.items()}
     return {
-        "abscissa_mean_gain": tracked.abscissa_mean_gain,
-        "abscissa_largest_gain": math.nan if held is None else held.abscissa,
-        "weight_abscissa": tracked.weight_abscissa,
+        **by_part("abscissa_mean_gain", mean),
+        **by_part("abscissa_largest_gain", largest),
+        **by_part("weight_abscissa", {n: each.weight_abscissa for n, each in tracked.items()}),
     }
 
 

@@ -163,7 +163,7 @@ def test_a_run_is_tracked_and_held(barrier, few_digits, tmp_path, monkeypatch):
     def spying_apply(run, jacobians, before):
         row = original(run, jacobians, before)
         network = run.classifier.network
-        both = (jacobians.mean, jacobians.excitable)
+        both = (jacobians[""].mean, jacobians[""].excitable)
         exact.append([abscissa(dense_jacobian(network, blocks)) for blocks in both])
         return row
 

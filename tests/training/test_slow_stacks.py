@@ -182,9 +182,11 @@ def test_rules_and_gradients_are_those_of_the_rates_as_they_are(few_digits, tmp_
     [
         {"update_at": (0.5, 1.0)},
         {"hold": 0, "fade": 0.4, "correct_lag": True},
-        {"stimulus": "rotate(period=2*second)"},
+        {"stimulus": "rotate(period=2*second)", "barrier": 0.95},
+        {"update_at": "continuous", "eligibility": 0.05, "hold": 0.02, "fade": 0.01},
+        {"adjoint_tau": 0.02, "hold": 0.02, "update_at": (0.5, 1.0)},
     ],
-    ids=["update_at", "correct_lag", "stimulus"],
+    ids=["update_at", "correct_lag", "stimulus and barrier", "continuous", "adjoint_tau"],
 )
 def test_a_stopped_run_goes_on_with_the_same_numbers(
     options: dict, few_digits, tmp_path: Path
@@ -225,7 +227,7 @@ def test_a_run_that_loses_a_layer_names_it(few_digits, tmp_path: Path) -> None:
 
 def test_a_stimulus_without_classes_is_refused(few_digits, tmp_path: Path) -> None:
     walk = config(stimulus="walk")
-    with pytest.raises(InputError, match="stimulus: walk.* no class .* or another update_at"):
+    with pytest.raises(InputError, match="stimulus: walk.* no class .* or a rule without an error"):
         rn.train(walk, out=tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -250,9 +252,7 @@ def test_samples_are_counted_once_a_presentation(few_digits, tmp_path: Path) -> 
 
 
 def test_what_stacks_do_not_have_is_one_sentence() -> None:
-    with pytest.raises(InputError, match="update_at: expected shares of the hold"):
-        config(update_at="continuous")
-    with pytest.raises(InputError, match="update_at: expected shares of the hold"):
-        config(update_at="continuous", optimizer="adam")  # not that another optimizer would do
+    with pytest.raises(InputError, match="plasticity: moves the weights of one network"):
+        config(plasticity="oja", rule=None)
     with pytest.raises(InputError, match="tau: cannot be combined with layers"):
         config(tau=0.02)
