@@ -1,0 +1,181 @@
+"""Test accuracy of layers trained on the full MNIST that changes slowly, beside the static one.
+
+The networks of docs/results.md (benchmarks/architectures) are trained as there, but for the
+presentation: each digit fades into the next and is held for some time constants, while all layers
+move at once, and the rules act on the rates that the network has then.
+
+    python benchmarks/slow_full_mnist.py --data-root DIR [--only one_layer_300] [--rules euclidean]
+
+DIR holds torchvision's MNIST; without it the script says so and ends. Each run is one command
+`ratenet train`, whose run folder stays under --out: a run that is there is not run again, one that
+was stopped is resumed. The table goes to benchmarks/results/slow_full_mnist.md after each run, and
+says which runs are still missing.
+"""
+
+import argparse
+import resource
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+from layers_accuracy import LINES, ROOT, carry_out, finished
+from slowness import markdown
+
+from ratenet.errors import RatenetError
+from ratenet.report.record import processor, versions
+from ratenet.stimuli import load_images
+
+RESULTS = Path(__file__).parent / "results"
+RESULT, STATIC = RESULTS / "slow_full_mnist.md", RESULTS / "layers_accuracy.md"
+ALLOWED = 0.005  # below the static accuracy
+RULES = ("linearized-reparameterized", "euclidean")
+NOTES = f"""\
+Each run is `ratenet train --config benchmarks/architectures/NETWORK.toml --presentation slow
+--hold HOLD --fade FADE --rule RULE --recurrent-learning-rate RATE --seed 0` on the full MNIST
+(5,000 training images held out, the 10,000 test images used once); tau = 10 ms. Epochs, optimizer and
+learning rates are those of the static runs in [layers_accuracy.md](layers_accuracy.md), whose mean
+accuracy over three seeds stands beside. Slow accuracy: at the end of slow holds instead of at
+solved fixed points. Settled: share of the training samples whose residual was at most 1e-3 in all
+layers when the rule acted, unsettled ones left out. Asked for: at most {ALLOWED:g} below the
+static accuracy, in at most two hours. Minutes: of one thread on a machine with other work; of the
+processor: what the run itself took."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of benchmarks/architectures, and how it is shown slowly changing digits."""
+
+    name: str
+    title: str  # as in layers_accuracy.md
+    rates: dict[str, float]  # of the recurrent weights, by rule: the best of the static sweep
+    slow: dict[str, str]  # options of `ratenet train`
+
+    def options(self, rule: str) -> list[str]:
+        """Return the options of `ratenet train`, without folders."""
+        return [
+            "--config", f"benchmarks/architectures/{self.name}.toml", "--presentation", "slow",
+            *(word for option in self.slow.items() for word in option),
+            "--rule", rule, "--recurrent-learning-rate", f"{self.rates[rule]:g}", "--seed", "0",
+        ]  # fmt: skip
+
+
+def by_rule(third: float, first: float) -> dict[str, float]:
+    return dict(zip(RULES, (third, first), strict=True))
+
+
+NETWORKS = (
+    Network(
+        "one_layer_300",
+        "one layer, N = 300",
+        by_rule(1e-4, 1e-3),
+        {"--hold": "150*ms", "--fade": "20*ms"},
+    ),
+    Network(
+        "feedback",
+        "two layers with feedback",
+        by_rule(1e-3, 3e-4),
+        {"--hold": "150*ms", "--fade": "20*ms"},
+    ),
+    Network(
+        "convolutional",
+        "convolutional, two layers",
+        by_rule(3e-4, 3e-4),
+        {"--hold": "150*ms", "--fade": "20*ms"},
+    ),
+)
+
+
+def train(network: Network, rule: str, out: Path, data_root: Path) -> None:
+    """Carry out one run, or what is left of it; keep the processor's time beside it."""
+    folder = out / f"{network.name}-{rule}"
+    spent = folder / "processor_seconds.txt"
+    before = _children()
+    try:
+        carry_out(network.options(rule), folder, data_root)
+    finally:
+        if (used := _children() - before) > 1:
+            earlier = float(spent.read_text()) if spent.exists() else 0.0
+            spent.write_text(f"{earlier + used:.0f}\n")
+
+
+def _children() -> float:
+    """Return the processor's seconds that finished subprocesses took."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def static_accuracy(network: Network, rule: str) -> str:
+    """Return mean and range of the static runs, as layers_accuracy.md has them."""
+    for line in STATIC.read_text().splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if cells[1:3] == [f"{network.title}, mnist", LINES[rule][0]] and cells[4] == "left out":
+            return cells[6]
+    raise SystemExit(f"{STATIC} has no static run of {network.title}, {rule}.")
+
+
+def row(network: Network, rule: str, out: Path) -> dict[str, object]:
+    """Return the results of one run; of one that is missing, how to make it."""
+    folder, static = out / f"{network.name}-{rule}", static_accuracy(network, rule)
+    found = {"network": network.title, "rule": LINES[rule][0], "static accuracy": static}
+    summary = finished(folder)
+    if not summary:
+        return {**found, "accuracy": "not finished"}
+    accuracy, spent = summary["test_accuracy"], folder / "processor_seconds.txt"
+    minutes = f"{summary['seconds'] / 60:.0f}"
+    if spent.exists():
+        minutes += f" ({float(spent.read_text()) / 60:.0f} of the processor)"
+    return {
+        **found,
+        "accuracy": f"{accuracy:.4f}",
+        "difference": f"{accuracy - float(static.split()[0]):+.4f}",
+        "slow accuracy": f"{summary['test_accuracy_slow']:.4f}",
+        "settled": f"{1 - summary['unsettled_share']:.4%}",
+        "presentation": " ".join(word for option in network.slow.items() for word in option),
+        "minutes": minutes,
+    }
+
+
+def report(out: Path) -> None:
+    """Write the table, with the commands of what is missing."""
+    rows = [row(network, rule, out) for network in NETWORKS for rule in RULES]
+    made = ", ".join(f"{name} {version}" for name, version in versions().items())
+    lines = [
+        "# Full MNIST, slowly changing", "",
+        f"`python benchmarks/slow_full_mnist.py`, {date.today()}, {processor()}, {made}.", "",
+        NOTES, "", *markdown(pd.DataFrame(rows).fillna("-"), "{}"),
+    ]  # fmt: skip
+    missing = [
+        f"    python benchmarks/slow_full_mnist.py --data-root DIR --only {network.name} "
+        f"--rules {rule}"
+        for network in NETWORKS
+        for rule in RULES
+        if not finished(out / f"{network.name}-{rule}")
+    ]
+    if missing:
+        lines += ["", "Runs that are not finished yet, each made or completed by", "", *missing]
+    RESULT.write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
+    names = [network.name for network in NETWORKS]
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--data-root", type=Path, default="data", help="folder that holds torchvision's MNIST"
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "slow_full_mnist")
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--rules", nargs="+", choices=RULES, default=RULES)
+    given = parser.parse_args()
+    try:
+        load_images("mnist", root=given.data_root, download=False)
+    except RatenetError as error:
+        raise SystemExit(f"The full MNIST is needed: {error}") from None
+    for network in (network for network in NETWORKS if network.name in given.only):
+        for rule in given.rules:
+            train(network, rule, given.out.resolve(), given.data_root.resolve())
+            report(given.out)
+
+
+if __name__ == "__main__":
+    main()
