@@ -4,12 +4,13 @@ Stacks of 1, 2, 3 and 5 tanh layers are shown one digit after another, each in t
 layers move at once: `moving`, where each digit fades linearly into the next and the rules act as
 soon as it is there; `corrected`, the same with the predicted lag subtracted; and `held`, where the
 fade takes a fifth of T. Only the recurrent weights learn, each layer's by its own rule, in steps
-of the same length at every depth and speed.
+of the same length at every depth and speed. Three layers are also connected back, by a share of the
+transposed weights that drive the next layer.
 
-    python benchmarks/depth.py
+    python benchmarks/depth.py [--seeds 5]
 
-Finished rows are kept in --out and not computed again; tables go to benchmarks/results/depth.md.
-Several processes may share the work: give each --only with some depths, and then run it once more.
+Finished rows are kept in --out and not computed again, seed after seed; after each seed the tables
+go to benchmarks/results/depth.md, the figure to docs/images/depth.png.
 """
 
 import argparse
@@ -24,73 +25,121 @@ os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 import pandas as pd
 import torch
-from scipy import stats
-from slowness import computed, crossfade, markdown, show, state_of
+from depth_tables import AT_REST, NOTES as TABLE_NOTES, STACK, figure, tables
+from slowness import computed, crossfade, state_of
 from torch import Tensor
 
 import ratenet as rn
 from ratenet.errors import RatenetError
 from ratenet.plasticity import Euclidean, LinearizedReparameterized
-from ratenet.report.record import versions
-from ratenet.stimuli import Images, batches_of_epoch
+from ratenet.report.figures import save
+from ratenet.report.record import processor, versions
+from ratenet.stimuli import HeldImages, Images, batches_of_epoch
 
-RESULT = Path(__file__).parent / "results" / "depth.md"
-DEPTHS, UNITS, STREAMS, SEEDS = (1, 2, 3, 5), 60, 64, 5
+ROOT = Path(__file__).parent.parent
+RESULT, IMAGE = ROOT / "benchmarks" / "results" / "depth.md", ROOT / "docs" / "images" / "depth.png"
+DEPTHS, UNITS, STREAMS, SEEDS = (1, 2, 3, 5), 60, 128, 5
+FEEDBACK_DEPTH = 3
+FEEDBACK = {"-0.25": -0.25, "0": 0.0, "0.25": 0.25}
 TAU = 0.01  # s
 FADE = {"moving": 1.0, "corrected": 1.0, "held": 0.2}  # of T
 RULES = {"rule 1": Euclidean, "rule 3": LinearizedReparameterized}
 LAG_SPEEDS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # tau / T
-SPEEDS = (1.0, 0.3, 0.1, 0.05, 0.02)  # of training
-STEP = 0.05  # of the length of a layer's weights as drawn
-TOLERATED = 0.95  # of the accuracy at fixed points
+SPEEDS = {
+    "moving": (0.003, 0.01, 0.03, 0.06, 0.1, 0.3, 1.0),
+    "corrected": (0.03, 0.06, 0.1, 0.3),
+    "held": (0.06, 0.1, 0.3, 1.0),
+}
+STEP = 0.1  # of the length of a layer's weights as drawn
 NOTES = f"""\
 Layers of {UNITS} tanh units, tau = 10 ms, recurrent weights of radius 0.5, fixed random read-ins
 and read-out; embedded digits, {STREAMS} streams, one epoch of the 4,000. A step changes the
 recurrent weights of each layer by {STEP:g} of their length as drawn, in the direction that its rule
 gives, falling linearly to 0; no sample is left out for being unsettled. Tested at solved fixed
-points on the 1,000 test digits; a run that stops counts as chance, 0.1. Mean and, from two seeds
-on, 95 % interval (Student's t). Tolerated: the speed up to which the mean accuracy is at least
-{TOLERATED:g} of that at fixed points, interpolated in log(tau / T); < and >: beyond the speeds
-tried."""
+points on the 1,000 test digits; a run that stops counts as chance, 0.1. All weights, and the order
+of the digits, are the same for all rows of a seed.
+
+Euler steps of tau / 10 for T up to 20 tau (20 steps a digit at least), 200 steps a digit up to
+T = 100 tau, tau / 2 beyond. Held presentations slower than 0.06 are not run: their fades are over
+for more than 20 tau, and the rates are the fixed points to rounding.
+
+With feedback, each layer is also driven by the next one, by that share of the transposed weights
+that drive it. All layers are then one network, in which rule 3 hands the error to the last layer
+alone; so this is asked of rule 1, which hands it to all of them.
+
+"""
 
 
-def new_stack(depth: int, rule: str, seed: int, dtype: torch.dtype) -> rn.Stack:
-    """Return layers of random weights, with a linear read-out."""
-    torch.manual_seed(seed)
-    sizes = itertools.pairwise((784, *[UNITS] * depth))
-    layers = [
-        rn.FixedPointLayer(
-            inputs, units, rule=RULES[rule](), dtype=dtype, bias=False, on_unsettled="include"
-        )
-        for inputs, units in sizes
+def new_stack(
+    depth: int, rule: str, seed: int, dtype: torch.dtype, feedback: str = STACK
+) -> rn.Stack:
+    """Return layers of random weights with a linear read-out; with feedback between them."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(rows: int, columns: int, radius: float = 1.0) -> Tensor:
+        return radius / math.sqrt(columns) * torch.randn(rows, columns, generator=generator)
+
+    sizes = list(itertools.pairwise((784, *[UNITS] * depth)))
+    weights = [(normal(post, pre), normal(post, post, 0.5)) for pre, post in sizes]
+    options = {"rule": RULES[rule](), "bias": False, "on_unsettled": "include", "tol": 1e-3}
+    if feedback == STACK:
+        layers = [rn.FixedPointLayer(pre, post, **options) for pre, post in sizes]
+    else:
+        layers = [rn.layers.FeedbackLayers(784, [UNITS] * depth, **options)]
+    read_out = torch.nn.Linear(UNITS, 10, bias=False)
+    read_out.weight.data = normal(10, UNITS)
+    stack = rn.Stack(*layers, read_out).to(dtype).requires_grad_(False)
+    for number, (W, (F, drawn)) in enumerate(zip(recurrent(stack), weights, strict=True)):
+        W.copy_(drawn)
+        W.requires_grad_()
+        if feedback == STACK or number == 0:
+            layers[number].read_in.weight.copy_(F)
+        else:
+            blocks, names = layers[0].core.recurrent, (f"layer{number}", f"layer{number + 1}")
+            blocks[f"{names[1]}_from_{names[0]}/W"].copy_(F)
+            blocks[f"{names[0]}_from_{names[1]}/W"].copy_(FEEDBACK[feedback] * F.T)
+    return stack
+
+
+def recurrent(stack: rn.Stack) -> list[torch.nn.Parameter]:
+    """Return each layer's weights onto itself."""
+    return [
+        weights
+        for layer in stack[:-1]
+        for name, weights in layer.core.recurrent.items()
+        if len(set(name.removesuffix("/W").split("_from_"))) == 1
     ]
-    with torch.no_grad():
-        for layer in layers:
-            W = layer.core.recurrent["W"]
-            W.normal_(std=0.5 / math.sqrt(UNITS))
-            layer.read_in.weight.normal_(std=1 / math.sqrt(layer.read_in.in_features))
-    read_out = torch.nn.Linear(UNITS, 10, bias=False, dtype=dtype)
-    torch.nn.init.normal_(read_out.weight, std=1 / math.sqrt(UNITS))
-    return rn.Stack(*layers, read_out)
+
+
+def show(network: rn.Network, drive: HeldImages, T: float, state: Tensor | None) -> rn.Trajectory:
+    """Show one digit, in Euler steps."""
+    taus = T / TAU
+    steps = max(20, math.ceil(min(10 * taus, max(200.0, 2 * taus))))
+    return rn.simulate(network, drive, T, T / steps, initial=state, record_every=steps)
 
 
 @torch.no_grad()
-def lag_row(depth: int, way: str, speed: float, images: Images) -> dict[str, float]:
+def lag_row(
+    depth: int, way: str, speed: float, seed: int, images: Images, feedback: str = STACK
+) -> dict[str, float]:
     """Return the last layer's lag, and the whole stack's, at the end of the fourth digit."""
-    stack, T = new_stack(depth, "rule 1", 0, torch.float64), TAU / speed
-    network = stack.network()
-    digits = stack.drive(images.pixels[: 5 * STREAMS].double()).view(5, STREAMS, -1)
+    stack, T = new_stack(depth, "rule 1", seed, torch.float64, feedback), TAU / speed
+    network, start = stack.network(), 400 * seed
+    digits = stack.drive(images.pixels[start : start + 5 * 64].double()).view(5, 64, -1)
     state = rn.find_fixed_points(network, digits[0], certificate="residual").state
     for before, now in itertools.pairwise(digits):
         drive = crossfade(before, now, FADE[way] * T, T)
         run = show(network, drive, T, state)
         state = state_of(run)
     found = rn.measure_lag(run, drive, records=[-1])
-    last = found.within(list(network.populations)[-1]) if depth > 1 else found
+    rates, truth = run.rates[-1], found.fixed_points.rates
+    last = slice(-UNITS, None)
     return {
-        "lag": median(found.relative_lag),
-        "lag of the last layer": median(last.relative_lag),
-        "predicted": median(last.relative_predicted),
+        "lag": median((rates - truth).norm(dim=1) / truth.norm(dim=1)),
+        "lag of the last layer": median(
+            (rates - truth)[:, last].norm(dim=1) / truth[:, last].norm(dim=1)
+        ),
+        "predicted": median(found.predicted[0][:, last].norm(dim=1) / truth[:, last].norm(dim=1)),
     }
 
 
@@ -99,10 +148,16 @@ def median(values: Tensor) -> float:
 
 
 def accuracy_row(
-    depth: int, rule: str, way: str, speed: float, seed: int, data: rn.stimuli.ImageSet
+    depth: int,
+    rule: str,
+    way: str,
+    speed: float,
+    seed: int,
+    data: rn.stimuli.ImageSet,
+    feedback: str = STACK,
 ) -> dict[str, object]:
     """Train at one speed (0: at solved fixed points); return the accuracy at fixed points."""
-    stack = new_stack(depth, rule, seed, torch.float32)
+    stack = new_stack(depth, rule, seed, torch.float32, feedback)
     try:
         learn(stack, way, TAU / speed if speed else 0.0, seed, data.train)
     except RatenetError as error:
@@ -114,7 +169,7 @@ def accuracy_row(
 
 def learn(stack: rn.Stack, way: str, T: float, seed: int, images: Images) -> None:
     """Let the rules act once a digit, at its fixed points or at the rates after T."""
-    weights = [layer.core.recurrent["W"] for layer in stack[:-1]]
+    weights = recurrent(stack)
     lengths = [float(W.detach().norm()) for W in weights]
     network, state = stack.network(), None
     before = torch.zeros(STREAMS, network.units)
@@ -138,90 +193,57 @@ def learn(stack: rn.Stack, way: str, T: float, seed: int, images: Images) -> Non
         before = drive
 
 
-def interval(values: pd.Series) -> str:
-    if len(values) < 2:
-        return f"{values.mean():.3f}"
-    half = stats.t.ppf(0.975, len(values) - 1) * values.sem()
-    return f"{values.mean():.3f} ± {half:.3f}"
-
-
-def tolerated(accuracies: pd.DataFrame, static: float) -> str:
-    """Return the speed at which the mean falls below TOLERATED of the static accuracy."""
-    mean = accuracies.groupby("speed")["accuracy"].mean().sort_index()
-    limit, speeds, values = TOLERATED * static, mean.index.to_numpy(), mean.to_numpy()
-    if values[0] < limit:
-        return f"< {speeds[0]:g}"
-    for n in range(1, len(values)):
-        if values[n] < limit:
-            share = (values[n - 1] - limit) / (values[n - 1] - values[n])
-            return f"{speeds[n - 1] * (speeds[n] / speeds[n - 1]) ** share:.2g}"
-    return f"> {speeds[-1]:g}"
-
-
-def tables(lags: pd.DataFrame, accuracies: pd.DataFrame) -> list[str]:
-    """Return lags, accuracies and tolerated speeds as Markdown."""
-    by_speed = accuracies.pivot_table(
-        index=["rule", "way", "depth"], columns="speed", values="accuracy", aggfunc=interval
-    )
-    rows = []
-    for (rule, way, depth), part in accuracies[accuracies["speed"] > 0].groupby(
-        ["rule", "way", "depth"]
-    ):
-        at_rest = accuracies.query("rule == @rule and depth == @depth and speed == 0")["accuracy"]
-        found = tolerated(part, at_rest.mean())
-        rows.append({"rule": rule, "way": way, "depth": depth, "tau / T": found})
-    limits = pd.DataFrame(rows).pivot(index=["rule", "way"], columns="depth", values="tau / T")
-    lags = lags.pivot_table(index=["way", "depth"], columns="speed", values="lag of the last layer")
-    return [
-        "## Lag of the last layer, of its rates (by tau / T)", "",
-        *markdown(lags.map("{:.2%}".format).reset_index(), "{}"),
-        "", "## Tolerated tau / T, by depth", "", *markdown(limits.reset_index(), "{}"),
-        "", "## Test accuracy, by tau / T (0: at solved fixed points)", "",
-        *markdown(by_speed.reset_index().fillna("-"), "{:.3g}"),
-    ]  # fmt: skip
-
-
-def compute(depth: int, seed: int, out: Path, data: rn.stimuli.ImageSet) -> None:
-    """Compute the rows of one depth and seed that are not there yet."""
-    if seed == 0:
-        keys = [
-            {"depth": depth, "way": way, "speed": speed}
-            for way, speed in itertools.product(("moving", "held"), LAG_SPEEDS)
+def keys_of(seed: int) -> tuple[list[dict], list[dict]]:
+    """Return what is to be computed for one seed: of lags, and of accuracies."""
+    cases = [(depth, STACK) for depth in DEPTHS]
+    cases += [(FEEDBACK_DEPTH, strength) for strength in FEEDBACK]
+    lags, accuracies = [], []
+    for depth, feedback in cases:
+        ways = ("moving", "held") if feedback == STACK else ("moving",)
+        case = {"depth": depth, "feedback": feedback, "seed": seed}
+        lags += [
+            {**case, "way": way, "speed": speed}
+            for way, speed in itertools.product(ways, LAG_SPEEDS)
         ]
-        computed(out / f"lags-{depth}.csv", keys, lambda **key: lag_row(**key, images=data.train))
-    at_rest = [("held", 0.0)]
-    keys = [
-        {"depth": depth, "rule": rule, "way": way, "speed": speed, "seed": seed}
-        for rule in RULES
-        for way, speed in (*at_rest, *itertools.product(FADE, SPEEDS))
-    ]
-    path = out / f"accuracies-{depth}.csv"
-    computed(path, keys, lambda **key: accuracy_row(**key, data=data))
+        speeds = SPEEDS if feedback == STACK else {"moving": SPEEDS["moving"][1:]}
+        accuracies += [
+            {**case, "rule": rule, "way": way, "speed": speed}
+            for rule in (RULES if feedback == STACK else ["rule 1"])
+            for way, at in {AT_REST: (0.0,), **speeds}.items()
+            for speed in at
+        ]
+    return lags, accuracies
 
 
-def collected(out: Path, kind: str) -> pd.DataFrame:
-    return pd.concat([pd.read_csv(path) for path in sorted(out.glob(f"{kind}-*.csv"))])
+def report(lags: pd.DataFrame, accuracies: pd.DataFrame) -> None:
+    """Write the tables and the figure."""
+    made = ", ".join(f"{name} {version}" for name, version in versions().items())
+    how = f"{date.today()}, {processor()}, {made}. Repeated by `python benchmarks/depth.py`."
+    seeds = f"Seeds: {accuracies['seed'].nunique()}."
+    text = [how, "", NOTES + TABLE_NOTES, seeds, "", *tables(lags, accuracies)]
+    RESULT.write_text("\n".join(text) + "\n")
+    save(figure(lags, accuracies), IMAGE)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/depth"))
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--only", type=int, nargs="*", default=DEPTHS, help="depths to compute")
     options = parser.parse_args()
     warnings.simplefilter("ignore", rn.errors.RatenetWarning)
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     data = rn.stimuli.load_images("mnist-5k")
-    for seed, depth in itertools.product(range(options.seeds), options.only):
-        compute(depth, seed, options.out, data)
-    made = ", ".join(f"{name} {version}" for name, version in versions().items())
-    found = tables(collected(options.out, "lags"), collected(options.out, "accuracies"))
-    seeds = collected(options.out, "accuracies")["seed"].nunique()
-    how = f"{date.today()}, {made}. Seeds: {seeds}. Repeated by `python benchmarks/depth.py`."
-    head = [how, "", NOTES, ""]
-    RESULT.write_text("\n".join([*head, *found]) + "\n")
-    print(RESULT.read_text())
+    lags, accuracies = [], []
+    for seed in range(options.seeds):
+        of_lags, of_accuracies = keys_of(seed)
+        path = options.out / "lags.csv"
+        lags.append(computed(path, of_lags, lambda **key: lag_row(**key, images=data.train)))
+        path = options.out / "accuracies.csv"
+        accuracies.append(
+            computed(path, of_accuracies, lambda **key: accuracy_row(**key, data=data))
+        )
+        report(pd.concat(lags), pd.concat(accuracies))
 
 
 if __name__ == "__main__":

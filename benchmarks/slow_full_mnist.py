@@ -33,13 +33,13 @@ RULES = ("linearized-reparameterized", "euclidean")
 NOTES = f"""\
 Each run is `ratenet train --config benchmarks/architectures/NETWORK.toml --presentation slow
 --hold HOLD --fade FADE --rule RULE --recurrent-learning-rate RATE --seed 0` on the full MNIST
-(5,000 training images held out, the 10,000 test images used once); tau = 10 ms. Epochs, optimizer and
-learning rates are those of the static runs in [layers_accuracy.md](layers_accuracy.md), whose mean
-accuracy over three seeds stands beside. Slow accuracy: at the end of slow holds instead of at
-solved fixed points. Settled: share of the training samples whose residual was at most 1e-3 in all
-layers when the rule acted, unsettled ones left out. Asked for: at most {ALLOWED:g} below the
-static accuracy, in at most two hours. Minutes: of one thread on a machine with other work; of the
-processor: what the run itself took."""
+(5,000 training images held out, the 10,000 test images used once), tau = 10 ms. Epochs, optimizer
+and learning rates are those of the static runs in [layers_accuracy.md](layers_accuracy.md), whose
+mean accuracy and range over seeds stand beside. Slow accuracy: at the end of slow holds instead of
+at solved fixed points. Settled: share of the training samples whose residual was at most 1e-3 in
+all layers when the rule acted; the others are left out. Asked for: at most {ALLOWED:g} below the
+static accuracy, in at most two hours. Minutes: of one thread on a machine with other work, and of
+the processor alone."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def row(network: Network, rule: str, out: Path) -> dict[str, object]:
     accuracy, spent = summary["test_accuracy"], folder / "processor_seconds.txt"
     minutes = f"{summary['seconds'] / 60:.0f}"
     if spent.exists():
-        minutes += f" ({float(spent.read_text()) / 60:.0f} of the processor)"
+        minutes += f" ({float(spent.read_text()) / 60:.0f} processor)"
     return {
         **found,
         "accuracy": f"{accuracy:.4f}",

@@ -1,0 +1,221 @@
+"""Tables and figure of benchmarks/depth.py: lags, accuracies and tolerated speeds over seeds.
+
+The tolerated speed of a seed is the tau / T up to which the accuracy is at least TOLERATED of that
+seed's accuracy at fixed points, interpolated in log(tau / T).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from slowness import markdown
+
+from ratenet.report.figures import COLOURS, GREY, new_figure
+
+TOLERATED = 0.95  # of the accuracy at fixed points
+AT_REST = "fixed points"  # the way of learning whose speed is 0
+STACK = "none"  # the feedback of a stack
+CASE = ["rule", "way", "depth", "feedback"]
+SPEED = "speed of the stimulus, tau / T"
+MARKS = {"moving": "o", "corrected": "s", "held": "^"}
+NOTES = f"""\
+Mean over the seeds, and from two seeds on the 95 % interval (Student's t). Tolerated: the speed up
+to which the accuracy is at least {TOLERATED:g} of that of the same seed at fixed points,
+interpolated in log(tau / T); geometric mean with its interval, or, where the limit of a seed lies
+beyond the speeds tried (< or >), the range over seeds. Exponent: of a power law of depth, fitted to
+the four depths of each seed without such limits; -1 is a speed that falls as 1 / depth."""
+
+
+def spread(values: pd.Series) -> tuple[float, float]:
+    """Return the mean and half of its 95 % interval; NaN for one value."""
+    count = values.count()
+    half = stats.t.ppf(0.975, count - 1) * values.sem() if count > 1 else np.nan
+    return float(values.mean()), float(half)
+
+
+def interval(values: pd.Series, form: str = "{:.3f}") -> str:
+    mean, half = spread(values)
+    return form.format(mean) + ("" if np.isnan(half) else f" ± {form.format(half)}")
+
+
+def with_rest(accuracies: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of training at a speed, with the seed's accuracy at rest as `at_rest`."""
+    same = ["rule", "depth", "feedback", "seed"]
+    rest = accuracies[accuracies["way"] == AT_REST][[*same, "accuracy"]]
+    moved = accuracies[accuracies["way"] != AT_REST]
+    return moved.merge(rest.rename(columns={"accuracy": "at_rest"}), on=same)
+
+
+def limit_of(part: pd.DataFrame) -> tuple[float, str]:
+    """Return one seed's tolerated speed, and < or > where it lies beyond the speeds tried."""
+    part = part.sort_values("speed")
+    speeds, shares = part["speed"].to_numpy(), (part["accuracy"] / part["at_rest"]).to_numpy()
+    too_low = np.flatnonzero(shares < TOLERATED)
+    if len(too_low) == 0:
+        return float(speeds[-1]), ">"
+    n = too_low[0]
+    if n == 0:
+        return float(speeds[0]), "<"
+    share = (shares[n - 1] - TOLERATED) / (shares[n - 1] - shares[n])
+    return float(speeds[n - 1] * (speeds[n] / speeds[n - 1]) ** share), ""
+
+
+def limits(accuracies: pd.DataFrame) -> pd.DataFrame:
+    """Return the tolerated speed of each case and seed."""
+    rows = []
+    for key, part in with_rest(accuracies).groupby([*CASE, "seed"]):
+        speed, beyond = limit_of(part)
+        rows.append({**dict(zip([*CASE, "seed"], key, strict=True)), "tau / T": speed,
+                     "beyond": beyond})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def limit_text(part: pd.DataFrame) -> str:
+    """Return the tolerated speed of one case, over seeds."""
+    part = part.sort_values("tau / T")
+    ends = [f"{row['beyond']} {row['tau / T']:.2g}".strip() for _, row in part.iterrows()]
+    if part["beyond"].any() or len(part) == 1:
+        return ends[0] if ends[0] == ends[-1] else f"{ends[0]} to {ends[-1]}"
+    mean, low, high = in_logarithms(part["tau / T"])
+    return f"{mean:.2g} ({low:.2g} to {high:.2g})"
+
+
+def in_logarithms(values: pd.Series) -> tuple[float, float, float]:
+    """Return the geometric mean, and the ends of its interval."""
+    mean, half = spread(np.log(values))
+    return tuple(float(end) for end in np.exp([mean, mean - half, mean + half]))
+
+
+def exponent(part: pd.DataFrame, value: str) -> str:
+    """Return the exponent of a power law of depth, fitted seed by seed."""
+    depths = part["depth"].nunique()
+    found = [
+        np.polyfit(np.log(own["depth"]), np.log(own[value]), 1)[0]
+        for _, own in part.groupby("seed")
+        if len(own) == depths and not own.get("beyond", pd.Series("")).any()
+    ]
+    return f"{interval(pd.Series(found), '{:.2f}')} (n = {len(found)})" if found else "-"
+
+
+def limit_rows(found: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return tolerated speeds as text, one row for each rule and way."""
+    rows = [
+        {**dict(zip(CASE, key, strict=True)), "text": limit_text(part)}
+        for key, part in found.groupby(CASE)
+    ]
+    return pd.DataFrame(rows).pivot(index=["rule", "way"], columns=column, values="text")
+
+
+def by_speed(rows: pd.DataFrame, index: list[str], value: str, form: str) -> list[str]:
+    """Return a table of means and intervals, a column for each speed."""
+    table = rows.pivot_table(
+        index=index, columns="speed", values=value, aggfunc=lambda part: interval(part, form)
+    )
+    return markdown(table.reset_index().fillna("-"), "{:g}")
+
+
+def tables(lags: pd.DataFrame, accuracies: pd.DataFrame) -> list[str]:
+    """Return lags, tolerated speeds and accuracies as Markdown."""
+    lags = lags.assign(percent=100 * lags["lag of the last layer"])
+    stack, back = (lags["feedback"] == STACK), (accuracies["feedback"] != STACK)
+    found = limits(accuracies)
+    of_stacks = found[found["feedback"] == STACK]
+    by_depth = limit_rows(of_stacks, "depth")
+    by_depth["exponent"] = [
+        exponent(of_stacks.query("rule == @rule and way == @way"), "tau / T")
+        for rule, way in by_depth.index
+    ]
+    slow = lags[stack & (lags["way"] == "moving") & (lags["speed"] == 0.01)]
+    return [
+        "## Lag of the last layer behind digits, % of its rates (by tau / T)", "",
+        *by_speed(lags[stack], ["way", "depth"], "percent", "{:.2f}"), "",
+        f"Exponent of depth at tau / T = 0.01, moving: {exponent(slow, 'percent')}.",
+        "", "## Tolerated tau / T, by depth", "", *markdown(by_depth.reset_index(), "{}"),
+        "", "## Test accuracy, by tau / T (0: at solved fixed points)", "",
+        *by_speed(accuracies[~back], ["rule", "way", "depth"], "accuracy", "{:.3f}"),
+        "", "## Three layers with feedback: lag of the last layer, % (by tau / T)", "",
+        *by_speed(lags[~stack], ["feedback"], "percent", "{:.2f}"),
+        "", "## Three layers with feedback: tolerated tau / T", "",
+        *markdown(limit_rows(found[found["feedback"] != STACK], "feedback").reset_index(), "{}"),
+        "", "## Three layers with feedback: test accuracy, by tau / T", "",
+        *by_speed(accuracies[back], ["rule", "way", "feedback"], "accuracy", "{:.3f}"),
+    ]  # fmt: skip
+
+
+def figure(lags: pd.DataFrame, accuracies: pd.DataFrame) -> Any:
+    """Draw lag, accuracy and tolerated speed, by depth and with feedback."""
+    drawn, ((lag, accuracy), (limit, feedback)) = new_figure(figsize=(9, 7), nrows=2, ncols=2)
+    moved = shares(accuracies, "rule 3")
+    of_stacks = lags[lags["feedback"] == STACK]
+    for colour, (depth, part) in zip(COLOURS, of_stacks.groupby("depth"), strict=False):
+        label = f"{depth} layer{'s' if depth > 1 else ''}"
+        for way, style in (("moving", "o-"), ("held", "^:")):
+            rows = part[part["way"] == way]
+            rows = rows.assign(percent=100 * rows["lag of the last layer"])
+            _line(lag, rows, "percent", colour, style, label if way == "moving" else None)
+        rows = moved[(moved["depth"] == depth) & (moved["feedback"] == STACK)]
+        _line(accuracy, rows, "share", colour, "o-", label)
+    lag.plot([], [], "^:", color=GREY, label="after a hold of 0.8 T")
+    lag.set(yscale="log", ylim=(0.01, 300), ylabel="lag of the last layer (% of its rates)")
+    back = shares(accuracies, "rule 1")
+    back = back[back["feedback"] != STACK]
+    for colour, (strength, rows) in zip(COLOURS[3:], back.groupby("feedback"), strict=False):
+        _line(feedback, rows, "share", colour, "o-", f"feedback {strength}")
+    for axis, rule in ((accuracy, "rule 3"), (feedback, "rule 1")):
+        axis.axhline(100 * TOLERATED, color=GREY, lw=0.8)
+        axis.set_ylabel(f"accuracy, {rule}, digits that move\n(% of that at fixed points)")
+        axis.set_ylim(0, 110)
+    _draw_limits(limit, limits(accuracies))
+    for axis in (lag, accuracy, feedback):
+        axis.set(xscale="log", xlabel=SPEED)
+    for axis in (lag, accuracy, limit, feedback):
+        axis.legend(frameon=False, fontsize="small")
+    return drawn
+
+
+def shares(accuracies: pd.DataFrame, rule: str) -> pd.DataFrame:
+    """Return a rule's rows for digits that move, with the share of the accuracy at rest, in %."""
+    moved = with_rest(accuracies).query("rule == @rule and way == 'moving'")
+    return moved.assign(share=100 * moved["accuracy"] / moved["at_rest"])
+
+
+def _line(
+    axis: Any, rows: pd.DataFrame, value: str, colour: str, style: str, label: str | None
+) -> None:
+    """Draw the mean against the speed, and the range over seeds."""
+    by_speed = rows.groupby("speed")[value]
+    mean = by_speed.mean()
+    axis.plot(mean.index, mean, style, color=colour, ms=4, label=label)
+    axis.fill_between(mean.index, by_speed.min(), by_speed.max(), color=colour, alpha=0.2, lw=0)
+
+
+def _draw_limits(axis: Any, found: pd.DataFrame) -> None:
+    """Draw the tolerated speed against depth, where all seeds have one."""
+    of_stacks = found[found["feedback"] == STACK]
+    depths = np.array(sorted(of_stacks["depth"].unique()))
+    for rule, way, shift, cases in _by_case(of_stacks):
+        shown = {"color": COLOURS[0 if rule == "rule 3" else 1], "marker": MARKS[way], "ms": 5}
+        mean, low, high = np.array([in_logarithms(part) for part in cases.values()]).T
+        bars = None if np.isnan(low).any() else [mean - low, high - mean]
+        at = np.array(list(cases)) * shift
+        axis.errorbar(at, mean, bars, label=f"{rule}, {way}", lw=1, capsize=2, **shown)
+    axis.plot(depths, 0.3 / depths, "--", color=GREY, label="proportional to 1 / depth")
+    axis.set(xscale="log", yscale="log", xlabel="layers", ylabel="tolerated speed, tau / T")
+    axis.set_xticks(depths, [str(depth) for depth in depths])
+    axis.minorticks_off()
+
+
+def _by_case(found: pd.DataFrame) -> Iterator[tuple[str, str, float, dict[int, pd.Series]]]:
+    """Give rule, way, a factor that keeps marks apart, and by depth the limits over seeds."""
+    for rule in ("rule 1", "rule 3"):
+        for n, way in enumerate(MARKS):
+            part = found[(found["rule"] == rule) & (found["way"] == way)]
+            cases = {
+                int(depth): own["tau / T"]
+                for depth, own in part.groupby("depth")
+                if not own["beyond"].any()
+            }
+            if cases:
+                yield rule, way, 1.03 ** (n - 1 + (0.5 if rule == "rule 1" else 0)), cases
