@@ -21,8 +21,8 @@ CASE = ["rule", "way", "depth", "feedback"]
 SPEED = "speed of the stimulus, tau / T"
 MARKS = {"moving": "o", "corrected": "s", "held": "^"}
 NOTES = f"""\
-Mean over the seeds, and from two seeds on the 95 % interval (Student's t). Tolerated: the speed up
-to which the accuracy is at least {TOLERATED:g} of that of the same seed at fixed points,
+n: number of seeds. Mean over seeds, and from two on the 95 % interval (Student's t). Tolerated: the
+speed up to which the accuracy is at least {TOLERATED:g} of that of the same seed at fixed points,
 interpolated in log(tau / T); geometric mean with its interval, or, where the limit of a seed lies
 beyond the speeds tried (< or >), the range over seeds. Exponent: of a power law of depth, fitted to
 the four depths of each seed without such limits; -1 is a speed that falls as 1 / depth."""
@@ -99,13 +99,18 @@ def exponent(part: pd.DataFrame, value: str) -> str:
     return f"{interval(pd.Series(found), '{:.2f}')} (n = {len(found)})" if found else "-"
 
 
-def limit_rows(found: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return tolerated speeds as text, one row for each rule and way."""
+def limit_table(found: pd.DataFrame, column: str) -> list[str]:
+    """Return tolerated speeds, one row for each rule and way; by depth with the exponent."""
     rows = [
         {**dict(zip(CASE, key, strict=True)), "text": limit_text(part)}
         for key, part in found.groupby(CASE)
     ]
-    return pd.DataFrame(rows).pivot(index=["rule", "way"], columns=column, values="text")
+    table = pd.DataFrame(rows).pivot(index=["rule", "way"], columns=column, values="text")
+    cases = found.groupby(["rule", "way"])
+    if column == "depth":
+        table["exponent"] = [exponent(cases.get_group(case), "tau / T") for case in table.index]
+    table["n"] = cases["seed"].nunique()
+    return markdown(table.reset_index().fillna("-"), "{}")
 
 
 def by_speed(rows: pd.DataFrame, index: list[str], value: str, form: str) -> list[str]:
@@ -113,35 +118,37 @@ def by_speed(rows: pd.DataFrame, index: list[str], value: str, form: str) -> lis
     table = rows.pivot_table(
         index=index, columns="speed", values=value, aggfunc=lambda part: interval(part, form)
     )
+    table["n"] = rows.groupby(index)["seed"].nunique()
     return markdown(table.reset_index().fillna("-"), "{:g}")
 
 
 def tables(lags: pd.DataFrame, accuracies: pd.DataFrame) -> list[str]:
     """Return lags, tolerated speeds and accuracies as Markdown."""
     lags = lags.assign(percent=100 * lags["lag of the last layer"])
-    stack, back = (lags["feedback"] == STACK), (accuracies["feedback"] != STACK)
     found = limits(accuracies)
-    of_stacks = found[found["feedback"] == STACK]
-    by_depth = limit_rows(of_stacks, "depth")
-    by_depth["exponent"] = [
-        exponent(of_stacks.query("rule == @rule and way == @way"), "tau / T")
-        for rule, way in by_depth.index
-    ]
-    slow = lags[stack & (lags["way"] == "moving") & (lags["speed"] == 0.01)]
-    return [
+    stack, of_stacks, trained = (
+        rows[rows["feedback"] == STACK] for rows in (lags, found, accuracies)
+    )
+    slow = stack[(stack["way"] == "moving") & (stack["speed"] == 0.01)]
+    lines = [
         "## Lag of the last layer behind digits, % of its rates (by tau / T)", "",
-        *by_speed(lags[stack], ["way", "depth"], "percent", "{:.2f}"), "",
+        *by_speed(stack, ["way", "depth"], "percent", "{:.2f}"), "",
         f"Exponent of depth at tau / T = 0.01, moving: {exponent(slow, 'percent')}.",
-        "", "## Tolerated tau / T, by depth", "", *markdown(by_depth.reset_index(), "{}"),
+        "", "## Tolerated tau / T, by depth", "", *limit_table(of_stacks, "depth"),
         "", "## Test accuracy, by tau / T (0: at solved fixed points)", "",
-        *by_speed(accuracies[~back], ["rule", "way", "depth"], "accuracy", "{:.3f}"),
-        "", "## Three layers with feedback: lag of the last layer, % (by tau / T)", "",
-        *by_speed(lags[~stack], ["feedback"], "percent", "{:.2f}"),
-        "", "## Three layers with feedback: tolerated tau / T", "",
-        *markdown(limit_rows(found[found["feedback"] != STACK], "feedback").reset_index(), "{}"),
-        "", "## Three layers with feedback: test accuracy, by tau / T", "",
-        *by_speed(accuracies[back], ["rule", "way", "feedback"], "accuracy", "{:.3f}"),
+        *by_speed(trained, ["rule", "way", "depth"], "accuracy", "{:.3f}"),
     ]  # fmt: skip
+    back, trained = (rows[rows["feedback"] != STACK] for rows in (lags, accuracies))
+    if len(trained):
+        lines += [
+            "", "## Three layers with feedback: lag of the last layer, % (by tau / T)", "",
+            *by_speed(back, ["feedback"], "percent", "{:.2f}"),
+            "", "## Three layers with feedback: tolerated tau / T", "",
+            *limit_table(found[found["feedback"] != STACK], "feedback"),
+            "", "## Three layers with feedback: test accuracy, by tau / T", "",
+            *by_speed(trained, ["rule", "way", "feedback"], "accuracy", "{:.3f}"),
+        ]  # fmt: skip
+    return lines
 
 
 def figure(lags: pd.DataFrame, accuracies: pd.DataFrame) -> Any:
