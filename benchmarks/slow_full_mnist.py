@@ -124,7 +124,7 @@ def row(network: Network, rule: str, out: Path) -> dict[str, object]:
     accuracy, spent = summary["test_accuracy"], folder / "processor_seconds.txt"
     minutes = f"{summary['seconds'] / 60:.0f}"
     if spent.exists():
-        minutes += f" ({float(spent.read_text()) / 60:.0f} processor)"
+        minutes += f" ({float(spent.read_text()) / 60:.0f} of processor time)"
     return {
         **found,
         "accuracy": f"{accuracy:.4f}",
