@@ -36,6 +36,7 @@ def describe(
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     shown = Table()
     for name in table.columns:
@@ -46,5 +47,6 @@ def describe(
         ends = [each if isinstance(each, str) else f"{each:.4g}"
                 for each in (row["lowest"], row["highest"])]  # fmt: skip
         share = f"{100 * row['missing']:.3g} %" if row["missing"] == row["missing"] else ""
-        shown.add_row(row["name"], shape, row["unit"], row["times"], share, *ends)
+        cells = (row["name"], shape, row["unit"], row["times"], share, *ends)
+        shown.add_row(*map(Text, cells))  # names are shown as they are, brackets and all
     Console().print(shown)

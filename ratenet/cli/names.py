@@ -56,7 +56,10 @@ STIMULI = (
     "hold-and-fade", "morphing", "random-dwell", "gaps", "drift", "rotate", "scale", "shear",
     "contrast", "walk", "moving-mnist",
 )  # fmt: skip
-FIGURES = ("linear", "angles", "singularities", "mnist", "slow", "conv")
+FIGURES = (
+    "linear", "angles", "singularities", "which-rule-nayebi", "which-rule-portes",
+    "which-rule-lim", "mnist", "slow", "conv",
+)  # fmt: skip
 
 KNOWN = {
     "rule": _Known("rule", lambda: RULES, "ratenet.rules",

@@ -1,4 +1,4 @@
-"""``ratenet reproduce``: figures of the paper, a table and a picture each."""
+"""``ratenet reproduce``: published figures, a table and a picture each."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,11 @@ from ratenet.cli.options import Overwrite, path, seed as seed_option
 
 def reproduce(
     figure: Annotated[
-        str, typer.Argument(help="linear, angles, singularities, mnist, slow or conv.")
+        str,
+        typer.Argument(
+            help="linear, angles, singularities, mnist, slow or conv; which-rule-nayebi, "
+            "which-rule-portes or which-rule-lim."
+        ),
     ],
     seed: Annotated[int, seed_option("Seed of weights, stimuli and directions.")] = 0,
     data: Annotated[
@@ -24,10 +28,11 @@ def reproduce(
     out: Annotated[Path | None, path("Folder for the results. [reproduce/FIGURE]")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Repeat a figure of Zhu and Rosenbaum (2023): numbers as CSV, and a picture.
+    """Repeat a published figure: numbers as CSV, and a picture.
 
-    docs/reproduce.md puts what the paper claims beside what is found. mnist, slow and conv train
-    networks, in --out/runs: an interrupted one is resumed by the same command.
+    Figures of Zhu and Rosenbaum (2023), and three experiments that infer a plasticity rule from
+    what can be recorded. docs/reproduce.md puts what the papers claim beside what is found. mnist,
+    slow and conv train networks, in --out/runs: an interrupted one is resumed by the same command.
 
     Example: `ratenet reproduce singularities`
     """

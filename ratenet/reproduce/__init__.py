@@ -1,4 +1,4 @@
-"""Figures of Zhu and Rosenbaum (2023), repeated: numbers first, a picture of them second."""
+"""Published figures, repeated: numbers first, a picture of them second."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +13,9 @@ from ratenet.reproduce.linear import linear as linear
 from ratenet.reproduce.mnist import mnist as mnist
 from ratenet.reproduce.singularities import singularities as singularities
 from ratenet.reproduce.slow import slow as slow
+from ratenet.reproduce.which_rule_lim import which_rule_lim as which_rule_lim
+from ratenet.reproduce.which_rule_nayebi import which_rule_nayebi as which_rule_nayebi
+from ratenet.reproduce.which_rule_portes import which_rule_portes as which_rule_portes
 from ratenet.stimuli.data_sets import EMBEDDED
 
 if TYPE_CHECKING:
@@ -25,6 +28,9 @@ FIGURES: dict[str, Callable[[int, Progress], Found]] = {
     "linear": linear,
     "angles": angles,
     "singularities": singularities,
+    "which-rule-nayebi": which_rule_nayebi,
+    "which-rule-portes": which_rule_portes,
+    "which-rule-lim": which_rule_lim,
 }
 
 
