@@ -53,7 +53,7 @@ def compare(
     from ratenet.report.progress import StepBar
     from ratenet.training.interruption import caught_signals
 
-    where = _scheduler(processes, scheduler)
+    where = scheduler_of(processes, scheduler)
     config = ComparisonConfig(**options)
     try:
         with (
@@ -71,7 +71,8 @@ def compare(
     _report(found)
 
 
-def _scheduler(processes: int | None, address: str | None) -> "AbstractScheduler":
+def scheduler_of(processes: int | None, address: str | None) -> "AbstractScheduler":
+    """Return where cells are run: in this process, in several, or by Dask."""
     from ratenet.errors import InputError
     from ratenet.hypotheses.comparison.schedulers import Dask, InProcess, Processes
 

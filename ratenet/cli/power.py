@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ratenet.files import ResultsFolder
     from ratenet.hypotheses import Power
 
+ALL = ("observed", "recorded")  # of which a number may be all
 FILES = ("power.csv", "accuracy.csv", "power.png", "confusion.png")
 
 
@@ -59,6 +60,27 @@ def power(
     radius: Annotated[float, typer.Option(help="Spectral radius of random weights.")] = 0.5,
     experiments: Annotated[int, typer.Option(help="For each design and each truth.")] = 20,
     level: Annotated[float, typer.Option(help="As for ratenet identify.")] = 0.05,
+    infer: Annotated[
+        str | None,
+        typer.Option(
+            help="A family, such as 'taylor(2, 2, 1)': power of ratenet infer, see below."
+        ),
+    ] = None,
+    width: Annotated[float | None, above_zero("With --infer: wanted width of intervals.")] = None,
+    minutes: Annotated[str, typer.Option(help="With --infer: minutes; several numbers.")] = "2",
+    shown: Annotated[
+        str, typer.Option(help="With --infer: stimuli that are dense, sparse or single; several.")
+    ] = "dense",
+    sightings: Annotated[
+        str, typer.Option(help="With --infer: times at which synapses are observed.")
+    ] = "10",
+    recorded: Annotated[
+        str, typer.Option(help="With --infer: units whose rates are seen.")
+    ] = "all",
+    processes: Annotated[int | None, typer.Option(help="With --infer: processes.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="With --infer: address of a Dask scheduler.")
+    ] = None,
     seed: Annotated[int, seed_option("Seed of everything that is drawn.")] = 0,
     out: Annotated[Path, path("Folder for the results.")] = Path("power"),
     overwrite: Overwrite = False,
@@ -72,8 +94,27 @@ def power(
 
     Example: `ratenet power --rules euclidean,hebb --observed 20,50,200,all --noise 1`
 
+    With --infer networks learn by --rules, one rule in time such as oja, and every design is asked
+    how narrow the intervals of the family's coefficients are, at level 1 - --level: --units,
+    --stimuli, --observed (synapses), --animals, --noise (of rates and weights, over their size),
+    --experiments and the options above. Writes config.toml, power.csv, designs.csv and power.png;
+    finished experiments are kept in --out, and the same command resumes.
+
     Example: `ratenet power --data data --others oja --animals 6,10 --weight-error 0.3`
+
+    Example: `ratenet power --infer "taylor(1, 2, 1)" --rules oja --width 0.05 --minutes 1,2,5`
     """
+    if infer is not None:
+        from ratenet.cli.power_of_inference import power_of_inference
+
+        power_of_inference(
+            rules, infer, width=width, model=model or "rate", experiments=experiments,
+            level=1 - level, seed=seed, processes=processes, scheduler=scheduler, out=out,
+            overwrite=overwrite, units=units or "20", stimuli=stimuli or "20", synapses=observed,
+            recorded=recorded, minutes=minutes, sightings=sightings, noise=noise, animals=animals,
+            shown=shown,
+        )  # fmt: skip
+        return
     check_names({"rules": [*split_list(rules), *split_list(others or "")], "model": model})
 
     from ratenet.files import new_results
@@ -83,12 +124,12 @@ def power(
     from ratenet.report.progress import StepBar
 
     options: dict[str, Any] = {
-        "units": None if units is None else _numbers(units, "units", int),
-        "stimuli": None if stimuli is None else _numbers(stimuli, "stimuli", int),
-        "observed": _numbers(observed, "observed", int),
-        "noise": _numbers(noise, "noise", float),
+        "units": None if units is None else numbers_in(units, "units", int),
+        "stimuli": None if stimuli is None else numbers_in(stimuli, "stimuli", int),
+        "observed": numbers_in(observed, "observed", int),
+        "noise": numbers_in(noise, "noise", float),
         "correlation": correlation, "weight_error": weight_error, "steps": steps, "change": change,
-        "animals": _numbers(animals, "animals", int),
+        "animals": numbers_in(animals, "animals", int),
         "kind": kind, "model": model, "radius": radius, "experiments": experiments,
         "level": level, "seed": seed,
     }  # fmt: skip
@@ -101,11 +142,11 @@ def power(
         with StepBar(number, "simulating experiments") as bar:
             found = run(candidates, others=outside, progress=bar.show, **own, **given)
         sizes = {name: found.table[name].unique().tolist() for name in ("units", "stimuli")}
-        shown = {**options, **sizes, "model": model or "rate",
+        resolved = {**options, **sizes, "model": model or "rate",
                  "observed": ["all" if n is None else n for n in options["observed"]],
                  "data": None if data is None else str(data),
                  "others": [*map(RULES.written, outside)]}  # fmt: skip
-        record = {"power": {"rules": [*map(RULES.written, candidates)], **shown}}
+        record = {"power": {"rules": [*map(RULES.written, candidates)], **resolved}}
         _write(found, {**record, **code_of([*candidates, *outside])}, results)
     print(found.summary())
     print(f"tables  {out / 'power.csv'}, {out / 'accuracy.csv'}")
@@ -127,13 +168,13 @@ def _design(data: Path, model: str | None) -> dict[str, Any]:
     return {"network": network, **arrays}
 
 
-def _numbers(text: str, where: str, kind: type) -> list[Any]:
-    """Return the numbers of a list that is separated by commas; all is None, for `observed`."""
+def numbers_in(text: str, where: str, kind: type) -> list[Any]:
+    """Return the numbers of a list, separated by commas; all is None, for what is observed."""
     from ratenet.errors import InputError
 
     try:
         return [
-            None if where == "observed" and part.strip() == "all" else kind(part)
+            None if where in ALL and part.strip() == "all" else kind(part)
             for part in text.split(",")
         ]
     except ValueError:

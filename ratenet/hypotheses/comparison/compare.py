@@ -2,8 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,10 @@ from ratenet.connectivity.computation import shielded
 from ratenet.equations.own_code import Parcel
 from ratenet.errors import RatenetWarning, RunFolderError, UnsettledError
 from ratenet.hypotheses.comparison.cell import EXACT, PROBES, draw_task
+from ratenet.hypotheses.comparison.cell_files import Progress
 from ratenet.hypotheses.comparison.config import Cell, ComparisonConfig
 from ratenet.hypotheses.comparison.folder import ComparisonFolder
-from ratenet.hypotheses.comparison.schedulers import AbstractScheduler, Finished, InProcess
+from ratenet.hypotheses.comparison.schedulers import AbstractScheduler, InProcess
 from ratenet.hypotheses.comparison_statistics import (
     JUDGING_SEEDS,
     best_rates,
@@ -42,7 +43,6 @@ AT_THE_END = (
 MEASURED = ("step", "loss", "score", "unsettled", "iterations", "abscissa", "condition", "moved",
             "moved_response", "norm_ratio")  # fmt: skip
 ENTRY = 100.0  # bytes, while the tables are made
-Progress = Callable[[int, int], None]  # of cells done, and of all
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +208,7 @@ def compare(
     with folder.opened(config, overwrite=overwrite):
         more: dict[str, Any] = {"own": own} if own else {}
         run = partial(where.run, data_root=str(data_root), **more)
-        _finish(cells, folder, run, progress or (lambda done, total: None))
+        folder.cells.finish(cells, run, progress or (lambda done, total: None))
         return _collected(config, cells, folder)
 
 
@@ -264,33 +264,11 @@ def _try_tasks(cells: list[Cell], data_root: str, own: Parcel | None) -> None:
             draw_task(cell, data_root, own)
 
 
-def _finish(
-    cells: list[Cell],
-    folder: ComparisonFolder,
-    run: Callable[[list[Cell]], Finished],
-    progress: Progress,
-) -> None:
-    """Run the cells that are not finished, and write each down when it is."""
-    missing = [cell for cell in cells if folder.kept(cell) is None]
-    done = len(cells) - len(missing)
-    progress(done, len(cells))
-    try:
-        with closing(run(missing)) as finished:  # with its processes
-            for cell, found in finished:
-                folder.keep(cell, found)
-                done += 1
-                progress(done, len(cells))
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"Interrupted after {done} of {len(cells)} cells; repeat the command to continue."
-        ) from None
-
-
 def _collected(config: ComparisonConfig, cells: list[Cell], folder: ComparisonFolder) -> Comparison:
     """Make the tables and the report from the finished cells, in the order of the configuration."""
     rows, steps = [], []
     for cell in cells:
-        found = folder.kept(cell)
+        found = folder.cells.kept(cell)
         if found is None:
             raise RunFolderError(
                 f"{str(folder.path)!r}: a finished cell is gone; repeat the command to run it."

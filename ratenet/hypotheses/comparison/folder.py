@@ -9,10 +9,7 @@ code/*.py       copies of the user's own code that it used
 report.html     all of it to look at, in one file
 """
 
-import hashlib
-import json
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,23 +20,21 @@ from typing import Any
 import pandas as pd
 
 from ratenet.equations.recording import without_folders
-from ratenet.errors import RatenetWarning, RunFolderError
+from ratenet.errors import RunFolderError
 from ratenet.files import (
     ResultsFolder,
     make_folder,
     open_folder,
-    read_regular,
     remove_parts,
-    write_text,
     write_whole,
 )
-from ratenet.hypotheses.comparison.config import RESTATED, Cell, ComparisonConfig, cell_id
+from ratenet.hypotheses.comparison.cell_files import CellFiles
+from ratenet.hypotheses.comparison.config import RESTATED, ComparisonConfig
 from ratenet.report.record import code_entries, copy_of, write_config
-from ratenet.validation import parse_json, read_toml
+from ratenet.validation import read_toml
 
 CODE = "code"  # copies of the user's own code
 TABLES = ("cells", "steps", "best", "differences")
-LARGEST = 2**28  # bytes of a cell
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,11 @@ class ComparisonFolder:
     def cells_folder(self) -> Path:
         """Finished cells."""
         return self.path / "cells"
+
+    @property
+    def cells(self) -> CellFiles:
+        """What the finished cells found."""
+        return CellFiles(self.cells_folder)
 
     @property
     def report_file(self) -> Path:
@@ -147,31 +147,6 @@ class ComparisonFolder:
                     "--overwrite."
                 )
 
-    def keep(self, cell: Cell, found: dict[str, Any]) -> None:
-        """Write down what a finished cell found, at once or not at all."""
-        text = json.dumps(found)
-        write_text(self._file(cell), json.dumps({"sha256": _digest(cell, text), "found": text}))
-
-    def kept(self, cell: Cell) -> dict[str, Any] | None:
-        """Return what a cell found; None where it is not finished. A damaged file is not."""
-        try:
-            whole = parse_json(read_regular(self._file(cell), LARGEST), where="cell")
-            if _digest(cell, whole["found"]) == whole["sha256"]:
-                found: dict[str, Any] = parse_json(whole["found"], where="cell")
-                return found
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            pass
-        warnings.warn(
-            RatenetWarning(f"{self._file(cell)} is damaged; the cell is run again."),
-            stacklevel=2,
-        )
-        return None
-
-    def _file(self, cell: Cell) -> Path:
-        return self.cells_folder / f"{cell_id(cell)}.json"
-
     def write_tables(self, tables: dict[str, pd.DataFrame]) -> None:
         """Write each table as CSV, and as parquet where pyarrow is installed."""
         has_parquet = find_spec("pyarrow") is not None
@@ -179,11 +154,6 @@ class ComparisonFolder:
             _write(table.to_csv, self.path / f"{name}.csv")
             if has_parquet:
                 _write(table.to_parquet, self.path / f"{name}.parquet")
-
-
-def _digest(cell: Cell, found: str) -> str:
-    """Return a SHA-256 of which cell it is and of what it found."""
-    return hashlib.sha256(json.dumps([cell, found], sort_keys=True).encode()).hexdigest()
 
 
 def _comparable(value: Any) -> Any:

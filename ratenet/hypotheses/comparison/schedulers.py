@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from ratenet.hypotheses.comparison.config import Cell, cell_id
 from ratenet.validation import check_whole
 
 Finished = Generator[tuple[Cell, dict[str, Any]], None, None]
+Work = Callable[[Cell, str, Parcel | None], dict[str, Any]]  # from a cell to what it found
 CONNECT = 5.0  # s until a scheduler must have answered
 GO_ON = "finished cells are kept: repeat the command to continue"
 
@@ -32,8 +33,14 @@ class AbstractScheduler(ABC):
     """Runs cells."""
 
     @abstractmethod
-    def run(self, cells: Sequence[Cell], data_root: str, own: Parcel | None = None) -> Finished:
-        """Yield each cell with what it found, in any order; `run_cell` takes the arguments."""
+    def run(
+        self,
+        cells: Sequence[Cell],
+        data_root: str,
+        own: Parcel | None = None,
+        work: Work = run_cell,
+    ) -> Finished:
+        """Yield each cell with what `work` found of it, in any order."""
 
     def check(self) -> None:  # noqa: B027  # most need nothing
         """Refuse, before anything is written, what cannot be reached."""
@@ -43,10 +50,16 @@ class AbstractScheduler(ABC):
 class InProcess(AbstractScheduler):
     """One cell after the other, in this process."""
 
-    def run(self, cells: Sequence[Cell], data_root: str, own: Parcel | None = None) -> Finished:
+    def run(
+        self,
+        cells: Sequence[Cell],
+        data_root: str,
+        own: Parcel | None = None,
+        work: Work = run_cell,
+    ) -> Finished:
         """Yield each cell with what it found, in their order."""
         for cell in cells:
-            yield cell, run_cell(cell, data_root, own)
+            yield cell, work(cell, data_root, own)
 
 
 @dataclass(frozen=True)
@@ -66,13 +79,19 @@ class Processes(AbstractScheduler):
     def __post_init__(self) -> None:
         check_whole(self.number, "processes")
 
-    def run(self, cells: Sequence[Cell], data_root: str, own: Parcel | None = None) -> Finished:
+    def run(
+        self,
+        cells: Sequence[Cell],
+        data_root: str,
+        own: Parcel | None = None,
+        work: Work = run_cell,
+    ) -> Finished:
         """Yield each cell with what it found."""
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(self.number, context, initializer=_begin_worker)
         others = set(multiprocessing.active_children())
         try:
-            futures = {pool.submit(run_cell, cell, data_root, own): cell for cell in cells}
+            futures = {pool.submit(work, cell, data_root, own): cell for cell in cells}
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool:
@@ -140,7 +159,13 @@ class Dask(AbstractScheduler):
                 argument="scheduler",
             )
 
-    def run(self, cells: Sequence[Cell], data_root: str, own: Parcel | None = None) -> Finished:
+    def run(
+        self,
+        cells: Sequence[Cell],
+        data_root: str,
+        own: Parcel | None = None,
+        work: Work = run_cell,
+    ) -> Finished:
         """Yield each cell with what it found."""
         from distributed import Client, KilledWorker, as_completed as completed
         from distributed.comm.core import CommClosedError
@@ -150,7 +175,7 @@ class Dask(AbstractScheduler):
         log.setLevel(logging.CRITICAL)  # a sentence says what it would show as a traceback
         try:
             futures = {
-                client.submit(run_cell, cell, data_root, own, key=f"ratenet-{cell_id(cell)}"): cell
+                client.submit(work, cell, data_root, own, key=f"ratenet-{cell_id(cell)}"): cell
                 for cell in cells
             }
             for future in completed(futures, loop=client.loop):

@@ -1,0 +1,44 @@
+"""Picture of a power analysis for `infer`: widths of intervals against what is recorded."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ratenet.report.figures import COLOURS, GREY, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RESULTS = ("coefficient", "width", "reached", "identifiable", "value", "sd", "failed")
+STYLES = ("-", "--", ":", "-.")
+
+
+def width_figure(table: pd.DataFrame, width: float) -> "Figure":
+    """Return a picture of the median width of each coefficient's interval in each design.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `InferencePower`.
+    width : float
+        The wanted width.
+    """
+    varied = [name for name in table.columns
+              if name not in RESULTS and table[name].nunique() > 1]  # fmt: skip
+    design = [name for name in table.columns if name not in RESULTS]
+    places = {key: n for n, key in enumerate(table.groupby(design, sort=False).groups)}
+    figure, axis = new_figure(figsize=(max(6.0, 2.5 + 0.6 * len(places)), 4.2))
+    for index, (name, rows) in enumerate(table.groupby("coefficient", sort=False)):
+        at = [places[tuple(row)] for row in rows[design].itertuples(index=False)]
+        style = f"o{STYLES[index // len(COLOURS) % len(STYLES)]}"
+        axis.plot(at, rows["width"], style, color=COLOURS[index % len(COLOURS)], label=name)
+    axis.axhline(width, color=GREY, linewidth=0.8, linestyle=":")
+    axis.set_yscale("log")
+    axis.set_ylabel("median width of the interval (1/s)")
+    first = table.drop_duplicates(design)[varied]
+    labels = ["\n".join(str(value) for value in row) for row in first.itertuples(index=False)]
+    axis.set_xticks(range(len(places)), labels if varied else ["the design"])
+    axis.set_xlabel(", ".join(varied) or "design")
+    axis.legend(frameon=False, fontsize="small", ncols=2)
+    axis.set_title(f"dotted: the wanted width, {width:g}", fontsize="medium")
+    return figure
