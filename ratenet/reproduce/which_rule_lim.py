@@ -26,7 +26,7 @@ from ratenet.report.figures import COLOURS, GREY, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-UNITS, FAMILIAR, NOVEL = 400, 40, 200  # few are learned, so that they do not mix
+UNITS, FAMILIAR, NOVEL = 1000, 40, 200  # few are learned, so that they do not mix
 RADIUS, SIZE = 0.3, 0.4  # of W; of the change of input, in standard deviations of the input
 BIAS = 1.0  # mean drive, in its standard deviations: few rates are 0
 SEEN = 0.9  # share of units that are not silent at a quantile

@@ -65,7 +65,8 @@ def which_rule_nayebi(
         "oja": Oja(),
     }
     features: dict[tuple[str, int], list[np.ndarray]] = {}
-    labels, total = [], networks * len(rules)
+    labels: list[str] = []
+    total = networks * len(rules)
     for index, (name, rule) in enumerate(rules.items()):
         for network in range(networks):
             progress(len(labels), total)
@@ -89,7 +90,8 @@ def _observed(rule: AbstractRule, rng: np.random.Generator) -> dict[tuple[str, i
         W.append(learner.network.connectivity.dense().numpy().copy())
         y.append(fp.rates.numpy())
     weights, rates = _measured(np.stack(W), rng), _measured(np.stack(y), rng)
-    order, found = rng.permutation(UNITS), {}
+    order = rng.permutation(UNITS)
+    found: dict[tuple[str, int], np.ndarray] = {}
     for n in RECORDED:
         own = order[:n]
         seen = {

@@ -200,8 +200,8 @@ def _designs(given: Mapping[str, Any]) -> Iterator[Design]:
         if not values:
             raise InputError.at(name, got=values, expected="one value or several")
         several[name] = [_checked(name, value) for value in values]
-    for values in itertools.product(*several.values()):
-        yield _whole(dict(zip(several, values, strict=True)))
+    for chosen in itertools.product(*several.values()):
+        yield _whole(dict(zip(several, chosen, strict=True)))
 
 
 def _whole(given: dict[str, Any]) -> Design:
