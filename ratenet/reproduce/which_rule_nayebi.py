@@ -20,15 +20,15 @@ from ratenet.reproduce.learners import drawn
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NETWORKS = 40  # of each rule
+NETWORKS = 24  # of each rule
 UNITS, STIMULI = 100, 20
 STEPS, EVERY = 20, 4
-RECORDED = (5, 10, 20, 50, 100)
+RECORDED = (10, 30, 100)
 OBSERVABLES = ("weights", "activity", "changes of activity")
 SPEEDS = (0.01, 0.05)  # log-uniform; |dW| / |W| in a step
 RADII = (0.4, 0.9)
 NOISE = 0.05  # of a measured rate or weight, in standard deviations
-TREES, FOLDS = 100, 5
+TREES, FOLDS = 100, 4
 LEVEL = 0.95
 # Rules by name, and the kind that each is of.
 KINDS = {
@@ -143,7 +143,7 @@ def _draw(table: pd.DataFrame) -> "Figure":
     curves.set_xscale("log")
     curves.set_xticks(RECORDED, [str(n) for n in RECORDED])
     curves.set_xlabel(f"recorded units (of {UNITS})")
-    curves.set_ylabel("rule of four named rightly")
+    curves.set_ylabel("rule of four named correctly")
     curves.set_ylim(0.15, 1.02)
     curves.legend(frameon=False, fontsize="small", loc="lower right")
     row = table[(table["observable"] == "activity") & (table["recorded"] == max(RECORDED))].iloc[0]

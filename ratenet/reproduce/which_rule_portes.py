@@ -36,7 +36,7 @@ def which_rule_portes(
 ) -> tuple[pd.DataFrame, "Figure"]:
     """Return a row for each overlap and number of recorded units; and their picture.
 
-    Columns: overlap; recorded; accuracy, the share of animals whose rule was named rightly, with
+    Columns: overlap; recorded; accuracy, the share of animals whose rule was named correctly, with
     low and high (95 %, Wilson); supervised and reinforcement, the mean statistic of each: the
     correlation of the drift with what reinforcement predicts, less that with what a supervised rule
     does.
@@ -113,7 +113,7 @@ def _draw(table: pd.DataFrame) -> "Figure":
     axis.set_xticks(RECORDED, [str(n) for n in RECORDED])
     axis.set_ylim(0.4, 1.02)
     axis.set_xlabel("recorded units (of 100)")
-    axis.set_ylabel("rule named rightly")
+    axis.set_ylabel("rule named correctly")
     axis.set_title("Supervised or reinforcement, from the drift of activity", fontsize="medium")
     axis.legend(frameon=False, fontsize="small", loc="lower right")
     return figure

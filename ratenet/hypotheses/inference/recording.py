@@ -43,7 +43,7 @@ class Recording:
     stimulus : array_like, shape (T,), optional
         Number of the stimulus that was shown; NaN for none.
     signals : mapping of str to array_like, shape (T,) or (T, N), optional
-        Third factors by name, such as a reward: one for all units, or one a unit.
+        Third factors by name, such as a reward: shared by all units, or each with its own.
     noise : mapping of str to float or array_like, optional
         Standard deviation of the measurement error of ``"rates"`` and ``"weights"``, where it is
         known.

@@ -13,7 +13,6 @@ from ratenet.hypotheses.inference.experiments import Design, simulated
 from ratenet.report.inference_power import width_figure
 
 power = importlib.import_module("ratenet.hypotheses.inference.power")
-SMALL = {"units": 6, "stimuli": 4, "minutes": 0.2, "sightings": 5, "synapses": 30}
 
 
 def estimates(cell, data_root, own=None):
