@@ -12,9 +12,10 @@ from ratenet.errors import InputError, UnsupportedError
 from ratenet.network import Network
 from ratenet.simulation.backends.base import Tolerances
 from ratenet.simulation.drives import AbstractDrive
+from ratenet.simulation.time_grid import ADAPTIVE
 from ratenet.validation import check_seed
 
-ADAPTIVE = "dopri5"
+RTOL_OF_RKC = 6e-3
 
 
 def checked_seed(seed: Any) -> int | None:
@@ -24,14 +25,14 @@ def checked_seed(seed: Any) -> int | None:
 
 def checked_tolerances(network: Network, method: str, rtol: Any, atol: Any) -> Tolerances:
     """Return the tolerances of an adaptive method; others have none."""
-    is_double = network.dtype == torch.float64
-    given = {"rtol": rtol, "atol": atol}
-    default = {"rtol": 1e-6 if is_double else 1e-4, "atol": 1e-9 if is_double else 1e-6}
+    given, is_double = {"rtol": rtol, "atol": atol}, network.dtype == torch.float64
+    relative = RTOL_OF_RKC if method == "rkc" else 1e-6 if is_double else 1e-4
+    default = {"rtol": relative, "atol": 1e-9 if is_double else 1e-6}
     for name, value in given.items():
-        if value is not None and method != ADAPTIVE:
+        if value is not None and method not in ADAPTIVE:
             raise UnsupportedError(
                 f"{name}: method {method!r} takes steps of fixed length dt; {name} is for "
-                f"method={ADAPTIVE!r}.",
+                f"{' or '.join(map(repr, ADAPTIVE))}.",
                 argument=name,
                 got=value,
             )

@@ -48,6 +48,10 @@ class AbstractDrive(ABC):
     def rests_from(self) -> float:
         """The time in seconds from which it no longer changes; infinite where that is unknown."""
 
+    def breaks(self, begin: float, end: float) -> list[float]:
+        """Return where it is known to jump or bend, begin < t < end in seconds, in order."""
+        return []
+
 
 @dataclass(frozen=True, eq=False)
 class ConstantDrive(AbstractDrive):
@@ -80,6 +84,7 @@ class FunctionDrive(AbstractDrive):
     network: Network
     first: Tensor  # (B, N), the value at the start: later ones are like it
     is_tracked: bool = True  # whether gradients were on where the drive was given
+    kinks: Callable[[float, float], Any] | None = None
 
     def __repr__(self) -> str:
         return f"FunctionDrive({show_any(self.function)}, {_of_shape(self.first)})"
@@ -117,6 +122,11 @@ class FunctionDrive(AbstractDrive):
     def before(self, t: float) -> Tensor:
         """Return the function's value at t: it is taken to be continuous."""
         return self.at(t)
+
+    def breaks(self, begin: float, end: float) -> list[float]:
+        """Return its kinks, where it is an object that tells them."""
+        found = [] if self.kinks is None else self.kinks(begin, end)
+        return sorted({float(t) for t in found if begin < t < end})
 
     @property
     def rests_from(self) -> float:
@@ -197,6 +207,10 @@ class SampledDrive(AbstractDrive):
         """The time of the last sample."""
         return (len(self.values) - 1) * float(self.interval)
 
+    def breaks(self, begin: float, end: float) -> list[float]:
+        """Return its jumps; linear interpolation bends at every sample, which errors tell."""
+        return self.jumps(begin, end)
+
     def jumps(self, begin: float, end: float) -> list[float]:
         """Return the times at which the drive jumps, begin < t < end, in seconds."""
         if self.interpolation == "linear":
@@ -251,7 +265,10 @@ def drive_for(network: Network, drive: Any, start: float = 0.0) -> AbstractDrive
     if function is None:
         return ConstantDrive(network.as_drive(drive))
     first = network.as_drive(function(start))
-    return FunctionDrive(function, network, first, torch.is_grad_enabled())
+    kinks = getattr(drive, "kinks", None)
+    return FunctionDrive(
+        function, network, first, torch.is_grad_enabled(), kinks if callable(kinks) else None
+    )
 
 
 def _from_timed_array(array: Any, units: int) -> SampledDrive:

@@ -14,7 +14,6 @@ from ratenet.errors import DivergenceError, InputError, RatenetWarning, Unsuppor
 from ratenet.linear_algebra import require_memory
 from ratenet.network import Network
 from ratenet.simulation.arguments import (
-    ADAPTIVE,
     checked_residual,
     checked_seed,
     checked_tolerances,
@@ -27,7 +26,7 @@ from ratenet.simulation.plasticity.arguments import PlasticityArguments
 from ratenet.simulation.recording import Recorder
 from ratenet.simulation.statistics import Statistics, Welford
 from ratenet.simulation.step_limit import why_too_long
-from ratenet.simulation.time_grid import WHOLE, time_grid
+from ratenet.simulation.time_grid import ADAPTIVE, WHOLE, time_grid
 from ratenet.simulation.trajectory import Trajectory
 
 
@@ -71,9 +70,12 @@ def simulate(
         Times; floats are seconds. The duration is a whole number of steps.
     backend : {"torch", "brian2"}
         Simulator. Brian2 is for small networks and batches.
-    method : {"euler", "exponential_euler", "rk4", "dopri5"}
-        Integration method; rk4 and dopri5 only on torch. dopri5 chooses its own steps; dt is then
-        the grid of `record_every`. Models with noise need euler (Euler-Maruyama, Ito).
+    method : {"euler", "exponential_euler", "rk4", "dopri5", "rkc"}
+        Integration method; rk4, dopri5 and rkc only on torch. The last two choose their own steps,
+        the same for all stimuli; dt is then the grid of `record_every`, and the length of the first
+        step. dopri5 is for small errors; rkc (Runge-Kutta-Chebyshev) for drives that change slowly
+        or rest, where it takes fewer products with W than any other. Models with noise need euler
+        (Euler-Maruyama, Ito).
     initial : mapping or array_like, optional
         The state at the start, as for `Network.as_state`; default zero.
     start : Quantity or float
@@ -99,8 +101,9 @@ def simulate(
         Default: drawn from torch's default generator, which ``torch.manual_seed`` fixes. Without
         noise there is nothing to draw, and any seed gives the same numbers.
     rtol, atol : float, optional
-        Tolerances of dopri5: the error of each entry in a step is at most atol + rtol |s|, s in SI
-        units. Default 1e-6 and 1e-9, in float32 1e-4 and 1e-6.
+        Tolerances of dopri5 and rkc: the error of each entry in a step is at most atol + rtol |s|,
+        s in SI units; in rkc, |s| is the largest of that variable in the batch. Default of rtol
+        1e-6 (float32: 1e-4), in rkc 6e-3; of atol 1e-9 (1e-6).
     device : {"runtime", "cpp_standalone"}, optional
         Device of Brian2: its runtime (default), or a C++ program that is built, run and removed.
     progress : callable, optional
@@ -197,7 +200,7 @@ def simulate(
         plasticity=moving,
     )
     _check_size(simulator, task, recorder)
-    if method != ADAPTIVE:
+    if method not in ADAPTIVE:
         _warn_of_long_step(task, first)
         _warn_of_skipped_samples(bound, grid.dt)
     needs_gradient = torch.is_grad_enabled() and _needs_gradient(network, task, first)

@@ -15,13 +15,12 @@ from torch import Tensor
 from ratenet.errors import DivergenceError
 from ratenet.network import Network
 from ratenet.network.residual import relative_size
-from ratenet.simulation.arguments import ADAPTIVE
 from ratenet.simulation.backends.base import Task
 from ratenet.simulation.drives import check_finite
 from ratenet.simulation.plasticity import PlasticityRecorder
 from ratenet.simulation.statistics import Welford
 from ratenet.simulation.step_limit import usual_size, why_too_long
-from ratenet.simulation.time_grid import WHOLE
+from ratenet.simulation.time_grid import ADAPTIVE, WHOLE
 from ratenet.simulation.trajectory import Trajectory
 
 EXPLODED = 1e3  # times the usual size, or 1: from here on it matters whether dt is too long
@@ -90,7 +89,7 @@ class Recorder:
 
     def __post_init__(self) -> None:
         self._last, self._largest = self.task.initial, EXPLODED
-        if self.task.method == ADAPTIVE:
+        if self.task.method in ADAPTIVE:
             self._largest = math.inf
         number = self.task.grid.steps // self.task.grid.record_every + 1
         self._states, self._rates = (
@@ -169,7 +168,7 @@ class Recorder:
     def _why_too_long(self, state: Tensor, n: int) -> str | None:
         """Return why dt is too long, at a state reached after n steps or at the initial one."""
         task = self.task
-        if task.method == ADAPTIVE:
+        if task.method in ADAPTIVE:
             return None
         for step, there in ((n, state), (0, task.initial)):
             drive = task.drive.at(task.grid.time(step))

@@ -17,9 +17,8 @@ from torch import Tensor
 from ratenet.connectivity.computation import computation
 from ratenet.errors import UnsupportedError
 from ratenet.network import Network
-from ratenet.simulation.arguments import ADAPTIVE
 from ratenet.simulation.integrate import simulate
-from ratenet.simulation.time_grid import seconds
+from ratenet.simulation.time_grid import ADAPTIVE, seconds
 
 # Changes below this many roundings of the largest rate say nothing about the method.
 _ROUNDINGS = 100
@@ -110,7 +109,7 @@ def dt_check(
     >>> round(check.order)
     1
     """
-    if network.model.noises or method == ADAPTIVE:
+    if network.model.noises or method in ADAPTIVE:
         reason = "the model has noise" if network.model.noises else f"{method!r} chooses its steps"
         raise UnsupportedError(
             f"dt_check: {reason}, so halving dt says nothing; "

@@ -12,6 +12,7 @@ from torch import Tensor
 from ratenet.network import Network
 
 ITERATIONS = 20  # of the power iteration
+ITERATIONS_AGAIN = 4  # where it begins with what an earlier one found
 EXAMINED = 8  # stimuli at most, evenly chosen: a check should cost less than a few steps
 
 
@@ -23,13 +24,13 @@ def why_too_long(
 
     A power iteration on the Jacobians of some stimuli estimates their largest |eigenvalue|.
     """
-    some = torch.linspace(0, len(drive) - 1, min(len(drive), EXAMINED)).round().long().unique()
+    some = _some(len(drive))
     state, drive = state[:, some], drive[some]
     bound = torch.full_like(drive[:, 0], 2.78 if method == "rk4" else 2.0)
     if method == "exponential_euler":
         a = dt * network.own_rates(state, drive).abs().amax(dim=(0, 2))
         bound *= torch.where(a > 0, a / -torch.expm1(-a), 1.0)
-    fastest = _largest_eigenvalues(network, state, drive)
+    fastest, _ = _largest_eigenvalues(network, state, drive, None, ITERATIONS)
     excess = (dt * fastest / bound).nan_to_num(nan=0.0)
     if not len(excess) or float(excess.max()) < 1:
         return None
@@ -40,17 +41,58 @@ def why_too_long(
     )
 
 
-def _largest_eigenvalues(network: Network, state: Tensor, drive: Tensor) -> Tensor:
-    """Return about the largest |eigenvalue| of each stimulus's Jacobian in 1/s, (B,); or NaN."""
+class FastestMode:
+    """Estimates the rate of a network's fastest mode again and again along a trajectory.
+
+    Parameters
+    ----------
+    network : Network
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._vector: Tensor | None = None  # of the last estimate, near the next one's
+
+    @torch.no_grad()
+    def __call__(self, state: Tensor, drive: Tensor) -> float:
+        """Return about the largest |eigenvalue| of some stimuli's Jacobians in 1/s; 0 if unknown.
+
+        Parameters
+        ----------
+        state : Tensor, shape (k, B, N)
+        drive : Tensor, shape (B, N)
+        """
+        some = _some(len(drive))
+        times = ITERATIONS if self._vector is None else ITERATIONS_AGAIN
+        rates, self._vector = _largest_eigenvalues(
+            self.network, state[:, some], drive[some], self._vector, times
+        )
+        return float(rates.nan_to_num(nan=0.0).max()) if len(rates) else 0.0
+
+
+def _some(stimuli: int) -> Tensor:
+    return torch.linspace(0, stimuli - 1, min(stimuli, EXAMINED)).round().long().unique()
+
+
+def _largest_eigenvalues(
+    network: Network, state: Tensor, drive: Tensor, vector: Tensor | None, iterations: int
+) -> tuple[Tensor, Tensor | None]:
+    """Return about the largest |eigenvalue| of each stimulus's Jacobian in 1/s, (B,); or NaN.
+
+    The second tensor is the vector that the iteration ended with, to begin the next one; None where
+    it is of no use.
+    """
     blocks = network.jacobian_blocks(state, drive)
-    vector = torch.ones_like(state)
-    vector[..., ::2] *= -0.5  # not an eigenvector of a symmetric network
-    for _ in range(ITERATIONS):
+    if vector is None:
+        vector = torch.ones_like(state)
+        vector[..., ::2] *= -0.5  # not an eigenvector of a symmetric network
+    for _ in range(iterations):
         vector = vector / vector.norm(dim=(0, 2), keepdim=True)
         recurrent = network.connectivity.apply((blocks.rho_s * vector).sum(dim=0))
         vector = torch.einsum("ijbn,jbn->ibn", blocks.F_s, vector) + blocks.F_I * recurrent
     fastest = vector.norm(dim=(0, 2))
-    return torch.where((fastest > 0) & fastest.isfinite(), fastest, torch.nan)
+    is_known = (fastest > 0) & fastest.isfinite()
+    return torch.where(is_known, fastest, torch.nan), vector if bool(is_known.all()) else None
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from ratenet.equations.units import DIMENSIONLESS, Quantity, get_dimensions, sec
 from ratenet.errors import InputError
 
 WHOLE = 1e-6  # of a step: nearer than that, a number of steps is whole
+ADAPTIVE = ("dopri5", "rkc")  # methods that choose their steps: the grid is for records alone
 MOST_STEPS = 10**9  # that many take days, whatever the network
 
 

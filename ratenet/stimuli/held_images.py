@@ -1,5 +1,6 @@
 """HeldImages: streams of images, each held for a while, with fades or blank gaps between them."""
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -171,6 +172,14 @@ class HeldImages(AbstractStimulus):
         if self.gap:
             weight = weight * self._weight(now.end - t - self.gap) * ~self._blank(now, t)
         return torch.lerp(now.before, now.current, weight[:, None].to(now.current))
+
+    def kinks(self, begin: float, end: float) -> list[float]:
+        """Return when fades without a gap begin and end, where all streams have the same times."""
+        if self.gap or isinstance(self.dwell, GammaDwell):
+            return []
+        first, last = (math.floor(t / self.time_scale) for t in (begin, end))
+        begins = [n * self.time_scale for n in range(max(0, first), last + 1)]
+        return [t + later for t in begins for later in (0.0, float(self.fade))]
 
     def labels_at(self, t: float) -> Tensor:
         """Return the label of the image that fades in, dwells or fades out; none in a gap."""

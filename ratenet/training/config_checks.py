@@ -21,6 +21,7 @@ from ratenet.plasticity import RULES
 from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli import HELD, STIMULI, comes_to_rest
 from ratenet.training.losses import LOSSES
+from ratenet.training.method_options import check_method, resolved_method
 from ratenet.training.moving_adjoint import FASTEST
 from ratenet.training.optimizers import check_optimizer
 from ratenet.training.options import TrainingOptions
@@ -176,6 +177,7 @@ def check_together(config: TrainingOptions) -> None:
     check_schedule(config.schedule)
     _check_layers(config)
     _check_continuous(config)
+    check_method(config)
     _check_measurements(config)
     check_device(config.device)
 
@@ -187,6 +189,9 @@ def _check_presentation(config: TrainingOptions) -> None:
         "adjoint_tau": config.adjoint_tau is not None,
         "stimulus": config.stimulus != HELD,
         "backend": config.backend != "torch",
+        "method": config.method is not None,
+        "dt": config.dt is not None,
+        "rtol": config.rtol is not None,
         "hold": config.hold is not None,
         "fade": config.fade is not None,
     }
@@ -331,7 +336,8 @@ def resolved(config: Checked, network: Network) -> Checked:
     if hold + fade > longest:
         name = "hold" if hold >= fade else "fade"
         raise InputError.at(name, got=max(hold, fade), expected=f"less than {longest:g} s")
-    return dataclasses.replace(config, hold=hold, fade=fade)
+    integration = resolved_method(config, network)
+    return dataclasses.replace(config, hold=hold, fade=fade, **integration)
 
 
 def _check_adjoint(config: TrainingOptions, network: Network) -> None:

@@ -22,6 +22,7 @@ from ratenet.errors import InputError, UnknownNameError, escape
 from ratenet.layers.tables import TABLES
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import recorded_as_such
+from ratenet.training.method_options import as_recorded
 from ratenet.validation import json_schema, read_toml
 
 # Sections of the config.toml of a run folder:
@@ -73,6 +74,7 @@ def read_options(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
     names = [field.name for field in dataclasses.fields(TrainingConfig) if field.name != "layers"]
     _check_names("option", options, names, f"{where}, training")
     is_recorded = not trust and any(name in table for name in RECORDED)
+    options = as_recorded(options) if "versions" in table else options
     options = {**options, **({"layers": layers} if layers else {})}
     if "model" in table and "model" not in options and not layers:
         options["model"] = parse_model(table["model"])

@@ -23,7 +23,7 @@ from ratenet.training.evaluation import Evaluation, batches_of, evaluate_shown, 
 from ratenet.training.learning import Learned
 from ratenet.training.moving_adjoint import Errors, MovingAdjoint
 from ratenet.training.moving_weights import MovingWeights
-from ratenet.training.presentation import AbstractPresentation, Slow, Static, UpdateTimes
+from ratenet.training.presentation import EULER, AbstractPresentation, Slow, Static, UpdateTimes
 from ratenet.training.run import Run
 from ratenet.training.shown import (
     AbstractShown,
@@ -235,6 +235,9 @@ def new_presentation(
         update_at or config.update_at,
         corrects_lag=config.correct_lag,
         backend=config.backend,
+        method=config.method or EULER,
+        dt=config.dt,
+        rtol=config.rtol,
         moving=moving,
         adjoint=adjoint,
     )

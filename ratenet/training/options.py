@@ -106,6 +106,16 @@ class TrainingOptions:
         Seed of the initial weights and of the order of the images.
     backend : {"torch", "brian2"}
         Simulator of the slow presentation.
+    method : {"rkc", "euler", "exponential_euler", "rk4", "dopri5"}, optional
+        Integration method of the slow presentation. rkc and dopri5 choose the length of their
+        steps. Default: rkc; euler with backend brian2, noise, plasticity, continuous updates or a
+        moving adjoint.
+    dt : Quantity, str or float, optional
+        Longest time step of the slow presentation; with rkc and dopri5 the grid of the times at
+        which the rule acts. Default: a tenth of the model's shortest time constant.
+    rtol : float, optional
+        Tolerance of rkc and dopri5: the error in a step as a fraction of the rates. Default: 0.006
+        with rkc; 1e-4 with dopri5, 1e-6 in float64.
     dtype : {"float32", "float64"}
         Precision of all numbers.
     device : str
@@ -169,6 +179,9 @@ class TrainingOptions:
     patience: Count | None = None
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     backend: Literal["torch", "brian2"] = "torch"
+    method: Literal["rkc", "euler", "exponential_euler", "rk4", "dopri5"] | None = None
+    dt: Time = None
+    rtol: Positive | None = None
     dtype: Literal["float32", "float64"] = "float32"
     device: Name = "cpu"
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None

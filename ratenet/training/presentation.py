@@ -29,6 +29,7 @@ STEPS_PER_TAU = 10
 LEAST_STEPS = 20  # of one presentation, so that a fast fade is still a fade
 MAX_ITERATIONS = 2_000  # of a solved fixed point; a sample that needs more did not settle
 CONTINUOUS = "continuous"
+EULER = "euler"
 STREAMS = ("stream_state", "stream_drive")  # of a slow presentation, in a checkpoint
 ADJOINT = "stream_adjoint"  # where it moves, too
 UpdateTimes = Sequence[float] | Literal["continuous"]
@@ -160,6 +161,13 @@ class Slow(AbstractPresentation):
         Whether the lag that the speed of the drive predicts is subtracted from the rates that the
         rule gets (`correct_lag`); for images that never rest.
     backend : {"torch", "brian2"}
+    method : str
+        Integration method of `simulate`.
+    dt : float, optional
+        Longest time step in seconds, or the grid of the times of updates where the method chooses
+        its steps. Default: a tenth of the network's shortest time constant.
+    rtol : float, optional
+        Tolerance of a method that chooses its steps.
     moving : MovingWeights, optional
         Moves the network's weights throughout fade and hold. Default: they stay as they are from
         one update to the next.
@@ -169,8 +177,8 @@ class Slow(AbstractPresentation):
 
     Notes
     -----
-    Euler steps of at most a tenth of the shortest time constant. The first images fade in from
-    no drive at all, with the network at rest.
+    The first images fade in from no drive at all, with the network at rest. A method that chooses
+    its steps begins anew with each presentation, so that nothing of them is carried over.
     """
 
     def __init__(
@@ -181,10 +189,14 @@ class Slow(AbstractPresentation):
         *,
         corrects_lag: bool = False,
         backend: str = "torch",
+        method: str = EULER,
+        dt: float | None = None,
+        rtol: float | None = None,
         moving: MovingWeights | None = None,
         adjoint: MovingAdjoint | None = None,
     ) -> None:
         self.moving, self.adjoint = moving, adjoint
+        self.method, self.dt, self.rtol = method, dt, rtol
         self.hold, self.fade, self.update_at = hold, fade, update_at
         self.corrects_lag, self.backend = corrects_lag, backend
         self.refused = 0  # samples whose lag was not subtracted at the last update
@@ -219,6 +231,8 @@ class Slow(AbstractPresentation):
                 start=done * dt,
                 record_every=mark - done if adjoint is None else 1,
                 backend=self.backend,
+                method=self.method,
+                rtol=self.rtol,
                 seed=seed if network.model.noises else None,
             )
             if adjoint is not None and errors is not None:
@@ -248,7 +262,7 @@ class Slow(AbstractPresentation):
 
     def steps(self, network: Network) -> int:
         """Return the number of time steps of one presentation."""
-        longest_step = network.shortest_time_constant() / STEPS_PER_TAU
+        longest_step = self.dt or network.shortest_time_constant() / STEPS_PER_TAU
         # float32 holds 10 ms as 9.9999998 ms, which is no reason for one step more
         return max(LEAST_STEPS, math.ceil((self.hold + self.fade) / longest_step * (1 - 1e-6)))
 

@@ -48,6 +48,7 @@ from ratenet.training.config_checks import (
     recorded_as_such,
     recorded_options,
 )
+from ratenet.training.method_options import as_recorded
 from ratenet.training.metrics_table import read_metrics
 from ratenet.training.run_data import DataFacts
 from ratenet.validation import parse_json, read_toml, validated
@@ -257,7 +258,7 @@ class RunFolder:
         try:
             of_machine = {n: v for n, v in table["machine"].items() if n in OF_MACHINE}
             model = None if "layers" in table else parse_model(table["model"])
-            options = {**table["training"], "layers": table.get("layers", ())}
+            options = {**as_recorded(table["training"]), "layers": table.get("layers", ())}
             options |= {"model": model} if model and "model" not in options else {}
             options = options if trust else recorded_as_such(options)
             return TrainingConfig(**{**options, **of_machine, **(machine or {})}), model

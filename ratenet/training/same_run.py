@@ -10,9 +10,12 @@ from typing import Any
 from ratenet.errors import InputError, UnknownNameError
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import NAMED, comparable, recorded_options
+from ratenet.training.presentation import EULER
 from ratenet.training.run_data import is_named, kept_data
 from ratenet.training.run_folder import OF_MACHINE
 
+# Options that runs were begun before there was, and what was done then:
+BEGUN_WITHOUT = {"plasticity": None, "method": EULER, "dt": None, "rtol": None, "adjoint_tau": None}
 MAY_DIFFER = ("epochs", "data", "data_root", *OF_MACHINE)
 
 
@@ -26,8 +29,9 @@ def digest_of_config(
     """
     may_differ = set(MAY_DIFFER) - ({"epochs"} if config.schedule != "constant" else set())
     options = comparable(recorded_options(config))
-    if config.plasticity is None:  # runs without it were begun before there was this option
-        options.pop("plasticity", None)
+    for name, value in BEGUN_WITHOUT.items():
+        if options.get(name) in (None, value):
+            options.pop(name, None)
     tables = {**tables, "data": {**tables.get("data", {}), "name": ""}}
     whole: list[Any] = [{n: v for n, v in options.items() if n not in may_differ}, tables]
     if code:

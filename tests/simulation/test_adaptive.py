@@ -1,6 +1,7 @@
-"""dopri5, the adaptive method: against closed forms, against rk4, and its limits."""
+"""dopri5 and rkc, the adaptive methods: against closed forms, against rk4, and their limits."""
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from torch import Tensor
 
 import ratenet as rn
 from ratenet.simulation import SampledDrive
+from ratenet.simulation.backends.torch_pairs import chebyshev, reach_of
+from ratenet.stimuli import HeldImages, Images
 
 UNITS = 4
 DRIVES = {
@@ -67,7 +70,7 @@ def test_smaller_tolerances_give_smaller_errors(dtype: torch.dtype) -> None:
         for r in (1e-2, 1e-5)
     ]
     assert errors[1] < errors[0] / 10
-    assert errors[1] < 5e-4  # 1e-5 a step, and torchdiffeq's interpolation between steps
+    assert errors[1] < 5e-4  # 1e-5 a step, some 50 steps
     assert run(DRIVES["function"](), dtype).rates.dtype == dtype
 
 
@@ -129,3 +132,93 @@ def test_gradients_pass_through_segments() -> None:
 
     values = random(3, 1, UNITS, seed=56).requires_grad_()
     assert torch.autograd.gradcheck(end, (values,), rtol=1e-4)
+
+
+def following(W: Tensor, method: str, **options: Any) -> tuple[rn.Trajectory, int]:
+    """Simulate a fade of 5 tau and a hold of 20; return also how many products with W it took."""
+    B, N = 6, len(W)
+    images = Images(random(B, N, seed=61), torch.zeros(B, dtype=torch.int64), is_drive=True)
+    drive = HeldImages(images, B, 200 * ms, 50 * ms, shuffle=False)
+    net, rows = rn.Network("rate", W), []
+    apply = rn.connectivity.Dense.apply
+    with mock.patch.object(
+        rn.connectivity.Dense, "apply", lambda self, y: (rows.append(len(y)), apply(self, y))[1]
+    ):
+        run = rn.simulate(net, drive, 250 * ms, method=method, **options)
+    return run, round(sum(rows) / B)
+
+
+def test_rkc_follows_slow_drives_with_few_products() -> None:
+    W = random_weights(30, seed=62)
+    fine, _ = following(W, "rk4", dt=0.2 * ms, record_every=250)
+    euler, most = following(W, "euler", dt=1 * ms, record_every=50)
+    found, products = following(W, "rkc", dt=1 * ms, record_every=50)
+    errors = [(run.rates - fine.rates).abs().amax(dim=(1, 2)) for run in (found, euler)]
+    assert products < most / 2
+    assert float(errors[0][1]) <= float(errors[1][1])  # at the end of the fade
+    assert float(errors[0][-1]) < 1e-5  # at the end of the hold
+
+
+@pytest.mark.parametrize("inhibition", [5.0, 50.0, 1000.0])
+def test_rkc_stays_stable_under_strong_inhibition(inhibition: float) -> None:
+    """Euler steps of tau / 10 are stable up to an eigenvalue of -19."""
+    W = -inhibition * torch.ones(4, 4, dtype=FLOAT) / 4
+    net = rn.Network("linear", W)
+    found = rn.simulate(net, torch.ones(4), 300 * ms, 1 * ms, method="rkc", record_every=300)
+    torch.testing.assert_close(found.rates[-1], torch.full((1, 4), 1 / (1 + inhibition)).to(FLOAT))
+
+
+@pytest.mark.parametrize("stages", [2, 3, 5, 20])
+def test_the_formulas_of_rkc_are_of_order_2_and_stable_within_their_reach(stages: int) -> None:
+    pair = chebyshev(stages)
+    weights, times = np.array(pair.rows[-1]), np.array([0, *pair.times[:-1]])
+    assert weights.sum() == pytest.approx(1)
+    assert weights @ times == pytest.approx(0.5)
+    z = -np.linspace(0, reach_of(stages), 200)
+    values = [np.ones_like(z)]
+    for row in pair.rows:
+        values.append(1 + z * sum(a * v for a, v in zip(row, values, strict=False)))
+    assert np.abs(values[-1]).max() == pytest.approx(1)
+    assert np.abs(values[-1][len(z) // 2 :]).max() < 0.6
+
+
+def test_rkc_does_not_depend_on_the_unit_of_the_state() -> None:
+    def steps(unit: float) -> list[float]:
+        model = rn.ModelSpec(
+            equations="dv/dt = (-v + I_rec + I_ext) / tau : 1",
+            output="v", recurrent="I_rec", drive="I_ext", parameters={"tau": "10*ms"},
+        )  # fmt: skip
+        seen: list[float] = []
+
+        def drive(t: float) -> Tensor:
+            seen.append(t)
+            return unit * torch.cos(torch.tensor([20.0 * t, 30.0 * t], dtype=FLOAT))
+
+        rn.simulate(
+            rn.Network(model, torch.zeros(2, 2, dtype=FLOAT)), drive, 0.2, 1 * ms, method="rkc",
+            atol=1e-12, record_every=200,
+        )  # fmt: skip
+        return seen
+
+    assert steps(1e-3) == pytest.approx(steps(1.0))
+
+
+@pytest.mark.parametrize("method", ["dopri5", "rkc"])
+def test_a_drive_that_becomes_wild_ends_in_one_sentence(method: str) -> None:
+    rng = np.random.default_rng(0)
+
+    def noise(t: float) -> np.ndarray:
+        return 1e6 * rng.standard_normal(2)
+
+    net = rn.Network("linear", torch.zeros(2, 2, dtype=FLOAT))
+    with pytest.raises(ArithmeticError, match="no step is short enough"):
+        rn.simulate(net, noise, 0.1, 1 * ms, method=method, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "rkc"])
+def test_no_stimuli_and_a_start_far_from_0(method: str) -> None:
+    net = rn.Network("linear", [[0.5]])
+    assert rn.simulate(net, np.zeros((0, 1)), 0.1, 1 * ms, method=method).rates.shape[1] == 0
+    late = rn.simulate(net, [1.0], 0.1, 1 * ms, method=method, start=1e6, rtol=1e-6, atol=1e-9)
+    now = rn.simulate(net, [1.0], 0.1, 1 * ms, method=method, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(late.rates, now.rates, rtol=0, atol=1e-4)

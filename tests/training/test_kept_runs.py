@@ -28,7 +28,7 @@ STACK = (
     {"kind": "read-out"},
 )
 RUNS = {
-    "slow": {"units": 50, "seed": 1, "validation": 400},
+    "slow": {"units": 50, "seed": 1, "validation": 400, "method": "euler"},
     "barrier": {
         "units": 50,
         "seed": 2,

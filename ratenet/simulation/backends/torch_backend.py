@@ -5,9 +5,9 @@ from collections.abc import Collection
 import torch
 
 from ratenet.simulation.backends.base import AbstractBackend, Observer, Task
-from ratenet.simulation.backends.torch_adaptive import ADAPTIVE, run_adaptive
+from ratenet.simulation.backends.torch_adaptive import run_adaptive
 from ratenet.simulation.backends.torch_steps import STEPS, noise
-from ratenet.simulation.time_grid import seed_of_step
+from ratenet.simulation.time_grid import ADAPTIVE, seed_of_step
 
 
 class TorchBackend(AbstractBackend):
@@ -22,7 +22,7 @@ class TorchBackend(AbstractBackend):
 
     @property
     def methods(self) -> Collection[str]:
-        """euler, exponential_euler, rk4 and dopri5."""
+        """euler, exponential_euler, rk4, dopri5 and rkc."""
         return (*STEPS, *ADAPTIVE)
 
     @property

@@ -11,9 +11,7 @@ from ratenet.simulation.plasticity.record import (
     checked_interval,
     checked_synapses,
 )
-from ratenet.simulation.time_grid import TimeGrid
-
-_ADAPTIVE = "dopri5"
+from ratenet.simulation.time_grid import ADAPTIVE, TimeGrid
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +79,7 @@ class PlasticityArguments:
     def _check_offered(
         self, streams: int, backend: str, method: str, device: str | None, until_settled: Any
     ) -> None:
-        if method == _ADAPTIVE:
+        if method in ADAPTIVE:
             raise UnsupportedError(
                 f"method: weights take Euler steps of dt, which {method!r} does not have; use "
                 "'euler', 'exponential_euler' or 'rk4'.",
