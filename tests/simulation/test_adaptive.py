@@ -154,7 +154,7 @@ def test_rkc_follows_slow_drives_with_few_products() -> None:
     euler, most = following(W, "euler", dt=1 * ms, record_every=50)
     found, products = following(W, "rkc", dt=1 * ms, record_every=50)
     errors = [(run.rates - fine.rates).abs().amax(dim=(1, 2)) for run in (found, euler)]
-    assert products < most / 2
+    assert products < 0.7 * most  # a third of them to look at the fastest mode of six stimuli
     assert float(errors[0][1]) <= float(errors[1][1])  # at the end of the fade
     assert float(errors[0][-1]) < 1e-5  # at the end of the hold
 
