@@ -28,8 +28,7 @@ model
 # The input-output curve of one unit, without synapses:
 
 # %%
-model.plot();
-
+model.plot()
 # %%
 generator = np.random.default_rng(0)
 N = 60
@@ -44,8 +43,7 @@ network
 
 # %%
 run = rn.simulate(network, drive, duration=0.3, dt=0.001)
-run.plot(stimuli=[0, 1], units=[0, 1, 2]);
-
+run.plot(stimuli=[0, 1], units=[0, 1, 2])
 # %% [markdown]
 # ## Fixed points
 # `find_fixed_points` solves for the states at which the dynamics rest, and says of each stimulus
@@ -64,4 +62,4 @@ assert distance < 1e-4
 # All eigenvalues of W lie to the left of 1, so that the network is stable whatever its gains:
 
 # %%
-network.plot();
+network.plot()

@@ -26,8 +26,7 @@ circuit = rn.circuits.inhibition_stabilized()
 circuit
 
 # %%
-circuit.plot();
-
+circuit.plot()
 # %% [markdown]
 # ## More drive to the inhibitory population
 
@@ -47,16 +46,19 @@ figure, axes = plt.subplots(figsize=(5, 3.4), layout="constrained")
 axes.plot(extra, fp.rates[:, inhibitory].mean(dim=1), "--", label="inhibitory population")
 axes.plot(extra, fp.rates[:, network.populations["E"]].mean(dim=1), label="excitatory population")
 axes.set(xlabel="extra drive to the inhibitory population (Hz)", ylabel="rate (Hz)")
-axes.legend(frameon=False);
-
+axes.legend(frameon=False)
 # %%
 I = fp.rates[:, inhibitory].mean(dim=1)
 assert I[1] < I[0], "the paradox: more drive, a lower rate"
-print(f"{float(extra[1]):g} Hz more drive: the inhibitory rate goes from {I[0]:.2f} to {I[1]:.2f} Hz")
+print(
+    f"{float(extra[1]):g} Hz more drive: the inhibitory rate goes from {I[0]:.2f} to {I[1]:.2f} Hz"
+)
 
 # %% [markdown]
 # The excitatory population alone is unstable, as its eigenvalue shows:
 
 # %%
 alone = network.connectivity.dense()[network.populations["E"], network.populations["E"]]
-print("largest eigenvalue of the excitatory weights:", float(torch.linalg.eigvals(alone).real.max()))
+print(
+    "largest eigenvalue of the excitatory weights:", float(torch.linalg.eigvals(alone).real.max())
+)

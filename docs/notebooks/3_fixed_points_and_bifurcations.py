@@ -24,8 +24,7 @@ found = rn.find_all_fixed_points(network, [0.0, 0.0], starts=40)
 found
 
 # %%
-found.plot();
-
+found.plot()
 # %% [markdown]
 # ## Following a fixed point
 # One unit that excites itself. A branch follows its fixed points while a number changes, around folds
@@ -37,8 +36,7 @@ branch = rn.continue_fixed_points(one, [0.5], rn.DriveScale(), start=2.0, stop=-
 branch
 
 # %%
-branch.plot();
-
+branch.plot()
 # %% [markdown]
 # Where both ways settle at different rates, the network remembers where it came from:
 
@@ -46,8 +44,7 @@ branch.plot();
 import numpy as np
 
 sweep = rn.sweep_fixed_points(one, [0.5], rn.DriveScale(), np.linspace(-2, 2, 41))
-sweep.plot();
-
+sweep.plot()
 # %%
 folds = branch.of_kind(rn.SpecialKind.FOLD)
 assert len(folds) == 2

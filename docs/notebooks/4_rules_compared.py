@@ -37,8 +37,7 @@ rule = rn.plasticity.LinearizedReparameterized()
 rule
 
 # %%
-rule.plot(fp, error);
-
+rule.plot(fp, error)
 # %% [markdown]
 # ## Each is the steepest in its own metric
 # For one stimulus, no change of the same length lowers the loss more. `squared_length` measures a
@@ -53,7 +52,9 @@ for measured_in in rules.values():
         change = each.update(one, error[:1], 1.0)
         decrease = -float((gradient * change).sum())
         length = measured_in.squared_length(one, change) ** 0.5
-        print(f"{type(measured_in).__name__:26s} {name:16s} decrease per length {decrease / length:.3f}")
+        print(
+            f"{type(measured_in).__name__:26s} {name:16s} decrease per length {decrease / length:.3f}"
+        )
 
 # %% [markdown]
 # ## Learning
@@ -74,4 +75,4 @@ for name, style in (("Euclidean", "--"), ("reparameterized", "-")):
         learner.connectivity.add_(rules[name].update(now, wrong, rate))
     axes.plot(losses, style, label=name)
 axes.set(xlabel="step", ylabel="mean loss", yscale="log")
-axes.legend(frameon=False);
+axes.legend(frameon=False)

@@ -29,8 +29,7 @@ run = rn.load_run(folder)
 run
 
 # %%
-run.plot();
-
+run.plot()
 # %% [markdown]
 # ## The trained network
 # Its fixed points for test digits, one row each:
@@ -41,8 +40,7 @@ fp = run.respond(digits)
 fp
 
 # %%
-fp.plot();
-
+fp.plot()
 # %%
 answers = run.answer(digits).argmax(dim=1)
 right = int((answers == digits.labels).sum())

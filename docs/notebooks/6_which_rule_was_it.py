@@ -44,8 +44,7 @@ found = rn.hypotheses.identify(network, drive, observed, rules, error=error)
 found
 
 # %%
-found.plot();
-
+found.plot()
 # %%
 print(found.summary())
 assert found.rule == "euclidean"
