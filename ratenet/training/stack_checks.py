@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-from ratenet.errors import UnsupportedError
+from ratenet.equations import JointSpec, ModelSpec
+from ratenet.errors import InputError, UnsupportedError
 from ratenet.layers.stack import Stack
 from ratenet.plasticity import AbstractRule, Mixed
 from ratenet.training.config import TrainingConfig
@@ -17,6 +18,19 @@ def timed(config: TrainingConfig, stack: Stack) -> TrainingConfig:
     """Return the configuration with what follows from machine and time constants written out."""
     is_static = config.presentation == "static"
     return on_this_machine(config) if is_static else resolved(config, stack.network())
+
+
+def check_noises(models: Mapping[str, ModelSpec | JointSpec]) -> None:
+    """Refuse layers whose models have noise, and so no fixed points to be settled at."""
+    for name, model in models.items():
+        if model.noises:
+            raise InputError(
+                f"layers, {name}: model {model.name!r} has noise ({', '.join(model.noises)}), and "
+                "layers learn at fixed points, which noise does not leave alone; use a model "
+                "without noise.",
+                argument="layers",
+                got=model,
+            )
 
 
 def check_rules(

@@ -28,7 +28,7 @@ from ratenet.plasticity import Frozen
 from ratenet.stimuli import Images
 from ratenet.stimuli.images import filled, is_answerable
 from ratenet.training.config import TrainingConfig
-from ratenet.training.config_checks import DTYPES, check_noise, defaults_of, recorded_layers
+from ratenet.training.config_checks import DTYPES, defaults_of, recorded_layers
 from ratenet.training.eligibility import Eligibility
 from ratenet.training.evaluation import Answers, Evaluation, batches_of, count_answers
 from ratenet.training.learning import Learned, teaches
@@ -45,7 +45,7 @@ from ratenet.training.run import images_of
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.shown import stimulus_of
 from ratenet.training.stability import Stability
-from ratenet.training.stack_checks import check_labels, check_rules, timed
+from ratenet.training.stack_checks import check_labels, check_noises, check_rules, timed
 from ratenet.training.stack_measures import all_settled, became, largest_of, points_of, spectra
 from ratenet.training.step import SAMPLE, take_step
 from ratenet.training.workers import Workers
@@ -326,8 +326,7 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
     stack = build_stack(
         tables, images.shape, defaults, seed=config.seed, dtype=DTYPES[config.dtype]
     ).to(torch.device(config.device))
-    for core in cores_of(stack).values():
-        check_noise(core.network.model)
+    check_noises({name: core.network.model for name, core in cores_of(stack).items()})
     written = tuple(table.resolved(defaults) for table in tables)
     config = dataclasses.replace(timed(config, stack), layers=written)
     rates = rates_of(tables, stack, defaults)

@@ -233,9 +233,9 @@ def test_an_early_update_says_how_to_go_on(few_digits, tmp_path):
 def test_a_failure_within_a_hold_takes_back_the_whole_presentation(
     few_digits, tmp_path, monkeypatch
 ):
-    from ratenet.training import step
+    from ratenet.training import network_run
 
-    original, calls = step.learn_from, []
+    original, calls = network_run.learn_from, []
 
     def failing(*arguments, **options):
         calls.append(1)
@@ -245,7 +245,7 @@ def test_a_failure_within_a_hold_takes_back_the_whole_presentation(
 
     options = {**SLOW, "hold": HOLD, "fade": FADE, "update_at": (0.5, 1.0)}
     two = rn.train(small(**options), out=tmp_path / "whole", callbacks=[until_step_2])
-    monkeypatch.setattr(step, "learn_from", failing)
+    monkeypatch.setattr(network_run, "learn_from", failing)
     with pytest.raises(UnsettledError, match="stopped at step 3 of 4: nothing to learn from"):
         rn.train(small(**options), out=tmp_path / "failed")
     failed = rn.training.run_folder.RunFolder(tmp_path / "failed")

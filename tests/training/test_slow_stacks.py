@@ -327,6 +327,16 @@ def test_samples_are_counted_once_a_presentation(few_digits, tmp_path: Path) -> 
     assert summary["unsettled_samples"] / summary["unsettled_share"] == pytest.approx(400)
 
 
+@pytest.mark.parametrize("presentation", ["slow", "static"])
+def test_a_layer_with_noise_is_named(presentation: str, few_digits, tmp_path: Path) -> None:
+    times = {} if presentation == "slow" else {"hold": None, "fade": None}
+    noisy = config(TWO[0], {**TWO[1], "model": "ssn_stochastic", "parameters": {}}, TWO[2],
+                   presentation=presentation, **times)  # fmt: skip
+    with pytest.raises(InputError, match=r"layers, layer2: model 'ssn_stochastic' has noise \(xi"):
+        rn.train(noisy, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_stacks_do_not_have_is_one_sentence() -> None:
     with pytest.raises(InputError, match="plasticity: moves the weights of one network"):
         config(plasticity="oja", rule=None)
