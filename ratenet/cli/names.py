@@ -43,10 +43,11 @@ class _Known:
 
 
 RULES = (
-    "euclidean", "reparameterized", "linearized-reparameterized", "gain-free-reparameterized",
-    "bptt", "recurrent-backpropagation", "truncated-adjoint", "feedback-alignment",
-    "equilibrium-propagation", "contrastive-hebbian", "hebb", "oja", "bcm", "node-perturbation",
-    "weight-perturbation", "exponentiated-gradient", "mirror-descent", "natural-gradient", "frozen",
+    "euclidean", "reparameterized", "linearized-reparameterized", "first-order-reparameterized",
+    "gain-free-reparameterized", "bptt", "recurrent-backpropagation", "truncated-adjoint",
+    "feedback-alignment", "equilibrium-propagation", "contrastive-hebbian", "hebb", "oja", "bcm",
+    "node-perturbation", "weight-perturbation", "exponentiated-gradient", "mirror-descent",
+    "natural-gradient", "frozen",
 )  # fmt: skip
 DATA = (
     "mnist-5k", "mnist", "fashion-mnist", "kmnist", "emnist", "usps", "cifar-10", "svhn", "npz",
