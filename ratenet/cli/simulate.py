@@ -51,7 +51,7 @@ def simulate(
     ] = None,
     backend: Annotated[str, typer.Option(help="torch or brian2.")] = "torch",
     method: Annotated[
-        str, typer.Option(help="euler, exponential_euler; rk4, dopri5 (torch only).")
+        str, typer.Option(help="euler, exponential_euler; rk4, dopri5, rkc (torch only).")
     ] = "euler",
     device: Annotated[
         str | None, typer.Option(help="runtime or cpp_standalone (brian2 only).")

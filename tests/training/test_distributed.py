@@ -32,7 +32,8 @@ def ratenet(*arguments: str, together: bool = False, rc: int = 0) -> str:
 @pytest.mark.parametrize(
     "options",
     [
-        ("--presentation", "slow", "--hold", "60", "--fade", "20", "--unsettled", "include"),
+        ("--presentation", "slow", "--hold", "60", "--fade", "20", "--unsettled", "include",
+         "--method", "euler"),
         ("--presentation", "static", "--optimizer", "adam", "--learning-rate", "0.003", "--rule",
          "euclidean", "--learn", "read-in,read-out", "--barrier", "0.3", "--dtype", "float64",
          "--validation", "100", "--batch-size", "150"),
@@ -68,6 +69,7 @@ STACK = """
 presentation = "slow"
 hold = "60*ms"
 fade = "20*ms"
+method = "euler"
 unsettled = "include"
 optimizer = "sgd"
 learning_rate = 0.1

@@ -285,7 +285,10 @@ def test_a_stimulus_without_classes_is_refused(few_digits, tmp_path: Path) -> No
 @pytest.mark.brian2
 def test_both_simulators_train_the_same_weights(few_digits, tmp_path: Path) -> None:
     found = [
-        rn.train(config(backend=backend, batch_size=20, hold=0.02), out=tmp_path / backend)
+        rn.train(
+            config(backend=backend, method="euler", batch_size=20, hold=0.02),
+            out=tmp_path / backend,
+        )
         for backend in ("torch", "brian2")
     ]
     assert found[0].summary["steps"] == 20
