@@ -83,8 +83,8 @@ def costs(name: str, classifier: rn.training.classifier.Classifier, number: int)
     exact = ends(network, drives, 50, method="rk4")[1:]
     lines = [
         "",
-        f"{name}: largest singular value of W {float(torch.linalg.matrix_norm(W, 2)):.2f}, least real "
-        f"part of an eigenvalue {float(torch.linalg.eigvals(W).real.min()):.2f}",
+        f"{name}: largest singular value of W {float(torch.linalg.matrix_norm(W, 2)):.2f}, least "
+        f"real part of an eigenvalue {float(torch.linalg.eigvals(W).real.min()):.2f}",
         "",
         "| method | products with W a digit | error at the end of the fade | of the hold |",
         "| --- | --- | --- | --- |",
@@ -92,7 +92,8 @@ def costs(name: str, classifier: rn.training.classifier.Classifier, number: int)
     for method, options in METHODS.items():
         found = ends(network, drives, 10, **options)[1:]
         products = statistics.mean(count for count, _ in found)
-        off = torch.stack([(a - b).abs().amax(dim=(1, 2)) for (_, a), (_, b) in zip(found, exact)])
+        pairs = zip(found, exact, strict=True)
+        off = torch.stack([(a - b).abs().amax(dim=(1, 2)) for (_, a), (_, b) in pairs])
         fade, hold = off.amax(dim=0).tolist()
         lines.append(f"| {method} | {products:.0f} | {fade:.1e} | {hold:.1e} |")
     return lines

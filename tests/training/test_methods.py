@@ -57,7 +57,7 @@ def test_noise_takes_euler_steps() -> None:
         ({"method": "eulr"}, "method: expected one of rkc, euler.*got 'eulr'"),
         (
             {"method": "rkc", "backend": "brian2"},
-            "method: expected euler or exponential_euler with",
+            "method: expected euler or exponential_euler",
         ),
         ({"method": "rkc", "plasticity": "oja"}, "method: expected euler, .* with plasticity"),
         ({"method": "euler", "rtol": 1e-3}, "rtol: has no effect with method 'euler'"),
@@ -84,12 +84,11 @@ def test_a_run_without_a_method_was_begun_with_euler_steps(few_digits, tmp_path:
     assert 'method = "euler"\n' in written
     file.write_text(written.replace('method = "euler"\n', ""))  # as it was before
     again = rn.training.resume(tmp_path, {"epochs": 2})
-    assert again.config.method == "euler"
+    assert rn.load_run(tmp_path).config.method == "euler"
     whole = rn.train(small(**SLOW, method="euler", epochs=2), out=tmp_path / "whole")
     assert torch.equal(weights(again), weights(whole))
     assert begun.summary["steps"] < again.summary["steps"]
-    read = rn.training.read_options(file)
-    assert read["method"] == "euler"
+    assert rn.training.read_options(file)["method"] == "euler"
 
 
 def test_a_resumed_run_of_rkc_gives_the_same_bits(few_digits, tmp_path: Path) -> None:
@@ -109,8 +108,8 @@ def test_methods_agree(few_digits, tmp_path: Path) -> None:
 
 
 def test_a_digest_is_that_of_the_time_before_there_were_methods() -> None:
-    without = {
-        n: digest_of_config(small(**SLOW, method=m), {}) for n, m in enumerate((None, "euler"))
-    }
-    assert without[0] == without[1]
-    assert digest_of_config(small(**SLOW, method="rk4"), {}) != without[0]
+    without, euler, rk4 = (
+        digest_of_config(small(**SLOW, method=method), {}) for method in (None, "euler", "rk4")
+    )
+    assert without == euler
+    assert rk4 != euler

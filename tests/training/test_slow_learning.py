@@ -144,8 +144,8 @@ def test_both_backends_train_the_same_weights(few_digits, tmp_path):
     found = {}
     for backend in ("torch", "brian2"):
         config = small(
-            presentation="slow", dtype="float64", backend=backend, method="euler", units=60, batch_size=10,
-            hold=0.05, fade=0.02, unsettled="include", learning_rate=0.05,
+            presentation="slow", dtype="float64", backend=backend, units=60, batch_size=10,
+            method="euler", hold=0.05, fade=0.02, unsettled="include", learning_rate=0.05,
         )  # fmt: skip
         result = rn.train(config, out=tmp_path / backend)
         assert result.summary["steps"] == 40
