@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from ratenet.report.figures import COLOURS, new_figure, save
 
 # --- Parameters -------------------------------------------------------------------------------
-command = ["-m", "ratenet", "train", "--units", "60", "--batch-size", "200", "--epochs", "2",
+command = ["-m", "ratenet", "train", "--method", "euler", "--units", "60", "--batch-size", "200", "--epochs", "2",
            "--hold", "100", "--fade", "50", "--unsettled", "include", "--threads", "1"]  # fmt: skip
 torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
 
