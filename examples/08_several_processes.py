@@ -20,8 +20,9 @@ from safetensors.torch import load_file
 from ratenet.report.figures import COLOURS, new_figure, save
 
 # --- Parameters -------------------------------------------------------------------------------
-command = ["-m", "ratenet", "train", "--method", "euler", "--units", "60", "--batch-size", "200", "--epochs", "2",
-           "--hold", "100", "--fade", "50", "--unsettled", "include", "--threads", "1"]  # fmt: skip
+command = ["-m", "ratenet", "train", "--units", "60", "--batch-size", "200", "--epochs", "2",
+           "--method", "euler", "--hold", "100", "--fade", "50", "--unsettled", "include",
+           "--threads", "1"]  # fmt: skip
 torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
 
 # --- One process, and two ---------------------------------------------------------------------
