@@ -103,6 +103,14 @@ class AbstractConnectivity(ABC):
     def apply_transpose(self, values: Tensor) -> Tensor:
         """Return W^T v for each row of `values` (B, N)."""
 
+    def add_product_(self, total: Tensor, rates: Tensor) -> None:
+        """Add W y to `total` (B, post) in place; both may be columns of larger tensors."""
+        total.add_(self.apply(rates.contiguous()))
+
+    def add_transposed_product_(self, total: Tensor, values: Tensor) -> None:
+        """Add W^T v to `total` (B, pre) in place; both may be columns of larger tensors."""
+        total.add_(self.apply_transpose(values.contiguous()))
+
     @abstractmethod
     def accumulate(self, left: Tensor, right: Tensor) -> Change:
         """Return the gradient of sum_b left_b^T W right_b with respect to the parameters."""
@@ -152,7 +160,8 @@ class AbstractConnectivity(ABC):
 
     @property
     def _first(self) -> Tensor:
-        return next(iter({**self.parameters, **self.constants}.values()))
+        held = self.parameters or self.constants
+        return next(iter(held.values()))
 
     def touch_(self) -> None:
         """Say that the weights were changed: what was computed with them is stale from now on.

@@ -269,12 +269,16 @@ class Block(_OfParts):
 
     def apply(self, rates: Tensor) -> Tensor:
         """Return W y for each row of `rates` (B, N)."""
+        if not torch.is_grad_enabled():
+            return self._summed(rates, transposed=False)
         y = self._split(rates)
         products = [(post, self.parts[n].apply(y[pre])) for n, (post, pre) in self._ends.items()]
         return self._assembled(products, rates)
 
     def apply_transpose(self, values: Tensor) -> Tensor:
         """Return W^T v for each row of `values` (B, N)."""
+        if not torch.is_grad_enabled():
+            return self._summed(values, transposed=True)
         v = self._split(values)
         products = [
             (pre, self.parts[n].apply_transpose(v[post])) for n, (post, pre) in self._ends.items()
@@ -289,10 +293,24 @@ class Block(_OfParts):
             changes[name] = part.named(part.accumulate(u[post], y[pre]))
         return as_change(_joined(changes))
 
+    def _summed(self, rows: Tensor, *, transposed: bool) -> Tensor:
+        """Return W y or W^T v for rows (B, N), each product added where it belongs."""
+        total = torch.zeros_like(rows, memory_format=torch.contiguous_format)
+        given, sums = (self._columns(tensor) for tensor in (rows, total))
+        for name, (post, pre) in self._ends.items():
+            if transposed:
+                self.parts[name].add_transposed_product_(sums[pre], given[post])
+            else:
+                self.parts[name].add_product_(sums[post], given[pre])
+        return total
+
+    def _columns(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return each population's columns of rows (B, N), which they stay parts of."""
+        return dict(zip(self.sizes, rows.split(list(self.sizes.values()), dim=1), strict=True))
+
     def _split(self, rows: Tensor) -> dict[str, Tensor]:
         """Return each population's part of rows (B, N), put together once for all its blocks."""
-        parts = rows.split(list(self.sizes.values()), dim=1)
-        return {name: part.contiguous() for name, part in zip(self.sizes, parts, strict=True)}
+        return {name: part.contiguous() for name, part in self._columns(rows).items()}
 
     def _assembled(self, products: list[tuple[str, Tensor]], like: Tensor) -> Tensor:
         """Add up the products of each population, and put the populations side by side."""

@@ -41,6 +41,14 @@ class AbstractMatrix(AbstractConnectivity):
         """Return W^T v for each row of `values` (B, N)."""
         return self._backward(values)
 
+    def add_product_(self, total: Tensor, rates: Tensor) -> None:
+        """Add W y to `total` in place."""
+        self._forward.add_to_(total, rates)
+
+    def add_transposed_product_(self, total: Tensor, values: Tensor) -> None:
+        """Add W^T v to `total` in place."""
+        self._backward.add_to_(total, values)
+
     def dense(self) -> Tensor:
         """Return W itself."""
         return self.W

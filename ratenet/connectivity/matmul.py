@@ -58,7 +58,7 @@ def choose_route(route: str | None = None) -> str:
 def _linear(values: Tensor, W: Tensor) -> Tensor:
     """Return values @ W.T by oneDNN, by torch's public way to it."""
     own_layout = W.contiguous().to_mkldnn()
-    return torch.nn.functional.linear(values.to_mkldnn(), own_layout).to_dense()
+    return torch.nn.functional.linear(values.contiguous().to_mkldnn(), own_layout).to_dense()
 
 
 def _linear_without_copies(values: Tensor, W: Tensor) -> Tensor:
@@ -90,6 +90,10 @@ class AbstractProduct(ABC):
     def __call__(self, values: Tensor) -> Tensor:
         """Return the product, shape (B, N); differentiable where anything needs a gradient."""
 
+    def add_to_(self, total: Tensor, values: Tensor) -> None:
+        """Add the product to a tensor (B, N), which may be a part of a larger one, in place."""
+        total.add_(self(values.contiguous()))
+
 
 class Product(AbstractProduct):
     """values -> values @ W.T, or values @ W.
@@ -115,7 +119,16 @@ class Product(AbstractProduct):
         if not self._takes_onednn(values):
             return values @ (self._W if self._transposed else self._W.T)
         W = self._W.contiguous()  # no copy, as a rule
-        return _onednn_product(values.contiguous(), W.T if self._transposed else W)
+        if values.stride(1) != 1:  # rows may be parts of longer ones
+            values = values.contiguous()
+        return _onednn_product(values, W.T if self._transposed else W)
+
+    def add_to_(self, total: Tensor, values: Tensor) -> None:
+        """Add the product to a tensor (B, N) in place, in the same pass where torch can."""
+        if self._takes_onednn(values):
+            total.add_(self(values))
+        else:
+            total.addmm_(values, self._W if self._transposed else self._W.T)
 
     def _takes_onednn(self, values: Tensor) -> bool:
         W = self._W

@@ -5,6 +5,7 @@ settled.
 """
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -90,7 +91,7 @@ class Recorder:
     def __post_init__(self) -> None:
         self._last, self._largest = self.task.initial, EXPLODED
         if self.task.method in ADAPTIVE:
-            self._largest = math.inf
+            self._largest = sys.float_info.max
         number = self.task.grid.steps // self.task.grid.record_every + 1
         self._states, self._rates = (
             _Rows(None if self.until_settled else number) for _ in range(2)
@@ -124,15 +125,17 @@ class Recorder:
             self.progress(n)
         return self.until_settled is not None and self._is_settled(n, self.until_settled)
 
-    @torch.no_grad()
     def _check_size(self, state: Tensor, n: int) -> None:
         """Refuse a state that is not finite, or that grows because dt is too long."""
         low, high = torch.stack(torch.aminmax(state)).tolist()  # one pass, one synchronisation
+        if not -self._largest <= low <= high <= self._largest:  # NaN is not
+            self._look_closer(state, low, high, n)
+
+    @torch.no_grad()
+    def _look_closer(self, state: Tensor, low: float, high: float, n: int) -> None:
         if not (math.isfinite(low) and math.isfinite(high)):
             self._refuse_infinite(state, n)
         size = max(-low, high)
-        if size <= self._largest:
-            return
         drive = self.task.drive.at(self.task.grid.time(n))
         usual = max(
             usual_size(self.task.network, self.task.initial, drive), self._largest / EXPLODED

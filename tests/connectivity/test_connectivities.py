@@ -174,6 +174,36 @@ def test_apply_transpose_is_the_adjoint_of_apply(name: str) -> None:
 
 
 @any_shape
+def test_a_product_is_added_to_columns_of_a_larger_tensor(name: str) -> None:
+    connectivity = ANY[name]()
+    post, pre = connectivity.shape
+    rates, values = random(3, pre + 2, seed=31)[:, 1:-1], random(3, post + 2, seed=32)[:, 1:-1]
+    for given, size, apply, add_ in (
+        (rates, post, connectivity.apply, connectivity.add_product_),
+        (values, pre, connectivity.apply_transpose, connectivity.add_transposed_product_),
+    ):
+        whole = random(3, size + 5, seed=33)
+        before = whole.clone()
+        expected = before[:, 2:-3] + apply(given.contiguous())  # with gradients on: another way
+        with torch.no_grad():
+            add_(whole[:, 2:-3], given)
+        torch.testing.assert_close(whole[:, 2:-3], expected, rtol=1e-14, atol=1e-14)
+        for columns in (slice(0, 2), slice(-3, None)):
+            assert torch.equal(whole[:, columns], before[:, columns])
+
+
+def test_large_float32_products_of_columns_are_those_of_copies() -> None:
+    # As large as the route for large products takes them, on a CPU that has it.
+    product = Dense(torch.randn(130, 140, generator=torch.Generator().manual_seed(34)))
+    rows = torch.randn(20, 150, generator=torch.Generator().manual_seed(35))[:, 5:145]
+    total = torch.zeros(20, 200)
+    with torch.no_grad():
+        product.add_product_(total[:, 10:140], rows)
+        assert torch.equal(total[:, 10:140], product.apply(rows.contiguous()))
+        assert torch.equal(product.apply(rows), product.apply(rows.contiguous()))
+
+
+@any_shape
 def test_accumulate_is_the_gradient_for_the_parameters(name: str) -> None:
     connectivity = ANY[name]()
     post, pre = connectivity.shape

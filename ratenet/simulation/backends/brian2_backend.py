@@ -226,7 +226,7 @@ def _values(owners: list[Any], parts: tuple[Part, ...], task: Task) -> np.ndarra
     found = np.zeros((k, B, N))
     for part, owner in zip(parts, owners, strict=True):
         for row, name in zip(part.rows, part.model.states, strict=True):
-            own = np.asarray(getattr(owner, f"{own_name(name)}_"))
+            own = owner.variables[own_name(name)].get_value()
             if own.ndim > 1 and found.ndim < 4:
                 found = np.zeros((k, B, N, own.shape[1]))
             found[row, :, part.units] = own.reshape(B, -1, *own.shape[1:])

@@ -6,6 +6,7 @@ be the network's.
 """
 
 import ast
+import functools
 from typing import Any
 
 import numpy as np
@@ -242,11 +243,14 @@ def _listed(W: Tensor | Masked, *, only_nonzero: bool) -> tuple[np.ndarray, np.n
         post, pre = W.mask.cpu().numpy()
         return post, pre, numbers(W.W)
     weights = numbers(W)
-    # Of several parts only those that there are: a convolution has few.
-    post, pre = np.nonzero(weights if only_nonzero else np.ones_like(weights))
-    return post, pre, weights[post, pre]
+    if only_nonzero:  # of several parts those that there are: a convolution has few
+        post, pre = np.nonzero(weights)
+        return post, pre, weights[post, pre]
+    post, pre = np.divmod(np.arange(weights.size), weights.shape[1])
+    return post, pre, weights.ravel()
 
 
+@functools.cache  # one object: Brian2 keeps the code that it made with it
 def _euler() -> Any:
     """Return the Euler-Maruyama step (Ito); Brian2's own refuses noise that depends on states."""
     from brian2.stateupdaters.explicit import ExplicitStateUpdater
@@ -256,6 +260,7 @@ def _euler() -> Any:
     )
 
 
+@functools.cache
 def _exponential_euler() -> Any:
     """Return Brian2's exponential Euler, written so that M = 0 gives the Euler step."""
     from brian2.parsing.sympytools import sympy_to_str
