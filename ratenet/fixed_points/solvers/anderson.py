@@ -8,6 +8,7 @@ from torch import Tensor
 from ratenet.fixed_points.solvers.base import AbstractIteration, Batch, Memory, check_share
 from ratenet.fixed_points.solvers.mean_gain import MeanGain, check_preconditioner
 from ratenet.fixed_points.solvers.newton import corrected_step
+from ratenet.fixed_points.solvers.waiting import may_hold
 from ratenet.validation import check_whole
 
 FAST = 0.3  # preconditioned: a residual that falls below this share needs no acceleration
@@ -118,7 +119,7 @@ class Anderson(AbstractIteration[Differences]):
         slow = found.residual > share * memory.residual  # inf * 0 is NaN: not slow
         astray = ~(found.residual <= ASTRAY * batch.best_residual)  # NaN is astray
         base, left_over = states, steps
-        gamma = _combination(memory, states, steps) if slow.any() else None
+        gamma = _combination(memory, states, steps) if may_hold(slow) else None
         memory.state, memory.step, memory.residual = states, steps, found.residual
         if gamma is not None:
             gamma = gamma.masked_fill(~slow[:, None, None], 0.0)
@@ -134,12 +135,13 @@ class Anderson(AbstractIteration[Differences]):
             following = torch.addcmul(following, memory.beta, step)
         else:
             following.addcmul_(memory.beta, step)
-        if astray.any():
+        if may_hold(astray):
             for _, S, D in memory.pairs():
-                D[astray], S[astray] = 0.0, 0.0
-            memory.gram[astray] = 0.0
+                D.masked_fill_(astray[:, None], 0.0)
+                S.masked_fill_(astray[:, None], 0.0)
+            memory.gram.masked_fill_(astray[:, None, None], 0.0)
             memory.residual = found.residual.masked_fill(astray, torch.inf)
-            memory.beta[astray] *= 0.5
+            memory.beta = torch.where(astray[:, None], 0.5 * memory.beta, memory.beta)
             following = torch.where(astray[:, None], batch.best_state, following)
         return following
 
@@ -148,8 +150,9 @@ def _combination(memory: Differences, states: Tensor, steps: Tensor) -> Tensor:
     """Put the newest differences where the oldest stand; return gamma, shape (b, m, 1)."""
     newest, moved = steps - memory.step, states - memory.state
     begins = torch.isinf(memory.residual)
-    if begins.any():
-        newest[begins], moved[begins] = 0.0, 0.0
+    if may_hold(begins):
+        newest.masked_fill_(begins[:, None], 0.0)
+        moved.masked_fill_(begins[:, None], 0.0)
     slot = memory.put(moved, newest)
     gram, right = memory.gram, newest.new_zeros(len(newest), len(memory.S))
     for other, _, D in memory.pairs():

@@ -18,6 +18,7 @@ from torch import Tensor
 from ratenet.errors import InputError
 from ratenet.fixed_points.certificate import UnitStep, unit_step
 from ratenet.fixed_points.solvers.mean_gain import NO_PRECONDITIONER, MeanGain, Preconditioner
+from ratenet.fixed_points.solvers.waiting import asks, may_hold
 from ratenet.network import Network
 
 LONG = 8  # products of a solve that is worth another look at a preconditioner of the one before
@@ -104,11 +105,11 @@ class Batch:
         """
         residual = self.found.residual
         better, settled = residual < self.best_residual, residual <= tol  # NaN is neither
-        if settled.any():
+        if may_hold(settled):
             rounding = torch.finfo(self.state.dtype).eps * self.state.abs().amax(dim=(0, 2))
             step = torch.maximum(self.found.step.abs().amax(dim=(0, 2)), rounding)
             better &= ~settled | (step <= self.longest_step)
-        if better.all():  # as most often: nothing to choose, nothing to copy
+        if not may_hold(~better):  # as most often: nothing to choose, nothing to copy
             self.best_state, self.best_residual = self.state, residual
             return
         self.best_state = torch.where(better[:, None], self.state, self.best_state)
@@ -211,24 +212,24 @@ class AbstractIteration(AbstractSolver, Generic[Remembered]):
         solver = torch.full((B,), -1, device=device)
         iterations = torch.full((B,), -1, device=device)
         batch, reached = new_batch(network, state, drive, tol), None
-        memory, settled = self.start(batch), 0
+        memory = self.start(batch)
         while True:
             batch.keep_best(tol)
             converged = batch.best_residual <= tol
             given_up = self.gives_up(batch, memory)
             done = converged if given_up is None else converged | given_up
-            number = int(done.sum())
-            if number > settled:
-                newly = done & (iterations[batch.held] < 0)
-                iterations[batch.held[newly]] = batch.products
-                solver[batch.held[newly & converged]] = 0
-                settled = number
-            if number == len(done) or batch.products >= max_iterations:
+            newly = done & (iterations[batch.held] < 0)
+            iterations[batch.held] = iterations[batch.held].masked_fill(newly, batch.products)
+            solver[batch.held] = solver[batch.held].masked_fill(newly & converged, 0)
+            if batch.products >= max_iterations:
+                break
+            number = int(done.sum()) if asks(device, batch.products) else 0
+            if number == len(done):
                 break
             if number >= 0.25 * len(done):  # copying the rest pays off
                 reached = torch.empty_like(batch.state) if reached is None else reached
                 reached[:, batch.held[done]] = batch.best_state[:, done]
-                others, settled = torch.nonzero(~done)[:, 0], 0
+                others = torch.nonzero(~done)[:, 0]
                 memory.keep(others)
                 batch.keep(others)
             batch.go_to(self.advance(batch, memory, max_iterations - batch.products - 1))
