@@ -31,7 +31,7 @@ SAMPLE = (
     "settled",
     "residual",
     "iterations",
-)  # what each tells
+)
 Found = TypeVar("Found")
 Weights = Mapping[str, dict[str, Tensor]]  # of each part, by name
 
@@ -47,7 +47,9 @@ def take_step(run: LearningRun) -> dict[str, Any]:
     if isinstance(run.presentation, Slow):
         run.eligibility.decay(run.presentation.fade)
     shown, abscissas = run.present(), dict.fromkeys(run.parts, math.nan)
-    missed = torch.zeros(run.config.batch_size, dtype=torch.bool, device=run.network.device)
+    missed = torch.zeros(
+        run.config.batch_size, dtype=torch.bool, device=run.images.train.pixels.device
+    )
     while (seen := _agreed(run, lambda: next(shown, None))) is not None:
         samples = _samples(run, seen)
         missed = missed | (samples[:, SAMPLE.index("settled")] == 0)
