@@ -6,10 +6,11 @@ the units' own rates of decay. Where G >= 0 and the largest eigenvalue of (W + W
     max(G) m < 1    makes    G^{-1} diag(1/a)    a Lyapunov matrix: v^T (-G^{-1} + W) v < 0
 
 so that J is stable whatever the time constants are; with gains of both signs the norm of W
-stands in place of m. One Lanczos iteration serves the whole batch. What that leaves open is
-decided sample by sample: by all eigenvalues where that is cheap, else by restarted Arnoldi
-iteration with batched products, and what is then still close to the border by
-`FixedPoints.abscissa`. An abscissa within rounding of 0, relative to the slowest unit's own rate,
+stands in place of m. One Lanczos iteration serves the whole batch, and all batches until the
+weights change. What that leaves open is decided sample by sample: by all eigenvalues where that is
+cheap, else by restarted Arnoldi iteration with batched products, and what is then still close to
+the border by `FixedPoints.abscissa`. Most samples leave the first cycle early: their Ritz values
+lie far left of the border, which needs no eigenvalues (`ritz_values_left_of`). An abscissa within rounding of 0, relative to the slowest unit's own rate,
 is neither stable nor unstable: neutral, as along a line attractor.
 """
 
@@ -19,16 +20,28 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import ConvergenceError
+from ratenet.fixed_points.kept import kept_for
 from ratenet.fixed_points.results import FixedPoints, jacobian_product
 from ratenet.fixed_points.status import Status
-from ratenet.linear_algebra import all_eigenvalues, lanczos, random_start, rightmost_ritz
+from ratenet.linear_algebra import (
+    KrylovSpace,
+    all_eigenvalues,
+    lanczos,
+    random_start,
+    rightmost_ritz,
+    ritz_values_left_of,
+)
 from ratenet.linear_algebra.krylov import STEPS, Product
 from ratenet.network import JacobianBlocks, Network
 
 CYCLES = 4
 CHUNK = 4_000_000  # numbers in the basis, or in the matrices, that are held at a time
 DENSE = 64  # k N up to which all eigenvalues are computed
-BORDER = 0.1  # of the slowest own rate: closer to 0 an estimate does not decide
+BORDER = 0.2  # of the slowest own rate: closer to 0 an estimate does not decide
+ERRORS = 2.0  # times the residual of an estimate: closer to 0 it does not decide
+EARLY = 16  # products after which estimates that are clearly left of 0 decide
+EARLY_BORDER = 0.3  # as BORDER, there
+EARLY_ERRORS = 2.0  # as ERRORS, there
 SAFETY = 1.05  # of the Lanczos estimate, which is from below
 NEUTRAL = 1e-6  # of the slowest own rate: an abscissa that close to 0 is taken for 0
 ROUNDING = 1024  # times eps: at least so close, 1e-4 in float32
@@ -137,7 +150,8 @@ def _surely_stable(network: Network, blocks: JacobianBlocks, gain: Tensor) -> Te
     signed = (gain < 0).any(dim=1)
     strength = torch.maximum(largest, -gain.amin(dim=1)) if signed.any() else largest
     decays = (blocks.F_s[0, 0] < 0).all(dim=1)
-    bound = _norm(network) if signed.any() else _largest_of_symmetric_part(network)
+    how = _norm if signed.any() else _largest_of_symmetric_part
+    bound = kept_for(network).bound(how.__name__, network, how)
     return decays & (SAFETY * bound * strength < 1)
 
 
@@ -174,20 +188,44 @@ def _arnoldi(network: Network, blocks: JacobianBlocks, rate: Tensor) -> tuple[Te
     """Return estimates of the abscissas, and where they do not decide, both (b,)."""
     k, b, N = blocks.F_I.shape
     abscissa, is_open = torch.zeros_like(rate), torch.zeros_like(rate, dtype=torch.bool)
-    left = torch.arange(b, device=network.device)
-    start = random_start(k * N, rate).repeat(b, 1)
+    space = KrylovSpace(random_start(k * N, rate).expand(b, -1))
+    left = _looked_at_early(network, blocks, rate, space, abscissa)
     for _ in range(CYCLES):
-        part = _select(blocks, left)
-
-        def product(rows: Tensor, part: JacobianBlocks = part) -> Tensor:
-            vectors = rows.unflatten(1, (k, N)).transpose(0, 1)
-            return jacobian_product(network, part, vectors).transpose(0, 1).flatten(1)
-
-        ritz = rightmost_ritz(product, start)
-        abscissa[left] = ritz.real
-        undecided = ~(ritz.real.abs() > torch.maximum(ritz.error, BORDER * rate[left]))
-        left, start = left[undecided], ritz.vector[undecided]
         if len(left) == 0:
-            break
+            return abscissa, is_open
+        space.grow(_product(network, _select(blocks, left)), STEPS)
+        ritz = rightmost_ritz(space)
+        abscissa[left] = ritz.real
+        clear = torch.maximum(ERRORS * ritz.error, BORDER * rate[left])
+        undecided = ~(ritz.real.abs() > clear)
+        left, space = left[undecided], KrylovSpace(ritz.vector[undecided])
     is_open[left] = True
     return abscissa, is_open
+
+
+def _looked_at_early(
+    network: Network, blocks: JacobianBlocks, rate: Tensor, space: KrylovSpace, abscissa: Tensor
+) -> Tensor:
+    """Return the samples that a few products do not show to be stable; the space keeps those."""
+    every = torch.arange(len(rate), device=rate.device)
+    if space.steps <= EARLY:
+        return every
+    space.grow(_product(network, blocks), EARLY)
+    stable = ritz_values_left_of(space, EARLY_BORDER * rate, share=EARLY_ERRORS)
+    abscissa[stable] = -EARLY_BORDER * rate[stable]
+    others = every[~stable]
+    space.keep(others)
+    return others
+
+
+def _product(network: Network, blocks: JacobianBlocks) -> Product:
+    """Return what takes rows (b, k N) to J v."""
+    k, _, N = blocks.F_I.shape
+
+    def product(rows: Tensor) -> Tensor:
+        if k == 1:
+            return jacobian_product(network, blocks, rows[None])[0]
+        vectors = rows.unflatten(1, (k, N)).transpose(0, 1)
+        return jacobian_product(network, blocks, vectors).transpose(0, 1).flatten(1)
+
+    return product

@@ -12,10 +12,12 @@ from ratenet.linear_algebra.batched_solve import (
 from ratenet.linear_algebra.dense import all_eigenvalues as all_eigenvalues
 from ratenet.linear_algebra.gmres import gmres as gmres
 from ratenet.linear_algebra.krylov import (
+    KrylovSpace as KrylovSpace,
     arnoldi as arnoldi,
     lanczos as lanczos,
     random_start as random_start,
     rightmost_ritz as rightmost_ritz,
+    ritz_values_left_of as ritz_values_left_of,
 )
 from ratenet.linear_algebra.memory import require_memory as require_memory
 from ratenet.linear_algebra.tracking import (

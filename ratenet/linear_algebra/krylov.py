@@ -15,6 +15,8 @@ from torch import Tensor
 Product = Callable[[Tensor], Tensor]  # vectors (b, n) -> A v, (b, n): tensors nobody else holds
 
 STEPS = 20  # vectors of a Krylov space, unless said otherwise
+CANCELLED = 0.1  # of a vector's length: what is left of it is made orthogonal again
+SQUARINGS = 8
 
 
 class RitzValue(NamedTuple):
@@ -46,8 +48,90 @@ def unit(vectors: Tensor, lengths: Tensor) -> Tensor:
     return vectors * torch.where(lengths > 0, 1 / lengths, 0.0)[:, None]
 
 
-def arnoldi(product: Product, start: Tensor, steps: int = STEPS) -> tuple[list[Tensor], Tensor]:
-    """Return an orthonormal basis of the Krylov space, m + 1 times (b, n), and H, (b, m + 1, m).
+class KrylovSpace:
+    """Krylov spaces of a batch, in one tensor; they grow by products with A.
+
+    Parameters
+    ----------
+    start : Tensor, shape (b, n)
+    steps : int
+        Products at most; m is at most n.
+
+    Attributes
+    ----------
+    basis : Tensor, shape (b, m + 1, n)
+        Orthonormal; zero where nothing was left.
+    H : Tensor, shape (b, m + 1, m)
+    size : int
+        Products made so far: vectors beyond size + 1 are not there yet.
+
+    References
+    ----------
+    Arnoldi 1951, Q. Appl. Math. 9:17.
+    """
+
+    def __init__(self, start: Tensor, steps: int = STEPS) -> None:
+        b, n = start.shape
+        m = min(steps, n)
+        self.basis, self.H, self.size = (
+            start.new_empty(b, m + 1, n),
+            start.new_zeros(b, m + 1, m),
+            0,
+        )
+        self.basis[:, 0] = unit(start, start.norm(dim=1))
+
+    @property
+    def steps(self) -> int:
+        """The most products that it has room for."""
+        return self.H.shape[2]
+
+    def grow(self, product: Product, steps: int) -> None:
+        """Make products until `steps` of them are made, or there is no more room.
+
+        Each is made orthogonal to all earlier vectors at once (Gram and Schmidt), and a second time
+        where that takes most of it away.
+        """
+        for j in range(self.size, min(steps, self.steps)):
+            vector, earlier = product(self.basis[:, j]), self.basis[:, : j + 1]
+            length = vector.norm(dim=1)
+            overlap, rest = _orthogonal(vector, earlier)
+            left = rest.norm(dim=1)
+            if (left < CANCELLED * length).any():
+                more, rest = _orthogonal(rest, earlier)
+                overlap, left = overlap + more, rest.norm(dim=1)
+                left = torch.where(left > torch.finfo(left.dtype).eps * length, left, 0.0)
+            self.H[:, : j + 1, j], self.H[:, j + 1, j] = overlap, left
+            self.basis[:, j + 1] = unit(rest, left)
+            self.size = j + 1
+
+    def small(self) -> tuple[Tensor, Tensor]:
+        """Return the m x m part of H and the coupling to the next vector, (b, m, m) and (b,).
+
+        In float64 on the CPU: such matrices are slow on a GPU.
+        """
+        m = self.size
+        H = self.H[:, : m + 1, :m].double().cpu()
+        return H[:, :m], H[:, m, m - 1]
+
+    def keep(self, samples: Tensor) -> None:
+        """Go on with some samples alone, given by indices."""
+        self.basis, self.H = self.basis[samples], self.H[samples]
+
+    def combined(self, weights: Tensor) -> Tensor:
+        """Return the sum of the basis vectors times their weights (b, m), (b, n)."""
+        vectors = self.basis[:, : weights.shape[1]]
+        return (weights[:, None].to(vectors) @ vectors)[:, 0]
+
+
+def _orthogonal(vector: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the overlaps (b, j) with orthonormal vectors (b, j, n), and what is left over."""
+    overlap = torch.bmm(earlier, vector[:, :, None])
+    rest = torch.baddbmm(vector[:, None], overlap.mT, earlier, alpha=-1)
+    return overlap[:, :, 0], rest[:, 0]
+
+
+def arnoldi(product: Product, start: Tensor, steps: int = STEPS) -> KrylovSpace:
+    """Return the Krylov space of a start.
 
     Parameters
     ----------
@@ -56,42 +140,57 @@ def arnoldi(product: Product, start: Tensor, steps: int = STEPS) -> tuple[list[T
     start : Tensor, shape (b, n)
     steps : int
         Products; m is at most n.
-
-    References
-    ----------
-    Arnoldi 1951, Q. Appl. Math. 9:17.
     """
-    m = min(steps, start.shape[1])
-    basis = [unit(start, start.norm(dim=1))]
-    H = start.new_zeros(len(start), m + 1, m)
-    for j in range(m):
-        column = extend(basis, product(basis[j]))
-        H[:, : j + 2, j] = torch.stack(column, dim=1)
-    return basis, H
+    space = KrylovSpace(start, steps)
+    space.grow(product, steps)
+    return space
 
 
-def rightmost_ritz(product: Product, start: Tensor, steps: int = STEPS) -> RitzValue:
-    """Return the Ritz value with the largest real part, by one cycle of Arnoldi iteration.
-
-    Parameters
-    ----------
-    product, start, steps
-        As for `arnoldi`; to continue, start from the returned vector.
-    """
-    basis, H = arnoldi(product, start, steps)
-    H, m = H.double().cpu(), H.shape[2]  # small matrices, slow on a GPU
-    finite = torch.isfinite(H).flatten(1).all(dim=1)
-    H = H.where(finite[:, None, None], 0.0)  # LAPACK may end the process else
-    values, vectors = torch.linalg.eig(H[:, :m])
-    rightmost = values.real.argmax(dim=1)  # (b,)
-    each = torch.arange(len(H))
+def rightmost_ritz(space: KrylovSpace) -> RitzValue:
+    """Return the Ritz value with the largest real part; NaN where a product was not finite."""
+    (H, coupling), like = space.small(), space.basis
+    finite = torch.isfinite(H).flatten(1).all(dim=1) & torch.isfinite(coupling)
+    values, vectors = torch.linalg.eig(H.where(finite[:, None, None], 0.0))  # else LAPACK may abort
+    rightmost, each = values.real.argmax(dim=1), torch.arange(len(H))
     weights = vectors[each, :, rightmost]  # (b, m)
-    error = H[:, m, m - 1] * weights[:, -1].abs()
-    following, shares = torch.zeros_like(start), weights.real.to(start)
-    for i in range(m):
-        following.addcmul_(shares[:, i, None], basis[i])
+    error = coupling * weights[:, -1].abs()
     found = values.real[each, rightmost].where(finite, torch.nan)
-    return RitzValue(found.to(start), error.to(start), following)
+    return RitzValue(found.to(like), error.to(like), space.combined(weights.real.to(like)))
+
+
+def ritz_values_left_of(space: KrylovSpace, border: Tensor, share: float) -> Tensor:
+    """Return where all Ritz values lie clearly left of the imaginary axis, (b,).
+
+    That is: further than `border` (b,), and than the residual of the outermost one's vector
+    times `share`. No eigenvalue is computed: with C = (s + H) (s - H)^{-1}, s > 0, the eigenvalues
+    of H lie left of the axis where those of C lie in the unit circle, so that C^256 is small.
+    It is as good as equal to its outermost eigenvector, times numbers.
+    """
+    H, coupling = space.small()
+    border = border.double().cpu()
+    power, _ = _cayley_power(H, border)
+    error = coupling * power[:, -1].norm(dim=1)
+    _, is_left = _cayley_power(H, torch.maximum(border, share * error))
+    return is_left.to(space.basis.device)
+
+
+def _cayley_power(H: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Return C^256 of H + shift (b, m, m) over its length, and whether that is below 1, (b,)."""
+    identity = torch.eye(H.shape[1], dtype=H.dtype)
+    moved = H + shift[:, None, None] * identity
+    scale = moved.flatten(1).norm(dim=1)[:, None, None] / H.shape[1] ** 0.5 * identity
+    power, info = torch.linalg.solve_ex(scale - moved, scale + moved)
+    power, logarithm = _of_length_one(power)
+    for _ in range(SQUARINGS):
+        power, more = _of_length_one(power @ power)
+        logarithm = 2 * logarithm + more
+    return power, (info == 0) & (logarithm < 0)  # NaN is not
+
+
+def _of_length_one(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Return matrices over their lengths, and the lengths' logarithms (b,); zero stays zero."""
+    length = matrices.flatten(1).norm(dim=1).clamp(min=torch.finfo(matrices.dtype).tiny)
+    return matrices / length[:, None, None], length.log()
 
 
 def lanczos(product: Product, start: Tensor, steps: int = STEPS) -> Tensor:
@@ -111,7 +210,7 @@ def lanczos(product: Product, start: Tensor, steps: int = STEPS) -> Tensor:
     ----------
     Lanczos 1950, J. Res. Natl. Bur. Stand. 45:255.
     """
-    H = arnoldi(product, start, steps)[1][:, :-1].double().cpu()
+    H, _ = arnoldi(product, start, steps).small()
     return torch.linalg.eigvalsh(H, UPLO="L")[:, -1].to(start)
 
 

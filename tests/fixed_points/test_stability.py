@@ -50,6 +50,69 @@ def test_the_scales_above_hold_both_kinds() -> None:
     assert kinds[2].all()
 
 
+def outlying(seed: int) -> torch.Tensor:
+    """Random weights with outlying eigenvectors that are not at right angles, as training makes."""
+    W = random_weights(70, seed=seed, scale=0.6)
+    left, right = random(70, 4, seed=seed + 1), random(70, 4, seed=seed + 2)
+    return W + 0.4 * left @ right.T / 70**0.5 - torch.outer(left[:, 0], left[:, 0]) / 70
+
+
+@pytest.mark.parametrize("dtype", [FLOAT, torch.float32], ids=str)
+@pytest.mark.parametrize("seed", range(0, 60, 6))
+def test_near_the_border_no_unstable_point_is_called_stable(seed: int, dtype: torch.dtype) -> None:
+    """Weights scaled so that the outermost eigenvalue is from 20 % below to 20 % above the border.
+
+    Most of them have a numerical abscissa far above 0, so that the bound decides nothing.
+    """
+    W = outlying(seed)
+    gain = points(W, samples=1, seed=seed).gain
+    outermost = torch.linalg.eigvals(gain[0, :, None] * W).real.max()
+    for factor in (0.8, 0.97, 1.03, 1.2):
+        fp = points(W * factor / outermost, samples=8, seed=seed)
+        expected = truth(fp)
+        network = rn.Network("rate", fp.network.connectivity.dense().to(dtype))
+        given = rn.fixed_points_at(network, fp.drive.to(dtype), fp.rates.to(dtype))
+        abscissa = torch.linalg.eigvals(fp.gain[:, :, None] * fp.network.connectivity.dense())
+        clear = (abscissa.real.amax(dim=1) - 1).abs() > 1e-3
+        unstable = stability.verdicts(given) == rn.Status.UNSTABLE
+        assert torch.equal(unstable[clear], expected[clear])
+
+
+def test_a_bound_is_computed_once_for_the_same_weights(monkeypatch) -> None:
+    """And anew after a change of them, also one that nobody told of."""
+    calls, compute = [], stability._largest_of_symmetric_part
+    W = random_weights(70, seed=112, scale=0.4)
+    network = rn.Network("rate", W)
+
+    def counted(network: rn.Network) -> float:
+        calls.append(network)
+        return compute(network)
+
+    monkeypatch.setattr(stability, "_largest_of_symmetric_part", counted)
+    drives = random(2, 3, 70, seed=5)
+    for drive in drives:
+        assert rn.find_fixed_points(network, drive).converged.all()
+    assert len(calls) == 1
+    W.mul_(0.5)
+    rn.find_fixed_points(network, drives[0])
+    network.connectivity.add_({"W": -0.1 * W})
+    rn.find_fixed_points(network, drives[0])
+    assert len(calls) == 3
+
+
+def test_a_second_call_gives_what_the_first_one_gave() -> None:
+    """What is kept for the next call saves time alone."""
+    W = 0.8 * random_weights(60, seed=64, scale=1.2) - torch.eye(60, dtype=FLOAT)
+    network, drive = rn.Network("rate", W), random(20, 60, seed=65, scale=0.5)
+    first = rn.find_fixed_points(network, drive)
+    rn.find_fixed_points(network, 0.9 * drive)
+    again = rn.find_fixed_points(network, drive)
+    torch.testing.assert_close(again.rates, first.rates, rtol=0, atol=1e-9)
+    fresh = rn.Network("rate", W)
+    twice = [rn.find_fixed_points(fresh, drive).rates for _ in range(2)]
+    assert torch.equal(*twice)
+
+
 def test_weak_feedback_is_proved_stable_by_a_bound_alone(monkeypatch) -> None:
     fp = points(random_weights(70, seed=112, scale=0.4), samples=12, parameters=TAU)
 

@@ -30,6 +30,7 @@ LARGEST_ERROR = 1e-2  # of Q in Q (I - diag(g_m) W) = W, relative to W
 PROBES = 8  # vectors of signs that it is measured with: no product of matrices
 CHEAP = 0.25  # of N^2: a connectivity whose products cost less is faster without Q
 NEAR_GAIN = 0.1  # largest change of a mean gain for which Q is kept amid a solve
+MADE = 2  # how many are remembered: of the gains where a solve begins, and of those at rest
 
 
 class Preconditioner(NamedTuple):
@@ -59,9 +60,10 @@ class MeanGain:
         Largest N for which Q is made, in O(N^3) operations.
     stale_after : int
         Number of changes of the weights for which Q is kept. With 0 no result depends on earlier
-        weights, and Q is kept only while gains are within 0.1 of its own. A larger number saves
-        work in a training loop: a stale Q costs iterations, not accuracy. After that many changes
-        Q is recomputed from the new weights with the gains found last.
+        weights, and the last two Q are used again for the same weights and gains within 0.1 of
+        theirs. A larger number saves work in a training loop: a stale Q costs iterations, not
+        accuracy. After that many changes Q is recomputed from the new weights with the gains found
+        last.
 
     Notes
     -----
@@ -82,10 +84,11 @@ class MeanGain:
             check_whole(value, name, least=0)
         self.max_units, self.stale_after = max_units, stale_after
         self._kept: _Kept | None = None
+        self._made: list[_Kept] = []
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is kept: it belongs to one object, and no copy is that."""
-        return {**self.__dict__, "_kept": None}
+        return {**self.__dict__, "_kept": None, "_made": []}
 
     def __repr__(self) -> str:
         return f"MeanGain(max_units={self.max_units}, stale_after={self.stale_after})"
@@ -96,15 +99,13 @@ class MeanGain:
         del gain  # memory for what is made
         if note := self._why_not(network):
             return Preconditioner(None, note)
-        if kept is not None:
-            is_fresh = 0 <= connectivity.changes - kept.version <= self.stale_after
-            if is_fresh and (self.stale_after > 0 or _is_near(kept.mean, mean)):
+        if kept is not None and self.stale_after > 0:
+            if 0 <= connectivity.changes - kept.version <= self.stale_after:
                 return Preconditioner(kept.Q, is_kept=True)
-            if self.stale_after > 0:
-                mean = kept.mean
-                del kept
-                self._kept = None  # memory for the new one
-                return self._new(connectivity, mean)._replace(is_kept=True)
+            mean = kept.mean
+            del kept
+            self._kept = None  # memory for the new one
+            return self._new(connectivity, mean)._replace(is_kept=True)
         return self._new(connectivity, mean)
 
     def is_far(self, network: Network, gain: Tensor) -> bool:
@@ -127,6 +128,7 @@ class MeanGain:
 
     def renew(self) -> None:
         """Have Q recomputed for the next solve, with the gains found last."""
+        self._made = []
         if self._kept is not None:
             self._kept = self._kept._replace(version=-math.inf)
 
@@ -159,12 +161,29 @@ class MeanGain:
         return ""
 
     def _new(self, connectivity: AbstractConnectivity, mean: Tensor) -> Preconditioner:
-        """Make Q, and keep it if that succeeds."""
+        """Make Q, and keep it if that succeeds; or take one that was made for such gains."""
+        if (same := self._made_before(connectivity, mean)) is not None:
+            self._kept = same
+            return Preconditioner(same.Q)
         found = _make(connectivity, mean)
         if found.matrix is not None:
             version = connectivity.changes
             self._kept = _Kept(weakref.ref(connectivity), version, mean, found.matrix)
+            if self.stale_after == 0:
+                self._made = [*self._made[1 - MADE :], self._kept]
         return found
+
+    def _made_before(self, connectivity: AbstractConnectivity, mean: Tensor) -> _Kept | None:
+        """Return what was made for these weights and the nearest gains; drop that of others."""
+        self._made = [
+            each
+            for each in self._made
+            if each.connectivity is not None
+            and each.connectivity() is connectivity
+            and each.version == connectivity.changes
+        ]
+        near = [each for each in self._made if _is_near(each.mean, mean)]
+        return min(near, key=lambda each: float((each.mean - mean).abs().max()), default=None)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what is kept: nothing, or "mean" (N,), the mean gain, and "Q" (N, N)."""
