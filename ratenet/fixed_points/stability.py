@@ -10,8 +10,9 @@ stands in place of m. One Lanczos iteration serves the whole batch, and all batc
 weights change. What that leaves open is decided sample by sample: by all eigenvalues where that is
 cheap, else by restarted Arnoldi iteration with batched products, and what is then still close to
 the border by `FixedPoints.abscissa`. Most samples leave the first cycle early: their Ritz values
-lie far left of the border, which needs no eigenvalues (`ritz_values_left_of`). An abscissa within rounding of 0, relative to the slowest unit's own rate,
-is neither stable nor unstable: neutral, as along a line attractor.
+lie far left of the border, which needs no eigenvalues (`ritz_values_left_of`). An abscissa within
+rounding of 0, relative to the slowest unit's own rate, is neither stable nor unstable: neutral, as
+along a line attractor.
 """
 
 import dataclasses
@@ -38,7 +39,7 @@ CYCLES = 4
 CHUNK = 4_000_000  # numbers in the basis, or in the matrices, that are held at a time
 DENSE = 64  # k N up to which all eigenvalues are computed
 BORDER = 0.2  # of the slowest own rate: closer to 0 an estimate does not decide
-ERRORS = 2.0  # times the residual of an estimate: closer to 0 it does not decide
+ERRORS = 3.0  # times the residual of an estimate: closer to 0 it does not decide
 EARLY = 16  # products after which estimates that are clearly left of 0 decide
 EARLY_BORDER = 0.3  # as BORDER, there
 EARLY_ERRORS = 2.0  # as ERRORS, there
