@@ -17,6 +17,7 @@ from ratenet.cli.data import app as data
 from ratenet.cli.evaluate import evaluate
 from ratenet.cli.fixed_points import fixed_points
 from ratenet.cli.identify import identify
+from ratenet.cli.infer import infer
 from ratenet.cli.models import app as models
 from ratenet.cli.output import (
     leftover_mistake,
@@ -45,7 +46,7 @@ app.add_typer(data, name="data")
 app.command(cls=TakesCircuitOptions)(simulate)
 app.command(cls=TakesCircuitOptions)(fixed_points)
 for command in (
-    rules, stimuli, train, evaluate, compare, identify, power, reproduce
+    rules, stimuli, train, evaluate, compare, identify, infer, power, reproduce
 ):  # fmt: skip
     app.command()(command)
 _UsageError: Any = typer.BadParameter.__base__  # what Typer says of words that fit no option

@@ -22,9 +22,8 @@ from ratenet.errors import InputError
 from ratenet.hypotheses.inference.families import Family
 from ratenet.hypotheses.inference.learning import Learner
 from ratenet.hypotheses.inference.recording import Recording
-from ratenet.hypotheses.inference.tables import Fitted, Places, Table, block_of
+from ratenet.hypotheses.inference.tables import FAR, Fitted, Places, Table, block_of
 
-FAR = 2**40  # between the numbers of two recordings' synapses
 PAIRS = 20_000  # of rates and weights that a picture shows
 
 

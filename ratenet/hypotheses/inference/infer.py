@@ -1,25 +1,31 @@
 """infer: the coefficients of a family of rules, from what was recorded while a network learned."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from ratenet.connectivity.computation import computation
 from ratenet.equations import plasticity_names
-from ratenet.errors import DivergenceError, InputError, UnknownNameError
+from ratenet.errors import DivergenceError, InputError, UnknownNameError, UnsettledError
 from ratenet.hypotheses.inference.analysis import Fits, analysed
 from ratenet.hypotheses.inference.families import Family, read_family
+from ratenet.hypotheses.inference.from_activity import ActivityProblem
 from ratenet.hypotheses.inference.from_weights import WeightsProblem
 from ratenet.hypotheses.inference.recording import Recording
 from ratenet.hypotheses.inference.results import Inferred
 from ratenet.hypotheses.inference.tables import Fitted, Problem, fit
+from ratenet.network import Network
 from ratenet.validation import check_seed, check_whole
 
 EXTRA = (0.5, 1.0, 1.5, 2.0)  # variances of noise that is added, over that of the rates
 REPEATS = 5  # of each
 DEGREE = 2  # of the polynomial in the variance
 ROUNDS = 3
+HELD = 0.8  # of the time; the rest says when to stop
+EASY = 0.25  # of the time, that a fit begins with
+RANDOM = 0.3  # of the whole change, what a start at random makes of it
 SPREAD = 0.5  # of the logarithm of a parameter, between starts
 
 
@@ -29,6 +35,8 @@ def infer(
     family: Any,
     *,
     free: Sequence[str] | None = None,
+    network: Network | None = None,
+    model: Any = "rate",
     starts: int = 3,
     against: Sequence[str] | None = None,
     level: float = 0.95,
@@ -47,8 +55,14 @@ def infer(
         too. Or a plasticity rule in time, of which parameters are estimated.
     free : sequence of str, optional
         The parameters of a rule that are estimated; default all that are one number.
+    network : Network, optional
+        Where only activity was observed: the network before learning. Weights in the first row of
+        a recording take precedence; without a network, those that are not there are estimated.
+    model : str, Path, mapping or ModelSpec
+        The model of the units where no network is given.
     starts : int
-        Fits of a rule's parameters: the first from their values, the others at random.
+        Fits of a rule's parameters, or to activity: the first from the parameters' values, or no
+        plasticity, the others at random.
     against : sequence of str, optional
         Named rules in time that held-out predictions are compared with; default all, of which each
         has its speed fitted.
@@ -69,13 +83,16 @@ def infer(
     ------
     InputError
         If the family cannot be read, has more coefficients than there are data, or needs signals
-        that were not recorded; or no synapse was observed twice between known rates.
+        that were not recorded; or neither weights at two times nor rates with their drive are
+        there.
     UnknownNameError
         If there is no such rule or parameter.
     UnsupportedError
         If the rule names t, or sums over the synapses of a unit.
     DivergenceError
         If the weights become infinite from every start.
+    UnsettledError
+        If a drive has no fixed point with the weights of any start.
 
     Notes
     -----
@@ -87,9 +104,15 @@ def infer(
     products are followed back to rates without noise, by adding more (SIMEX; Cook & Stefanski
     1994).
 
+    Where no synapse was observed twice, the learning is simulated: rates are the fixed points for
+    each row's drive, weights advance from row to row, and derivatives pass through the fixed points
+    by the implicit function theorem. Of several starts that one counts whose fit, stopped early,
+    predicts the last fifth of the time best. Unobserved units are simulated like the others.
+
     Terms are left out one by one, each time the one that explains least; as few remain as predict
-    synapses of held-out postsynaptic units within one standard error of the best number. Intervals
-    are those of the whole family, by a bootstrap over synapses, blocks of time and animals.
+    synapses of held-out postsynaptic units (blocks of time, of rates) within one standard error of
+    the best number. Intervals are those of the whole family, by a bootstrap over synapses, blocks
+    of time and animals.
 
     References
     ----------
@@ -110,33 +133,114 @@ def infer(
     1             w   -0.5
     6  y_post*y_pre    1.0
     """
-    recordings = [recording] if isinstance(recording, Recording) else list(recording)
-    if not recordings or not all(isinstance(each, Recording) for each in recordings):
-        raise InputError.at("recording", got=recording, expected="one or more of type Recording")
+    recordings = _recordings(recording)
     if not isinstance(level, float) or not 0 < level < 1:
         raise InputError.at("level", got=level, expected="a number between 0 and 1")
     named = _named(against)
     say = progress or (lambda _: None)
     rng = np.random.default_rng(check_seed(seed))
     wanted = read_family(family, free, recordings[0].units)
-    problem = WeightsProblem(recordings, wanted)
-    if len(problem.places.row) - problem.nuisance <= len(wanted.free):
-        raise InputError(
-            f"family: expected fewer coefficients than data, got {len(wanted.free)} coefficients "
-            f"for {len(problem.places.row) - problem.nuisance} changes of weights between known "
-            "rates; give a smaller family or more data.",
-            argument="family",
-            got=wanted.name,
-        )
+    tries = check_whole(starts, "starts")
+    problem = _problem(recordings, wanted, network, model)
+    _check_size(problem, wanted)
     say(f"Fitting {len(wanted.free)} coefficients")
-    tries = 1 if wanted.is_linear else check_whole(starts, "starts")
 
     def refit(other: Family) -> tuple[Problem, Fitted]:
         its = problem.of(other)
         return its, fit(its, other.start)
 
-    fits = _extrapolated(problem, _best(problem, wanted, tries, rng), recordings, rng, say)
-    return analysed(fits, refit, against=named, by="weights", level=level, rng=rng, say=say)
+    if isinstance(problem, ActivityProblem):
+        found = _stopped_early(problem, tries, rng)
+        fits = Fits(problem, found, (1.0,), ([found],))
+        by = "activity"
+    else:
+        found = _best(problem, 1 if wanted.is_linear else tries, rng)
+        fits = _extrapolated(problem, found, recordings, rng, say)
+        by = "weights"
+    return analysed(fits, refit, against=named, by=by, level=level, rng=rng, say=say)
+
+
+def _recordings(given: Any) -> list[Recording]:
+    if isinstance(given, Recording):
+        return [given]
+    found = list(given) if isinstance(given, Iterable) else []
+    if not found or not all(isinstance(each, Recording) for each in found):
+        raise InputError.at("recording", got=given, expected="one or more of type Recording")
+    return found
+
+
+def _problem(
+    recordings: list[Recording], family: Family, network: Network | None, model: Any
+) -> "WeightsProblem | ActivityProblem":
+    """Return what is compared: weights where all recordings have some twice, else rates."""
+    if all(_has_weights(each) for each in recordings):
+        return WeightsProblem(recordings, family)
+    for each in recordings:
+        if each.rates is None or each.drive is None:
+            raise InputError(
+                "recording: no synapse was observed twice, and without rates and the drive at all "
+                "times nothing can be simulated; give weights at two times or more, or both.",
+                argument="recording",
+            )
+    if network is not None and not isinstance(network, Network):
+        raise InputError.at("network", got=network, expected="a Network, as before learning")
+    N = recordings[0].units
+    known = network is not None
+    start = Network(model, np.zeros((N, N))) if network is None else network
+    return ActivityProblem(recordings, family, start, known)
+
+
+def _has_weights(recording: Recording) -> bool:
+    """Return whether a synapse was observed twice, and rates at all."""
+    if recording.weights is None or recording.rates is None:
+        return False
+    return bool(((~np.isnan(recording.weights)).sum(axis=0) >= 2).any())
+
+
+def _check_size(problem: "WeightsProblem | ActivityProblem", family: Family) -> None:
+    """Refuse a family with more coefficients than there are data."""
+    is_weights = isinstance(problem, WeightsProblem)
+    size = len(problem.places.row) - (problem.nuisance if is_weights else 0)
+    what = "changes of weights between known rates" if is_weights else "observed rates"
+    if size <= len(family.free):
+        raise InputError(
+            f"family: expected fewer coefficients than data, got {len(family.free)} coefficients "
+            f"for {size} {what}; give a smaller family or more data.",
+            argument="family",
+            got=family.name,
+        )
+
+
+def _stopped_early(problem: ActivityProblem, starts: int, rng: np.random.Generator) -> Fitted:
+    """Return the best of several fits that were stopped by the last fifth of the time.
+
+    The best one then goes on with all rows.
+    """
+    rows = problem.places.row
+    held = rows >= HELD * (rows.max() + 1)
+    family = problem.family
+    found: list[Fitted] = []
+    first: Fitted | None = None
+    for _ in range(starts):
+        theta = family.start
+        if first is not None and family.is_linear:  # each term up to what the change amounts to
+            size = np.linalg.norm(first.table.slopes, axis=0)
+            scale = np.linalg.norm(first.table.change) / np.where(size > 0, size, np.inf)
+            theta = RANDOM * scale * rng.normal(size=len(theta)) / np.sqrt(len(theta))
+        elif first is not None:
+            theta = theta * np.exp(SPREAD * rng.normal(size=len(theta)))
+        with suppress(DivergenceError):
+            eased = fit(problem.eased(EASY), theta)
+            eased = fit(problem.eased(1.0), eased.theta, eased.others, held)
+            found.append(fit(problem, eased.theta, eased.others, held))
+        first = first or (found[0] if found else None)
+    if not found:
+        raise UnsettledError(
+            "infer: no start has a fixed point at all drives; give network= with the weights "
+            "before learning, or a smaller drive."
+        )
+    best = min(found, key=lambda each: each.table.squared(held))
+    return fit(problem, best.theta, best.others)
 
 
 def _named(against: Sequence[str] | None) -> tuple[str, ...]:
@@ -175,7 +279,7 @@ def _extrapolated(
     at = np.vander([0.0, *EXTRA], DEGREE + 1)
     weights = tuple(map(float, np.vander([-1.0], DEGREE + 1)[0] @ np.linalg.pinv(at)))
     clusters = np.zeros(len(problem.places.row), dtype=np.int64)
-    theta, others = found.theta, found.later(np.zeros_like(found.theta))
+    theta, others = found.theta, found.others
     for _ in range(ROUNDS):
         plain = problem.at(theta, others)
         parts = ([plain], *([each.at(theta, others) for each in some] for some in noisy))
@@ -185,8 +289,9 @@ def _extrapolated(
     return fits
 
 
-def _best(problem: Problem, family: Family, starts: int, rng: np.random.Generator) -> Fitted:
+def _best(problem: WeightsProblem, starts: int, rng: np.random.Generator) -> Fitted:
     """Return the best fit from several starts."""
+    family = problem.family
     found: list[Fitted] = []
     failed: DivergenceError | None = None
     for number in range(starts):

@@ -1,7 +1,7 @@
 """Inferred: the coefficients of a rule, what they predict, and what the data cannot say."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,11 @@ from ratenet.hypotheses.inference.families import Family
 from ratenet.hypotheses.inference.identifiability import Direction
 from ratenet.hypotheses.inference.intervals import Intervals
 from ratenet.hypotheses.inference.surface import Surface
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+GRID = 40  # points along each axis of a picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +109,31 @@ class Inferred:
             self.theta, post.ravel(), pre.ravel(), flat
         )
         return value.reshape(post.shape)
+
+    def surface(self) -> dict[str, Any]:
+        """Return what a picture of dw/dt shows: rates, estimate, spread, data and title."""
+        ends = np.quantile(self.seen.pairs[:, :2], [0.005, 0.995], axis=0)
+        post, pre = (np.linspace(low, high, GRID) for low, high in ends.T)
+        rows, columns = (each.ravel() for each in np.meshgrid(post, pre, indexing="ij"))
+        W = float(np.median(self.seen.pairs[:, 2]))
+        surface = Surface(self.family, self.seen.units)
+        value, slopes = surface.at(self.theta, rows, columns, W)
+        draws = (self.intervals.draws - self.intervals.draws.mean(axis=0)) @ slopes.T
+        low, high = np.quantile(draws, [(1 - self.level) / 2, (1 + self.level) / 2], axis=0)
+        return {
+            "post": post,
+            "pre": pre,
+            "slope": value.reshape(GRID, GRID),
+            "spread": ((high - low) / 2).reshape(GRID, GRID),
+            "pairs": self.seen.pairs,
+            "title": f"{self.family.name} at w = {W:.3g}",
+        }
+
+    def plot(self) -> "Figure":
+        """Return the estimated dw/dt against both rates, its interval and where the data lie."""
+        from ratenet.report.inference import surface_figure
+
+        return surface_figure(**self.surface())
 
     def report(self) -> str:
         """Return what was found in a few lines."""

@@ -14,11 +14,13 @@ import numpy as np
 from ratenet.errors import DivergenceError
 from ratenet.hypotheses.inference.families import Family
 
+FAR = 2**40  # between the numbers of two recordings' synapses
 BLOCKS = 10  # of time, in each recording
 DAMPING = (0.0, 1e-8, 1e-6, 1e-4, 1e-2, 1.0, 100.0)
 ITERATIONS = 20
 SETTLED = 1e-7  # of the sum of squares, below which a step is not worth another
 MOST_CHANGE = 0.7  # of a rule's parameter in one step: it keeps its sign, and the rule its form
+PATIENCE = 1.5  # how far the held-out squares may grow before the fit is stopped
 RANK = 1e-12  # of the largest eigenvalue, below which a direction has no effect at all
 
 
@@ -76,6 +78,10 @@ class Table:
         """The sum of the squared residuals."""
         return float(self.residual @ self.residual)
 
+    def squared(self, kept: np.ndarray) -> float:
+        """Return the sum over some of the squared residuals."""
+        return float(np.sum(self.residual[kept] ** 2))
+
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
@@ -84,6 +90,11 @@ class Fitted:
     theta: np.ndarray
     table: Table
     later: Callable[[np.ndarray], Any]
+
+    @property
+    def others(self) -> Any:
+        """The other unknowns at these coefficients."""
+        return self.later(np.zeros_like(self.theta))
 
 
 class Problem(Protocol):
@@ -107,41 +118,58 @@ class Problem(Protocol):
         """Return the table for coefficients and the other unknowns."""
 
 
-def fit(problem: Problem, theta: np.ndarray, *, iterations: int = ITERATIONS) -> Fitted:
+def fit(
+    problem: Problem, theta: np.ndarray, others: Any = None, held: np.ndarray | None = None
+) -> Fitted:
     """Return the least-squares fit, from coefficients to begin with.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : ndarray, shape (K,)
+    others : object, optional
+        The other unknowns to begin with.
+    held : ndarray of bool, shape (M,), optional
+        Residuals that are held out: the fit stops early where they grow, and is the best by them.
 
     Raises
     ------
     DivergenceError
         If the weights become infinite with these coefficients.
     """
-    found = problem.at(theta, problem.start())
+    found = best = problem.at(theta, problem.start() if others is None else others)
+    held = np.zeros(len(found.table.residual), dtype=bool) if held is None else held
     if not np.isfinite(found.table.squares):
         raise DivergenceError("infer: the simulated weights become infinite from this start.")
-    for _ in range(iterations):
-        better = _better(problem, found)
+    for _ in range(ITERATIONS):
+        better = _better(problem, found, ~held)
         if better is None:
             break
-        gained = found.table.squares - better.table.squares
+        gained = found.table.squared(~held) - better.table.squared(~held)
         found = better
-        if gained <= SETTLED * found.table.squares:
+        if not held.any() or found.table.squared(held) <= best.table.squared(held):
+            best = found
+        elif found.table.squared(held) > PATIENCE * best.table.squared(held):
             break
-    return found
+        if gained <= SETTLED * found.table.squared(~held):
+            break
+    return best
 
 
-def _better(problem: Problem, found: Fitted) -> Fitted | None:
+def _better(problem: Problem, found: Fitted, kept: np.ndarray) -> Fitted | None:
     """Return the next iterate; None where no step lowers the sum of squares."""
-    A, b = found.table.slopes.T @ found.table.slopes, found.table.slopes.T @ found.table.residual
+    slopes, squares = found.table.slopes[kept], found.table.squared(kept)
+    A, b = slopes.T @ slopes, slopes.T @ found.table.residual[kept]
     for damping in DAMPING:
         step = solve(A, b, damping)
-        if b @ step <= SETTLED * found.table.squares:  # what it would gain at most
+        if b @ step <= SETTLED * squares:  # what it would gain at most
             return None
         if not problem.family.is_linear:
             far = np.where(found.theta == 0, np.inf, MOST_CHANGE * np.abs(found.theta))
             step = np.clip(step, -far, far)
         with np.errstate(all="ignore"):
             tried = problem.at(found.theta + step, found.later(step))
-        if tried.table.squares <= found.table.squares:  # NaN is not
+        if tried.table.squared(kept) <= squares:  # NaN is not
             return tried
     return None
 

@@ -1,0 +1,119 @@
+"""``ratenet infer``: the form of an unknown rule, from weights or activity over time."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ratenet.cli.config_options import split_list
+from ratenet.cli.options import Overwrite, path, seed as seed_option, whole
+
+if TYPE_CHECKING:
+    from ratenet.files import ResultsFolder
+    from ratenet.hypotheses import Inferred
+
+FILES = ("estimates.csv", "held_out.csv", "surface.png", "coefficients.png", "predicted.png")
+
+
+def infer(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A recording: .npz, .zarr, .nc, a folder of CSV tables, or a folder of these.",
+        ),
+    ],
+    family: Annotated[
+        str,
+        typer.Option(
+            help="`taylor(a,b,c)`, powers of y_pre, y_post and w; with a signal, "
+            "`taylor(a,b,c,reward)`; or a plasticity rule, by name or .toml."
+        ),
+    ] = "taylor(2,2,1)",
+    free: Annotated[
+        str | None,
+        typer.Option(help="Parameters of a rule to estimate, by commas; default all."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="Where only activity was observed: a model, or a .toml.")
+    ] = "rate",
+    starts: Annotated[int, whole("Starts of a fit that is not linear.")] = 3,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Named rules to compare with, by commas; default all."),
+    ] = None,
+    level: Annotated[
+        float, typer.Option(help="Probability that an interval holds its coefficient.")
+    ] = 0.95,
+    seed: Annotated[int, seed_option("Seed of the folds, resamples and starts.")] = 0,
+    out: Annotated[Path, path("Folder for the results.")] = Path("inferred"),
+    overwrite: Overwrite = False,
+) -> None:
+    """Infer the coefficients of a plasticity rule from what was recorded while a network learned.
+
+    Writes config.toml, estimates.csv (value and interval of each coefficient, and whether the data
+    see it), held_out.csv (R2 on held-out data, of each named rule as well), summary.json, and
+    pictures: surface.png, coefficients.png and predicted.png.
+
+    Example: `ratenet infer mouse.npz --family "taylor(2,2,1)" --out inferred`
+
+    Example: `ratenet infer animals --family bcm --free eta,tau_theta`
+    """
+    from ratenet.files import new_results
+    from ratenet.hypotheses import infer as run, load_recordings
+
+    with new_results(out, FILES, overwrite=overwrite) as results:
+        found = run(
+            load_recordings(data),
+            family,
+            free=None if free is None else split_list(free),
+            model=model,
+            starts=starts,
+            against=None if against is None else split_list(against),
+            level=level,
+            seed=seed,
+            progress=lambda sentence: print(f"{sentence} ...", flush=True),
+        )
+        options = {"data": str(data), "family": family, "free": free, "model": model,
+                   "starts": starts, "against": against, "level": level, "seed": seed}  # fmt: skip
+        _write(found, {"infer": options}, results)
+    _print_table(found)
+    print(found.report())
+    for name in FILES:
+        print(f"{'table ' if name.endswith('csv') else 'figure'}  {out / name}")
+
+
+def _write(found: "Inferred", record: dict[str, Any], results: "ResultsFolder") -> None:
+    from ratenet.report.figures import as_png
+    from ratenet.report.inference import coefficients_figure, predicted_figure, surface_figure
+    from ratenet.report.record import write_config, write_json
+
+    results.write("config.toml", lambda place: write_config(place, record))
+    results.write("estimates.csv", lambda place: found.estimates.to_csv(place, index=False))
+    results.write("held_out.csv", found.held_out.to_csv)
+    summary = found.summary()
+    results.write("summary.json", lambda place: write_json(place, summary))
+    pictures = {
+        "surface.png": surface_figure(**found.surface()),
+        "coefficients.png": coefficients_figure(found.estimates, title=found.family.name),
+        "predicted.png": predicted_figure(found.predictions, r2=found.r2),
+    }
+    for name, figure in pictures.items():
+        results.write(name, as_png(figure))
+
+
+def _print_table(found: "Inferred") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("term", "value", "low", "high", "kept", "stability", "identifiable"):
+        is_term = heading == "term"
+        table.add_column(heading, justify="left" if is_term else "right", no_wrap=is_term)
+    for row in found.estimates.to_dict("records"):
+        numbers = [f"{row[name]:.4g}" for name in ("value", "low", "high")]
+        table.add_row(
+            str(row["name"]), *numbers, "yes" if row["kept"] else "", f"{row['stability']:.2f}",
+            "yes" if row["identifiable"] else "no",
+        )  # fmt: skip
+    Console().print(table)

@@ -1,0 +1,286 @@
+"""Rates that were observed, as a least-squares problem in the coefficients.
+
+The learning is simulated: at each row the rates are the fixed point for the row's drive, then all
+weights advance by the family. Derivatives pass through the fixed points by the implicit function
+theorem, not through settling,
+
+    dy = (I - G W)^-1 G dW y        for all parameters at once; what the adjoint is the transpose of
+
+with one solve of N equations a row. Start weights that are not known are parameters with a Gaussian
+prior, and are projected out. Unobserved units are simulated like all others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ratenet.connectivity import Masked
+from ratenet.errors import InputError
+from ratenet.fixed_points import find_fixed_points
+from ratenet.hypotheses.inference.families import Family
+from ratenet.hypotheses.inference.learning import Learner
+from ratenet.hypotheses.inference.recording import Recording
+from ratenet.hypotheses.inference.tables import FAR, Fitted, Places, Table, block_of
+from ratenet.network import Network
+
+MOST_UNKNOWN = 3000  # start weights, whose derivatives are (N^2, unknown) numbers
+PRECISE = 0.01  # noise of rates over their spread, where it is not known
+MOST_ITERATIONS = 300  # of a fixed point
+PAIRS = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class _Session:
+    """One recording, with what is known of its network at the start.
+
+    Attributes
+    ----------
+    network : Network
+    time : ndarray, shape (T,)
+    drive, rates : Tensor, shape (T, N)
+        NaN where a rate was not observed.
+    signals : dict of str to Tensor
+    weights : Tensor, shape (N * N,)
+        At the start; 0 where unknown.
+    unknown : Tensor of int
+        Which of them are not known.
+    present : Tensor, shape (N * N,)
+        1 where there is a synapse, else 0.
+    ridge : float
+        Variance of the noise over that of an unknown weight.
+    """
+
+    network: Network
+    time: np.ndarray
+    drive: Tensor
+    rates: Tensor
+    signals: dict[str, Tensor]
+    weights: Tensor
+    unknown: Tensor
+    present: Tensor
+    ridge: float
+
+
+class ActivityProblem:
+    """Residuals of observed rates, and their derivatives by the coefficients.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+    family : Family
+    network : Network
+        Its model and parameters; its weights are those at the start, unless the first row of a
+        recording holds weights.
+    knows_start : bool
+        Whether the network's weights are known; else those that were not observed are fitted.
+    """
+
+    def __init__(
+        self, recordings: Sequence[Recording], family: Family, network: Network, knows_start: bool
+    ) -> None:
+        self.family, self.share, self.is_forced = family, 1.0, False
+        self._sessions = [_session(each, family, network, knows_start) for each in recordings]
+        self.places = Places.joined([_places(s, i) for i, s in enumerate(self._sessions)])
+        self.nuisance = sum(len(each.unknown) for each in self._sessions)
+        self.most_units = max(each.network.units for each in self._sessions)
+
+    def of(self, family: Family) -> "ActivityProblem":
+        """Return the same data for another family."""
+        for name in family.signals:
+            if not all(name in each.signals for each in self._sessions):
+                raise InputError.at("signals", got=name, expected="signals that were recorded")
+        return self._changed(family=family)
+
+    def _changed(self, **changes: Any) -> "ActivityProblem":
+        found = object.__new__(type(self))
+        found.__dict__.update(self.__dict__ | changes)
+        return found
+
+    def eased(self, share: float) -> "ActivityProblem":
+        """Return the same for a first share of the time, with learning from observed rates.
+
+        What the rates do to the weights, and these to the rates, makes the fit from afar hopeless;
+        weights that follow from observed rates are linear in the coefficients.
+        """
+        return self._changed(share=share, is_forced=True)
+
+    def pairs(self) -> np.ndarray:
+        """Return y_post, y_pre and w at the start, of at most some thousands."""
+        found = []
+        for each in self._sessions:
+            N = each.network.units
+            y = torch.nan_to_num(each.rates)
+            post, pre = torch.meshgrid(torch.arange(N), torch.arange(N), indexing="ij")
+            w = each.weights.expand(len(y), -1)
+            found.append(torch.stack([y[:, post.ravel()], y[:, pre.ravel()], w], -1).flatten(0, 1))
+        every = torch.cat(found).numpy()
+        return every[:: max(1, len(every) // PAIRS)]
+
+    def mean_units(self, theta: np.ndarray) -> dict[str, float]:
+        """Return 0 for each variable of units, as at the start."""
+        return dict.fromkeys(self.family.units, 0.0)
+
+    def start(self) -> list[Tensor]:
+        """Return the unknown start weights of each recording: 0."""
+        return [torch.zeros(len(each.unknown), dtype=torch.float64) for each in self._sessions]
+
+    @torch.no_grad()
+    def at(self, theta: np.ndarray, others: list[Tensor]) -> Fitted:
+        """Return residuals and derivatives for coefficients and unknown start weights."""
+        pairs = zip(self._sessions, others, strict=True)
+        parts = [self._projected(each, torch.as_tensor(theta), w) for each, w in pairs]
+        residual, slopes, change = (
+            np.concatenate([getattr(each, name) for each in parts])
+            for name in ("residual", "slopes", "change")
+        )
+
+        def later(step: np.ndarray) -> list[Tensor]:
+            return [w + p.move - p.along @ torch.as_tensor(step)
+                    for w, p in zip(others, parts, strict=True)]  # fmt: skip
+
+        table = Table(residual, slopes, change, self.places)
+        return Fitted(np.asarray(theta, dtype=float), table, later)
+
+    def _projected(self, session: _Session, theta: Tensor, start: Tensor) -> "_Projected":
+        """Return what is left of one recording when the unknown start weights follow along."""
+        K = len(theta)
+        weights = session.weights.index_put((session.unknown,), start)
+        rates, slopes = self._simulated(session, theta, weights)
+        still = _rest(session, weights, session.drive, None)[0]
+        seen = ~torch.isnan(session.rates)
+        residual, J = (session.rates - rates)[seen], slopes[seen]
+        later = torch.nonzero(seen)[:, 0] >= self.share * len(rates)
+        residual, J = residual.masked_fill(later, 0.0), J.masked_fill(later[:, None], 0.0)
+        change = (session.rates - still)[seen]
+        own, other = J[:, :K], J[:, K:]
+        ridge = session.ridge * torch.eye(other.shape[1], dtype=torch.float64)
+        right = torch.cat([other.T @ own, (other.T @ residual - session.ridge * start)[:, None]], 1)
+        solved = torch.linalg.solve(other.T @ other + ridge, right)
+        along, move = solved[:, :K], solved[:, K]
+        left = residual - other @ move
+        return _Projected(left.numpy(), (own - other @ along).numpy(), change.numpy(), move, along)
+
+    def _simulated(
+        self, session: _Session, theta: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return rates (T, N) and derivatives (T, N, P) by coefficients and start weights."""
+        N, K, size = session.network.units, len(theta), len(theta) + len(session.unknown)
+        post, pre = torch.arange(N).repeat_interleave(N), torch.arange(N).repeat(N)
+        learner, name = Learner(self.family, post, pre, size), self.family.weight
+        tangent = torch.zeros(N * N, size, dtype=torch.float64)
+        tangent[session.unknown, torch.arange(K, size)] = 1
+        synapses, units = learner.synapses_at_start(weights, tangent), learner.units_at_start(N)
+        values, state = learner.values(theta), None
+        rates = torch.full_like(session.rates, torch.nan)
+        slopes = torch.zeros(*rates.shape, size, dtype=torch.float64)
+        for row, dt in enumerate([*np.diff(session.time), 0.0]):
+            W, dW = synapses[name]
+            if row >= self.share * len(rates) or not torch.isfinite(W).all():
+                break
+            y, dy, state = _moved(session, row, W.view(N, N), dW.view(N, N, size), state)
+            if torch.isnan(y).any():  # these coefficients are refused, whatever comes after
+                break
+            rates[row], slopes[row] = y, dy
+            if self.is_forced:
+                seen = ~torch.isnan(session.rates[row])
+                y = torch.where(seen, session.rates[row], y)
+                dy = dy.masked_fill(seen[:, None], 0.0)
+            signals = {each: value[row] for each, value in session.signals.items()}
+            synapses, units = learner.advance(synapses, units, y, dy, values, signals, float(dt))
+            value, tangent = synapses[name]
+            there = session.present
+            synapses = synapses | {name: (value * there, tangent * there[:, None])}
+        return rates, slopes
+
+
+@dataclass(frozen=True, eq=False)
+class _Projected:
+    residual: np.ndarray
+    slopes: np.ndarray
+    change: np.ndarray
+    move: Tensor  # (unknown,), of the start weights at these coefficients
+    along: Tensor  # (unknown, K)
+
+
+def _moved(
+    session: _Session, row: int, W: Tensor, dW: Tensor, state: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rates (N,) at the fixed point of a row, their derivatives (N, P), and the state."""
+    y, gain, state = _rest(session, W, session.drive[row : row + 1], state)
+    push = gain[0][:, None] * torch.einsum("ijp,j->ip", dW, y[0])
+    matrix = torch.eye(len(W), dtype=torch.float64) - gain[0][:, None] * W
+    return y[0], torch.linalg.solve(matrix, push), state
+
+
+def _rest(
+    session: _Session, weights: Tensor, drive: Tensor, state: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rates, gains and state at fixed points; NaN where there is none."""
+    network = session.network.changed(W=weights.view(session.network.units, -1).clone())
+    fp = find_fixed_points(
+        network,
+        drive,
+        initial=state,
+        certificate="residual",
+        on_failure="return",
+        max_iterations=MOST_ITERATIONS,
+    )
+    lost = ~fp.converged
+    return fp.rates.masked_fill(lost[:, None], torch.nan), fp.gain, fp.state
+
+
+def _session(recording: Recording, family: Family, network: Network, knows_start: bool) -> _Session:
+    N = network.units
+    if recording.drive is None or np.isnan(recording.drive).any():
+        raise InputError.at(
+            "drive",
+            found="no drive" if recording.drive is None else "NaN",
+            expected="the drive of all units at all times, since rates are simulated",
+        )
+    if recording.units != N:
+        raise InputError.at("network", got=N, expected=f"the recording's {recording.units} units")
+    signals = {name: np.asarray(each) for name, each in recording.signals.items()}
+    for name in family.signals:
+        if name not in signals or np.isnan(signals[name]).any():
+            raise InputError.at(
+                "signals",
+                got=sorted(signals),
+                expected=f"{name} at all times, which the family {family.name!r} needs",
+            )
+    weights = network.connectivity.dense().detach().double().cpu().numpy().copy()
+    known = np.full((N, N), knows_start)
+    if recording.weights is not None:
+        first = recording.weights[0]
+        weights = np.where(np.isnan(first), weights, first)
+        known |= ~np.isnan(first)
+    present = np.ones((N, N))
+    if isinstance(network.connectivity, Masked):
+        present = network.connectivity.pattern().double().cpu().numpy()
+    unknown = np.nonzero((~known & (present > 0)).ravel())[0]
+    if len(unknown) > MOST_UNKNOWN:
+        raise InputError.at(
+            "network",
+            found=f"{len(unknown):,} unknown weights",
+            expected=f"at most {MOST_UNKNOWN:,} weights unknown at the start",
+            remedy="give network= with the weights before learning",
+        )
+    noise = recording.noise.get("rates")
+    spread = float(np.nanstd(recording.rates))
+    sd = PRECISE * spread if noise is None else float(np.sqrt(np.mean(np.square(noise))))
+    return _Session(
+        network, recording.time, torch.as_tensor(recording.drive), torch.as_tensor(recording.rates),
+        {n: torch.as_tensor(v) for n, v in signals.items() if not np.isnan(v).any()},
+        torch.as_tensor(np.where(known, weights, 0.0).ravel()), torch.as_tensor(unknown),
+        torch.as_tensor(present.ravel()), max(sd, 1e-9) ** 2 * N,
+    )  # fmt: skip
+
+
+def _places(session: _Session, index: int) -> Places:
+    rows, units = (each.numpy() for each in torch.nonzero(~torch.isnan(session.rates)).T)
+    block = block_of(rows, len(session.rates)) + index * FAR
+    animal = np.full(len(rows), index)
+    return Places(animal, units + index * FAR, block, fold=block, row=rows)
