@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ratenet.hypotheses import Inferred
 
 FILES = ("estimates.csv", "held_out.csv", "surface.png", "coefficients.png", "predicted.png")
+SUMMARY = "summary.json"
 
 
 def infer(
@@ -62,7 +63,7 @@ def infer(
     from ratenet.files import new_results
     from ratenet.hypotheses import infer as run, load_recordings
 
-    with new_results(out, FILES, overwrite=overwrite) as results:
+    with new_results(out, (*FILES, SUMMARY), overwrite=overwrite) as results:
         found = run(
             load_recordings(data),
             family,
@@ -78,7 +79,7 @@ def infer(
                    "starts": starts, "against": against, "level": level, "seed": seed}  # fmt: skip
         _write(found, {"infer": options}, results)
     _print_table(found)
-    print(found.report())
+    print(found.report(), end="\n\n")
     for name in FILES:
         print(f"{'table ' if name.endswith('csv') else 'figure'}  {out / name}")
 
@@ -92,7 +93,7 @@ def _write(found: "Inferred", record: dict[str, Any], results: "ResultsFolder") 
     results.write("estimates.csv", lambda place: found.estimates.to_csv(place, index=False))
     results.write("held_out.csv", found.held_out.to_csv)
     summary = found.summary()
-    results.write("summary.json", lambda place: write_json(place, summary))
+    results.write(SUMMARY, lambda place: write_json(place, summary))
     pictures = {
         "surface.png": surface_figure(**found.surface()),
         "coefficients.png": coefficients_figure(found.estimates, title=found.family.name),
@@ -107,11 +108,11 @@ def _print_table(found: "Inferred") -> None:
     from rich.table import Table
 
     table = Table()
-    for heading in ("term", "value", "low", "high", "kept", "stability", "identifiable"):
+    for heading in ("term", "value", "low", "high", "kept", "stable", "seen"):
         is_term = heading == "term"
         table.add_column(heading, justify="left" if is_term else "right", no_wrap=is_term)
     for row in found.estimates.to_dict("records"):
-        numbers = [f"{row[name]:.4g}" for name in ("value", "low", "high")]
+        numbers = [f"{row[name]:.3g}" for name in ("value", "low", "high")]
         table.add_row(
             str(row["name"]), *numbers, "yes" if row["kept"] else "", f"{row['stability']:.2f}",
             "yes" if row["identifiable"] else "no",

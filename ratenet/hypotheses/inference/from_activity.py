@@ -82,7 +82,7 @@ class ActivityProblem:
     def __init__(
         self, recordings: Sequence[Recording], family: Family, network: Network, knows_start: bool
     ) -> None:
-        self.family, self.share, self.is_forced = family, 1.0, False
+        self.family, self.is_forced = family, False
         self._sessions = [_session(each, family, network, knows_start) for each in recordings]
         self.places = Places.joined([_places(s, i) for i, s in enumerate(self._sessions)])
         self.nuisance = sum(len(each.unknown) for each in self._sessions)
@@ -100,13 +100,14 @@ class ActivityProblem:
         found.__dict__.update(self.__dict__ | changes)
         return found
 
-    def eased(self, share: float) -> "ActivityProblem":
-        """Return the same for a first share of the time, with learning from observed rates.
+    def eased(self) -> "ActivityProblem":
+        """Return a problem nearby that can be fitted from afar: units hear the observed rates.
 
-        What the rates do to the weights, and these to the rates, makes the fit from afar hopeless;
-        weights that follow from observed rates are linear in the coefficients.
+        What rates do to the weights, and these to the rates, makes the fit from afar hopeless. Here
+        plasticity and recurrent input follow from observed rates, those before learning where none
+        was observed, so that the input of each unit is nearly linear in the coefficients.
         """
-        return self._changed(share=share, is_forced=True)
+        return self._changed(is_forced=True)
 
     def pairs(self) -> np.ndarray:
         """Return y_post, y_pre and w at the start, of at most some thousands."""
@@ -149,12 +150,10 @@ class ActivityProblem:
         """Return what is left of one recording when the unknown start weights follow along."""
         K = len(theta)
         weights = session.weights.index_put((session.unknown,), start)
-        rates, slopes = self._simulated(session, theta, weights)
-        still = _rest(session, weights, session.drive, None)[0]
+        still, _ = _rest(session, weights, session.drive)
+        rates, slopes = self._simulated(session, theta, weights, still)
         seen = ~torch.isnan(session.rates)
         residual, J = (session.rates - rates)[seen], slopes[seen]
-        later = torch.nonzero(seen)[:, 0] >= self.share * len(rates)
-        residual, J = residual.masked_fill(later, 0.0), J.masked_fill(later[:, None], 0.0)
         change = (session.rates - still)[seen]
         own, other = J[:, :K], J[:, K:]
         ridge = session.ridge * torch.eye(other.shape[1], dtype=torch.float64)
@@ -165,7 +164,7 @@ class ActivityProblem:
         return _Projected(left.numpy(), (own - other @ along).numpy(), change.numpy(), move, along)
 
     def _simulated(
-        self, session: _Session, theta: Tensor, weights: Tensor
+        self, session: _Session, theta: Tensor, weights: Tensor, still: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return rates (T, N) and derivatives (T, N, P) by coefficients and start weights."""
         N, K, size = session.network.units, len(theta), len(theta) + len(session.unknown)
@@ -174,27 +173,26 @@ class ActivityProblem:
         tangent = torch.zeros(N * N, size, dtype=torch.float64)
         tangent[session.unknown, torch.arange(K, size)] = 1
         synapses, units = learner.synapses_at_start(weights, tangent), learner.units_at_start(N)
-        values, state = learner.values(theta), None
+        values = learner.values(theta)
         rates = torch.full_like(session.rates, torch.nan)
         slopes = torch.zeros(*rates.shape, size, dtype=torch.float64)
+        shown = torch.where(torch.isnan(session.rates), still, session.rates)
         for row, dt in enumerate([*np.diff(session.time), 0.0]):
-            W, dW = synapses[name]
-            if row >= self.share * len(rates) or not torch.isfinite(W).all():
-                break
-            y, dy, state = _moved(session, row, W.view(N, N), dW.view(N, N, size), state)
-            if torch.isnan(y).any():  # these coefficients are refused, whatever comes after
-                break
-            rates[row], slopes[row] = y, dy
+            W, dW = synapses[name][0].view(N, N), synapses[name][1].view(N, N, size)
             if self.is_forced:
-                seen = ~torch.isnan(session.rates[row])
-                y = torch.where(seen, session.rates[row], y)
-                dy = dy.masked_fill(seen[:, None], 0.0)
+                y, dy = shown[row], None
+                rates[row], slopes[row] = W @ y, torch.einsum("ijp,j->ip", dW, y)
+            else:
+                y, dy = _moved(session, row, W, dW)
+                rates[row], slopes[row] = y, dy
+            if not torch.isfinite(rates[row]).all():  # refused, whatever comes after
+                break
             signals = {each: value[row] for each, value in session.signals.items()}
             synapses, units = learner.advance(synapses, units, y, dy, values, signals, float(dt))
             value, tangent = synapses[name]
             there = session.present
             synapses = synapses | {name: (value * there, tangent * there[:, None])}
-        return rates, slopes
+        return _responses(session, rates, slopes) if self.is_forced else (rates, slopes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,31 +204,35 @@ class _Projected:
     along: Tensor  # (unknown, K)
 
 
-def _moved(
-    session: _Session, row: int, W: Tensor, dW: Tensor, state: Any
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return rates (N,) at the fixed point of a row, their derivatives (N, P), and the state."""
-    y, gain, state = _rest(session, W, session.drive[row : row + 1], state)
+def _moved(session: _Session, row: int, W: Tensor, dW: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rates (N,) at the fixed point of a row, and their derivatives (N, P)."""
+    y, gain = _rest(session, W, session.drive[row : row + 1])
     push = gain[0][:, None] * torch.einsum("ijp,j->ip", dW, y[0])
     matrix = torch.eye(len(W), dtype=torch.float64) - gain[0][:, None] * W
-    return y[0], torch.linalg.solve(matrix, push), state
+    return y[0], torch.linalg.solve(matrix, push)
 
 
-def _rest(
-    session: _Session, weights: Tensor, drive: Tensor, state: Any
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return rates, gains and state at fixed points; NaN where there is none."""
+def _responses(session: _Session, inputs: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rates (T, N) for recurrent inputs, and their derivatives: units by themselves."""
+    if not torch.isfinite(inputs).all():
+        return torch.full_like(inputs, torch.nan), slopes
+    N = session.network.units
+    rates, gain = _rest(session, inputs.new_zeros(N * N), session.drive + inputs)
+    return rates, gain[:, :, None] * slopes
+
+
+def _rest(session: _Session, weights: Tensor, drive: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rates and gains at the fixed points reached from rest; NaN where there is none."""
     network = session.network.changed(W=weights.view(session.network.units, -1).clone())
     fp = find_fixed_points(
         network,
         drive,
-        initial=state,
         certificate="residual",
         on_failure="return",
         max_iterations=MOST_ITERATIONS,
     )
     lost = ~fp.converged
-    return fp.rates.masked_fill(lost[:, None], torch.nan), fp.gain, fp.state
+    return fp.rates.masked_fill(lost[:, None], torch.nan), fp.gain
 
 
 def _session(recording: Recording, family: Family, network: Network, knows_start: bool) -> _Session:

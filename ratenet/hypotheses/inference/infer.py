@@ -24,7 +24,6 @@ REPEATS = 5  # of each
 DEGREE = 2  # of the polynomial in the variance
 ROUNDS = 3
 HELD = 0.8  # of the time; the rest says when to stop
-EASY = 0.25  # of the time, that a fit begins with
 RANDOM = 0.3  # of the whole change, what a start at random makes of it
 SPREAD = 0.5  # of the logarithm of a parameter, between starts
 
@@ -230,8 +229,7 @@ def _stopped_early(problem: ActivityProblem, starts: int, rng: np.random.Generat
         elif first is not None:
             theta = theta * np.exp(SPREAD * rng.normal(size=len(theta)))
         with suppress(DivergenceError):
-            eased = fit(problem.eased(EASY), theta)
-            eased = fit(problem.eased(1.0), eased.theta, eased.others, held)
+            eased = fit(problem.eased(), theta, held=held)
             found.append(fit(problem, eased.theta, eased.others, held))
         first = first or (found[0] if found else None)
     if not found:

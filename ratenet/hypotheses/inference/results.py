@@ -1,7 +1,7 @@
 """Inferred: the coefficients of a rule, what they predict, and what the data cannot say."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,9 +10,6 @@ from ratenet.hypotheses.inference.families import Family
 from ratenet.hypotheses.inference.identifiability import Direction
 from ratenet.hypotheses.inference.intervals import Intervals
 from ratenet.hypotheses.inference.surface import Surface
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 GRID = 40  # points along each axis of a picture
 
@@ -128,12 +125,6 @@ class Inferred:
             "pairs": self.seen.pairs,
             "title": f"{self.family.name} at w = {W:.3g}",
         }
-
-    def plot(self) -> "Figure":
-        """Return the estimated dw/dt against both rates, its interval and where the data lie."""
-        from ratenet.report.inference import surface_figure
-
-        return surface_figure(**self.surface())
 
     def report(self) -> str:
         """Return what was found in a few lines."""

@@ -41,7 +41,7 @@ class Surface:
             name: (torch.full_like(rates, self._units.get(name, 0.0)), tangent)
             for name, (_, tangent) in learner.units_at_start(2 * n).items()
         }
-        values = learner.values(torch.as_tensor(theta))
+        values = learner.values(torch.tensor(theta))
         signals = {name: rates.new_tensor(1.0) for name in family.signals}
         later, _ = learner.advance(synapses, units, rates, None, values, signals, 1.0)
         value, tangent = later[family.weight]
