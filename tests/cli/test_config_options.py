@@ -97,7 +97,7 @@ def test_every_option_has_a_help_and_its_default() -> None:
 def test_the_documentation_of_the_configuration_is_that_of_its_fields() -> None:
     names = [field.name for field in dataclasses.fields(TrainingConfig)]
     assert [name for name in descriptions(TrainingConfig) if name in names] == names
-    assert times(TrainingConfig) == ["tau", "hold", "fade", "eligibility", "adjoint_tau"]
+    assert times(TrainingConfig) == ["tau", "hold", "fade", "eligibility", "adjoint_tau", "dt"]
 
 
 def test_brackets_hold_a_list_together() -> None:

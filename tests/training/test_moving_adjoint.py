@@ -93,6 +93,7 @@ SLOW = {
     "epochs": 1,
     "threads": 1,
     "rule": "euclidean",
+    "method": "euler",
 }
 TABLES = (
     {"kind": "fixed-point", "units": 10},

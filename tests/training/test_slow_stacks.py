@@ -219,8 +219,10 @@ def by_hand(run, few, steps: int) -> Stack:
 def test_rules_and_gradients_are_those_of_the_rates_as_they_are(few_digits, tmp_path: Path) -> None:
     """Far from rest: the adjoint goes through both layers at the rates that they have."""
     tables = ({**TWO[0], "rule": "euclidean"}, *TWO[1:])
-    result = rn.train(config(*tables, hold=0.01), out=tmp_path / "run")
-    fresh = new_stack_run(config(*tables, hold=0.01), RunFolder(tmp_path / "new"), ALONE)
+    result = rn.train(config(*tables, hold=0.01, method="euler"), out=tmp_path / "run")
+    fresh = new_stack_run(
+        config(*tables, hold=0.01, method="euler"), RunFolder(tmp_path / "new"), ALONE
+    )
     steps = fresh.presentation.steps(fresh.stack.network())
     expected = by_hand(fresh, few_digits, steps)
     torch.testing.assert_close(weights(result.classifier), weights(expected), rtol=0, atol=1e-9)
