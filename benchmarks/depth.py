@@ -51,7 +51,7 @@ LAG_SPEEDS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # tau / T
 SPEEDS = {
     "moving": (0.01, 0.03, 0.06, 0.1, 0.3, 1.0),
     "corrected": (0.03, 0.1, 0.3),
-    "held": (0.1, 0.3, 1.0),
+    "held": (0.06, 0.1, 0.3, 1.0),
 }
 STEP = 0.1  # of the length of a layer's weights as drawn
 NOTES = f"""\
@@ -227,27 +227,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/depth"))
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--report", action="store_true", help="of the rows that are there only")
     options = parser.parse_args()
     warnings.simplefilter("ignore", rn.errors.RatenetWarning)
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
+    paths = [options.out / "lags.csv", options.out / "accuracies.csv"]
     data = rn.stimuli.load_images("mnist-5k")
-    seeds, lags, accuracies = range(options.seeds), pd.DataFrame(), pd.DataFrame()
-    for rule, seed in itertools.product(("rule 3", "rule 1"), seeds):
-        if rule == "rule 3":
-            found = computed(
-                options.out / "lags.csv",
-                list(keys_of_lags(seed)),
-                lambda **key: lag_row(**key, images=data.train),
-            )
-            lags = pd.concat([lags, found])
-        found = computed(
-            options.out / "accuracies.csv",
-            list(keys_of_accuracies(rule, seed)),
-            lambda **key: accuracy_row(**key, data=data),
-        )
-        accuracies = pd.concat([accuracies, found])
-        report(lags, accuracies)
+    lag_keys: list[dict] = []
+    accuracy_keys: list[dict] = []
+    for rule, seed in itertools.product(("rule 3", "rule 1"), range(options.seeds)):
+        lag_keys += keys_of_lags(seed) if rule == "rule 3" else ()
+        accuracy_keys += keys_of_accuracies(rule, seed)
+        if not options.report:
+            computed(paths[0], lag_keys, lambda **key: lag_row(**key, images=data.train))
+            computed(paths[1], accuracy_keys, lambda **key: accuracy_row(**key, data=data))
+            report(there(paths[0], lag_keys), there(paths[1], accuracy_keys))
+    report(there(paths[0], lag_keys), there(paths[1], accuracy_keys))
+
+
+def there(path: Path, keys: list[dict]) -> pd.DataFrame:
+    """Return the rows of those keys that have been computed, where all speeds have been."""
+    wanted = pd.DataFrame(keys)
+    case = [name for name in wanted.columns if name != "speed"]
+    found = wanted.merge(pd.read_csv(path, dtype={"feedback": str}))
+    sizes, complete = (rows.groupby(case).size() for rows in (found, wanted))
+    done = sizes.index[sizes == complete.reindex(sizes.index)]
+    return found[pd.MultiIndex.from_frame(found[case]).isin(done)]
 
 
 if __name__ == "__main__":

@@ -21,37 +21,42 @@ CASE = ["rule", "way", "depth", "feedback"]
 SPEED = "speed of the stimulus, tau / T"
 MARKS = {"moving": "o", "corrected": "s", "held": "^"}
 NOTES = f"""\
-n: number of seeds. Mean over seeds, and from two on the 95 % interval (Student's t). Tolerated: the
-speed up to which the accuracy is at least {TOLERATED:g} of that of the same seed at fixed points,
-interpolated in log(tau / T); geometric mean with its interval, or, where the limit of a seed lies
-beyond the speeds tried (< or >), the range over seeds. Exponent: of a power law of depth, fitted to
-the four depths of each seed without such limits; -1 is a speed that falls as 1 / depth."""
+n: number of seeds. Means over seeds, from three on with the 95 % interval (Student's t), else with
+the range. Accuracies at a speed are % of the accuracy of the same seed at fixed points. Tolerated:
+the speed up to which they are at least {100 * TOLERATED:g}, interpolated in log(tau / T);
+geometric mean, or, where the limit of a seed lies beyond the speeds tried (< or >), the range over seeds.
+Exponent: of a power law of depth, fitted to the four depths of each seed without such limits; -1 is
+a speed that falls as 1 / depth."""
 
 
-def spread(values: pd.Series) -> tuple[float, float]:
-    """Return the mean and half of its 95 % interval; NaN for one value."""
-    count = values.count()
-    half = stats.t.ppf(0.975, count - 1) * values.sem() if count > 1 else np.nan
-    return float(values.mean()), float(half)
+def spread(values: pd.Series) -> tuple[float, float, float]:
+    """Return the mean and its 95 % interval; for less than three values their range."""
+    values = values.dropna()
+    if len(values) < 3:
+        return float(values.mean()), float(values.min()), float(values.max())
+    half = stats.t.ppf(0.975, len(values) - 1) * values.sem()
+    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
 
 
 def interval(values: pd.Series, form: str = "{:.3f}") -> str:
-    mean, half = spread(values)
-    return form.format(mean) + ("" if np.isnan(half) else f" ± {form.format(half)}")
+    """Return mean and interval, or range, as text."""
+    mean, low, high = (form.format(value) for value in spread(values))
+    return mean if low == high else f"{mean} ({low} to {high})"
 
 
 def with_rest(accuracies: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of training at a speed, with the seed's accuracy at rest as `at_rest`."""
+    """Return the rows of training at a speed, with `share`, in % of the seed's accuracy at rest."""
     same = ["rule", "depth", "feedback", "seed"]
     rest = accuracies[accuracies["way"] == AT_REST][[*same, "accuracy"]]
     moved = accuracies[accuracies["way"] != AT_REST]
-    return moved.merge(rest.rename(columns={"accuracy": "at_rest"}), on=same)
+    moved = moved.merge(rest.rename(columns={"accuracy": "at_rest"}), on=same)
+    return moved.assign(share=100 * moved["accuracy"] / moved["at_rest"])
 
 
 def limit_of(part: pd.DataFrame) -> tuple[float, str]:
     """Return one seed's tolerated speed, and < or > where it lies beyond the speeds tried."""
     part = part.sort_values("speed")
-    speeds, shares = part["speed"].to_numpy(), (part["accuracy"] / part["at_rest"]).to_numpy()
+    speeds, shares = part["speed"].to_numpy(), part["share"].to_numpy() / 100
     too_low = np.flatnonzero(shares < TOLERATED)
     if len(too_low) == 0:
         return float(speeds[-1]), ">"
@@ -76,16 +81,15 @@ def limit_text(part: pd.DataFrame) -> str:
     """Return the tolerated speed of one case, over seeds."""
     part = part.sort_values("tau / T")
     ends = [f"{row['beyond']} {row['tau / T']:.2g}".strip() for _, row in part.iterrows()]
-    if part["beyond"].any() or len(part) == 1:
+    if part["beyond"].any():
         return ends[0] if ends[0] == ends[-1] else f"{ends[0]} to {ends[-1]}"
-    mean, low, high = in_logarithms(part["tau / T"])
-    return f"{mean:.2g} ({low:.2g} to {high:.2g})"
+    mean, low, high = (f"{speed:.2g}" for speed in in_logarithms(part["tau / T"]))
+    return mean if low == high else f"{mean} ({low} to {high})"
 
 
 def in_logarithms(values: pd.Series) -> tuple[float, float, float]:
     """Return the geometric mean, and the ends of its interval."""
-    mean, half = spread(np.log(values))
-    return tuple(float(end) for end in np.exp([mean, mean - half, mean + half]))
+    return tuple(float(end) for end in np.exp(spread(np.log(values))))
 
 
 def exponent(part: pd.DataFrame, value: str) -> str:
@@ -118,6 +122,8 @@ def by_speed(rows: pd.DataFrame, index: list[str], value: str, form: str) -> lis
     table = rows.pivot_table(
         index=index, columns="speed", values=value, aggfunc=lambda part: interval(part, form)
     )
+    if value == "share":
+        table.insert(0, AT_REST, rows.groupby(index)["at_rest"].agg(interval))
     table["n"] = rows.groupby(index)["seed"].nunique()
     return markdown(table.reset_index().fillna("-"), "{:g}")
 
@@ -127,26 +133,26 @@ def tables(lags: pd.DataFrame, accuracies: pd.DataFrame) -> list[str]:
     lags = lags.assign(percent=100 * lags["lag of the last layer"])
     found = limits(accuracies)
     stack, of_stacks, trained = (
-        rows[rows["feedback"] == STACK] for rows in (lags, found, accuracies)
+        rows[rows["feedback"] == STACK] for rows in (lags, found, with_rest(accuracies))
     )
     slow = stack[(stack["way"] == "moving") & (stack["speed"] == 0.01)]
     lines = [
         "## Lag of the last layer behind digits, % of its rates (by tau / T)", "",
-        *by_speed(stack, ["way", "depth"], "percent", "{:.2f}"), "",
+        *by_speed(stack, ["way", "depth"], "percent", "{:z.2f}"), "",
         f"Exponent of depth at tau / T = 0.01, moving: {exponent(slow, 'percent')}.",
         "", "## Tolerated tau / T, by depth", "", *limit_table(of_stacks, "depth"),
-        "", "## Test accuracy, by tau / T (0: at solved fixed points)", "",
-        *by_speed(trained, ["rule", "way", "depth"], "accuracy", "{:.3f}"),
+        "", "## Test accuracy at fixed points, and % of it by tau / T", "",
+        *by_speed(trained, ["rule", "way", "depth"], "share", "{:.0f}"),
     ]  # fmt: skip
-    back, trained = (rows[rows["feedback"] != STACK] for rows in (lags, accuracies))
+    back, trained = (rows[rows["feedback"] != STACK] for rows in (lags, with_rest(accuracies)))
     if len(trained):
         lines += [
             "", "## Three layers with feedback: lag of the last layer, % (by tau / T)", "",
-            *by_speed(back, ["feedback"], "percent", "{:.2f}"),
+            *by_speed(back, ["feedback"], "percent", "{:z.2f}"),
             "", "## Three layers with feedback: tolerated tau / T", "",
             *limit_table(found[found["feedback"] != STACK], "feedback"),
-            "", "## Three layers with feedback: test accuracy, by tau / T", "",
-            *by_speed(trained, ["rule", "way", "feedback"], "accuracy", "{:.3f}"),
+            "", "## Three layers with feedback: test accuracy, and % of it by tau / T", "",
+            *by_speed(trained, ["rule", "way", "feedback"], "share", "{:.0f}"),
         ]  # fmt: skip
     return lines
 
@@ -154,7 +160,7 @@ def tables(lags: pd.DataFrame, accuracies: pd.DataFrame) -> list[str]:
 def figure(lags: pd.DataFrame, accuracies: pd.DataFrame) -> Any:
     """Draw lag, accuracy and tolerated speed, by depth and with feedback."""
     drawn, ((lag, accuracy), (limit, feedback)) = new_figure(figsize=(9, 7), nrows=2, ncols=2)
-    moved = shares(accuracies, "rule 3")
+    moved = with_rest(accuracies).query("rule == 'rule 3' and way == 'moving'")
     of_stacks = lags[lags["feedback"] == STACK]
     for colour, (depth, part) in zip(COLOURS, of_stacks.groupby("depth"), strict=False):
         label = f"{depth} layer{'s' if depth > 1 else ''}"
@@ -166,7 +172,7 @@ def figure(lags: pd.DataFrame, accuracies: pd.DataFrame) -> Any:
         _line(accuracy, rows, "share", colour, "o-", label)
     lag.plot([], [], "^:", color=GREY, label="after a hold of 0.8 T")
     lag.set(yscale="log", ylim=(0.01, 300), ylabel="lag of the last layer (% of its rates)")
-    back = shares(accuracies, "rule 1")
+    back = with_rest(accuracies).query("rule == 'rule 1' and way == 'moving'")
     back = back[back["feedback"] != STACK]
     for colour, (strength, rows) in zip(COLOURS[3:], back.groupby("feedback"), strict=False):
         _line(feedback, rows, "share", colour, "o-", f"feedback {strength}")
@@ -180,12 +186,6 @@ def figure(lags: pd.DataFrame, accuracies: pd.DataFrame) -> Any:
     for axis in (lag, accuracy, limit, feedback):
         axis.legend(frameon=False, fontsize="small")
     return drawn
-
-
-def shares(accuracies: pd.DataFrame, rule: str) -> pd.DataFrame:
-    """Return a rule's rows for digits that move, with the share of the accuracy at rest, in %."""
-    moved = with_rest(accuracies).query("rule == @rule and way == 'moving'")
-    return moved.assign(share=100 * moved["accuracy"] / moved["at_rest"])
 
 
 def _line(
@@ -205,7 +205,7 @@ def _draw_limits(axis: Any, found: pd.DataFrame) -> None:
     for rule, way, shift, cases in _by_case(of_stacks):
         shown = {"color": COLOURS[0 if rule == "rule 3" else 1], "marker": MARKS[way], "ms": 5}
         mean, low, high = np.array([in_logarithms(part) for part in cases.values()]).T
-        bars = None if np.isnan(low).any() else [mean - low, high - mean]
+        bars = [mean - low, high - mean]
         at = np.array(list(cases)) * shift
         axis.errorbar(at, mean, bars, label=f"{rule}, {way}", lw=1, capsize=2, **shown)
     axis.plot(depths, 0.3 / depths, "--", color=GREY, label="proportional to 1 / depth")
