@@ -206,7 +206,7 @@ def keys_of_lags(seed: int) -> Iterator[dict]:
 
 def keys_of_accuracies(rule: str, seed: int) -> Iterator[dict]:
     """Give what is trained by a rule."""
-    for depth, feedback in (*STACKS, *(WITH_FEEDBACK if rule == "rule 1" else ())):
+    for depth, feedback in (*(WITH_FEEDBACK if rule == "rule 1" else ()), *STACKS):
         ways = SPEEDS if feedback == STACK else {"moving": SPEEDS["moving"]}
         for way, speeds in {AT_REST: (0.0,), **ways}.items():
             for speed in speeds:

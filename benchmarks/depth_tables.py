@@ -24,9 +24,9 @@ NOTES = f"""\
 n: number of seeds. Means over seeds, from three on with the 95 % interval (Student's t), else with
 the range. Accuracies at a speed are % of the accuracy of the same seed at fixed points. Tolerated:
 the speed up to which they are at least {100 * TOLERATED:g}, interpolated in log(tau / T);
-geometric mean, or, where the limit of a seed lies beyond the speeds tried (< or >), the range over seeds.
-Exponent: of a power law of depth, fitted to the four depths of each seed without such limits; -1 is
-a speed that falls as 1 / depth."""
+geometric mean, or, where the limit of a seed lies beyond the speeds tried (< or >), the range over
+seeds. Exponent: of a power law of depth, fitted to the four depths of each seed without such limits;
+-1 is a speed that falls as 1 / depth."""
 
 
 def spread(values: pd.Series) -> tuple[float, float, float]:
