@@ -18,6 +18,7 @@ TOLERATED = 0.95  # of the accuracy at fixed points
 AT_REST = "fixed points"  # the way of learning whose speed is 0
 STACK = "none"  # the feedback of a stack
 CASE = ["rule", "way", "depth", "feedback"]
+LAG = "lag of the last layer (% of its rates)"
 SPEED = "speed of the stimulus, tau / T"
 MARKS = {"moving": "o", "corrected": "s", "held": "^"}
 NOTES = f"""\
@@ -25,8 +26,8 @@ n: number of seeds. Means over seeds, from three on with the 95 % interval (Stud
 the range. Accuracies at a speed are % of the accuracy of the same seed at fixed points. Tolerated:
 the speed up to which they are at least {100 * TOLERATED:g}, interpolated in log(tau / T);
 geometric mean, or, where the limit of a seed lies beyond the speeds tried (< or >), the range over
-seeds. Exponent: of a power law of depth, fitted to the four depths of each seed without such limits;
--1 is a speed that falls as 1 / depth."""
+seeds. Exponent: of a power law of depth, fitted to the four depths of each seed without such
+limits; -1 is a speed that falls as 1 / depth."""
 
 
 def spread(values: pd.Series) -> tuple[float, float, float]:
@@ -145,10 +146,12 @@ def tables(lags: pd.DataFrame, accuracies: pd.DataFrame) -> list[str]:
         *by_speed(trained, ["rule", "way", "depth"], "share", "{:.0f}"),
     ]  # fmt: skip
     back, trained = (rows[rows["feedback"] != STACK] for rows in (lags, with_rest(accuracies)))
+    lines += [
+        "", "## Three layers with feedback: lag of the last layer, % (by tau / T)", "",
+        *by_speed(back, ["feedback"], "percent", "{:z.2f}"),
+    ]  # fmt: skip
     if len(trained):
         lines += [
-            "", "## Three layers with feedback: lag of the last layer, % (by tau / T)", "",
-            *by_speed(back, ["feedback"], "percent", "{:z.2f}"),
             "", "## Three layers with feedback: tolerated tau / T", "",
             *limit_table(found[found["feedback"] != STACK], "feedback"),
             "", "## Three layers with feedback: test accuracy, and % of it by tau / T", "",
@@ -161,25 +164,24 @@ def figure(lags: pd.DataFrame, accuracies: pd.DataFrame) -> Any:
     """Draw lag, accuracy and tolerated speed, by depth and with feedback."""
     drawn, ((lag, accuracy), (limit, feedback)) = new_figure(figsize=(9, 7), nrows=2, ncols=2)
     moved = with_rest(accuracies).query("rule == 'rule 3' and way == 'moving'")
-    of_stacks = lags[lags["feedback"] == STACK]
+    lags = lags.assign(percent=100 * lags["lag of the last layer"])
+    of_stacks, back = lags[lags["feedback"] == STACK], lags[lags["feedback"] != STACK]
     for colour, (depth, part) in zip(COLOURS, of_stacks.groupby("depth"), strict=False):
         label = f"{depth} layer{'s' if depth > 1 else ''}"
         for way, style in (("moving", "o-"), ("held", "^:")):
             rows = part[part["way"] == way]
-            rows = rows.assign(percent=100 * rows["lag of the last layer"])
             _line(lag, rows, "percent", colour, style, label if way == "moving" else None)
         rows = moved[(moved["depth"] == depth) & (moved["feedback"] == STACK)]
         _line(accuracy, rows, "share", colour, "o-", label)
     lag.plot([], [], "^:", color=GREY, label="after a hold of 0.8 T")
-    lag.set(yscale="log", ylim=(0.01, 300), ylabel="lag of the last layer (% of its rates)")
-    back = with_rest(accuracies).query("rule == 'rule 1' and way == 'moving'")
-    back = back[back["feedback"] != STACK]
+    lag.set(yscale="log", ylim=(0.01, 300), ylabel=LAG)
+    accuracy.axhline(100 * TOLERATED, color=GREY, lw=0.8)
+    accuracy.set(
+        ylim=(0, 110), ylabel="accuracy, rule 3, digits that move\n(% of that at fixed points)"
+    )
     for colour, (strength, rows) in zip(COLOURS[3:], back.groupby("feedback"), strict=False):
-        _line(feedback, rows, "share", colour, "o-", f"feedback {strength}")
-    for axis, rule in ((accuracy, "rule 3"), (feedback, "rule 1")):
-        axis.axhline(100 * TOLERATED, color=GREY, lw=0.8)
-        axis.set_ylabel(f"accuracy, {rule}, digits that move\n(% of that at fixed points)")
-        axis.set_ylim(0, 110)
+        _line(feedback, rows, "percent", colour, "o-", f"3 layers, feedback {strength}")
+    feedback.set(yscale="log", ylim=(0.01, 300), ylabel=LAG)
     _draw_limits(limit, limits(accuracies))
     for axis in (lag, accuracy, feedback):
         axis.set(xscale="log", xlabel=SPEED)
@@ -211,6 +213,7 @@ def _draw_limits(axis: Any, found: pd.DataFrame) -> None:
     axis.plot(depths, 0.3 / depths, "--", color=GREY, label="proportional to 1 / depth")
     axis.set(xscale="log", yscale="log", xlabel="layers", ylabel="tolerated speed, tau / T")
     axis.set_xticks(depths, [str(depth) for depth in depths])
+    axis.set_yticks((0.03, 0.1, 0.3), ("0.03", "0.1", "0.3"))
     axis.minorticks_off()
 
 
