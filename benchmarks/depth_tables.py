@@ -99,7 +99,7 @@ def exponent(part: pd.DataFrame, value: str) -> str:
     found = [
         np.polyfit(np.log(own["depth"]), np.log(own[value]), 1)[0]
         for _, own in part.groupby("seed")
-        if len(own) == depths and not own.get("beyond", pd.Series("")).any()
+        if len(own) == depths > 3 and not own.get("beyond", pd.Series("")).any()
     ]
     return f"{interval(pd.Series(found), '{:.2f}')} (n = {len(found)})" if found else "-"
 
