@@ -18,7 +18,7 @@ power = importlib.import_module("ratenet.hypotheses.inference.power")
 def estimates(cell, data_root, own=None):
     """Return what an experiment would: intervals as wide as 1 over the minutes."""
     half = 0.5 / cell["design"]["minutes"]
-    names = ("1", "y_post", "y_pre", "y_pre y_post")
+    names = ("1", "y_post", "y_pre", "y_post*y_pre")
     rows = [{"name": name, "value": 1.0, "low": 1 - half, "high": 1 + half, "identifiable": True}
             for name in names]  # fmt: skip
     return {"failed": "", "estimates": rows}
