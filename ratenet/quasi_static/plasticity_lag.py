@@ -40,6 +40,7 @@ from ratenet.simulation import Trajectory
 from ratenet.simulation.plasticity import Plasticity, bind
 from ratenet.simulation.plasticity.bound import MODES
 from ratenet.simulation.plasticity.constraint import constraint_of
+from ratenet.simulation.plasticity.layout import Listed, layout_of
 from ratenet.simulation.plasticity.signals import Feedback, Signal
 
 
@@ -169,7 +170,8 @@ def _rule(
     spec = load_plasticity(plasticity)
     given = spec.given_signals(signals)
     spec.rule(slow, dict.fromkeys(given, 1.0))  # refuses what has no rest, whatever the signals
-    if not constraint_of(network.connectivity).is_direct:
+    W = network.connectivity
+    if not constraint_of(W).is_direct or isinstance(layout_of(W), Listed):
         raise UnsupportedError(
             "network: the prediction needs weights that change synapse by synapse, as Dense, "
             "Masked and Signed (projection) weights do; use "

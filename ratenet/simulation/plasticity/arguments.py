@@ -6,6 +6,7 @@ from typing import Any
 from ratenet.errors import InputError, UnsupportedError
 from ratenet.network import Network
 from ratenet.simulation.plasticity.bound import MODES, bind
+from ratenet.simulation.plasticity.layout import refuse_listed
 from ratenet.simulation.plasticity.record import (
     PlasticityRecorder,
     checked_interval,
@@ -52,6 +53,8 @@ class PlasticityArguments:
         rule = bind(
             self.plasticity, network, streams, self.weights, self.signals, self.initial_plasticity
         )
+        if backend == "brian2":
+            refuse_listed(network.connectivity, "backend 'brian2' with plasticity")
         if backend == "brian2" and rule.constraint.whole is not None:
             kind = type(network.connectivity).__name__
             raise UnsupportedError(

@@ -1,6 +1,7 @@
 """A plasticity rule bound to a network: parameters as numbers, signals, constraints, first values.
 
-Weights are kept (B, N, N), one matrix for each stream, or (N, N), one that all streams share.
+Weights are kept (B, N, N), one matrix for each stream, or (N, N), one that all streams share; those
+that are stored synapse by synapse (B, S) or (S,).
 """
 
 import dataclasses
@@ -24,6 +25,7 @@ from ratenet.linear_algebra import require_memory
 from ratenet.network import Network
 from ratenet.network.coerce import as_tensor
 from ratenet.simulation.plasticity.constraint import Constraint, constraint_of
+from ratenet.simulation.plasticity.layout import Layout, Listed, layout_of
 from ratenet.simulation.plasticity.signals import Signal, signal_for
 
 MODES = ("own", "shared")
@@ -48,7 +50,7 @@ class Plasticity:
         What the connectivity asks of weights that move.
     initial : dict of str to Tensor
         Values at the start: (B, N) of a unit's variables; (B, N, N) of a synapse's, or (N, N) of
-        the shared weight.
+        the shared weight; (B, S) or (S,) where the layout lists the synapses.
     """
 
     spec: PlasticitySpec
@@ -66,12 +68,19 @@ class Plasticity:
         return self.spec.weight
 
     @cached_property
+    def layout(self) -> Layout:
+        """How the variables of synapses are kept."""
+        return layout_of(self.constraint.given)
+
+    @cached_property
     def terms(self) -> dict[str, list[Term] | None]:
         """The terms of each synapse variable's equation; None: synapse by synapse."""
         return {name: self.parted(e) for name, e in self.spec.synapses.items()}
 
     def parted(self, expression: sympy.Expr) -> list[Term] | None:
-        """Return the terms of a synapse's expression."""
+        """Return the terms of a synapse's expression; None also where synapses are listed."""
+        if isinstance(self.layout, Listed):
+            return None
         return parted(expression, self.spec.synapse_variables, self.spec.global_signals)
 
     @property
@@ -82,11 +91,10 @@ class Plasticity:
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         """Return the shape of a variable's values."""
-        N = self.network.units
         if name in self.spec.unit_variables:
-            return (self.streams, N)
+            return (self.streams, self.network.units)
         is_one = self.is_shared and name == self.weight
-        return (N, N) if is_one else (self.streams, N, N)
+        return self.layout.shape if is_one else (self.streams, *self.layout.shape)
 
     @property
     def parts(self) -> dict[str, Tensor]:
@@ -157,7 +165,8 @@ def bind(
     )
     require_memory(
         bytes_of(found),
-        f"plasticity: {', '.join(spec.synapse_variables)} of {N * N:,} synapses, weights="
+        f"plasticity: {', '.join(spec.synapse_variables)} of {found.layout.synapses:,} synapses, "
+        "weights="
         f"{weights!r}, {streams:,} stimuli",
         "use fewer stimuli, or weights='shared' with a right-hand side that parts into factors of "
         "the two units",
@@ -187,6 +196,8 @@ def check_units(spec: PlasticitySpec, network: Network) -> None:
 
 
 def _weights_of(network: Network) -> Tensor:
+    if isinstance(layout_of(network.connectivity), Listed):
+        return network.connectivity.parameters["W"].detach()
     try:
         return network.connectivity.dense().detach()
     except UnsupportedError:
@@ -271,6 +282,6 @@ def bytes_of(rule: Plasticity) -> float:
     for name in rule.spec.synapse_variables:
         by_synapse = rule.terms[name] is None
         whole = math.prod(rule.shape_of(name))
-        step = rule.streams * rule.network.units**2 if by_synapse else whole
+        step = rule.streams * rule.layout.synapses if by_synapse else whole
         matrices += whole + 3 * step
     return matrices * float(size)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import AbstractConnectivity, Block, Dense, LowRank, Masked, Signed
-from ratenet.connectivity.streams import Streams
+from ratenet.connectivity.streams import Streams, SynapseStreams
 
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of a number
 
@@ -53,6 +53,14 @@ class Constraint:
         """Return the connectivity of a run, which multiplies with these very weights."""
         if self.whole is not None:
             return self.whole
+        given = self.given
+        if isinstance(given, Masked) and given.size is not None:  # listed
+            is_shared = weights.ndim == 1
+            return (
+                Masked(weights, given.mask, given.size)
+                if is_shared
+                else SynapseStreams(weights, given.mask, given.units)
+            )
         return Dense(weights) if weights.ndim == 2 else Streams(weights)
 
     def like_given(self, weights: Tensor) -> AbstractConnectivity:
@@ -97,7 +105,7 @@ class Constraint:
 
 def constraint_of(connectivity: AbstractConnectivity) -> Constraint:
     """Return how weights of a connectivity may move."""
-    if isinstance(connectivity, Dense):
+    if isinstance(connectivity, Dense) or _is_listed(connectivity):
         return Constraint(connectivity)
     if _is_matrix(connectivity) or _is_of_synapses(connectivity):
         return Constraint(connectivity, mask=pattern_of(connectivity))
@@ -106,6 +114,11 @@ def constraint_of(connectivity: AbstractConnectivity) -> Constraint:
         signs = connectivity.signs.to(connectivity.W)
         return Constraint(connectivity, signs=signs, is_multiplicative=is_multiplicative)
     return Constraint(connectivity, mask=pattern_of(connectivity), whole=_copy(connectivity))
+
+
+def _is_listed(connectivity: AbstractConnectivity) -> bool:
+    """Return whether weights are stored synapse by synapse."""
+    return isinstance(connectivity, Masked) and connectivity.size is not None
 
 
 def _is_of_synapses(connectivity: AbstractConnectivity) -> bool:

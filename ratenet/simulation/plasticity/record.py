@@ -12,6 +12,7 @@ from ratenet.connectivity import AbstractConnectivity
 from ratenet.equations import PlasticitySpec
 from ratenet.errors import DivergenceError, InputError
 from ratenet.simulation.plasticity.bound import Plasticity
+from ratenet.simulation.plasticity.layout import Listed
 from ratenet.simulation.plasticity.state import PlasticState
 from ratenet.simulation.time_grid import TimeGrid
 
@@ -31,6 +32,8 @@ class PlasticityRecord:
     weight : str
         Name of the weight.
     final_weights : Tensor, shape (B, N, N) or (N, N)
+        Of weights stored synapse by synapse (B, S) or (S,), in their order; so are all variables of
+        synapses.
     connectivity : AbstractConnectivity or None
         The weights at the end as a connectivity like the network's; None where each stimulus has
         its own.
@@ -80,11 +83,9 @@ class PlasticityRecorder:
         first = self.rule.initial[self.rule.weight]
         if self.every is None:
             return 0.0
-        size = (
-            first.numel()
-            if self.synapses is None
-            else first[..., 0, 0].numel() * len(self.synapses)
-        )
+        size = first.numel()
+        if self.synapses is not None:
+            size = size // self.rule.layout.synapses * len(self.synapses)
         return float((self.grid.steps // self.every + 1) * size * first.element_size())
 
     def check(self, n: int) -> None:
@@ -108,7 +109,8 @@ class PlasticityRecorder:
             return
         W = self.last[self.rule.weight]
         self._times.append(self.grid.time(n))
-        self._weights.append(W if self.synapses is None else W[..., *self.synapses.T])
+        chosen = self.synapses
+        self._weights.append(W if chosen is None else self.rule.layout.entries(W, chosen))
         self._units.append({name: self.last[name] for name in self.rule.spec.unit_variables})
 
     def _others(self) -> list[tuple[str, Tensor]]:
@@ -148,8 +150,10 @@ class PlasticityRecorder:
         index = [int(i) for i in torch.unravel_index(sizes.argmax(), sizes.shape)]
         if name in self.rule.spec.unit_variables:
             return f"{name} of unit {index[1]} of stimulus {index[0]}"
-        of = f" of stimulus {index[0]}" if len(index) == 3 else ""
-        return f"synapse {name}[{index[-2]}, {index[-1]}] (post, pre){of}"
+        layout = self.rule.layout
+        of = f" of stimulus {index[0]}" if len(index) > len(layout.shape) else ""
+        post, pre = layout.pair(index)
+        return f"synapse {name}[{post}, {pre}] (post, pre){of}"
 
     def largest_weight(self) -> str:
         """Name the largest weight of the last check."""
@@ -193,8 +197,11 @@ def checked_synapses(synapses: Any, rule: Plasticity) -> Tensor | None:
     if int(pairs.min()) < 0 or int(pairs.max()) >= units:
         raise InputError.at("record_synapses", got=synapses, expected=expected)
     pairs = pairs.long()
-    if mask is not None and not mask[*pairs.T].all():
-        absent = pairs[~mask[*pairs.T]][0].tolist()
+    layout = rule.layout
+    missing = pairs[:0] if mask is None else pairs[~mask[*pairs.T]]
+    missing = layout.absent(pairs) if isinstance(layout, Listed) else missing
+    if len(missing):
+        absent = missing[0].tolist()
         raise InputError(
             f"record_synapses: there is no synapse from unit {absent[1]} to unit {absent[0]}; "
             "choose pairs (post, pre) where the mask of the connectivity is True.",

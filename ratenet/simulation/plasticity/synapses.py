@@ -2,7 +2,8 @@
 
 A term that parts into a factor of the synapse, one of the postsynaptic and one of the presynaptic
 unit is a matrix product over the batch where streams share their weights; memory O(N^2 + B N).
-What does not part is computed synapse by synapse, B N^2 numbers at a time.
+What does not part is computed synapse by synapse, B N^2 numbers at a time; so are weights that are
+stored synapse by synapse, B S numbers at a time.
 """
 
 from abc import ABC, abstractmethod
@@ -59,13 +60,15 @@ def _whole_rows(
 class _BySynapse(Slope):
     def __init__(self, rule: Plasticity, expression: sympy.Expr) -> None:
         self._expression = TorchExpressions([expression])
-        self._shape = (rule.streams, rule.network.units, rule.network.units)
+        self._layout = rule.layout
+        self._shape = (rule.streams, *rule.layout.shape)
 
     def add_to_(
         self, target: Tensor, units: Values, synapses: dict[str, Tensor], dt: float
     ) -> None:
         slope = self.values(units, synapses)
-        target.add_(slope.mean(dim=0) if target.ndim == 2 else slope, alpha=dt)
+        is_shared = target.ndim < len(self._shape)
+        target.add_(slope.mean(dim=0) if is_shared else slope, alpha=dt)
 
     def rows(
         self, like: Tensor, units: Values, synapses: dict[str, Tensor]
@@ -73,15 +76,15 @@ class _BySynapse(Slope):
         return _whole_rows(self, like, units, synapses)
 
     def values(self, units: Values, synapses: dict[str, Tensor]) -> Tensor:
-        """Return the values of all synapses, shape (B, N, N)."""
-        like = next(iter(synapses.values()))
+        """Return the values of all synapses, shape (B, N, N), or (B, S) where they are listed."""
+        like, layout = next(iter(synapses.values())), self._layout
         values: Values = {}
         for name, value in units.items():
             has_units = isinstance(value, Tensor) and value.ndim > 0
             is_batch = isinstance(value, Tensor) and value.ndim == 2
-            values[name] = value[:, :, None] if is_batch else value
-            values[f"{name}_post"] = value[..., :, None] if has_units else value
-            values[f"{name}_pre"] = value[..., None, :] if has_units else value
+            values[name] = layout.of_both(value) if is_batch else value
+            values[f"{name}_post"] = layout.of_post(value) if has_units else value
+            values[f"{name}_pre"] = layout.of_pre(value) if has_units else value
         found = self._expression(values | synapses)[0]
         if not isinstance(found, Tensor):
             found = like.new_full((), found)
@@ -252,7 +255,7 @@ class Sum:
         rule = self._rule
         if self._whole is not None:
             every = rule.constraint.present(self._whole.values(units, synapses))
-            return every.sum(dim=2 if self._is_onto else 1)
+            return rule.layout.total(every, is_onto=self._is_onto)
         like = synapses[rule.weight]
         matrices = self._matrices(synapses | _numbers(units))
         total: Tensor | None = None
