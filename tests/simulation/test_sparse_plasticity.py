@@ -87,7 +87,8 @@ def test_what_is_wrong_is_one_sentence() -> None:
     with pytest.raises(InputError, match="expected weights as a matrix, got Masked"):
         run(few, "oja", "own", backend="brian2")
     with pytest.raises(DivergenceError, match=r"synapse w\[\d, \d\] \(post, pre\)"):
-        run(few, {"equations": "dw/dt = 1e200*Hz * w**2 : 1"}, "shared")
+        fast = {"equations": "dw/dt = rate * w**2 : 1", "parameters": {"rate": "1e200*Hz"}}
+        run(few, fast, "shared")
 
 
 def test_many_units_have_no_matrix_of_plastic_weights() -> None:
