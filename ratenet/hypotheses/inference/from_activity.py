@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ratenet.connectivity import Masked
 from ratenet.errors import InputError
-from ratenet.fixed_points import find_fixed_points
+from ratenet.fixed_points import Anderson, find_fixed_points
 from ratenet.hypotheses.inference.families import Family
 from ratenet.hypotheses.inference.learning import Learner
 from ratenet.hypotheses.inference.recording import Recording
@@ -29,7 +29,7 @@ from ratenet.network import Network
 
 MOST_UNKNOWN = 3000  # start weights, whose derivatives are (N^2, unknown) numbers
 PRECISE = 0.01  # noise of rates over their spread, where it is not known
-MOST_ITERATIONS = 300  # of a fixed point
+MOST_ITERATIONS = 200  # of a fixed point
 PAIRS = 20_000
 
 
@@ -230,6 +230,7 @@ def _rest(session: _Session, weights: Tensor, drive: Tensor) -> tuple[Tensor, Te
         certificate="residual",
         on_failure="return",
         max_iterations=MOST_ITERATIONS,
+        solver=Anderson(),
     )
     lost = ~fp.converged
     return fp.rates.masked_fill(lost[:, None], torch.nan), fp.gain

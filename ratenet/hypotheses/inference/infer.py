@@ -24,6 +24,11 @@ REPEATS = 5  # of each
 DEGREE = 2  # of the polynomial in the variance
 ROUNDS = 3
 HELD = 0.8  # of the time; the rest says when to stop
+WORSE = 4.0  # squares held out, over those of the fit from which simulated learning began
+TAKEN = (
+    "Plasticity and recurrent input were taken from the observed rates, since learning that is "
+    "simulated does not follow these data; unobserved rates are those before learning."
+)
 RANDOM = 0.3  # of the whole change, what a start at random makes of it
 SPREAD = 0.5  # of the logarithm of a parameter, between starts
 
@@ -149,14 +154,15 @@ def infer(
         return its, fit(its, other.start)
 
     if isinstance(problem, ActivityProblem):
-        found = _stopped_early(problem, tries, rng)
+        problem, found = _stopped_early(problem, tries, rng)
         fits = Fits(problem, found, (1.0,), ([found],))
         by = "activity"
+        notes = [TAKEN] if problem.is_forced else []
     else:
         found = _best(problem, 1 if wanted.is_linear else tries, rng)
         fits = _extrapolated(problem, found, recordings, rng, say)
-        by = "weights"
-    return analysed(fits, refit, against=named, by=by, level=level, rng=rng, say=say)
+        by, notes = "weights", []
+    return analysed(fits, refit, against=named, by=by, level=level, rng=rng, say=say, notes=notes)
 
 
 def _recordings(given: Any) -> list[Recording]:
@@ -210,35 +216,40 @@ def _check_size(problem: "WeightsProblem | ActivityProblem", family: Family) -> 
         )
 
 
-def _stopped_early(problem: ActivityProblem, starts: int, rng: np.random.Generator) -> Fitted:
+def _stopped_early(
+    problem: ActivityProblem, starts: int, rng: np.random.Generator
+) -> tuple[ActivityProblem, Fitted]:
     """Return the best of several fits that were stopped by the last fifth of the time.
 
-    The best one then goes on with all rows.
+    Each begins with the rates that were observed; the best goes on with simulated learning unless
+    that loses the data, as where a network has several fixed points.
     """
     rows = problem.places.row
     held = rows >= HELD * (rows.max() + 1)
-    family = problem.family
+    eased, family = problem.eased(), problem.family
     found: list[Fitted] = []
-    first: Fitted | None = None
     for _ in range(starts):
         theta = family.start
-        if first is not None and family.is_linear:  # each term up to what the change amounts to
-            size = np.linalg.norm(first.table.slopes, axis=0)
-            scale = np.linalg.norm(first.table.change) / np.where(size > 0, size, np.inf)
+        if found and family.is_linear:  # each term up to what the change amounts to
+            table = found[0].table
+            size = np.linalg.norm(table.slopes, axis=0)
+            scale = np.linalg.norm(table.change) / np.where(size > 0, size, np.inf)
             theta = RANDOM * scale * rng.normal(size=len(theta)) / np.sqrt(len(theta))
-        elif first is not None:
+        elif found:
             theta = theta * np.exp(SPREAD * rng.normal(size=len(theta)))
         with suppress(DivergenceError):
-            eased = fit(problem.eased(), theta, held=held)
-            found.append(fit(problem, eased.theta, eased.others, held))
-        first = first or (found[0] if found else None)
+            found.append(fit(eased, theta, held=held))
     if not found:
         raise UnsettledError(
-            "infer: no start has a fixed point at all drives; give network= with the weights "
-            "before learning, or a smaller drive."
+            "infer: no start has rates at all drives; give network= with the weights before "
+            "learning, or a smaller drive."
         )
     best = min(found, key=lambda each: each.table.squared(held))
-    return fit(problem, best.theta, best.others)
+    with suppress(DivergenceError):
+        free = fit(problem, best.theta, best.others, held)
+        if free.table.squared(held) <= WORSE * best.table.squared(held):
+            return problem, fit(problem, free.theta, free.others)
+    return eased, fit(eased, best.theta, best.others)
 
 
 def _named(against: Sequence[str] | None) -> tuple[str, ...]:
