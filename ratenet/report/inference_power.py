@@ -19,7 +19,7 @@ def width_figure(table: pd.DataFrame, width: float) -> "Figure":
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `InferencePower`.
+        That of `InferencePower`.
     width : float
         The wanted width.
     """

@@ -23,7 +23,7 @@ class Direction:
     Attributes
     ----------
     terms : dict of str to float
-        Of each coefficient how much; the largest is 1.
+        How much of each coefficient; the largest is 1.
     deviation : float
         Standard deviation along it, in units of the coefficient that is 1; inf: no effect at all.
     point : dict of str to float

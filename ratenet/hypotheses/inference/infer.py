@@ -221,7 +221,7 @@ def _stopped_early(
 ) -> tuple[ActivityProblem, Fitted]:
     """Return the best of several fits that were stopped by the last fifth of the time.
 
-    Each begins with the rates that were observed; the best goes on with simulated learning unless
+    Each begins with the rates that were observed; the best continues with simulated learning unless
     that loses the data, as where a network has several fixed points.
     """
     rows = problem.places.row

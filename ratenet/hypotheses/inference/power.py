@@ -55,7 +55,7 @@ class InferencePower:
     width : float
         The wanted width.
     experiments : int
-        Of each design.
+        One for each design.
     """
 
     table: pd.DataFrame

@@ -111,7 +111,7 @@ class Recording:
             Arrays have the names of the parameters, signals ``signal_NAME`` and errors
             ``noise_rates`` and ``noise_weights`` (docs/recordings.md). Nothing is unpickled.
         **nwb
-            Of an NWB file, which has no such names, the paths inside it, as in `from_nwb`.
+            Paths inside an NWB file, which has no such names, as in `from_nwb`.
 
         Raises
         ------

@@ -59,7 +59,7 @@ class Inferred:
     level : float
         Probability that an interval holds its coefficient.
     intervals : Intervals
-        Of the whole family, with the resampled coefficients.
+        Those of the whole family, with the resampled coefficients.
     seen : Seen
         At which rates and weights the data lie.
     notes : tuple of str
