@@ -372,7 +372,8 @@ def test_what_is_no_configuration_is_one_sentence(content, sentence, saved):
             DivergenceError, 3, "NaN or infinite",
         ),
         (
-            {"presentation": "slow", "update_at": (0.5, 1.0), "learning_rate": 3.0},
+            {"presentation": "slow", "update_at": (0.5, 1.0), "learning_rate": 3.0,
+             "method": "euler"},
             UnsettledError, 6, "did not settle",
         ),
     ],

@@ -52,7 +52,7 @@ def by_hand(few, learn_at: dict[int, float], steps: int) -> torch.Tensor:
     ],
 )
 def test_the_rule_acts_when_it_is_told(update_at, learn_at, few_digits, tmp_path):
-    config = small(**SLOW, hold=HOLD, fade=FADE, update_at=update_at)
+    config = small(**SLOW, hold=HOLD, fade=FADE, update_at=update_at, method="euler")
     result = rn.train(config, out=tmp_path)
     assert torch.allclose(
         weights(result), by_hand(few_digits, learn_at, steps=60), rtol=0, atol=1e-12
