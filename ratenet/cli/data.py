@@ -23,7 +23,7 @@ def describe(
 ) -> None:
     """List what is in a file: arrays with shapes, units, times and the share that is missing.
 
-    Of an NWB file it lists the paths of time series and of columns of intervals, as
+    From an NWB file it lists the paths of time series and of columns of intervals, as
     `Recording.from_nwb` takes them. Nothing is unpickled.
 
     Example: `ratenet data describe session.nwb`

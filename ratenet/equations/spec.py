@@ -136,7 +136,7 @@ class ModelSpec(TableSpec):
         """Draw the rate at rest of units without synapses against their drive.
 
         The drive reaches to twice a parameter of its unit, or to twice a typical one; where a unit
-        does not come to rest, the line is interrupted.
+        does not settle, the line is interrupted.
 
         Parameters
         ----------

@@ -124,7 +124,7 @@ class KrylovSpace:
 
 
 def _orthogonal(vector: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the overlaps (b, j) with orthonormal vectors (b, j, n), and what is left over."""
+    """Return the overlaps (b, j) with orthonormal vectors (b, j, n), and the remainder."""
     overlap = torch.bmm(earlier, vector[:, :, None])
     rest = torch.baddbmm(vector[:, None], overlap.mT, earlier, alpha=-1)
     return overlap[:, :, 0], rest[:, 0]

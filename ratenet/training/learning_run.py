@@ -78,7 +78,7 @@ class LearningRun(Run):
     stimulus : AbstractStimulus or None
         None: images are held, or stay as they are.
     stability : dict of str to Stability
-        Of each part.
+        Stability of each part, by its name.
     eligibility : Eligibility
     moving : MovingWeights or None
         None: the weights stay as they are between updates.

@@ -32,8 +32,8 @@ class PlasticityRecord:
     weight : str
         Name of the weight.
     final_weights : Tensor, shape (B, N, N) or (N, N)
-        Of weights stored synapse by synapse (B, S) or (S,), in their order; so are all variables of
-        synapses.
+        Where weights are stored synapse by synapse (B, S) or (S,), in their order; so are all
+        variables of synapses.
     connectivity : AbstractConnectivity or None
         The weights at the end as a connectivity like the network's; None where each stimulus has
         its own.
