@@ -16,7 +16,6 @@ from ratenet.fixed_points.certificate import (
 )
 from ratenet.fixed_points.detached import detached
 from ratenet.fixed_points.diagnosis import diagnosed
-from ratenet.fixed_points.kept import kept_for
 from ratenet.fixed_points.results import FixedPoints
 from ratenet.fixed_points.solvers.automatic import Automatic
 from ratenet.fixed_points.solvers.base import AbstractSolver, Reached
@@ -89,9 +88,9 @@ def find_fixed_points(
     -----
     An iteration takes one product with W, two with the preconditioner; memory is O(B N). Examining
     stability takes some products with a single vector where feedback is weak, else 16 to 80 with
-    the batch. The preconditioner, and the bound on the feedback, are kept with the network until
-    its weights change: later calls are faster, and their rates differ from those of a first call by
-    less than the tolerance.
+    the batch; the bound on the feedback is kept with the network until its weights change. No call
+    depends on earlier ones; solvers of your own, such as ``Automatic(MeanGain())``, keep their
+    preconditioner for the next call with the same weights.
 
     A state that the dynamics neither leave nor return to, as on a line attractor, has the status
     neutral and counts as converged: it is at rest, and stable in all other directions.
@@ -112,7 +111,7 @@ def find_fixed_points(
             raise InputError.at(name, got=value, expected=expected)
     tol = default_tolerance(network.dtype) if tol is None else tol
     check_tolerance(tol, network.dtype)
-    solver = Automatic(kept_for(network).preconditioner) if solver is None else solver
+    solver = Automatic() if solver is None else solver
     if not isinstance(solver, AbstractSolver):
         raise InputError.at("solver", got=solver, expected="a solver object such as Anderson()")
     limit = solver.max_iterations if max_iterations is None else max_iterations

@@ -1,7 +1,8 @@
-"""What a network's solves keep for the next one: it holds as long as the weights stay as they are.
+"""What is kept of a network for later calls: bounds, which follow from its weights alone.
 
-A preconditioner, and bounds on the feedback. They belong to one network object, go with it, and
-are left out of copies and files.
+They belong to one network object, go with it, and are left out of copies and files. A
+preconditioner is not kept: rates would depend, within the tolerance, on earlier calls, and a
+resumed run could not repeat them.
 """
 
 import weakref
@@ -9,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ratenet.connectivity import AbstractConnectivity
-from ratenet.fixed_points.solvers.mean_gain import MeanGain
 from ratenet.network import Network
 
 
@@ -17,7 +17,6 @@ from ratenet.network import Network
 class Kept:
     """What is kept for one network."""
 
-    preconditioner: MeanGain = field(default_factory=MeanGain)
     _bounds: dict[str, tuple["weakref.ref[AbstractConnectivity]", int, float]] = field(
         default_factory=dict
     )

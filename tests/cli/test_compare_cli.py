@@ -1,5 +1,6 @@
 """``ratenet compare``: what it says and writes, mistakes, and signals."""
 
+import functools
 import re
 import signal
 import subprocess
@@ -114,7 +115,8 @@ def test_an_interrupt_says_how_to_go_on(command, monkeypatch, number, code):
             signal.raise_signal(number)
         return real(cell, data_root, own)
 
-    monkeypatch.setattr(schedulers, "run_cell", run_cell)
+    run = functools.partialmethod(schedulers.InProcess.run, work=run_cell)
+    monkeypatch.setattr(schedulers.InProcess, "run", run)
     before = signal.getsignal(number)
     found, out, error = command(*SMALL)
     assert (found, out) == (code, "")

@@ -96,7 +96,7 @@ def test_the_input_gradient_is_exact_whatever_the_rule() -> None:
 def test_the_tolerance_is_that_of_both_ways() -> None:
     exact, rough = (make_layer(tol=tol) for tol in (None, 1e-3))
     rough.load_state_dict(exact.state_dict())
-    with mock.patch.object(gradients, "solve_adjoint", wraps=gradients.solve_adjoint) as solve:
+    with mock.patch.object(gradients, "adjoint_of", wraps=gradients.adjoint_of) as solve:
         for layer in (exact, rough):
             loss_of(layer(inputs())).backward()
     assert [call.kwargs["tol"] for call in solve.call_args_list] == [1e-10, 1e-3]
@@ -142,14 +142,14 @@ def test_a_rule_that_ignores_errors_gives_its_mean_direction() -> None:
 def test_no_adjoint_is_solved_where_nothing_asks_for_it() -> None:
     layer = make_layer(rule=LinearizedReparameterized())
     layer.read_in.requires_grad_(False)
-    with mock.patch.object(gradients, "solve_adjoint", side_effect=AssertionError):
+    with mock.patch.object(gradients, "adjoint_of", side_effect=AssertionError):
         loss_of(layer(inputs())).backward()
     assert layer.core.recurrent["W"].grad.abs().max() > 0
 
 
 def test_the_adjoint_is_solved_once_for_the_input_and_the_euclidean_rule() -> None:
     layer = make_layer()
-    with mock.patch.object(gradients, "solve_adjoint", wraps=gradients.solve_adjoint) as solve:
+    with mock.patch.object(gradients, "adjoint_of", wraps=gradients.adjoint_of) as solve:
         loss_of(layer(inputs().requires_grad_())).backward()
     assert solve.call_count == 1
 

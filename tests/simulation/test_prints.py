@@ -31,7 +31,7 @@ def test_a_notebook_shows_a_table_with_a_row_for_each_variable() -> None:
     run = trajectory()
     shown = run._repr_html_()
     for name, values in {"rates": run.rates, **run.states}.items():
-        assert f"<tr><td>{name}</td><td>1</td><td>0</td><td>{float(values.max()):.4g}</td>" in shown
+        assert f"<tr><th>{name}</th><td>0 to {float(values.max()):.4g} (1)</td></tr>" in shown
 
 
 def test_drives_print_as_a_line() -> None:

@@ -25,7 +25,7 @@ from ratenet.errors import (
     UnsettledError,
     UnsupportedError,
 )
-from ratenet.training import network_run, step
+from ratenet.training import network_run
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.workers import ALONE
 
@@ -402,7 +402,7 @@ def test_a_run_that_fails_stops_at_the_last_good_state(
 
 def test_a_failure_within_a_hold_goes_back_to_before_it(few_digits, tmp_path, monkeypatch):
     """The rule acts once on digits at rest, and breaks the network before it acts again."""
-    changes, original = [], step.learn_from
+    changes, original = [], network_run.learn_from
 
     def counted(*arguments, **options):
         changes.append(original(*arguments, **options))
@@ -410,7 +410,7 @@ def test_a_failure_within_a_hold_goes_back_to_before_it(few_digits, tmp_path, mo
 
     config = small(presentation="slow", update_at=(0.5, 1.0), learning_rate=30.0)
     monkeypatch.setattr(network_run.NetworkRun, "rehearse", lambda run: None)
-    monkeypatch.setattr(step, "learn_from", counted)
+    monkeypatch.setattr(network_run, "learn_from", counted)
     with pytest.raises(UnsettledError, match="stopped at step 1 of 4"):
         rn.train(config, out=tmp_path)
     assert len(changes) == 1

@@ -131,7 +131,19 @@ class Recording:
         return cls._within(place, arguments(read_contents(place)))
 
     @classmethod
-    def from_nwb(cls, path: Path | str, rates: str | None = None, **paths: Any) -> "Recording":
+    def from_nwb(
+        cls,
+        path: Path | str,
+        rates: str | None = None,
+        *,
+        drive: str | None = None,
+        weights: str | None = None,
+        stimulus: str | None = None,
+        signals: Mapping[str, str] | None = None,
+        noise: Mapping[str, Any] | None = None,
+        animal: str | None = None,
+        session: str | None = None,
+    ) -> "Recording":
         """Read an NWB file; needs pynwb, ``pip install 'ratenet[nwb]'``.
 
         Parameters
@@ -166,7 +178,11 @@ class Recording:
         """
         from ratenet.hypotheses.inference.nwb_files import read_nwb
 
-        return cls._within(Path(path), read_nwb(Path(path), rates=rates, **paths))
+        contents = read_nwb(
+            Path(path), rates=rates, drive=drive, weights=weights, stimulus=stimulus,
+            signals=signals, noise=noise, animal=animal, session=session,
+        )  # fmt: skip
+        return cls._within(Path(path), contents)
 
     @classmethod
     def from_xarray(cls, dataset: "xarray.Dataset") -> "Recording":
