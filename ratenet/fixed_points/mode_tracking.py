@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ratenet.connectivity.base import Change
 from ratenet.errors import UnsettledError
-from ratenet.fixed_points.results import FixedPoints, jacobian_product
+from ratenet.fixed_points.jacobian import jacobian_product
+from ratenet.fixed_points.results import FixedPoints
 from ratenet.linear_algebra import Eigenpair, RightmostTracker, all_eigenvalues
 from ratenet.network import JacobianBlocks, Network
 

@@ -14,8 +14,14 @@ from ratenet.connectivity.computation import computation
 from ratenet.equations.units import unit_text
 from ratenet.errors import ConvergenceError, InputError, StaleError
 from ratenet.fixed_points.dataset import as_dataset
+from ratenet.fixed_points.jacobian import (
+    DENSE_EIGENVALUES,
+    dense_jacobian,
+    jacobian_abscissa,
+    map_radius,
+)
 from ratenet.fixed_points.status import Status, at_rest, judge
-from ratenet.linear_algebra import all_eigenvalues, rightmost_eigenvalue, spectral_radius
+from ratenet.linear_algebra import all_eigenvalues
 from ratenet.network import Component, JacobianBlocks, Network
 from ratenet.notebook import lines, table
 from ratenet.simulation import Trajectory as Trajectory
@@ -23,8 +29,6 @@ from ratenet.simulation.datasets import write_netcdf
 
 if TYPE_CHECKING:
     import xarray
-
-DENSE_EIGENVALUES = 512  # k N up to which all eigenvalues are computed
 
 
 # What FixedPoints holds of each sample, besides the state.
@@ -359,20 +363,7 @@ class FixedPoints:
     @computation()
     def jacobian(self, sample: int) -> Tensor:
         """Return J = blockdiag(F_s) + F_I W rho_s of one sample, shape (k N, k N), in 1/s."""
-        blocks = self._blocks(sample)
-        W, k = self.network.connectivity.dense(), len(self.state)
-        rows = [
-            torch.cat(
-                [
-                    torch.diag(blocks.F_s[i, j, 0])
-                    + blocks.F_I[i, 0][:, None] * W * blocks.rho_s[j, 0]
-                    for j in range(k)
-                ],
-                dim=1,
-            )
-            for i in range(k)
-        ]
-        return torch.cat(rows)
+        return dense_jacobian(self.network, self._blocks(sample))
 
     def _check_sample(self, sample: int) -> None:
         """Refuse weights that changed since, and a sample that is not there."""
@@ -399,47 +390,30 @@ class FixedPoints:
     def _radius(self, sample: int) -> float:
         """Return one sample's spectral radius."""
         self._check_sample(sample)
-        gain, W = self.gain[[sample]], self.network.connectivity
+        gain = self.gain[[sample]]
         if not torch.isfinite(gain).all():
             raise InputError(
                 f"sample {sample} has no static gain, and so no spectral radius: "
                 f"{Status(int(self.status[sample])).sentence}",
                 argument="samples",
             )
-        if self.network.units <= DENSE_EIGENVALUES:
-            return float(all_eigenvalues(gain[0, :, None] * W.dense()).abs().max())
-        tol = 2e-5 if gain.dtype == torch.float32 else 1e-8
-        found = spectral_radius(lambda row: gain * W.apply(row), gain.numel(), gain, tol)
-        if math.isnan(found):
-            raise ConvergenceError(
-                f"spectral_radius: the Arnoldi iteration found no eigenvalue of sample {sample}; "
-                "look at the eigenvalues of diag(gain) W.",
-                self,
-            )
-        return found
+        return self._found(
+            map_radius(self.network, gain), "spectral_radius", sample, "",
+            "the eigenvalues of diag(gain) W",
+        )  # fmt: skip
 
     def _arnoldi(self, sample: int) -> float:
         """Return one sample's abscissa, matrix-free."""
-        blocks, like = self._blocks(sample), self.state[:, [sample]]
+        found = jacobian_abscissa(self.network, self._blocks(sample))
+        where = "the eigenvalues of `jacobian(sample)`"
+        return self._found(found, "abscissa", sample, "'s Jacobian", where)
 
-        def product(row: Tensor) -> Tensor:
-            return jacobian_product(self.network, blocks, row.view_as(like)).reshape(1, -1)
-
-        # The eigenvalue may be 0: errors are relative to the units' own rates.
-        rate = float(blocks.F_s.diagonal(dim1=0, dim2=1).abs().mean())
-        tol = 2e-5 if like.dtype == torch.float32 else 1e-8
-        found = rightmost_eigenvalue(product, like.numel(), like, tol, shift=rate)
-        if math.isnan(found):
+    def _found(self, value: float, name: str, sample: int, of: str, remedy: str) -> float:
+        """Return an eigenvalue, unless Arnoldi's iteration found none."""
+        if math.isnan(value):
             raise ConvergenceError(
-                f"abscissa: the Arnoldi iteration found no eigenvalue of sample {sample}'s "
-                "Jacobian; look at the eigenvalues of `jacobian(sample)`.",
+                f"{name}: the Arnoldi iteration found no eigenvalue of sample {sample}{of}; look "
+                f"at {remedy}.",
                 self,
             )
-        return found
-
-
-def jacobian_product(network: Network, blocks: JacobianBlocks, vectors: Tensor) -> Tensor:
-    """Return J v for each sample, shape (k, B, N), by one product with W."""
-    output = (blocks.rho_s * vectors).sum(dim=0)
-    own = (blocks.F_s * vectors).sum(dim=1)
-    return own + blocks.F_I * network.connectivity.apply(output)
+        return value

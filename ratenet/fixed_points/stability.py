@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from ratenet.errors import ConvergenceError
+from ratenet.fixed_points.jacobian import jacobian_product
 from ratenet.fixed_points.kept import kept_for
-from ratenet.fixed_points.results import FixedPoints, jacobian_product
+from ratenet.fixed_points.results import FixedPoints
 from ratenet.fixed_points.status import Status
 from ratenet.linear_algebra import (
     KrylovSpace,

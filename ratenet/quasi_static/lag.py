@@ -32,7 +32,7 @@ from ratenet.connectivity.computation import computation
 from ratenet.errors import InputError
 from ratenet.fixed_points import FixedPoints, find_fixed_points, fixed_points_at
 from ratenet.fixed_points.certificate import unit_step
-from ratenet.fixed_points.results import jacobian_product
+from ratenet.fixed_points.jacobian import jacobian_product
 from ratenet.fixed_points.solvers.newton import newton_step
 from ratenet.linear_algebra import solve_units
 from ratenet.network import JacobianBlocks, Network

@@ -8,7 +8,7 @@ from helpers.problems import FLOAT, adaptation, random
 
 import ratenet as rn
 from ratenet.errors import InputError, StaleError
-from ratenet.fixed_points import results
+from ratenet.fixed_points import jacobian
 
 
 def test_stable_in_time_and_unstable_as_a_map():
@@ -74,12 +74,12 @@ def test_products_give_what_the_matrix_gives(monkeypatch):
     network = rn.Network("rate", 0.8 * torch.randn(80, 80, dtype=FLOAT) / math.sqrt(80))
     fp = rn.find_fixed_points(network, torch.ones(2, 80))
     dense = fp.spectral_radius()
-    monkeypatch.setattr(results, "DENSE_EIGENVALUES", 10)
+    monkeypatch.setattr(jacobian, "DENSE_EIGENVALUES", 10)
     torch.testing.assert_close(fp.spectral_radius(), dense, rtol=1e-7, atol=0)
 
 
 def test_no_weights_have_radius_zero(monkeypatch):
-    monkeypatch.setattr(results, "DENSE_EIGENVALUES", 10)
+    monkeypatch.setattr(jacobian, "DENSE_EIGENVALUES", 10)
     fp = rn.find_fixed_points(rn.Network("rate", torch.zeros(20, 20)), torch.ones(20))
     assert fp.spectral_radius().tolist() == [0.0]
 
