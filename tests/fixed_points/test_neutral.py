@@ -141,7 +141,7 @@ def test_a_looser_tolerance_keeps_the_verdict() -> None:
 def test_what_no_iteration_decides_stays_unknown_and_is_said(monkeypatch) -> None:
     W, u = integrator(520, seed=8)
     monkeypatch.setattr(
-        "ratenet.fixed_points.results.rightmost_eigenvalue", lambda *a, **k: math.nan
+        "ratenet.fixed_points.jacobian.rightmost_eigenvalue", lambda *a, **k: math.nan
     )
     fp = rn.find_fixed_points(rn.Network("linear", W), 0 * u, initial=u)
     assert fp.status.tolist() == [Status.SETTLED]
