@@ -1,14 +1,21 @@
-"""``ratenet stimuli``: list the stimuli, or show how one changes in time."""
+"""``ratenet stimuli``: list the stimuli, or show how one changes in time and what follows it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ratenet.cli.options import Overwrite, given, milliseconds, path, seed as seed_option
+from ratenet.errors import InputError
+
+if TYPE_CHECKING:
+    from ratenet.stimuli import AbstractStimulus
+    from ratenet.training import LoadedRun
 
 STREAMS = 4
 PERIODS_SHOWN = 3
+UNITS = 100
+TAU = 10.0  # ms
 
 
 def stimuli(
@@ -21,28 +28,46 @@ def stimuli(
         ),
     ] = None,
     preview: Annotated[
-        Path | None, path("Draw four streams over three periods to this .gif file.")
+        Path | None, path("Draw four streams over three periods to this .gif or .mp4 file.")
+    ] = None,
+    settling: Annotated[
+        Path | None,
+        path(
+            "Draw one stream over three periods, and the rates that run after their fixed points, "
+            "to this .gif or .mp4 file."
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        path("Run folder of the network that settles; default: one with random weights."),
     ] = None,
     period: Annotated[
         float, milliseconds("Period in ms; the list says of each stimulus what it is.")
     ] = 500.0,
-    tau: Annotated[float, milliseconds("Time constant of the network in ms.")] = 10.0,
+    tau: Annotated[
+        float | None, milliseconds("Time constant of the network in ms; default 10, or the run's.")
+    ] = None,
     data: Annotated[
-        str, typer.Option(help="A data set, an .npz file, a folder or FILE.py:NAME.")
-    ] = "mnist-5k",
+        str | None,
+        typer.Option(
+            help="A data set, an .npz file, a folder or FILE.py:NAME. [mnist-5k, or the run's]"
+        ),
+    ] = None,
     data_root: Annotated[Path, path("Folder with torchvision's data sets.")] = Path("data"),
-    seed: Annotated[int, seed_option("Seed of the choice of images and of their course.")] = 0,
+    seed: Annotated[int, seed_option("Seed of the images, their course, and the weights.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """List the slowly changing stimuli with their settings, or show one and its speed tau / T.
 
     Example: `ratenet stimuli rotate --period 1000 --preview rotate.gif`
 
+    Example: `ratenet stimuli hold-and-fade --period 150 --settling settling.gif`
+
     Example: `ratenet train --stimulus "rotate(period=2*second)"`
     """
     from ratenet.cli.listing import print_names
-    from ratenet.errors import InputError
-    from ratenet.report.preview import check_place, preview as draw
+    from ratenet.report.animation import check_place
+    from ratenet.report.preview import preview as draw
     from ratenet.stimuli import STIMULI, load_images, stimulus_named, stimulus_names
 
     names = stimulus_names()
@@ -53,15 +78,72 @@ def stimuli(
             )
         print_names(STIMULI, lambda each: names.get(each, "").partition("; ")[2])
         return
-    if overwrite and preview is None:
-        raise InputError("overwrite: without --preview no file is written.", argument="overwrite")
-    if preview is not None:
-        check_place(preview, overwrite=overwrite)
-    images = load_images(data, root=data_root).train
+    places = {"preview": preview, "settling": settling}
+    written = {which: place for which, place in places.items() if place is not None}
+    _check_options(given(context), written)
+    for which, place in written.items():
+        check_place(place, which, overwrite=overwrite)
+    learned = None if run is None else _load(run)
+    if learned is not None:
+        data = learned.config.data if data is None else data
+        tau = 1e3 * learned.network.longest_time_constant()
+    tau = TAU if tau is None else tau
+    sets = load_images(data or "mnist-5k", root=data_root)
+    images = sets.train if learned is None else sets.test
     shown = stimulus_named(name, images, STREAMS, period / 1000, seed)
     print(f"{name}: {names[name]}" if name in names else name)
     print(f"T        {1e3 * shown.time_scale:.4g} ms")
     print(f"tau / T  {shown.speed(tau / 1000):.3g} for tau = {tau:g} ms")
+    duration = PERIODS_SHOWN * period / 1000
     if preview is not None:
-        draw(shown, preview, PERIODS_SHOWN * period / 1000)
+        draw(shown, preview, duration)
         print(f"preview  {preview}")
+    if settling is not None:
+        one = stimulus_named(name, images, 1, period / 1000, seed)
+        _settle(one, learned, duration, tau / 1000, seed, settling)
+        print(f"settling {settling}")
+
+
+def _check_options(options: list[str], written: dict[str, Path]) -> None:
+    """Refuse options without the file that they are about."""
+    if "overwrite" in options and not written:
+        raise InputError(
+            "overwrite: without --preview or --settling no file is written.", argument="overwrite"
+        )
+    if "run" in options and "settling" not in written:
+        raise InputError("run: its network is drawn with --settling FILE only.", argument="run")
+    if "run" in options and "tau" in options:
+        raise InputError("tau: the run has its own; leave out --tau.", argument="tau")
+
+
+def _load(run: Path) -> "LoadedRun":
+    from ratenet.files import refuse_no_run
+    from ratenet.training import load_run
+
+    refuse_no_run(run)
+    return load_run(run)
+
+
+def _settle(
+    stimulus: "AbstractStimulus",
+    run: "LoadedRun | None",
+    duration: float,
+    tau: float,
+    seed: int,
+    place: Path,
+) -> None:
+    """Draw how a run's network, or a random one such as training begins with, settles."""
+    import torch
+
+    from ratenet.report.settling import animate_settling, follow
+    from ratenet.training.classifier import random_classifier
+
+    if run is None:
+        learner = random_classifier(
+            "rate", units=UNITS, inputs=stimulus.at(0.0).shape[1], classes=1, tau=tau, seed=seed,
+            device=torch.device("cpu"),
+        )  # fmt: skip
+        network, read_in = learner.network, learner.read_in
+    else:
+        network, read_in = run.network, run.read_in
+    animate_settling(follow(network, read_in, stimulus, duration), stimulus, place)

@@ -198,4 +198,4 @@ class QuasiStatic:
 
 
 def _percent(values: Tensor) -> str:
-    return f"{100 * float(values.median()):.3g} %" if len(values) else "unknown"
+    return f"{100 * float(values.nanmedian()):.3g} %" if len(values) else "unknown"

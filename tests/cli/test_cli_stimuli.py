@@ -9,6 +9,7 @@ from PIL import Image
 from ratenet.cli import main
 from ratenet.report.preview import FRAMES, draw_frame
 from ratenet.stimuli import Images, load_images, stimulus_named, stimulus_names
+from ratenet.training import TrainingConfig, train
 
 
 @pytest.fixture
@@ -73,10 +74,17 @@ def test_each_named_stimulus_can_be_drawn(name):
         (("drift", "--tau", -1), "tau: expected a time from 1e-06 to 1e+12 ms, got -1.0"),
         (("drift", "--seed", -1), "seed: expected a whole number from 0 to"),
         (("drift", "--data", "cifar"), "Unknown data set 'cifar'"),
-        (("drift", "--preview", "x.png"), "expected a name that ends in .gif, got 'x.png'"),
+        (("drift", "--preview", "x.png"), "expected a name that ends in .gif or .mp4, got 'x.png'"),
         (("--preview", "x.gif"), "preview: name the stimulus too"),
         (("--period", 3), "period: name the stimulus too"),
-        (("drift", "--overwrite"), "overwrite: without --preview no file is written"),
+        (("drift", "--overwrite"), "overwrite: without --preview or --settling no file"),
+        (("drift", "--settling", "x.png"), "settling: expected a name that ends in .gif or .mp4"),
+        (("drift", "--settling", "no/x.mp4"), "settling: 'no/x.mp4' cannot be written"),
+        (("drift", "--settling", ""), "settling: expected the path of a file or folder, got ''"),
+        (("drift", "--settling", "x.gif", "--run", "no"), "'no' holds no run"),
+        (("drift", "--run", "no"), "run: its network is drawn with --settling FILE only"),
+        (("drift", "--settling", "x.gif", "--run", "no", "--tau", 3), "tau: the run has its own"),
+        (("drift", "--settling", "x.gif", "--tau", 1e-3), "duration: expected a time of at most"),
         (("drift", "--period", 1e-320), "period: expected a time from 1e-06"),
         (("drift", "--period", "nan"), "period: expected a time from 1e-06"),
         (("drift", "--preview", ""), "preview: expected the path of a file or folder, got ''"),
@@ -90,6 +98,22 @@ def test_mistakes_are_one_sentence(arguments, sentence, ratenet, tmp_path, monke
     assert sentence in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_settling_is_drawn_for_random_weights_and_for_a_run(ratenet, tmp_path, monkeypatch):
+    monkeypatch.setattr("ratenet.report.settling.FRAMES", 4)
+    random, trained = tmp_path / "random.gif", tmp_path / "trained.gif"
+    code, said, _ = ratenet("stimuli", "morphing", "--period", 150, "--settling", random)
+    assert code == 0
+    assert f"settling {random}" in said
+    config = TrainingConfig(epochs=1, units=12, batch_size=50, presentation="static", tau=0.02)
+    train(config, out=tmp_path / "run")
+    code, said, _ = ratenet(
+        "stimuli", "morphing", "--period", 150, "--settling", trained, "--run", tmp_path / "run"
+    )
+    assert code == 0
+    assert "for tau = 20 ms" in said
+    assert random.read_bytes() != trained.read_bytes()
 
 
 def test_a_preview_replaces_nothing_unless_told(ratenet, tmp_path, monkeypatch):
