@@ -9,6 +9,7 @@ from ratenet.connectivity.initial import (
     random_kernel as random_kernel,
     random_mask as random_mask,
     random_weights as random_weights,
+    sparse_weights as sparse_weights,
     with_radius as with_radius,
 )
 from ratenet.connectivity.low_rank import LowRank as LowRank

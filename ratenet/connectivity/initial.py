@@ -5,7 +5,10 @@ every gain is 1 and all time constants are equal, a network is stable just where
 W have real parts below 1. All weights come from their seed.
 """
 
+import math
+
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
@@ -148,6 +151,56 @@ def random_mask(post: int, pre: int, *, density: float, seed: int) -> Tensor:
 
 
 @computation()
+def sparse_weights(
+    units: int, *, density: float, radius: float, seed: int, dtype: torch.dtype = torch.float32
+) -> csr_array:
+    """Draw Gaussian weights on random synapses; no dense matrix is made.
+
+    Parameters
+    ----------
+    units : int
+        N.
+    density : float
+        Probability of each synapse, above 0 and at most 1.
+    radius : float
+        Spectral radius, above 0: the standard deviation of a weight is radius / sqrt(density N),
+        accurate to a few per cent where units have many synapses.
+    seed : int
+    dtype : torch.dtype
+
+    Returns
+    -------
+    scipy.sparse.csr_array, shape (N, N)
+        W[post, pre]; a `Network` keeps it sparse.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+
+    References
+    ----------
+    Girko 1985, Theory Probab. Appl. 29:694 (the circular law); Wood 2012, Ann. Appl. Probab.
+    22:1266 (for sparse matrices).
+
+    Examples
+    --------
+    >>> W = sparse_weights(100_000, density=1e-4, radius=0.5, seed=0)
+    >>> W.shape, W.nnz
+    ((100000, 100000), 997965)
+    """
+    _check(units=units, radius=radius)
+    check_positive(density, "density", most=1)
+    generator = _generator(seed)
+    synapses = _chosen(units**2, density, generator)
+    starts = torch.searchsorted(synapses, torch.arange(units + 1) * units)
+    values = torch.randn(len(synapses), generator=generator, dtype=dtype)
+    values *= radius / (density * units) ** 0.5
+    parts = values.numpy(), (synapses % units).numpy(), starts.numpy()
+    return csr_array(parts, shape=(units, units))
+
+
+@computation()
 def random_kernel(
     channels: int,
     size: int,
@@ -246,3 +299,18 @@ def _normal(shape: tuple[int, ...], seed: int) -> Tensor:
 
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(check_seed(seed))
+
+
+def _chosen(number: int, probability: float, generator: torch.Generator) -> Tensor:
+    """Return those of the whole numbers below `number` that are drawn, each by itself, sorted.
+
+    From one to the next it is a geometric number, so no time goes into those that are left out.
+    """
+    if probability == 1:
+        return torch.arange(number)
+    size = math.ceil(number * probability + 6 * math.sqrt(number * probability)) + 16
+    chosen = torch.full((1,), -1)
+    while chosen[-1] < number:
+        gaps = torch.empty(size, dtype=torch.int64).geometric_(probability, generator=generator)
+        chosen = torch.cat([chosen, chosen[-1] + gaps.cumsum(dim=0)])
+    return chosen[1 : int(torch.searchsorted(chosen, number))]

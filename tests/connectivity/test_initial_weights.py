@@ -8,6 +8,7 @@ import torch
 from helpers.problems import FLOAT
 from torch import Tensor
 
+import ratenet as rn
 from ratenet.connectivity import (
     Convolution,
     Dense,
@@ -17,6 +18,7 @@ from ratenet.connectivity import (
     random_kernel,
     random_mask,
     random_weights,
+    sparse_weights,
     with_radius,
 )
 from ratenet.errors import InputError, SingularError
@@ -76,6 +78,29 @@ def test_a_mask_has_the_density() -> None:
     assert random_mask(4, 5, density=1.0, seed=6).all()
 
 
+@pytest.mark.parametrize("density", [0.05, 0.4, 1.0])
+def test_each_synapse_of_sparse_weights_is_drawn_by_itself(density: float) -> None:
+    drawn = [sparse_weights(20, density=density, radius=0.5, seed=seed) for seed in range(200)]
+    there = torch.stack([torch.from_numpy(W.toarray()) != 0 for W in drawn]).double()
+    sigma = math.sqrt(200 * density * (1 - density))
+    assert ((there.sum(dim=0) - 200 * density).abs() <= 5 * sigma).all()  # the last as the first
+    number = there.sum(dim=(1, 2))
+    assert abs(number.mean() - 400 * density) <= 5 * sigma * 400**0.5 / 200
+    expected = 400 * density * (1 - density)
+    assert abs(number.var() - expected) <= 5 * expected * (2 / 199) ** 0.5
+
+
+def test_sparse_weights_have_the_radius_and_make_a_network() -> None:
+    W = sparse_weights(1000, density=0.1, radius=0.8, seed=3, dtype=FLOAT)
+    dense = torch.from_numpy(W.toarray())
+    assert abs(radius(dense) / 0.8 - 1) < 0.05
+    network = rn.Network("rate", W)
+    torch.testing.assert_close(network.connectivity.dense(), dense, rtol=0, atol=0)
+    large = rn.Network("rate", sparse_weights(20_000, density=1e-3, radius=0.5, seed=0))
+    number = large.connectivity.parameters["W"].numel()
+    assert abs(number - 400_000) < 5 * 400_000**0.5
+
+
 def test_a_kernel_has_the_spectral_radius_with_circular_borders() -> None:
     kernel = random_kernel(3, 3, height=6, width=5, radius=0.8, seed=7, dtype=FLOAT)
     assert abs(radius(Convolution(kernel, 6, 5).dense()) - 0.8) < 1e-12
@@ -108,6 +133,9 @@ SEEDED: dict[str, Callable[[int], Tensor]] = {
     "random_weights": lambda seed: random_weights(10, radius=0.5, seed=seed),
     "balanced_weights": lambda seed: balanced_weights(8, 2, radius=0.5, seed=seed)[0],
     "random_mask": lambda seed: random_mask(10, 10, density=0.5, seed=seed),
+    "sparse_weights": lambda seed: torch.from_numpy(
+        sparse_weights(10, density=0.3, radius=0.5, seed=seed).toarray()
+    ),
     "random_kernel": lambda seed: random_kernel(2, 3, height=4, width=4, radius=0.5, seed=seed),
 }
 
@@ -138,6 +166,10 @@ def test_a_seed_gives_the_same_weights(name: str) -> None:
         (
             lambda: random_mask(5, 5, density=1.5, seed=0),
             "density: expected a number above 0 and at most 1, got 1.5",
+        ),
+        (
+            lambda: sparse_weights(5, density=0.0, radius=1, seed=0),
+            "density: expected a number above 0 and at most 1, got 0.0",
         ),
         (
             lambda: random_kernel(2, 4, height=8, width=8, radius=1, seed=0),
