@@ -11,7 +11,7 @@ import os
 import secrets
 import stat
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,11 +19,25 @@ from ratenet.errors import RatenetWarning, RunFolderError
 
 CONFIG = "config.toml"
 LOCK = ".lock"
+FIGURE_FORMATS = ("png", "pdf", "svg")
+FIGURE_DATA = "-figure.csv"  # the end of a name
 Write = Callable[[Path], object]  # writes a file at a path
 # By what they hold; results of another kind do not replace them, even where that is asked for.
 _OTHERS = {"checkpoint.safetensors": "a training run", "cells": "a comparison"}
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)  # some file systems
 _PART = "[0-9a-f]" * 16 + ".part"
+
+
+def figure_files(*names: str) -> tuple[str, ...]:
+    """Return the files of figures: each in one of the formats, and its data beside it.
+
+    Examples
+    --------
+    >>> figure_files("rates")
+    ('rates.png', 'rates.pdf', 'rates.svg', 'rates-figure.csv')
+    """
+    endings = (*(f".{form}" for form in FIGURE_FORMATS), FIGURE_DATA)
+    return tuple(f"{name}{ending}" for name in names for ending in endings)
 
 
 def write_whole(path: Path, write: Write) -> None:
@@ -295,6 +309,11 @@ class ResultsFolder:
         """
         assert name in self.names, f"{name} was not declared"
         self._parts[name] = _written_part(self.path / name, write)
+
+    def write_all(self, writes: Mapping[str, Write]) -> None:
+        """Write several of the files beside their places."""
+        for name, write in writes.items():
+            self.write(name, write)
 
     def write_text(self, name: str, text: str) -> None:
         """Write one of the files as UTF-8 beside its place."""

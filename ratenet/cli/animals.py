@@ -2,18 +2,22 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ratenet.files import figure_files
+
 if TYPE_CHECKING:
     from ratenet.files import ResultsFolder
     from ratenet.hypotheses import GroupIdentification
 
-FILES = ("frequencies.csv", "animals.csv", "evidence.csv", "summary.json", "frequencies.png")
+FILES = (
+    "frequencies.csv", "animals.csv", "evidence.csv", "summary.json", *figure_files("frequencies"),
+)  # fmt: skip
 
 
 def write_animals(
-    found: "GroupIdentification", record: dict[str, Any], results: "ResultsFolder"
+    found: "GroupIdentification", record: dict[str, Any], results: "ResultsFolder", form: str
 ) -> None:
     """Write tables, verdict and picture."""
-    from ratenet.report.figures import as_png
+    from ratenet.report.figures import figure_writes
     from ratenet.report.identification import frequency_figure
     from ratenet.report.record import write_config, write_json
 
@@ -24,9 +28,8 @@ def write_animals(
             "level", "smallest")  # fmt: skip
     summary = {key: getattr(found, key) for key in keys}
     results.write("summary.json", lambda path: write_json(path, summary))
-    title = f"Named: {found.rule}" if found.rule else "No rule is named"
-    figure = frequency_figure(found.frequencies, found.posteriors, title=title)
-    results.write("frequencies.png", as_png(figure))
+    figure = frequency_figure(found.frequencies, found.posteriors)
+    results.write_all(figure_writes(figure, "frequencies", form))
 
 
 def print_animals(found: "GroupIdentification") -> None:

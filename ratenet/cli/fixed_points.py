@@ -10,6 +10,7 @@ from ratenet.cli.circuit_options import circuit_arguments, value_of
 from ratenet.cli.names import check_name
 from ratenet.cli.options import (
     Drive,
+    FigureFormat,
     ModelOrCircuit,
     Overwrite,
     Radius,
@@ -18,6 +19,7 @@ from ratenet.cli.options import (
     seed as seed_option,
     whole,
 )
+from ratenet.files import figure_files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from ratenet.files import ResultsFolder
     from ratenet.fixed_points import FixedPointSet
 
-FILES = ("fixed_points.csv", "phase_plane.png", "eigenvalues.png")
+FILES = ("fixed_points.csv", *figure_files("phase_plane", "eigenvalues"))
 SHOWN_UNITS = 2
 SHOWN_POINTS = 20
 _COPIES = 20  # of a batch of states, which a solver holds at least
@@ -49,12 +51,14 @@ def fixed_points(
     ] = None,
     seed: Annotated[int, seed_option("Seed of random weights, drive and initial states.")] = 0,
     out: Annotated[Path, path("Folder for the results.")] = Path("fixed-points"),
+    form: FigureFormat = "png",
     overwrite: Overwrite = False,
 ) -> None:
     """Find the fixed points of a circuit, or of a model with random weights and drive.
 
     Writes config.toml, fixed_points.csv with residual and stability of each fixed point, and a
-    figure: the phase plane of two units, else the eigenvalues of the Jacobian. Noise is left out.
+    figure with its data: the phase plane of two units, else the eigenvalues of the Jacobian. Noise
+    is left out.
 
     A circuit's own arguments are options, too; `ratenet fixed-points CIRCUIT --help` lists them.
 
@@ -88,7 +92,7 @@ def fixed_points(
         states = _starts(scene, _from_start(scene, shown, stimulus), starts, span, seed)
         found = find_all_fixed_points(scene.network, shown, starts=states, seed=seed)
         options = {"stimulus": stimulus, "starts": starts, "span": span, "seed": seed}
-        figure = _write(scene, found, options, results)
+        figure = _write(scene, found, options, results, form)
     _print_table(scene, found)
     print(f"table   {out / 'fixed_points.csv'}\n{figure}")
 
@@ -138,7 +142,11 @@ def _starts(
 
 
 def _write(
-    scene: "Scene", found: "FixedPointSet", options: dict[str, Any], results: "ResultsFolder"
+    scene: "Scene",
+    found: "FixedPointSet",
+    options: dict[str, Any],
+    results: "ResultsFolder",
+    form: str,
 ) -> str:
     """Write the record, the table and the figure; return where that is, or why there is none."""
     from ratenet.fixed_points import estimate_distances
@@ -151,7 +159,7 @@ def _write(
     if len(found):
         table.insert(3, "distance", estimate_distances(found.points).cpu().numpy())
     results.write("fixed_points.csv", lambda beside: table.to_csv(beside, index=False))
-    return _draw(scene, found, results)
+    return _draw(scene, found, results, form)
 
 
 def _print_table(scene: "Scene", found: "FixedPointSet") -> None:
@@ -184,21 +192,21 @@ def _print_table(scene: "Scene", found: "FixedPointSet") -> None:
         print(f"{len(found) - SHOWN_POINTS} more are in the file.")
 
 
-def _draw(scene: "Scene", found: "FixedPointSet", results: "ResultsFolder") -> str:
+def _draw(scene: "Scene", found: "FixedPointSet", results: "ResultsFolder", form: str) -> str:
     """Draw the figure that fits; return where it is, or why there is none."""
     from ratenet.errors import UnsupportedError
-    from ratenet.report.figures import as_png
+    from ratenet.report.figures import figure_writes
     from ratenet.report.phase_plane import eigenvalue_plane, phase_plane
 
     network = scene.network
     try:
         if network.units == 2 and len(network.model.states) == 1 and network.time_constants():
-            name, figure = "phase_plane.png", phase_plane(found, title=scene.title)
+            name, figure = "phase_plane", phase_plane(found)
         elif len(found):
-            name, figure = "eigenvalues.png", eigenvalue_plane(found, title=scene.title)
+            name, figure = "eigenvalues", eigenvalue_plane(found)
         else:
             return "No figure: there is no fixed point whose eigenvalues could be drawn."
     except UnsupportedError as error:
         return f"No figure: {error}"
-    results.write(name, as_png(figure))
-    return f"figure  {results.path / name}"
+    results.write_all(figure_writes(figure, name, form))
+    return f"figure  {results.path / f'{name}.{form}'}"

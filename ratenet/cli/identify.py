@@ -9,7 +9,8 @@ import typer
 from ratenet.cli.animals import FILES as ANIMALS, print_animals, write_animals
 from ratenet.cli.config_options import split_list
 from ratenet.cli.names import check_names
-from ratenet.cli.options import Overwrite, path, seed as seed_option
+from ratenet.cli.options import FigureFormat, Overwrite, path, seed as seed_option
+from ratenet.files import figure_files
 
 if TYPE_CHECKING:
     from ratenet.files import ResultsFolder
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ratenet.plasticity import AbstractRule
 
 USUAL = "euclidean,linearized-reparameterized,gain-free-reparameterized,feedback-alignment,hebb"
-FILES = ("identification.csv", "alignment.png", *ANIMALS)
+FILES = ("identification.csv", *figure_files("alignment"), *ANIMALS)
 
 
 def identify(
@@ -50,6 +51,7 @@ def identify(
         int, seed_option("Seed of the folds, the resamples and the random changes.")
     ] = 0,
     out: Annotated[Path, path("Folder for the results.")] = Path("identified"),
+    form: FigureFormat = "png",
     overwrite: Overwrite = False,
 ) -> None:
     """Say which plasticity rule made changes of weights, or of rates, and how surely.
@@ -58,11 +60,11 @@ def identify(
     (N, N) before learning; drive (B, N); targets or errors (B, N); and what was measured: synapses
     (columns post, pre, before, after, with a heading), or weights_after (N, N), or rates (columns
     stimulus, unit, before, after), or rates_before and rates_after (B, N). Writes config.toml,
-    identification.csv, summary.json and alignment.png.
+    identification.csv, summary.json, and a figure, alignment.png, with its data.
 
     Both tables may have columns animal, session, control, trial, error, and value in place of
     before and after; and a folder in DATA for each animal holds what is its own. Of several animals
-    it writes frequencies.csv, animals.csv, evidence.csv, summary.json and frequencies.png.
+    it writes frequencies.csv, animals.csv, evidence.csv, summary.json and the figure frequencies.
 
     Example: `ratenet identify data --rules euclidean,hebb --noise 0.001`
 
@@ -98,16 +100,16 @@ def identify(
         network = next(iter(networks.values())) if isinstance(networks, Mapping) else networks
         record = {"identify": options, "model": network.model.to_table(), **code_of(candidates)}
         if isinstance(found, GroupIdentification):
-            write_animals(found, record, results)
+            write_animals(found, record, results, form)
         else:
-            _write(found, record, results)
-    files = FILES[:2]
+            _write(found, record, results, form)
+    name = "frequencies" if isinstance(found, GroupIdentification) else "identification"
+    drawn = "frequencies" if isinstance(found, GroupIdentification) else "alignment"
     if isinstance(found, GroupIdentification):
         print_animals(found)
-        files = (ANIMALS[0], ANIMALS[-1])
     else:
         _print_table(found)
-    print(f"{found.summary()}\ntable   {out / files[0]}\nfigure  {out / files[1]}")
+    print(f"{found.summary()}\ntable   {out / f'{name}.csv'}\nfigure  {out / f'{drawn}.{form}'}")
 
 
 def code_of(rules: "list[AbstractRule]") -> dict[str, Any]:
@@ -119,8 +121,10 @@ def code_of(rules: "list[AbstractRule]") -> dict[str, Any]:
     return {"code": entries} if entries else {}
 
 
-def _write(found: "Identification", record: dict[str, Any], results: "ResultsFolder") -> None:
-    from ratenet.report.figures import as_png
+def _write(
+    found: "Identification", record: dict[str, Any], results: "ResultsFolder", form: str
+) -> None:
+    from ratenet.report.figures import figure_writes
     from ratenet.report.identification import alignment_figure
     from ratenet.report.record import write_config, write_json
 
@@ -130,9 +134,8 @@ def _write(found: "Identification", record: dict[str, Any], results: "ResultsFol
             "size", "level", "ceiling", "misfit", "explained", "fits")  # fmt: skip
     summary = {key: getattr(found, key) for key in keys}
     results.write("summary.json", lambda path: write_json(path, summary))
-    title = f"Named: {found.rule}" if found.rule else "No rule is named"
-    figure = alignment_figure(found.table, ceiling=found.ceiling, title=title)
-    results.write("alignment.png", as_png(figure))
+    figure = alignment_figure(found.table, ceiling=found.ceiling)
+    results.write_all(figure_writes(figure, "alignment", form))
 
 
 def _print_table(found: "Identification") -> None:

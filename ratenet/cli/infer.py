@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ratenet.cli.config_options import split_list
-from ratenet.cli.options import Overwrite, path, seed as seed_option, whole
+from ratenet.cli.options import FigureFormat, Overwrite, path, seed as seed_option, whole
+from ratenet.files import figure_files
 
 if TYPE_CHECKING:
     from ratenet.files import ResultsFolder
     from ratenet.hypotheses import Inferred
 
-FILES = ("estimates.csv", "held_out.csv", "surface.png", "coefficients.png", "predicted.png")
+TABLES = ("estimates.csv", "held_out.csv")
+FIGURES = ("surface", "coefficients", "predicted")
 SUMMARY = "summary.json"
 
 
@@ -48,13 +50,14 @@ def infer(
     ] = 0.95,
     seed: Annotated[int, seed_option("Seed of the folds, resamples and starts.")] = 0,
     out: Annotated[Path, path("Folder for the results.")] = Path("inferred"),
+    form: FigureFormat = "png",
     overwrite: Overwrite = False,
 ) -> None:
     """Infer the coefficients of a plasticity rule from what was recorded while a network learned.
 
     Writes config.toml, estimates.csv (value and interval of each coefficient, and whether the data
     see it), held_out.csv (R2 on held-out data, of each named rule as well), summary.json, and
-    pictures: surface.png, coefficients.png and predicted.png.
+    figures with their data: surface, coefficients and predicted, as .png and -figure.csv.
 
     Example: `ratenet infer mouse.npz --family "taylor(2,2,1)" --out inferred`
 
@@ -63,7 +66,9 @@ def infer(
     from ratenet.files import new_results
     from ratenet.hypotheses import infer as run, load_recordings
 
-    with new_results(out, (*FILES, SUMMARY), overwrite=overwrite) as results:
+    with new_results(
+        out, (*TABLES, *figure_files(*FIGURES), SUMMARY), overwrite=overwrite
+    ) as results:
         found = run(
             load_recordings(data),
             family,
@@ -77,15 +82,17 @@ def infer(
         )
         options = {"data": str(data), "family": family, "free": free, "model": model,
                    "starts": starts, "against": against, "level": level, "seed": seed}  # fmt: skip
-        _write(found, {"infer": options}, results)
+        _write(found, {"infer": options}, results, form)
     _print_table(found)
     print(found.report(), end="\n\n")
-    for name in FILES:
-        print(f"{'table ' if name.endswith('csv') else 'figure'}  {out / name}")
+    for name in TABLES:
+        print(f"table   {out / name}")
+    for name in FIGURES:
+        print(f"figure  {out / f'{name}.{form}'}")
 
 
-def _write(found: "Inferred", record: dict[str, Any], results: "ResultsFolder") -> None:
-    from ratenet.report.figures import as_png
+def _write(found: "Inferred", record: dict[str, Any], results: "ResultsFolder", form: str) -> None:
+    from ratenet.report.figures import figure_writes
     from ratenet.report.inference import coefficients_figure, predicted_figure, surface_figure
     from ratenet.report.record import write_config, write_json
 
@@ -95,12 +102,12 @@ def _write(found: "Inferred", record: dict[str, Any], results: "ResultsFolder") 
     summary = found.summary()
     results.write(SUMMARY, lambda place: write_json(place, summary))
     pictures = {
-        "surface.png": surface_figure(**found.surface()),
-        "coefficients.png": coefficients_figure(found.estimates, title=found.family.name),
-        "predicted.png": predicted_figure(found.predictions, r2=found.r2),
+        "surface": surface_figure(**found.surface()),
+        "coefficients": coefficients_figure(found.estimates),
+        "predicted": predicted_figure(found.predictions, r2=found.r2),
     }
     for name, figure in pictures.items():
-        results.write(name, as_png(figure))
+        results.write_all(figure_writes(figure, name, form))
 
 
 def _print_table(found: "Inferred") -> None:

@@ -58,7 +58,7 @@ STIMULI = (
     "contrast", "walk", "moving-mnist",
 )  # fmt: skip
 FIGURES = (
-    "linear", "angles", "singularities", "which-rule-nayebi", "which-rule-portes",
+    "one-unit", "linear", "angles", "singularities", "which-rule-nayebi", "which-rule-portes",
     "which-rule-lim", "mnist", "slow", "conv",
 )  # fmt: skip
 

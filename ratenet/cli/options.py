@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ratenet.errors import InputError
+from ratenet.files import FIGURE_FORMATS
 
 SHORTEST, LONGEST = 1e-6, 1e12  # ms: a nanosecond, 30 years
 _NO_PATH = Path("\0")
@@ -97,3 +98,12 @@ Drive = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
+FigureFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="Format of figures: png, pdf or svg.",
+        metavar="FORMAT",
+        callback=_check("png, pdf or svg", lambda form: form in FIGURE_FORMATS),
+    ),
+]

@@ -8,14 +8,22 @@ import typer
 from ratenet.cli.config_options import split_list
 from ratenet.cli.identify import USUAL, code_of
 from ratenet.cli.names import check_names
-from ratenet.cli.options import Overwrite, above_zero, path, seed as seed_option, whole
+from ratenet.cli.options import (
+    FigureFormat,
+    Overwrite,
+    above_zero,
+    path,
+    seed as seed_option,
+    whole,
+)
+from ratenet.files import figure_files
 
 if TYPE_CHECKING:
     from ratenet.files import ResultsFolder
     from ratenet.hypotheses import Power
 
 ALL = ("observed", "recorded")  # of which a number may be all
-FILES = ("power.csv", "accuracy.csv", "power.png", "confusion.png")
+FILES = ("power.csv", "accuracy.csv", *figure_files("power", "confusion"))
 
 
 def power(
@@ -83,6 +91,7 @@ def power(
     ] = None,
     seed: Annotated[int, seed_option("Seed of everything that is drawn.")] = 0,
     out: Annotated[Path, path("Folder for the results.")] = Path("power"),
+    form: FigureFormat = "png",
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate experiments under each rule, and count which rule is named.
@@ -112,7 +121,7 @@ def power(
             level=1 - level, seed=seed, processes=processes, scheduler=scheduler, out=out,
             overwrite=overwrite, units=units or "20", stimuli=stimuli or "20", synapses=observed,
             recorded=recorded, minutes=minutes, sightings=sightings, noise=noise, animals=animals,
-            shown=shown,
+            shown=shown, form=form,
         )  # fmt: skip
         return
     check_names({"rules": [*split_list(rules), *split_list(others or "")], "model": model})
@@ -147,10 +156,10 @@ def power(
                  "data": None if data is None else str(data),
                  "others": [*map(RULES.written, outside)]}  # fmt: skip
         record = {"power": {"rules": [*map(RULES.written, candidates)], **resolved}}
-        _write(found, {**record, **code_of([*candidates, *outside])}, results)
+        _write(found, {**record, **code_of([*candidates, *outside])}, results, form)
     print(found.summary())
     print(f"tables  {out / 'power.csv'}, {out / 'accuracy.csv'}")
-    print(f"figures {out / 'power.png'}, {out / 'confusion.png'}")
+    print(f"figures {out / f'power.{form}'}, {out / f'confusion.{form}'}")
 
 
 def _design(data: Path, model: str | None) -> dict[str, Any]:
@@ -182,8 +191,8 @@ def numbers_in(text: str, where: str, kind: type) -> list[Any]:
         raise InputError.at(where, got=text, expected=f"{wanted}, separated by commas") from None
 
 
-def _write(found: "Power", record: dict[str, Any], results: "ResultsFolder") -> None:
-    from ratenet.report.figures import as_png
+def _write(found: "Power", record: dict[str, Any], results: "ResultsFolder", form: str) -> None:
+    from ratenet.report.figures import figure_writes
     from ratenet.report.identification import confusion_figure, power_figure
     from ratenet.report.record import write_config
 
@@ -191,8 +200,9 @@ def _write(found: "Power", record: dict[str, Any], results: "ResultsFolder") -> 
     accuracy = found.accuracy
     results.write("power.csv", lambda path: found.table.to_csv(path, index=False))
     results.write("accuracy.csv", lambda path: accuracy.to_csv(path, index=False))
-    title = f"Telling {len(found.rules)} rules apart by changes of {found.kind}"
-    results.write("power.png", as_png(power_figure(accuracy, level=found.level, title=title)))
-    design = found.designs()[0]
-    title = ", ".join(f"{name} {value:g}" for name, value in design.items())
-    results.write("confusion.png", as_png(confusion_figure(found.confusion(), title=title)))
+    figures = {
+        "power": power_figure(accuracy, level=found.level),
+        "confusion": confusion_figure(found.confusion()),
+    }
+    for name, figure in figures.items():
+        results.write_all(figure_writes(figure, name, form))

@@ -25,6 +25,7 @@ def power_of_inference(
     level: float,
     seed: int,
     overwrite: bool,
+    form: str,
     **numbers: str,
 ) -> None:
     """Run simulated experiments, and write how narrow intervals become.
@@ -32,9 +33,9 @@ def power_of_inference(
     `numbers` are fields of `Design`, each a list of numbers separated by commas.
     """
     from ratenet.errors import InputError
-    from ratenet.files import write_text, write_whole
+    from ratenet.files import write_text
     from ratenet.hypotheses import power_of_inference as run
-    from ratenet.report.figures import as_png
+    from ratenet.report.figures import save
     from ratenet.report.inference_power import width_figure
     from ratenet.report.progress import StepBar
     from ratenet.training.interruption import caught_signals
@@ -58,9 +59,9 @@ def power_of_inference(
         sys.exit(128 + ended_by[0])
     write_text(out / "power.csv", found.table.to_csv(index=False))
     write_text(out / "designs.csv", found.designs.to_csv(index=False))
-    write_whole(out / "power.png", as_png(width_figure(found.table, width)))
+    save(width_figure(found.table, width), out / f"power.{form}")
     print(found.summary())
-    print(f"tables  {out / 'power.csv'}, {out / 'designs.csv'}\nfigure  {out / 'power.png'}")
+    print(f"tables  {out / 'power.csv'}, {out / 'designs.csv'}\nfigure  {out / f'power.{form}'}")
 
 
 def _several(name: str, text: str) -> list[Any]:

@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from ratenet.cli.names import check_name
-from ratenet.cli.options import Overwrite, path, seed as seed_option
+from ratenet.cli.options import FigureFormat, Overwrite, path, seed as seed_option
 
 
 def reproduce(
     figure: Annotated[
         str,
         typer.Argument(
-            help="linear, angles, singularities, mnist, slow or conv; which-rule-nayebi, "
+            help="one-unit, linear, angles, singularities, mnist, slow or conv; which-rule-nayebi, "
             "which-rule-portes or which-rule-lim."
         ),
     ],
@@ -26,9 +26,10 @@ def reproduce(
     ] = None,
     data_root: Annotated[Path | None, path("Folder with torchvision's data sets. [data]")] = None,
     out: Annotated[Path | None, path("Folder for the results. [reproduce/FIGURE]")] = None,
+    form: FigureFormat = "png",
     overwrite: Overwrite = False,
 ) -> None:
-    """Repeat a published figure: numbers as CSV, and a picture.
+    """Repeat a published figure: a table, a picture and the numbers that it shows.
 
     Figures of Zhu and Rosenbaum (2023), and three experiments that infer a plasticity rule from
     what can be recorded. docs/reproduce.md puts what the papers claim beside what is found. mnist,
@@ -38,8 +39,8 @@ def reproduce(
     """
     check_name("figure", figure)
 
-    from ratenet.files import new_results
-    from ratenet.report.figures import as_png
+    from ratenet.files import figure_files, new_results
+    from ratenet.report.figures import figure_writes
     from ratenet.report.progress import StepBar
     from ratenet.report.record import write_config
     from ratenet.reproduce import figure_named
@@ -47,12 +48,12 @@ def reproduce(
     folder = out or Path("reproduce") / figure
     root = None if data_root is None else str(data_root)
     make = figure_named(figure, folder, data, root)
-    names = (f"{figure}.csv", f"{figure}.png")
+    names = (f"{figure}.csv", *figure_files(figure))
     with new_results(folder, names, overwrite=overwrite) as results:
         with StepBar(None, figure) as bar:
             table, picture = make(seed, lambda done, total: bar.show(done, steps=total))
         said = {"figure": figure, "seed": seed, "data": data, "data_root": root}
         results.write("config.toml", lambda path: write_config(path, {"reproduce": said}))
         results.write(f"{figure}.csv", lambda path: table.to_csv(path, index=False))
-        results.write(f"{figure}.png", as_png(picture))
-    print(f"table   {folder / f'{figure}.csv'}\nfigure  {folder / f'{figure}.png'}")
+        results.write_all(figure_writes(picture, figure, form))
+    print(f"table   {folder / f'{figure}.csv'}\nfigure  {folder / f'{figure}.{form}'}")

@@ -10,6 +10,7 @@ from ratenet.cli.circuit_options import circuit_arguments, value_of
 from ratenet.cli.names import check_name
 from ratenet.cli.options import (
     Drive,
+    FigureFormat,
     ModelOrCircuit,
     Overwrite,
     Radius,
@@ -20,13 +21,14 @@ from ratenet.cli.options import (
     seed as seed_option,
     whole,
 )
+from ratenet.files import figure_files
 
 if TYPE_CHECKING:
     from ratenet.cli.scene import Scene
     from ratenet.files import ResultsFolder
     from ratenet.simulation import Trajectory
 
-FILES = ("rates.csv", "rates.nc", "rates.png")
+FILES = ("rates.csv", "rates.nc", *figure_files("rates"))
 SHOWN_UNITS = 7
 RECORDS = 2_000  # at most, unless --record-every says otherwise
 PATIENCE = 100  # times the usual duration, where --until-settled ends it
@@ -62,15 +64,17 @@ def simulate(
     seed: Annotated[
         int | None, seed_option("Seed of random weights, drive and noise; default 0.")
     ] = None,
-    plot: Annotated[bool, typer.Option("--plot", help="Draw rates.png.")] = False,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw the rates.")] = False,
     out: Annotated[Path, path("Folder for the results.")] = Path("simulation"),
+    form: FigureFormat = "png",
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate a published circuit, or a model with random weights and drive.
 
     A circuit has its own weights, stimulus, initial state and times. A model starts at zero, with
     normal weights of standard deviation radius/sqrt(N) and a standard normal, constant drive.
-    Writes config.toml, rates.csv, rates.nc and, with --plot, rates.png. A circuit's own arguments
+    Writes config.toml, rates.csv, rates.nc and, with --plot, a figure, rates.png, and its data,
+    rates-figure.csv. A circuit's own arguments
     are options, too; `ratenet simulate CIRCUIT --help` lists them.
 
     Example: `ratenet simulate ssn_ring --contrast 10,50 --plot`
@@ -113,11 +117,11 @@ def simulate(
                 progress=bar.show, **options,
             )  # fmt: skip
         times = {"duration_ms": 1e3 * length, "dt_ms": 1e3 * step}
-        _write(scene, trajectory, {**times, **options}, results, plot=plot)
+        _write(scene, trajectory, {**times, **options}, results, form=form if plot else None)
     _print_table(scene, trajectory, until_settled or SETTLED)
     print(f"tables  {out / 'rates.csv'}, {out / 'rates.nc'}")
     if plot:
-        print(f"figure  {out / 'rates.png'}")
+        print(f"figure  {out / f'rates.{form}'}")
 
 
 def _record_every(steps: int) -> int:
@@ -133,12 +137,12 @@ def _write(
     options: dict[str, Any],
     results: "ResultsFolder",
     *,
-    plot: bool,
+    form: str | None,
 ) -> None:
-    """Write config.toml, rates.csv with one row per time and stimulus, rates.nc and rates.png."""
+    """Write config.toml, rates.csv with one row per time and stimulus, rates.nc, the figure."""
     import pandas as pd
 
-    from ratenet.report.figures import as_png
+    from ratenet.report.figures import figure_writes
     from ratenet.report.rates import rates_by_population
     from ratenet.report.record import write_config
 
@@ -154,9 +158,9 @@ def _write(
         table.insert(1, "stimulus", list(range(B)) * T)
     results.write("rates.csv", lambda beside: table.to_csv(beside, index=False))
     results.write("rates.nc", trajectory.save)
-    if plot:
-        figure = rates_by_population(trajectory, title=scene.title, drive=scene.drive)
-        results.write("rates.png", as_png(figure))
+    if form is not None:
+        figure = rates_by_population(trajectory, drive=scene.drive)
+        results.write_all(figure_writes(figure, "rates", form))
 
 
 def _print_table(scene: "Scene", trajectory: "Trajectory", tol: float) -> None:

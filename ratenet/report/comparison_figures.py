@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ratenet.report.figures import COLOURS, GREY, new_figure
+from ratenet.report.figures import GREY, new_figure
+from ratenet.report.rule_looks import looks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-STYLES = ("-", "--", "-.", ":")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def course_figure(
@@ -34,7 +32,7 @@ def course_figure(
     figure, axes, tasks = _axes(best)
     for axis, task in zip(axes, tasks, strict=True):
         rows = chosen[chosen["task"] == task]
-        for rule, look in _looks(best).items():
+        for rule, look in looks(best["rule"]).items():
             each = rows[rows["rule"] == rule].pivot(index="step", columns="seed", values=column)
             line = {"color": look["color"], "ls": look["ls"]}
             axis.plot(each.index, each.to_numpy(), lw=0.5, alpha=0.4, **line)
@@ -62,12 +60,12 @@ def score_figure(
     on : Axes or sequence of Axes, optional
         As for `new_figure`, one for each task.
     """
-    looks = _looks(best)
-    figure, axes, tasks = _axes(best, height=1.8 + 0.4 * len(looks), sharey=True, on=on)
+    by_rule = looks(best["rule"])
+    figure, axes, tasks = _axes(best, height=1.8 + 0.4 * len(by_rule), sharey=True, on=on)
     for axis, task in zip(axes, tasks, strict=True):
         of_task = best[best["task"] == task]
         for row in of_task.to_dict("records"):
-            place, look = list(looks).index(row["rule"]), looks[row["rule"]]
+            place, look = list(by_rule).index(row["rule"]), by_rule[row["rule"]]
             is_its = (judged["task"] == task) & (judged["rule"] == row["rule"])
             seeds = judged[is_its]["test_score"]
             axis.plot(seeds, np.full(len(seeds), place + 0.2), ".", color=look["color"], alpha=0.5)
@@ -78,8 +76,8 @@ def score_figure(
         axis.axvline(
             of_task["test_score_before"].mean(), color=GREY, ls=":", label="before learning"
         )
-        axis.set_yticks(range(len(looks)), list(looks))
-        axis.set_ylim(len(looks) - 0.5, -0.5)
+        axis.set_yticks(range(len(by_rule)), list(by_rule))
+        axis.set_ylim(len(by_rule) - 0.5, -0.5)
         axis.set_xlabel(f"test score, {100 * level:g} % intervals")
         axis.set_title(task, fontsize="medium")
     _legend(figure, axes)
@@ -97,7 +95,7 @@ def rate_figure(cells: pd.DataFrame, best: pd.DataFrame) -> "Figure":
     means = cells.groupby(["task", "rule", "learning_rate"])["validation_score"].mean()
     figure, axes, tasks = _axes(best)
     for axis, task in zip(axes, tasks, strict=True):
-        for rule, look in _looks(best).items():
+        for rule, look in looks(best["rule"]).items():
             chosen = best[(best["task"] == task) & (best["rule"] == rule)]
             if chosen.empty:
                 continue
@@ -118,18 +116,6 @@ def _axes(
     tasks = list(best["task"].unique())
     figure, axes = new_figure(figsize=(1.2 + 3.6 * len(tasks), height), ncols=len(tasks), **options)
     return figure, list(np.ravel(axes)), tasks
-
-
-def _looks(best: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return colour, line and marker of each rule."""
-    return {
-        rule: {
-            "color": COLOURS[index % len(COLOURS)],
-            "ls": STYLES[index % len(STYLES)],
-            "marker": MARKERS[index % len(MARKERS)],
-        }
-        for index, rule in enumerate(best["rule"].unique())
-    }
 
 
 def _legend(figure: "Figure", axes: list[Any]) -> None:

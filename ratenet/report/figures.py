@@ -1,7 +1,7 @@
-"""Figures: learning curves, and drives and rates over time.
+"""Figures: how they are begun and saved; learning curves, and drives and rates over time.
 
-Every function returns a matplotlib Figure; `save` writes it as PNG. Colours are those of Okabe
-and Ito, which colour-blind readers can tell apart; lines also differ in style.
+Every function returns a matplotlib Figure; `save` writes it, and what it shows as CSV. Colours are
+those of Okabe and Ito, which colour-blind readers can tell apart; lines also differ in style.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from ratenet.errors import InputError, RunFolderError
-from ratenet.files import Write, write_whole
+from ratenet.files import FIGURE_DATA, FIGURE_FORMATS, Write, write_whole
+from ratenet.report.figure_data import figure_data
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +25,9 @@ NOTEBOOK = object()
 
 
 def new_figure(*, on: Any = None, **options: Any) -> tuple["Figure", Any]:
-    """Return an empty figure and its axes; without pyplot, so that no window and no state is.
+    """Return an empty figure and its axes, with letters where there are several.
+
+    Without pyplot, so that there is no window and no state.
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ def new_figure(*, on: Any = None, **options: Any) -> tuple["Figure", Any]:
     """
     from matplotlib.figure import Figure  # here: matplotlib takes half a second to import
 
-    size = options.pop("figsize")
+    size, is_given = options.pop("figsize"), on is not None and on is not NOTEBOOK
     if on is None:
         figure = Figure(figsize=size, layout="constrained", dpi=150)
         axes = figure.subplots(**options)
@@ -52,8 +55,14 @@ def new_figure(*, on: Any = None, **options: Any) -> tuple["Figure", Any]:
     else:
         axes = _given_axes(on, options)
         figure = np.ravel(axes)[0].figure
-    for axis in np.ravel(axes):
+    panels = np.ravel(axes)
+    for number, axis in enumerate(panels):
         axis.spines[["top", "right"]].set_visible(False)
+        if len(panels) > 1 and not is_given:
+            axis.annotate(
+                chr(ord("A") + number), (0, 1), xycoords="axes fraction", xytext=(-26, 7),
+                textcoords="offset points", ha="right", fontsize="large", fontweight="bold",
+            )  # fmt: skip
     return figure, axes
 
 
@@ -78,24 +87,61 @@ def entitle(figure: "Figure", title: str) -> None:
         figure.suptitle(title)
 
 
-def as_png(figure: "Figure") -> Write:
-    """Return what writes a figure as PNG, for a `ResultsFolder`."""
-    return lambda path: figure.savefig(path, format="png")
+def figure_writes(figure: "Figure", name: str, form: str = "png") -> dict[str, Write]:
+    """Return what writes a figure and its data, by the files' names, as `figure_files` has them.
+
+    Parameters
+    ----------
+    figure : Figure
+    name : str
+        Of the file, without its ending.
+    form : {"png", "pdf", "svg"}
+    """
+    return {
+        f"{name}.{form}": lambda path: _write(figure, path, form),
+        f"{name}{FIGURE_DATA}": lambda path: figure_data(figure).to_csv(
+            path, index=False, float_format="%.9g"
+        ),
+    }
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write a figure as PNG.
+    """Write a figure, and beside it the numbers that it shows, as NAME-figure.csv.
+
+    Parameters
+    ----------
+    figure : Figure
+    path : Path
+        Ends in .png, .pdf or .svg.
 
     Raises
     ------
+    InputError
+        If it ends otherwise.
     RunFolderError
         If the file cannot be written.
     """
+    form = path.suffix.lower().removeprefix(".")
+    if form not in FIGURE_FORMATS:
+        expected = "a name that ends in .png, .pdf or .svg"
+        raise InputError.at("path", got=path.name, expected=expected)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"{str(path)!r} cannot be written ({error.strerror}).") from None
-    write_whole(path, as_png(figure))
+    picture, data = figure_writes(figure, path.stem, form).values()
+    write_whole(path, picture)
+    write_whole(path.with_name(f"{path.stem}{FIGURE_DATA}"), data)
+
+
+def _write(figure: "Figure", path: Path, form: str) -> None:
+    """Write the same file for the same figure, its letters as letters that editors can change."""
+    from matplotlib import rc_context
+
+    undated = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[form]
+    settings = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "ratenet"}
+    with rc_context(settings):
+        figure.savefig(path, format=form, metadata=undated)
 
 
 def learning_curve(
@@ -106,7 +152,7 @@ def learning_curve(
     test: float,
     test_slow: float | None,
     abscissa_limit: float | None,
-    title: str,
+    title: str = "",
     score: str = "accuracy",
     unit: str = "nats",
     on: Any = None,
@@ -164,7 +210,7 @@ def learning_curve(
     _draw_scores(judged, epochs, metrics, score, (control, test, test_slow))
     _draw_modes(modes, weights, epochs, metrics, abscissa_limit)
     weights.set_xlim(0, max(1.0, last))
-    figure.suptitle(title)
+    entitle(figure, title)
     return figure
 
 
@@ -247,7 +293,7 @@ def digits_through_time(
     starts: Sequence[float],
     fade: float,
     fixed_points: np.ndarray,
-    title: str,
+    title: str = "",
 ) -> "Figure":
     """Return the drive and the rates of a few units while images fade into one another.
 
@@ -292,7 +338,7 @@ def digits_through_time(
     below.set_xlabel("time (ms)")
     for axis in (above, below):
         axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.suptitle(title)
+    entitle(figure, title)
     return figure
 
 

@@ -21,7 +21,7 @@ NAMES = {
 
 
 def alignment_figure(
-    table: pd.DataFrame, *, ceiling: float | None, title: str, on: Any = None
+    table: pd.DataFrame, *, ceiling: float | None, title: str = "", on: Any = None
 ) -> "Figure":
     """Return alignments with intervals and what chance reaches, beside the probabilities.
 
@@ -74,7 +74,7 @@ def alignment_figure(
 
 
 def frequency_figure(
-    frequencies: pd.DataFrame, posteriors: pd.DataFrame, *, title: str, on: Any = None
+    frequencies: pd.DataFrame, posteriors: pd.DataFrame, *, title: str = "", on: Any = None
 ) -> "Figure":
     """Return how frequent each rule is among animals, beside what each animal says.
 
@@ -119,7 +119,7 @@ def frequency_figure(
     return figure
 
 
-def confusion_figure(confusion: pd.DataFrame, *, title: str, on: Any = None) -> "Figure":
+def confusion_figure(confusion: pd.DataFrame, *, title: str = "", on: Any = None) -> "Figure":
     """Return how often each rule was named (columns) for each truth (rows).
 
     Parameters
@@ -150,7 +150,9 @@ def confusion_figure(confusion: pd.DataFrame, *, title: str, on: Any = None) -> 
     return figure
 
 
-def power_figure(accuracy: pd.DataFrame, *, level: float, title: str, on: Any = None) -> "Figure":
+def power_figure(
+    accuracy: pd.DataFrame, *, level: float, title: str = "", on: Any = None
+) -> "Figure":
     """Return how often the right rule is named, and a rule without a signal.
 
     Parameters

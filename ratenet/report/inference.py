@@ -19,7 +19,7 @@ def surface_figure(
     slope: np.ndarray,
     spread: np.ndarray,
     pairs: np.ndarray,
-    title: str,
+    weight: float,
 ) -> "Figure":
     """Return the estimated dw/dt against both rates, how sure it is, and where the data lie.
 
@@ -31,7 +31,8 @@ def surface_figure(
         dw/dt at [post, pre] in 1/s (SI), and half the width of its interval.
     pairs : ndarray, shape (m, 3)
         y_post, y_pre and w of the data.
-    title : str
+    weight : float
+        w at which dw/dt is shown.
 
     Returns
     -------
@@ -42,11 +43,11 @@ def surface_figure(
     extent = (pre[0], pre[-1], post[0], post[-1])
     shown = {"origin": "lower", "extent": extent, "aspect": "auto"}
     image = axes[0].imshow(slope, cmap="RdBu_r", vmin=-limit, vmax=limit, **shown)
-    figure.colorbar(image, ax=axes[0], label="dw/dt (1/s)")
+    figure.colorbar(image, ax=axes[0], label=rf"$dw/dt$ at $w$ = {weight:.3g} (s$^{{-1}}$)")
     if slope.min() < 0 < slope.max():
         axes[0].contour(pre, post, slope, levels=[0], colors=GREY, linewidths=1)
     image = axes[1].imshow(spread, cmap="Greys", vmin=0, **shown)
-    figure.colorbar(image, ax=axes[1], label="half width of the interval (1/s)")
+    figure.colorbar(image, ax=axes[1], label="half width of the interval (s$^{-1}$)")
     edges = [np.linspace(axis[0], axis[-1], 31) for axis in (post, pre)]
     counts, _, _ = np.histogram2d(pairs[:, 0], pairs[:, 1], bins=edges)
     image = axes[2].imshow(counts / max(1.0, counts.sum()), cmap="Blues", **shown)
@@ -55,18 +56,16 @@ def surface_figure(
         axis.set_title(heading)
         axis.set_xlabel("presynaptic rate")
     axes[0].set_ylabel("postsynaptic rate")
-    figure.suptitle(title)
     return figure
 
 
-def coefficients_figure(estimates: pd.DataFrame, *, title: str) -> "Figure":
+def coefficients_figure(estimates: pd.DataFrame) -> "Figure":
     """Return coefficients with their intervals.
 
     Parameters
     ----------
     estimates : pandas.DataFrame
         Columns name, value, low, high, identifiable and kept.
-    title : str
 
     Returns
     -------
@@ -94,7 +93,6 @@ def coefficients_figure(estimates: pd.DataFrame, *, title: str) -> "Figure":
     axis.set_xlabel("coefficient (SI units)")
     axis.legend(frameon=False, fontsize="small", ncols=3, loc="lower center",
                 bbox_to_anchor=(0.5, 1.0))  # fmt: skip
-    figure.suptitle(title)
     return figure
 
 
@@ -114,11 +112,13 @@ def predicted_figure(predictions: pd.DataFrame, *, r2: float) -> "Figure":
     """
     figure, axis = new_figure(figsize=(4.6, 4.4))
     some = predictions.iloc[:: max(1, len(predictions) // POINTS)]
-    axis.plot(some["observed"], some["predicted"], ".", color=COLOURS[0], ms=3, alpha=0.4)
+    axis.plot(
+        some["observed"], some["predicted"], ".", color=COLOURS[0], ms=3, alpha=0.4,
+        label=f"held-out data, $R^2$ = {r2:.3f}",
+    )  # fmt: skip
     ends = [float(some.min().min()), float(some.max().max())]
     axis.plot(ends, ends, color=GREY, lw=1, label="equal")
     axis.set_xlabel("observed change")
     axis.set_ylabel("predicted change")
     axis.legend(frameon=False)
-    figure.suptitle(f"Held-out data: R2 {r2:.3f}")
     return figure

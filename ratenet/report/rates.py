@@ -40,7 +40,7 @@ class _Line:
 def rates_by_population(
     trajectory: Trajectory,
     *,
-    title: str,
+    title: str = "",
     drive: Any = None,
     stimuli: Any = None,
     units: Any = None,

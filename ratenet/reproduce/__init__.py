@@ -11,6 +11,7 @@ from ratenet.reproduce.angles import angles as angles
 from ratenet.reproduce.conv import conv as conv
 from ratenet.reproduce.linear import linear as linear
 from ratenet.reproduce.mnist import mnist as mnist
+from ratenet.reproduce.one_unit import one_unit as one_unit
 from ratenet.reproduce.singularities import singularities as singularities
 from ratenet.reproduce.slow import slow as slow
 from ratenet.reproduce.which_rule_lim import which_rule_lim as which_rule_lim
@@ -25,6 +26,7 @@ Progress = Callable[[int, int], object]  # of steps done, and of all
 Found = tuple[pd.DataFrame, "Figure"]
 
 FIGURES: dict[str, Callable[[int, Progress], Found]] = {
+    "one-unit": one_unit,
     "linear": linear,
     "angles": angles,
     "singularities": singularities,

@@ -1,4 +1,8 @@
-"""Angles between the three rules' weight changes along learning."""
+"""Angles between the weight changes of three rules along learning, over several draws.
+
+As in the paper: between rules 1 and 2 at the weights to which rule 2 leads, and between rules 2 and
+3 at those to which rule 3 leads, at four learning rates.
+"""
 
 import itertools
 from collections.abc import Callable
@@ -6,80 +10,60 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
-from ratenet.errors import STOPPED_BY_SCIENCE
 from ratenet.hypotheses.comparison.measures import degrees
-from ratenet.hypotheses.tasks.linear import LinearTask, linear_task
+from ratenet.hypotheses.tasks.linear import linear_task
 from ratenet.report.figures import COLOURS, new_figure
-from ratenet.reproduce.linear import NAMES, RULES
+from ratenet.report.rule_looks import STYLES
+from ratenet.reproduce.linear import CHANGES, course
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RATES = (0.1, 1.0)
-STEPS, MEASURED = 1_000, 60
-PAIRS = tuple(itertools.combinations(RULES, 2))
+RATES = (0.03, 0.1, 0.3, 1.0)
+STEPS, MEASURED, DRAWS = 3_500, 60, 3
+PAIRS = {"rule 2": ("rule 1", "rule 2"), "rule 3": ("rule 2", "rule 3")}  # by what is followed
 
 
 def angles(
-    seed: int, progress: Callable[[int, int], object], steps: int = STEPS
+    seed: int, progress: Callable[[int, int], object], steps: int = STEPS, draws: int = DRAWS
 ) -> tuple[pd.DataFrame, "Figure"]:
-    """Return a row for each learning rate, rule that is followed and step; and their picture.
+    """Return a row for each draw, rate, pair of rules and measured step; and their picture.
 
-    At the weights to which one rule has led, the changes of all three are compared.
+    Draws of networks and stimuli have the seeds from `seed` on.
     """
     measured = set(np.unique(np.geomspace(1, steps, MEASURED).round().astype(int) - 1).tolist())
+    runs = list(itertools.product(range(seed, seed + draws), RATES, PAIRS))
     rows = []
-    for index, (rate, followed) in enumerate(itertools.product(RATES, RULES)):
-        progress(index, len(RATES) * len(RULES))
-        task = linear_task(seed)
-        for step in range(steps):
-            if (changes := _changes(task, rate, step in measured, followed)) is None:
-                break
+    for index, (draw, rate, followed) in enumerate(runs):
+        progress(index, len(runs))
+        task, pair = linear_task(draw), PAIRS[followed]
+        along = course(followed, rate, task.W, task.drive.T, task.target.T, steps - 1)
+        for step, here in enumerate(along):
             if step in measured:
-                found = {f"{a}, {b}": degrees(changes[a], changes[b]) for a, b in PAIRS}
-                rows.append({"rate": rate, "followed": followed, "step": step + 1, **found})
-            task.network.connectivity.add_(changes[followed])
+                angle = degrees(*(CHANGES[rule](here, rate) for rule in pair))
+                said = {"draw": draw, "rate": rate, "followed": followed, "step": step + 1}
+                rows.append({**said, "between": " and ".join(pair), "angle": angle})
+    progress(len(runs), len(runs))
     table = pd.DataFrame(rows)
     return table, _draw(table)
 
 
-def _changes(
-    task: LinearTask, rate: float, all_rules: bool, followed: str
-) -> dict[str, Tensor] | None:
-    """Return the changes of all rules, or of the followed one; None where one does not exist."""
-    fp = task.reached()
-    error, changes = task.error(fp.rates), {}
-    try:
-        for name in RULES if all_rules else (followed,):
-            change = RULES[name].update(fp, error, rate)
-            assert isinstance(change, Tensor)  # W is dense
-            changes[name] = change
-    except STOPPED_BY_SCIENCE:
-        return None
-    return changes
-
-
 def _draw(table: pd.DataFrame) -> "Figure":
-    figure, axes = new_figure(figsize=(10, 6), nrows=len(RATES), ncols=len(RULES), sharey=True)
-    for row, rate in zip(axes, RATES, strict=True):
-        for axis, followed in zip(row, RULES, strict=True):
-            rows = table[(table["rate"] == rate) & (table["followed"] == followed)]
-            for index, (a, b) in enumerate(PAIRS):
-                axis.plot(
-                    rows["step"],
-                    rows[f"{a}, {b}"],
-                    ("-", "--", ":")[index],
-                    color=COLOURS[index],
-                    label=f"{a} and {b}",
-                )
-            axis.set_xscale("log")
-            axis.set_ylim(0, 95)
-            axis.set_title(f"along {followed}, learning rate {rate:g}", fontsize="medium")
-        row[0].set_ylabel("angle (degrees)")
-    for axis in axes[-1]:
-        axis.set_xlabel("iteration")
-    axes[0][0].legend(frameon=False, fontsize="small")
-    figure.suptitle(f"Between the changes of {', '.join(NAMES.values())}")
+    """Draw means over the draws, and their range; small angles on a scale of their own."""
+    figure, axes = new_figure(figsize=(9, 3.8), ncols=len(PAIRS))
+    for axis, (followed, pair) in zip(axes, PAIRS.items(), strict=True):
+        for index, rate in enumerate(RATES):
+            chosen = (table["followed"] == followed) & (table["rate"] == rate)
+            each = table[chosen].groupby("step")["angle"]
+            look = {"color": COLOURS[index], "ls": STYLES[index]}
+            axis.plot(each.mean(), label=rf"$\eta$ = {rate:g}", **look)
+            axis.fill_between(
+                each.min().index, each.min(), each.max(), color=COLOURS[index], alpha=0.2, lw=0
+            )
+        axis.set(xscale="log", xlabel=f"iteration, along {followed}")
+        axis.set_ylabel(f"angle between {' and '.join(pair)} (degrees)")
+        axis.legend(frameon=False, fontsize="small")
+    axes[0].set_ylim(0, 95)
+    axes[1].set_yscale("log")
     return figure

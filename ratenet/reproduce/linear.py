@@ -1,7 +1,7 @@
-"""Loss against iteration for three rules and five learning rates (figure 1 of the paper)."""
+"""Loss against iteration for three rules and five learning rates, as in the paper."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
@@ -15,7 +15,8 @@ from ratenet.plasticity import (
     LinearizedReparameterized,
     Reparameterized,
 )
-from ratenet.report.figures import COLOURS, new_figure
+from ratenet.report.figures import new_figure
+from ratenet.report.rule_looks import LABELS, STYLES, look_of, shades
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +28,12 @@ RULES: dict[str, AbstractRule] = {
     "rule 2": Reparameterized(),
     "rule 3": LinearizedReparameterized(),
 }
-NAMES = {"rule 1": "Euclidean", "rule 2": "reparameterized", "rule 3": "linearized"}
+NAMES = {  # as the command line knows them
+    "rule 1": "euclidean",
+    "rule 2": "reparameterized",
+    "rule 3": "linearized-reparameterized",
+}
+SHOWN = (1e-9, 10.0)  # of the loss, as in the paper: below, it is rounding that is seen
 
 
 class Reached(NamedTuple):
@@ -88,25 +94,44 @@ CHANGES: dict[str, Callable[[Reached, float], Tensor]] = {
 
 
 @torch.no_grad()
-def losses(rule: str, rate: float, seed: int, steps: int) -> list[float]:
-    """Return the loss before each step, and after the last one.
+def course(
+    rule: str, rate: float, W: Tensor, drive: Tensor, target: Tensor, steps: int
+) -> Iterator[Reached]:
+    """Give where the network is before each step, and after the last one.
 
-    Where a step cannot be taken, the rest is NaN.
+    Ends early where a step cannot be taken.
+
+    Parameters
+    ----------
+    rule : str
+        A key of `CHANGES`.
+    rate : float
+    W : Tensor, shape (N, N)
+    drive, target : Tensor, shape (N, B)
+    steps : int
     """
-    task, found = linear_task(seed), list[float]()
-    drive, target, W = task.drive.T, task.target.T, task.W
     identity = torch.eye(len(W), dtype=W.dtype)
     for step in range(steps + 1):
         M = identity - W
         factors, pivots, _ = torch.linalg.lu_factor_ex(M)
         y = torch.linalg.lu_solve(factors, pivots, drive)
-        found.append(float((y - target).square().sum(dim=0).mean()))
-        if step < steps:
-            change = CHANGES[rule](Reached(M, factors, pivots, drive, y, 2 * (y - target)), rate)
-            if not math.isfinite(float(change.sum())):
-                return found + [math.nan] * (steps - step)
-            W = W + change
-    return found
+        here = Reached(M, factors, pivots, drive, y, 2 * (y - target))
+        yield here
+        change = CHANGES[rule](here, rate) if step < steps else torch.zeros_like(W)
+        if not math.isfinite(float(change.sum())):
+            return
+        W = W + change
+
+
+def losses(rule: str, rate: float, seed: int, steps: int) -> list[float]:
+    """Return the loss before each step, and after the last one.
+
+    Where a step cannot be taken, the rest is NaN.
+    """
+    task = linear_task(seed)
+    along = course(rule, rate, task.W, task.drive.T, task.target.T, steps)
+    found = [float((here.error / 2).square().sum(dim=0).mean()) for here in along]
+    return found + [math.nan] * (steps + 1 - len(found))
 
 
 def linear(
@@ -130,16 +155,20 @@ def linear(
 
 def _draw(table: pd.DataFrame) -> "Figure":
     figure, axes = new_figure(figsize=(11, 3.8), ncols=3, sharey=True)
-    for axis, name in zip(axes, RULES, strict=True):
-        for index, rate in enumerate(RATES):
-            rows = table[(table["rule"] == name) & (table["rate"] == rate)]
-            style = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))[index]
-            axis.semilogy(
-                rows["step"], rows["loss"], linestyle=style, color=COLOURS[index], label=f"{rate:g}"
-            )
-        axis.set_xlabel("iteration")
-        axis.set_title(f"{name}, {NAMES[name]}", fontsize="medium")
-    axes[0].set_ylabel("loss, mean |y - target|^2")
-    axes[0].legend(frameon=False, title="learning rate", fontsize="small")
-    figure.suptitle("A linear network learns the responses of another one")
+    styles = (*STYLES, (0, (5, 1, 1, 1, 1, 1)))
+    for axis, (rule, name) in zip(axes, NAMES.items(), strict=True):
+        colours = shades(look_of(name)["color"], len(RATES))
+        for rate, colour, style in zip(RATES, colours, styles, strict=True):
+            rows = table[(table["rule"] == rule) & (table["rate"] == rate)]
+            axis.semilogy(rows["step"], rows["loss"], ls=style, color=colour, label=f"{rate:g}")
+        axis.set(xlabel="iteration", ylim=SHOWN)
+        axis.set_title(LABELS[name], fontsize="medium")
+        axis.legend(
+            frameon=False,
+            title=r"learning rate $\eta$",
+            fontsize="small",
+            ncols=2,
+            loc="lower left",
+        )
+    axes[0].set_ylabel(r"loss, mean $|y - \hat{y}|^2$")
     return figure

@@ -1,7 +1,8 @@
-"""MNIST: loss and accuracy of three rules over learning rates, and the eigenvalues after learning.
+"""MNIST: loss, accuracy and eigenvalues of W along learning, by three rules at five rates each.
 
-Read-in and read-out stay as they are drawn, as in the paper; the control is the network before
-learning. Where samples did not settle, a run leaves them out, and is made again with them kept.
+The panels of the paper for each of its rules: loss and accuracy on batches of training and of test
+images against the iteration. Read-in and read-out stay as they are drawn. Where samples did not
+settle, a run leaves them out, and is made again with them kept, as in the paper.
 """
 
 from pathlib import Path
@@ -11,22 +12,26 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ratenet.report.figures import COLOURS, GREY, new_figure
-from ratenet.reproduce.runs import LABELS, Planned, Progress, carried_out, outcome, swept
+from ratenet.report.figures import GREY, new_figure
+from ratenet.report.rule_looks import LABELS, look_of, shades
+from ratenet.reproduce.runs import Planned, Progress, carried_out, outcome, swept
 from ratenet.training import TrainingConfig
-from ratenet.training.run_folder import RunFolder
+from ratenet.training.callbacks import Row
+from ratenet.training.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RATES = {
-    "euclidean": (0.005, 0.01, 0.025),
-    "linearized-reparameterized": (0.1, 0.25, 0.5),
-    "gain-free-reparameterized": (0.025, 0.05, 0.1),
+RATES = {  # those of the authors' public code
+    "euclidean": (0.001, 0.0025, 0.005, 0.01, 0.025),
+    "linearized-reparameterized": (0.01, 0.025, 0.05, 0.1, 0.25),
+    "gain-free-reparameterized": (0.005, 0.01, 0.02, 0.05, 0.1),
 }
 COMMON: dict[str, Any] = {"presentation": "static", "batch_size": 512, "epochs": 3, "units": 300}
 SEEDS = 3
 KEPT = {"leave-out": "left out", "include": "kept"}
+TESTED, EVERY = 512, 5  # test images that are shown every so many iterations
+ALONG, SPECTRA = "along.csv", "spectra.csv"
 
 
 def mnist(
@@ -55,63 +60,106 @@ def mnist(
                 **{**COMMON, **images, **options}, rule=rule, learning_rate=rate, seed=of_run,
                 unsettled=unsettled,  # type: ignore[arg-type]
             )  # fmt: skip
-            planned = Planned(f"{rule}-{rate:g}-{of_run}-{unsettled}", said, config)
-            summary, metrics = carried_out(planned, folder)
+            planned = Planned(_name(rule, rate, of_run, unsettled), said, config)
+            summary, metrics = carried_out(planned, folder, [measure_along])
             last = metrics["train_loss"].tail(max(1, len(metrics) // 20)).mean()
             rows.append({**said, "train_loss": last, **outcome(summary)})
             if not summary["unsettled_samples"]:
                 break  # with none to leave out, both ways are one and the same run
     progress(len(runs), len(runs))
-    table = pd.DataFrame(rows)
-    return table, _draw(table, folder, seed)
+    return pd.DataFrame(rows), _draw(folder, range(seed, seed + SEEDS))
 
 
-def _draw(table: pd.DataFrame, folder: Path, seed: int) -> "Figure":
-    figure, axes = new_figure(figsize=(11, 7), nrows=2, ncols=3)
+def measure_along(run: Run, row: Row) -> None:
+    """Measure a batch of test images every few steps, and W's eigenvalues after each epoch.
+
+    A callback; the files stand in the run's folder.
+    """
+    step, place = run.progress.step, run.folder.path
+    if step == 1:
+        _start(place / ALONG, "step,train_loss,train_accuracy,test_loss,test_accuracy")
+        _start(place / SPECTRA, "step,real,imag")
+    if step % EVERY == 0:
+        images = run.images.test
+        generator = torch.Generator().manual_seed(step)
+        chosen = torch.randperm(len(images), generator=generator)[:TESTED]
+        tested = run.evaluate(images[chosen.to(images.pixels.device)])
+        values = row["train_loss"], row["train_accuracy"], tested.loss, tested.accuracy
+        _append(place / ALONG, [(step, *values)])
+    if run.epoch_ends:
+        W = run.learner.network.connectivity.dense().detach().cpu().double()
+        values = torch.linalg.eigvals(W).numpy()
+        _append(place / SPECTRA, [(step, each.real, each.imag) for each in values])
+
+
+def _start(file: Path, heading: str) -> None:
+    file.write_text(f"{heading}\n", encoding="utf-8")
+
+
+def _append(file: Path, rows: list[tuple[float | None, ...]]) -> None:
+    with file.open("a", encoding="utf-8") as table:
+        table.writelines(",".join(f"{value:.9g}" for value in row) + "\n" for row in rows)
+
+
+def _name(rule: str, rate: float, seed: int, unsettled: str) -> str:
+    return f"{rule}-{rate:g}-{seed}-{unsettled}"
+
+
+def _read(folder: Path, rule: str, rate: float, seeds: range, name: str) -> pd.DataFrame:
+    """Return a table of the runs of all seeds, unsettled samples left out."""
+    each = []
+    for seed in seeds:
+        table = pd.read_csv(folder / _name(rule, rate, seed, "leave-out") / name)
+        each.append(table.assign(seed=seed))
+    return pd.concat(each, ignore_index=True)
+
+
+def _draw(folder: Path, seeds: range) -> "Figure":
     shown = {
-        "train_loss": "training loss at the end (nats)",
-        "test_accuracy": "test accuracy (share)",
-        "weight_abscissa": "largest real part of\nW's eigenvalues",
+        "train_loss": "training loss (nats)",
+        "test_loss": "test loss (nats)",
+        "train_accuracy": "training accuracy",
+        "test_accuracy": "test accuracy",
     }
-    for axis, (name, label) in zip(axes[0], shown.items(), strict=True):
-        for number, rule in enumerate(RATES):
-            for kept, marker in (("left out", "o"), ("kept", "x")):
-                rows = table[(table["rule"] == rule) & (table["unsettled"] == kept)]
-                points = rows[rows[name].notna()]
-                named = f"{LABELS[rule]}, unsettled {kept}" if len(points) else None
-                axis.plot(
-                    points["rate"], points[name], marker, color=COLOURS[number], ms=5,
-                    mfc="none", label=named,
-                )  # fmt: skip
-                if kept == "left out":
-                    means = points.groupby("rate")[name].mean()
-                    axis.plot(means.index, means, "-", color=COLOURS[number], lw=1)
-        axis.set(xscale="log", xlabel="learning rate", ylabel=label)
-    control = table["control_accuracy"].mean()
-    axes[0, 1].axhline(control, color=GREY, ls="--", lw=1, label="control, W as drawn")
-    axes[0, 1].legend(frameon=False, fontsize="x-small", loc=(0.02, 0.08))
-    axes[0, 2].axhline(1, color=GREY, lw=0.8)
-    for axis, rule in zip(axes[1], RATES, strict=True):
-        _draw_eigenvalues(axis, table, rule, folder, seed)
-    figure.suptitle("Images learned by three rules, read-in and read-out fixed; three seeds")
+    figure, axes = new_figure(
+        figsize=(10, 13), nrows=len(shown) + 1, ncols=len(RATES), sharey="row", squeeze=False
+    )
+    for column, (rule, rates) in enumerate(RATES.items()):
+        colours = shades(look_of(rule)["color"], len(rates))
+        for rate, colour in zip(rates, colours, strict=True):
+            along = _read(folder, rule, rate, seeds, ALONG).groupby("step")
+            for axis, name in zip(axes[:, column], shown, strict=False):
+                axis.plot(along[name].mean(), color=colour, lw=1.3, label=f"{rate:g}")
+                ends = along[name].min(), along[name].max()
+                axis.fill_between(ends[0].index, *ends, color=colour, alpha=0.25, lw=0)
+        axes[0, column].set_title(LABELS.get(rule, rule), fontsize="medium")
+        axes[0, column].legend(
+            frameon=False, title=r"learning rate $\eta$", fontsize="small", ncols=2
+        )
+        axes[3, column].set_xlabel("iteration")
+        _draw_spectra(axes[-1, column], folder, rule, seeds[:1])
+    for axis, label in zip(axes[:, 0], (*shown.values(), r"Im $\lambda$"), strict=True):
+        axis.set_ylabel(label)
+    for axis in axes[:2].flat:
+        axis.set_ylim(0, 3)
+    for axis in axes[2:4].flat:
+        axis.set_ylim(0, 1)
+    reach = max(abs(end) for axis in axes[-1] for end in axis.dataLim.intervalx)
+    for axis in axes[-1]:
+        axis.set_xlim(-1.05 * reach, 1.05 * reach)
     return figure
 
 
-def _draw_eigenvalues(axis: Any, table: pd.DataFrame, rule: str, folder: Path, seed: int) -> None:
-    """Draw the eigenvalues of W after learning at the rate with the best mean accuracy."""
-    mine = table[(table["rule"] == rule) & (table["unsettled"] == "left out")]
-    means = mine.groupby("rate")["test_accuracy"].mean()
-    rate = max(RATES[rule], key=lambda one: means.fillna(0.0).get(one, 0.0))
-    place = RunFolder(folder / f"{rule}-{rate:g}-{seed}-leave-out")
-    W = place.read_checkpoint(place.checkpoint_file, "cpu").tensors["W"]
-    values = torch.linalg.eigvals(W.double()).numpy()
-    axis.plot(values.real, values.imag, ".", color=COLOURS[list(RATES).index(rule)], ms=3)
-    turn = np.linspace(0, 2 * np.pi, 200)
-    axis.plot(0.5 * np.cos(turn), 0.5 * np.sin(turn), color=GREY, lw=0.8, label="as drawn")
-    axis.axvline(1, color="black", lw=0.8, label="1: unstable where gains are 1")
-    axis.set_aspect("equal", adjustable="datalim")
-    axis.set(
-        xlabel="real part", ylabel="imaginary part",
-        title=f"W's eigenvalues, {LABELS[rule]}\nrate {rate:g}, seed {seed}",
-    )  # fmt: skip
-    axis.legend(frameon=False, fontsize="x-small", loc="upper left")
+def _draw_spectra(axis: Any, folder: Path, rule: str, seeds: range) -> None:
+    """Draw the eigenvalues of W after each epoch at the highest rate, on the same axes for all."""
+    rate, turn = RATES[rule][-1], np.linspace(0, 2 * np.pi, 200)
+    axis.plot(0.5 * np.cos(turn), 0.5 * np.sin(turn), color=GREY, lw=0.8, label="at the start")
+    spectra = _read(folder, rule, rate, seeds, SPECTRA)
+    colours = shades(look_of(rule)["color"], spectra["step"].nunique())
+    for epoch, (_, values) in enumerate(spectra.groupby("step"), start=1):
+        look = {"color": colours[epoch - 1], "ms": 3, "label": f"after epoch {epoch}"}
+        axis.plot(values["real"], values["imag"], ".", **look)
+    axis.axvline(1, color="black", lw=0.8)
+    axis.set_aspect("equal", adjustable="box")
+    axis.set_xlabel(rf"Re $\lambda$ of $W$, $\eta$ = {rate:g}")
+    axis.legend(frameon=False, fontsize="x-small", loc="upper center", ncols=2)

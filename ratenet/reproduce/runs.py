@@ -12,15 +12,10 @@ import pandas as pd
 from ratenet.errors import STOPPED_BY_SCIENCE
 from ratenet.files import make_folder, write_text
 from ratenet.training import TrainingConfig, resume, train
+from ratenet.training.callbacks import Callback
 from ratenet.training.run_folder import RunFolder
 
 Progress = Callable[[int, int], object]  # of runs done, and of all
-LABELS = {
-    "euclidean": "rule 1, Euclidean",
-    "linearized-reparameterized": "rule 3, linearized",
-    "gain-free-reparameterized": "rule 4, gain-free",
-    "frozen": "control, W frozen",
-}
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,9 @@ class Planned:
     config: TrainingConfig
 
 
-def carried_out(planned: Planned, folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+def carried_out(
+    planned: Planned, folder: Path, callbacks: Sequence[Callback] = ()
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return summary and metrics of a run: made, continued, or found as it was left.
 
     A folder that holds a run with other options is replaced. A run that science ended (more than
@@ -54,11 +51,11 @@ def carried_out(planned: Planned, folder: Path) -> tuple[dict[str, Any], pd.Data
     if summary.get("status") not in ("done", "stopped"):
         try:
             if is_same and place.checkpoint_file.exists():
-                resume(place.path)
+                resume(place.path, callbacks=callbacks)
             else:
                 make_folder(place.path)
                 write_text(plan, text)
-                train(planned.config, out=place.path, overwrite=True)
+                train(planned.config, out=place.path, overwrite=True, callbacks=callbacks)
         except STOPPED_BY_SCIENCE:
             pass  # the summary says so
         summary = _summary(place)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ratenet.report.figures import COLOURS, GREY, new_figure
-from ratenet.reproduce.runs import LABELS, Planned, Progress, all_carried_out, outcome
+from ratenet.report.rule_looks import LABELS
+from ratenet.reproduce.runs import Planned, Progress, all_carried_out, outcome
 from ratenet.training import TrainingConfig
 
 if TYPE_CHECKING:

@@ -22,11 +22,6 @@ SHOWN_UNITS = 4
 
 def draw_learning_curve(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
     """Write figures/learning_curve.png."""
-    config = run.config
-    how = f"{config.optimizer}, learning rate {config.learning_rate:g}"
-    if summary.get("read_out") == "fitted":
-        how = "fitted read-out"
-    title = f"{summary['rule']}, {how}, {run.images.name}, {config.presentation}"
     figure = learning_curve(
         metrics,
         steps_per_epoch=run.steps_per_epoch,
@@ -36,7 +31,6 @@ def draw_learning_curve(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]
         test_slow=summary.get(f"test_{run.score_name}_slow"),
         unit=getattr(run.loss, "unit", ""),
         abscissa_limit=summary.get("abscissa_limit"),
-        title=title,
     )
     save(figure, run.folder.figures_folder / "learning_curve.png")
 

@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from matplotlib.image import imread
 from typer.testing import CliRunner
 
 from ratenet.cli import app
@@ -21,6 +19,7 @@ from ratenet.hypotheses.tasks.linear import linear_task
 from ratenet.reproduce import FIGURES, figure_named, runs
 from ratenet.reproduce.angles import angles
 from ratenet.reproduce.linear import RULES, linear, losses
+from ratenet.reproduce.one_unit import one_unit
 from ratenet.reproduce.singularities import singularities
 from ratenet.training import TrainingConfig
 
@@ -81,8 +80,8 @@ def test_after_a_step_that_cannot_be_taken_losses_are_nan(name):
 
 
 @pytest.mark.slow
-def test_what_the_paper_claims():
-    """Theory: rules 2 and 3 below 1e-13 at rate 1, below 1e-28 at 3; rule 1 never below 1e-5."""
+def test_losses_end_where_they_do_with_seed_0():
+    """Ours, not the paper's: rules 2 and 3 below 1e-13 at rate 1, rule 1 never below 1e-5."""
     table, _ = linear(0, silent)
     least = table.groupby(["rule", "rate"])["loss"].min()
     for rule in ("rule 2", "rule 3"):
@@ -92,31 +91,64 @@ def test_what_the_paper_claims():
 
 
 def test_angles_between_the_rules():
-    table, _ = angles(0, silent, steps=8)
-    rates = table.groupby("rate")["rule 2, rule 3"].max()
-    assert rates[0.1] < 0.5 < rates[1.0] < 5  # the rules agree to first order in the rate
-    start = table[table["step"] == 1]
-    assert start["rule 1, rule 3"].between(60, 90).all()
-    one = degrees(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0]))
-    assert one == pytest.approx(45.0)
+    table, figure = angles(0, silent, steps=6, draws=2)
+    assert len(table) == 2 * 4 * 2 * 6
+    small = table[table["between"] == "rule 2 and rule 3"]
+    assert set(small["followed"]) == {"rule 3"}
+    most = small.groupby("rate")["angle"].max()
+    assert most[0.03] < most[0.1] < most[0.3] < most[1.0] < 5  # they agree to first order
+    assert most[0.1] / most[0.03] == pytest.approx(0.1 / 0.03, rel=0.05)
+    start = table[(table["between"] == "rule 1 and rule 2") & (table["step"] == 1)]
+    assert start["angle"].between(60, 90).all()
+    first = start[(start["draw"] == 0) & (start["rate"] == 0.1)]["angle"].item()
+    task = linear_task(0)
+    fp = task.reached()
+    changes = [RULES[name].update(fp, task.error(fp.rates), 0.1) for name in ("rule 1", "rule 2")]
+    assert first == pytest.approx(degrees(*changes), rel=1e-6)
+    assert len(figure.axes) == 2
+
+
+def test_one_unit_follows_each_rule():
+    table, figure = one_unit(0, silent, steps=40)
+    paths = table[table["part"] == "path"]
+    assert (paths["a"] * (1 - paths["w"])).to_numpy() == pytest.approx(1)
+    over_a = table[table["part"] == "over a"]
+    parabola = np.polyfit(over_a["a"], over_a["loss"], 2)
+    on_it = np.polyval(parabola, paths["a"])
+    assert paths["loss"].to_numpy() == pytest.approx(on_it)  # over w it is the same loss
+    best = -parabola[1] / (2 * parabola[0])
+    assert best == pytest.approx(2, abs=0.1)  # the teacher's 1/(1 - 0.5), and noise
+    exact = paths[(paths["rule"] == "rule 2") & (paths["start"] == "right")]["a"].to_numpy()
+    factor = 1 - 0.5 * 2 * parabola[0]  # of descent on a parabola
+    assert exact - best == pytest.approx((exact[0] - best) * factor ** np.arange(41))
+    leapt = paths[(paths["rule"] == "rule 1") & (paths["start"] == "right")]
+    assert leapt["w"].iloc[1] < -2  # from beside the pole to where the loss is flat
+    assert len(figure.axes) == 4
 
 
 @pytest.mark.slow
 def test_singularities_are_where_the_determinant_vanishes():
-    table, _ = singularities(0, silent, points=201, grid=5)
+    table, figure = singularities(0, silent, points=401, grid=5)
     poles = table[table["space"] == "pole"]
-    assert len(poles) >= 2
+    assert len(poles) >= 5
     lines = table[table["space"] == "W line"]
+    assert lines["line"].nunique() == 5
+    assert lines[lines["s"].abs() < 1e-9]["loss"].max() < 1e-20  # the minimiser
     for line, of_line in lines.groupby("line"):
         s, sign = of_line["s"].to_numpy(), of_line["sign"].to_numpy()
-        flips = np.nonzero(sign[1:] != sign[:-1])[0]
-        found = np.sort(poles.loc[poles["line"] == line, "s"].to_numpy())
-        assert len(flips) == len(found)  # none twice between two points
-        assert np.all((s[flips] <= found) & (found <= s[flips + 1]))
+        at = poles.loc[poles["line"] == line, "s"].to_numpy()
+        odd = np.histogram(at, bins=s)[0] % 2 == 1  # two between two points change no sign
+        np.testing.assert_array_equal(sign[1:] != sign[:-1], odd)
+    border = table[table["space"] == "stable line"]["s"].abs()
+    assert border.between(0.25, 0.4).all()  # sqrt(1 - 0.5^2)/2.5 = 0.35 for large N
+    around = table[table["space"] == "stable plane"]
+    assert np.hypot(around["s"], around["t"]).between(0.25, 0.4).all()
     smooth = table[(table["space"] == "A line") & (table["line"] == 0)]
     coefficients = np.polyfit(smooth["s"], smooth["loss"], 2)
-    assert np.polyval(coefficients, smooth["s"]) == pytest.approx(smooth["loss"].to_numpy())
+    fitted = np.polyval(coefficients, smooth["s"])
+    assert fitted == pytest.approx(smooth["loss"].to_numpy(), rel=1e-6, abs=1e-6)
     assert coefficients[0] > 0
+    assert len([axis for axis in figure.axes if axis.get_label() != "<colorbar>"]) == 3
 
 
 def test_the_command_writes_table_and_picture(tmp_path, monkeypatch):
@@ -124,17 +156,24 @@ def test_the_command_writes_table_and_picture(tmp_path, monkeypatch):
         FIGURES, "singularities", lambda seed, said: singularities(seed, said, points=51, grid=5)
     )
     out = tmp_path / "figure"
-    done = CliRunner().invoke(app, ["reproduce", "singularities", "--out", str(out)])
+    done = CliRunner().invoke(
+        app, ["reproduce", "singularities", "--out", str(out), "--format", "svg"]
+    )
     assert done.exit_code == 0, done.output
-    assert len(pd.read_csv(out / "singularities.csv")) > 4 * 51
-    assert imread(out / "singularities.png").std() > 0.05
+    assert len(pd.read_csv(out / "singularities.csv")) > 5 * 51
+    shown = pd.read_csv(out / "singularities-figure.csv")
+    assert set(shown["panel"]) == {"A", "B", "C"}
+    assert "line 5" in set(shown["series"])
+    assert (out / "singularities.svg").read_text().startswith("<?xml")
     assert 'figure = "singularities"' in (out / "config.toml").read_text()
     again = CliRunner().invoke(app, ["reproduce", "singularities", "--out", str(out)])
     assert "already holds results" in str(again.exception)
 
 
 def test_unknown_figures_are_one_sentence():
-    with pytest.raises(UnknownNameError, match="Unknown figure 'seven'; available: linear, angles"):
+    with pytest.raises(
+        UnknownNameError, match="Unknown figure 'seven'; available: one-unit, linear"
+    ):
         figure_named("seven", Path())
 
 
@@ -147,9 +186,19 @@ def test_mnist_compares_rules_over_rates_and_seeds(few_digits, tmp_path, monkeyp
     monkeypatch.setattr(
         mnist_figure, "RATES", {"euclidean": (0.01, 2.0), "hebb": (1e-3,), "frozen": (0.1,)}
     )
-    monkeypatch.setitem(runs.LABELS, "hebb", "Hebb")
     monkeypatch.setattr(mnist_figure, "SEEDS", 2)
-    table, _ = mnist_figure.mnist(3, silent, tmp_path, IMAGES, **QUICK, units=30)
+    monkeypatch.setattr(mnist_figure, "EVERY", 2)
+    table, figure = mnist_figure.mnist(3, silent, tmp_path, IMAGES, **QUICK, units=30)
+    along = pd.read_csv(tmp_path / "euclidean-0.01-3-leave-out" / "along.csv")
+    metrics = pd.read_csv(tmp_path / "euclidean-0.01-3-leave-out" / "metrics.csv")
+    assert along["step"].tolist() == list(range(2, len(metrics) + 1, 2))
+    then = metrics.set_index("step").loc[along["step"]]
+    assert along["train_loss"].to_numpy() == pytest.approx(then["train_loss"].to_numpy())
+    assert along["test_accuracy"].between(0, 1).all()
+    spectra = pd.read_csv(tmp_path / "euclidean-0.01-3-leave-out" / "spectra.csv")
+    assert len(spectra) == 30
+    assert spectra["real"].max() == pytest.approx(metrics["weight_abscissa"].iloc[-1], abs=1e-5)
+    assert len(figure.axes) == 15
     assert sorted(table["seed"].unique()) == [3, 4]
     frozen = table[table["rule"] == "frozen"]
     assert (frozen["test_accuracy"] == frozen["control_accuracy"]).all()  # nothing else learns
@@ -175,7 +224,7 @@ def test_finished_runs_are_found_and_stopped_ones_go_on(few_digits, tmp_path, mo
         runs.carried_out(another, tmp_path)
     (tmp_path / "one" / "plan.txt").write_text(repr(config))
     resumed = []
-    monkeypatch.setattr(runs, "resume", lambda folder: resumed.append(folder))
+    monkeypatch.setattr(runs, "resume", lambda folder, callbacks: resumed.append(folder))
     summary["status"] = "interrupted"
     (tmp_path / "one" / "summary.json").write_text(json.dumps(summary))
     runs.carried_out(planned, tmp_path)

@@ -108,7 +108,7 @@ class Inferred:
         return value.reshape(post.shape)
 
     def surface(self) -> dict[str, Any]:
-        """Return what a picture of dw/dt shows: rates, estimate, spread, data and title."""
+        """Return what a picture of dw/dt shows: rates, estimate, spread, data and the weight."""
         ends = np.quantile(self.seen.pairs[:, :2], [0.005, 0.995], axis=0)
         post, pre = (np.linspace(low, high, GRID) for low, high in ends.T)
         rows, columns = (each.ravel() for each in np.meshgrid(post, pre, indexing="ij"))
@@ -123,7 +123,7 @@ class Inferred:
             "slope": value.reshape(GRID, GRID),
             "spread": ((high - low) / 2).reshape(GRID, GRID),
             "pairs": self.seen.pairs,
-            "title": f"{self.family.name} at w = {W:.3g}",
+            "weight": float(W),
         }
 
     def report(self) -> str:
