@@ -17,6 +17,7 @@ COMMANDS = [
     for line in command_lines(page.read_text())
 ]
 BLOCK = re.compile(r"```python\n(.*?)```", flags=re.DOTALL)
+OUTPUT = re.compile(r"```text\n(.*?)```", flags=re.DOTALL)  # what the blocks before it print
 WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text())]
 
 
@@ -28,6 +29,8 @@ def test_the_code_of_a_page_runs_in_a_process_of_its_own(page, tmp_path):
     command = [sys.executable, "-W", "error::UserWarning:__main__", str(script)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    for shown in OUTPUT.findall(page.read_text()):
+        assert shown in done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
