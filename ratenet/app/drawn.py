@@ -1,0 +1,80 @@
+"""What was drawn by hand, brought to the size and the place of the images of a data set."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ratenet.errors import InputError
+from ratenet.stimuli.images import as_pixels
+
+BOX = 20 / 28  # of the frame: how large MNIST's digits are
+INK = 0.1  # a pixel is drawn on above that
+EMPTY = "drawing: expected a digit, got an empty frame; draw with the mouse or a finger."
+
+
+def as_digit(pixels: Any, frame: tuple[int, ...]) -> Tensor:
+    """Return a drawing as MNIST's digits are made: scaled into a box, the centre of mass central.
+
+    Parameters
+    ----------
+    pixels : array_like, shape (M,) or the frame's
+        From 0 to 1.
+    frame : tuple of int
+        Height and width, after the channels where there are some: all get the same drawing.
+
+    Returns
+    -------
+    Tensor, shape (M,)
+
+    Raises
+    ------
+    InputError
+        If nothing is drawn, or it does not fit the frame.
+
+    Examples
+    --------
+    >>> corner = torch.zeros(28, 28)
+    >>> corner[:8, :4] = 1.0
+    >>> as_digit(corner, (28, 28)).view(28, 28).nonzero().amin(dim=0)
+    tensor([4, 9])
+    """
+    height, width = frame[-2:]
+    drawing = as_pixels(pixels, "drawing").flatten()
+    if len(drawing) != height * width:
+        raise InputError.at(
+            "drawing", got=len(drawing), expected=f"{height} x {width} pixels, one after another"
+        )
+    drawing = drawing.view(height, width)
+    inked = torch.nonzero(drawing > INK)
+    if not len(inked):
+        raise InputError(EMPTY, argument="drawing")
+    (top, left), (bottom, right) = inked.amin(dim=0).tolist(), (inked.amax(dim=0) + 1).tolist()
+    scale = BOX * min(height, width) / max(bottom - top, right - left)
+    scaled = _scaled(drawing[top:bottom, left:right], scale)
+    placed = _centred(scaled, height, width)
+    return placed.expand(*frame[:-2], height, width).flatten()
+
+
+def _scaled(cut: Tensor, scale: float) -> Tensor:
+    size = [max(1, round(scale * side)) for side in cut.shape]
+    if size == list(cut.shape):
+        return cut
+    return torch.nn.functional.interpolate(
+        cut[None, None], size, mode="bilinear", antialias=True, align_corners=False
+    )[0, 0].clamp(0, 1)
+
+
+def _centred(cut: Tensor, height: int, width: int) -> Tensor:
+    """Return the frame with the cut's centre of mass at its centre, as far as it fits."""
+    mass = cut.sum()
+    rows, columns = torch.arange(cut.shape[0]) + 0.5, torch.arange(cut.shape[1]) + 0.5
+    centre = ((cut.sum(dim=1) * rows).sum() / mass, (cut.sum(dim=0) * columns).sum() / mass)
+    sides = ((height, cut.shape[0]), (width, cut.shape[1]))
+    top, left = (
+        min(max(0, round(whole / 2 - float(at))), whole - part)
+        for at, (whole, part) in zip(centre, sides, strict=True)
+    )
+    frame = torch.zeros(height, width, dtype=cut.dtype)
+    frame[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
+    return frame
