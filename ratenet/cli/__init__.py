@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ratenet.cli.app import app as page
 from ratenet.cli.circuit_options import TakesCircuitOptions
 from ratenet.cli.compare import compare
 from ratenet.cli.data import app as data
@@ -49,6 +50,7 @@ for command in (
     rules, stimuli, train, evaluate, compare, identify, infer, power, reproduce
 ):  # fmt: skip
     app.command()(command)
+app.command(name="app")(page)
 _UsageError: Any = typer.BadParameter.__base__  # what Typer says of words that fit no option
 
 

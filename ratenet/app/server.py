@@ -1,0 +1,80 @@
+"""The server: NiceGUI on 127.0.0.1, for the browser of this machine alone."""
+
+import socket
+import sys
+import webbrowser
+from pathlib import Path
+
+import torch
+from nicegui import Client, app, ui
+
+from ratenet.app.guard import SameHost
+from ratenet.app.run_page import RunPage
+from ratenet.app.skeleton import HEAD
+from ratenet.app.targets import CircuitTarget, RunTarget
+from ratenet.errors import InputError, RatenetError
+
+HOST = "127.0.0.1"
+STATIC = Path(__file__).parent / "static"
+
+
+def serve(target: RunTarget | CircuitTarget, *, port: int | None, opens_browser: bool) -> None:
+    """Serve the page until it is interrupted.
+
+    Parameters
+    ----------
+    target : RunTarget or CircuitTarget
+    port : int or None
+        None: a free one.
+    opens_browser : bool
+
+    Raises
+    ------
+    InputError
+        If the port is in use.
+    """
+    port = _free_port() if port is None else _checked_port(port)
+    torch.set_num_threads(1)  # small products, from several tabs
+    app.add_middleware(SameHost, port=port)
+    app.add_static_files("/ratenet", STATIC)
+    ui.page("/", title="ratenet")(lambda client: _page(target, client))
+    address = f"http://{HOST}:{port}"
+    app.on_startup(lambda: _opened(address, opens_browser))
+    ui.run(
+        host=HOST, port=port, show=False, reload=False, dark=None, favicon=STATIC / "icon.svg",
+        show_welcome_message=False, title="ratenet", tailwind=False,
+    )  # fmt: skip
+
+
+def _page(target: RunTarget | CircuitTarget, client: Client) -> None:
+    """Build what one tab shows, or the sentence that says why it cannot."""
+    ui.add_head_html(HEAD)
+    try:
+        if isinstance(target, RunTarget):
+            RunPage(target, client, client.request.query_params)
+    except RatenetError as error:
+        ui.label(str(error)).classes("rn-note rn-wrong").props("id=wrong")
+
+
+def _opened(address: str, opens_browser: bool) -> None:
+    print(f"page    {address}   (Ctrl+C ends it)", flush=True)
+    if opens_browser and not webbrowser.open(address):
+        print("No browser could be opened; open the address in one yourself.", file=sys.stderr)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _checked_port(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise InputError.at(
+                "port", got=port, expected="a free port", remedy="leave --port out for any"
+            ) from None
+    return port
