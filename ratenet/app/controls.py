@@ -37,7 +37,7 @@ class Controls:
         Time constants of the network that pass in a second on the screen.
     """
 
-    tau: Annotated[float, Field(ge=1, le=1000)] = 10.0
+    tau: Annotated[float, Field(ge=1, le=200)] = 10.0
     hold: Annotated[float, Field(ge=1, le=50)] = 20.0
     fade: Annotated[float, Field(ge=0, le=50)] = 5.0
     weight_scale: Annotated[float, Field(ge=0, le=5)] = 1.0
@@ -64,7 +64,7 @@ def sliders(kind: type) -> list[Slider]:
     Examples
     --------
     >>> sliders(Controls)[0][:3]
-    ('tau', 1, 1000)
+    ('tau', 1, 200)
     """
     facts = json_schema(kind)["properties"]
     return [

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,7 +41,7 @@ def as_digit(pixels: Any, frame: tuple[int, ...]) -> Tensor:
     tensor([4, 9])
     """
     height, width = frame[-2:]
-    drawing = as_pixels(pixels, "drawing").flatten()
+    drawing = as_pixels(np.asarray(pixels).reshape(1, -1), "drawing")[0]
     if len(drawing) != height * width:
         raise InputError.at(
             "drawing", got=len(drawing), expected=f"{height} x {width} pixels, one after another"

@@ -1,7 +1,8 @@
 """Who may talk to the page: this machine's browser, at the page's own address, and no other site.
 
-A name that another site lets point to 127.0.0.1 (DNS rebinding) comes with a foreign Host; a page of
-another site that opens a connection comes with a foreign Origin. Both are refused, websockets too.
+A name that another site lets point to 127.0.0.1 (DNS rebinding) comes with a foreign Host; a page
+of another site that opens a connection comes with a foreign Origin. Both are refused, also on
+websockets.
 """
 
 from collections.abc import Awaitable, Callable

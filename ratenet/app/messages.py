@@ -27,7 +27,7 @@ def facts_of(session: Settling) -> dict[str, Any]:
 
 def frame_message(frame: Frame, shape: tuple[int, ...]) -> dict[str, Any]:
     """Return a frame for the page: numbers that are read in full, maps to 4 decimals."""
-    *channels, height, width = shape
+    *_, height, width = shape
     image = frame.image.view(-1, height, width).mean(dim=0).clamp(0, 1)
     target = frame.target
     numbers = ("time", "label", "distance", "predicted", "residual", "answer", "reached", "note")

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
+from html import escape
 from typing import Any
 
 from nicegui import Client, ui
@@ -69,7 +70,7 @@ class RunPage:
         with ui.element("main").classes("rn-page"):
             with ui.element("header").classes("rn-head"):
                 ui.html("<h1>A digit settles</h1>", sanitize=False)
-                ui.label(repr(run)).classes("rn-about")
+                ui.html(f"<p>{escape(repr(run)[len('LoadedRun(') : -1])}</p>", sanitize=False)
                 ui.html('<output id="fps"></output>', sanitize=False)
             if note:
                 ui.label(note).classes("rn-note rn-wrong").props("id=wrong")
@@ -89,7 +90,9 @@ class RunPage:
                 ui.button("Test digits", on_click=self._stream).props(small)
                 ui.button("Next digit", on_click=self._next).props(small)
             ui.button("Show the drawing", on_click=self._redraw).props(small)
-            ui.button("Clear", on_click=lambda: ui.run_javascript("ratenet.clearPad()")).props(small)
+            ui.button("Clear", on_click=lambda: ui.run_javascript("ratenet.clearPad()")).props(
+                small
+            )
             ui.button("Reset", on_click=self._reset).props(small)
             ui.button("Save picture", on_click=self._save_picture).props(small)
             ui.button("Save data", on_click=self._save_data).props(small)

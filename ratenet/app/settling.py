@@ -4,7 +4,6 @@ The page draws and nothing else: every number of a frame is what ratenet's own f
 the network of the run, its weights and time constants scaled as the sliders say.
 """
 
-import dataclasses
 import math
 import warnings
 from collections import deque
@@ -18,7 +17,8 @@ from torch import Tensor
 from ratenet.app.controls import Controls
 from ratenet.app.drawn import as_digit
 from ratenet.errors import DivergenceError, InputError
-from ratenet.fixed_points import FixedPoints, find_fixed_points, fixed_points_at
+from ratenet.fixed_points import FixedPoints, Status, find_fixed_points, fixed_points_at
+from ratenet.fixed_points.find_all import ROOTS
 from ratenet.network import Network
 from ratenet.quasi_static import predict_lag
 from ratenet.simulation import simulate
@@ -61,7 +61,7 @@ class Frame:
     outputs : Tensor, shape (K,)
         Of the read-out.
     answer : int
-        The class of the largest output.
+        The class of the largest output; -1: none, as when there are no rates yet.
     confidence : Tensor, shape (K,)
         Softmax of the outputs.
     reached : float
@@ -89,6 +89,8 @@ class Frame:
 @dataclass(frozen=True, eq=False)
 class Examined:
     """Stability and certificate of the fixed point of an image.
+
+    Where the network does not settle, stability is that of an unstable fixed point nearby.
 
     Attributes
     ----------
@@ -225,13 +227,12 @@ class Settling:
         found = find_fixed_points(
             network, drive, initial=state, max_iterations=FOLLOWED, on_failure="return"
         )
-        if not torch.isfinite(found.state).all():
-            found = dataclasses.replace(fixed_points_at(network, drive, state), notes=found.notes)
+        at = found if bool(found.converged[0]) else _root(found, state)
         return Examined(
-            eigenvalues=found.eigenvalues(0),
-            abscissa=float(found.abscissa()[0]),
+            eigenvalues=at.eigenvalues(0),
+            abscissa=float(at.abscissa()[0]),
             converged=bool(found.converged[0]),
-            sentence=found.summary(),
+            sentence=" ".join([_said(found), *found.notes]),
         )
 
     def table(self) -> pd.DataFrame:
@@ -299,7 +300,8 @@ class Settling:
         here = fixed_points_at(self.network, drive, self._state, SETTLED)
         target = self._target_of(clean)
         outputs = self.run.learner.logits(here.rates)[0]
-        answer = int(outputs.argmax())
+        best = outputs.topk(2).values  # without rates there is no answer yet
+        answer = int(outputs.argmax()) if best[0] > best[1] else -1
         begun = self._begun + self._number() * self._shown.time_scale
         if answer != self._answer or self._since < begun:
             self._answer, self._since = answer, max(begun, self.time)
@@ -359,6 +361,22 @@ class Settling:
 def controls_of(run: LoadedRun) -> Controls:
     """Return the controls that leave a run as it was trained."""
     return Controls(tau=round(1e3 * run.network.longest_time_constant(), 6))
+
+
+def _said(found: FixedPoints) -> str:
+    """Return the word for a status, and its sentence."""
+    status = Status(int(found.status[0]))
+    return f"{status.name.capitalize().replace('_', ' ')}. {status.sentence}"
+
+
+def _root(found: FixedPoints, state: Tensor) -> FixedPoints:
+    """Return the fixed point, stable or not, near where nothing settled; else the state itself."""
+    network, drive = found.network, found.drive
+    begin = found.state if bool(torch.isfinite(found.state).all()) else state
+    root = find_fixed_points(
+        network, drive, initial=begin, solver=ROOTS, certificate="residual", on_failure="return"
+    )
+    return root if bool(root.converged[0]) else fixed_points_at(network, drive, state)
 
 
 def _apart(here: FixedPoints, target: FixedPoints) -> Tensor:

@@ -10,7 +10,7 @@ from nicegui import Client, background_tasks, run, ui
 from ratenet.app.messages import as_json
 from ratenet.errors import RatenetError
 
-FRAME = 0.04  # s from one frame to the next, at least
+FRAME = 1 / 30  # s from one frame to the next, at least
 ANSWER = 5.0  # s that a tab may take to draw one: it may be hidden
 PAUSE = 0.5  # s from one look at the eigenvalues to the next
 
@@ -46,13 +46,17 @@ class Tab:
             await asyncio.sleep(FRAME)
 
     async def play(self, frame: Callable[[float], Any]) -> None:
-        """Send frames for ever: each is given the seconds since the one before."""
-        latest = time.monotonic()
+        """Send frames for ever: each is given the seconds since the one before.
+
+        One is computed while the one before is drawn.
+        """
+        latest, message = time.monotonic(), await self.compute(frame, 0.0)
         while True:
             now = time.monotonic()
-            message = await self.compute(frame, now - latest)
-            latest = now
-            await self.send("frame", message)
+            passed, latest = now - latest, now
+            _, message = await asyncio.gather(
+                self.send("frame", message), self.compute(frame, passed)
+            )
             await asyncio.sleep(max(0.0, FRAME - (time.monotonic() - now)))
 
     async def watch(self, name: str, look: Callable[[], Any]) -> None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ratenet import circuits
 from ratenet.errors import RatenetError, UnknownNameError, UnsupportedError

@@ -8,7 +8,7 @@ import typer
 from ratenet.cli.options import whole
 
 if TYPE_CHECKING:
-    from ratenet.app.targets import RunTarget
+    pass
 
 
 def app(
@@ -20,9 +20,7 @@ def app(
             "trained in static presentation if it is not there.",
         ),
     ] = None,
-    port: Annotated[
-        int | None, whole("Port of 127.0.0.1; default a free one.", most=65535)
-    ] = None,
+    port: Annotated[int | None, whole("Port of 127.0.0.1; default a free one.", most=65535)] = None,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Only print the address.")
     ] = False,

@@ -2,7 +2,13 @@
 "use strict";
 window.ratenet = (() => {
   const $ = (id) => document.getElementById(id);
-  const colour = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+  const colours = new Map();  // read anew when the page turns dark or light
+  function colour(name) {
+    const dark = document.body.classList.contains("body--dark");
+    if (colours.get("dark") !== dark) { colours.clear(); colours.set("dark", dark); }
+    if (!colours.has(name)) colours.set(name, getComputedStyle(document.body).getPropertyValue(name).trim());
+    return colours.get(name);
+  }
   const say = (id, text) => { const e = $(id); if (e && e.textContent !== text) e.textContent = text; };
   const short = (x, digits = 3) => (x === null || x === undefined ? "–" : Number(x).toPrecision(digits));
   let facts = null, history = [], examined = null, stamps = [];
@@ -111,9 +117,10 @@ window.ratenet = (() => {
     say("time", `${(1e3 * f.time).toFixed(0)} ms`);
     say("label", f.label < 0 ? "" : `class ${f.label}`);
     say("found", f.target ? "" : "none found");
-    say("answer", String(f.answer));
-    say("confidence", `${(100 * f.confidence[f.answer]).toFixed(1)} %`);
-    say("reached", f.confidence.length ? `after ${(1e3 * f.reached).toFixed(0)} ms` : "");
+    const answered = f.answer >= 0;
+    say("answer", answered ? String(f.answer) : "none yet");
+    say("confidence", answered ? `${(100 * f.confidence[f.answer]).toFixed(1)} %` : "");
+    say("reached", answered ? `after ${(1e3 * f.reached).toFixed(0)} ms` : "");
     say("distance", short(f.distance)); say("predicted", short(f.predicted));
     say("residual", short(f.residual)); say("note", f.note);
     const now = performance.now();
@@ -123,11 +130,16 @@ window.ratenet = (() => {
     return f.time;
   }
 
+  function shownTimes(f) {
+    const from = Math.max(0, f.time - facts.window);
+    return [1e3 * from, 1e3 * (from + 1.05 * facts.window)];
+  }
+
   function traces(f) {
     const [pen, width, height] = sized("traces"), span = facts.rate_span;
-    const from = f.time - facts.window, name = "time (ms)";
-    const [X, Y] = axes(pen, width, height, [1e3 * from, 1e3 * (f.time + 0.05 * facts.window)],
-      [-1.1 * span, 1.1 * span], { x: ticks(1e3 * from, 1e3 * f.time), y: ticks(-span, span, 2), name });
+    const [from, to] = shownTimes(f), name = "time (ms)";
+    const [X, Y] = axes(pen, width, height, [from, to],
+      [-1.1 * span, 1.1 * span], { x: ticks(from, to), y: ticks(-span, span), name });
     facts.traced.forEach((unit, n) => {
       const style = TRACES[n % TRACES.length];
       line(pen, history.map((h) => [X(1e3 * h.time), Y(h.rates[unit])]), style);
@@ -140,10 +152,10 @@ window.ratenet = (() => {
 
   function distances(f) {
     const [pen, width, height] = sized("distances"), low = -6, high = 1;
-    const from = f.time - facts.window, name = "time (ms)";
+    const [from, to] = shownTimes(f), name = "time (ms)";
     const powers = [-6, -4, -2, 0].map((p) => [p, p ? `1e${p}` : "1"]);
-    const [X, Y] = axes(pen, width, height, [1e3 * from, 1e3 * (f.time + 0.05 * facts.window)],
-      [low, high], { x: ticks(1e3 * from, 1e3 * f.time), y: powers, name });
+    const [X, Y] = axes(pen, width, height, [from, to],
+      [low, high], { x: ticks(from, to), y: powers, name });
     const at = (value) => (value > 0 ? Y(Math.max(low, Math.min(high, Math.log10(value)))) : NaN);
     line(pen, history.map((h) => [X(1e3 * h.time), at(h.distance)]), colour("--one"));
     line(pen, history.map((h) => [X(1e3 * h.time), at(h.predicted)]), colour("--two"), [4, 3]);
