@@ -10,6 +10,7 @@ from ratenet.errors import InputError
 from ratenet.stimuli.images import as_pixels
 
 BOX = 20 / 28  # of the frame: how large MNIST's digits are
+ALIKE = 0.15  # a drawing whose size differs by no more keeps it
 INK = 0.1  # a pixel is drawn on above that
 EMPTY = "drawing: expected a digit, got an empty frame; draw with the mouse or a finger."
 
@@ -51,31 +52,44 @@ def as_digit(pixels: Any, frame: tuple[int, ...]) -> Tensor:
     if not len(inked):
         raise InputError(EMPTY, argument="drawing")
     (top, left), (bottom, right) = inked.amin(dim=0).tolist(), (inked.amax(dim=0) + 1).tolist()
-    scale = BOX * min(height, width) / max(bottom - top, right - left)
-    scaled = _scaled(drawing[top:bottom, left:right], scale)
-    placed = _centred(scaled, height, width)
+    cut = drawing[top:bottom, left:right]
+    scale = BOX * min(height, width) / max(cut.shape)
+    if abs(scale - 1) <= ALIKE:
+        placed = _moved(drawing, cut, (top, left))
+    else:
+        placed = _framed(_scaled(cut, scale), height, width)
     return placed.expand(*frame[:-2], height, width).flatten()
 
 
 def _scaled(cut: Tensor, scale: float) -> Tensor:
     size = [max(1, round(scale * side)) for side in cut.shape]
-    if size == list(cut.shape):
-        return cut
     return torch.nn.functional.interpolate(
         cut[None, None], size, mode="bilinear", antialias=True, align_corners=False
     )[0, 0].clamp(0, 1)
 
 
-def _centred(cut: Tensor, height: int, width: int) -> Tensor:
-    """Return the frame with the cut's centre of mass at its centre, as far as it fits."""
-    mass = cut.sum()
-    rows, columns = torch.arange(cut.shape[0]) + 0.5, torch.arange(cut.shape[1]) + 0.5
-    centre = ((cut.sum(dim=1) * rows).sum() / mass, (cut.sum(dim=0) * columns).sum() / mass)
-    sides = ((height, cut.shape[0]), (width, cut.shape[1]))
-    top, left = (
-        min(max(0, round(whole / 2 - float(at))), whole - part)
-        for at, (whole, part) in zip(centre, sides, strict=True)
-    )
+def _moved(drawing: Tensor, cut: Tensor, corner: tuple[int, int]) -> Tensor:
+    """Return a drawing of the right size in its place; it stays where a pixel is all that lacks."""
+    place = _place(cut, *drawing.shape)
+    if all(abs(to - at) <= 1 for to, at in zip(place, corner, strict=True)):
+        return drawing
+    return _framed(cut, *drawing.shape)
+
+
+def _framed(cut: Tensor, height: int, width: int) -> Tensor:
+    """Return a frame with the cut in its place."""
     frame = torch.zeros(height, width, dtype=cut.dtype)
+    top, left = _place(cut, height, width)
     frame[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
     return frame
+
+
+def _place(cut: Tensor, height: int, width: int) -> tuple[int, int]:
+    """Return where the corner of the cut is if its centre of mass is central, as far as it fits."""
+    mass = cut.sum()
+    rows, columns = torch.arange(cut.shape[0]) + 0.5, torch.arange(cut.shape[1]) + 0.5
+    y = float((cut.sum(dim=1) * rows).sum() / mass)
+    x = float((cut.sum(dim=0) * columns).sum() / mass)
+    top = min(max(0, round(height / 2 - y)), height - cut.shape[0])
+    left = min(max(0, round(width / 2 - x)), width - cut.shape[1])
+    return top, left

@@ -90,9 +90,7 @@ class RunPage:
                 ui.button("Test digits", on_click=self._stream).props(small)
                 ui.button("Next digit", on_click=self._next).props(small)
             ui.button("Show the drawing", on_click=self._redraw).props(small)
-            ui.button("Clear", on_click=lambda: ui.run_javascript("ratenet.clearPad()")).props(
-                small
-            )
+            ui.button("Clear", on_click=self._clear).props(small)
             ui.button("Reset", on_click=self._reset).props(small)
             ui.button("Save picture", on_click=self._save_picture).props(small)
             ui.button("Save data", on_click=self._save_data).props(small)
@@ -152,6 +150,9 @@ class RunPage:
         else:
             self._shown = None
             self._tell_address()
+
+    def _clear(self) -> None:
+        ui.run_javascript("ratenet.clearPad()")
 
     def _redraw(self) -> None:
         ui.run_javascript("ratenet.sendPad()")

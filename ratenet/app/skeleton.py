@@ -48,7 +48,7 @@ RUN = "".join(
             "distances",
             "Distance",
             size="wide broad",
-            told=f"{number('distance', 'to the fixed point ')}, {number('predicted', 'predicted ')}",
+            told=number("distance", "to the fixed point ") + number("predicted", ", predicted "),
             about="Distance of the rates to the fixed point over time, and the predicted lag",
         ),
         panel(

@@ -1,4 +1,4 @@
-"""A tab of the browser: its session advances as long as it is open, and its frames are sent to it."""
+"""A tab of the browser: as long as it is open, its session advances and its frames are sent."""
 
 import asyncio
 import time

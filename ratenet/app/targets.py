@@ -1,4 +1,4 @@
-"""What the page is about: a trained run, or a circuit of two units, by what the command was given."""
+"""What the page is about, by a word of the command: a trained run, or a circuit of two units."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""``ratenet app``: a page in the browser in which a digit settles, or a circuit is moved by hand."""
+"""``ratenet app``: a page in the browser: a digit settles, or a circuit is moved."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,8 +16,8 @@ def app(
         str | None,
         typer.Argument(
             metavar="[RUN | CIRCUIT]",
-            help="A run folder, or the name of a circuit of two units. Default: runs/demo, which is "
-            "trained in static presentation if it is not there.",
+            help="A run folder, or the name of a circuit of two units. Default: runs/demo, which "
+            "is trained in static presentation if it is not there.",
         ),
     ] = None,
     port: Annotated[int | None, whole("Port of 127.0.0.1; default a free one.", most=65535)] = None,
