@@ -48,6 +48,7 @@ def examined_message(examined: Examined) -> dict[str, Any]:
         "eigenvalues": [[round(x, DRAWN) for x in pair] for pair in values.tolist()],
         "abscissa": examined.abscissa,
         "converged": examined.converged,
+        "at_fixed_point": examined.at_fixed_point,
         "sentence": examined.sentence,
     }
 

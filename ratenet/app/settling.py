@@ -18,7 +18,7 @@ from ratenet.app.controls import Controls
 from ratenet.app.drawn import as_digit
 from ratenet.errors import DivergenceError, InputError
 from ratenet.fixed_points import FixedPoints, Status, find_fixed_points, fixed_points_at
-from ratenet.fixed_points.find_all import ROOTS
+from ratenet.fixed_points.solvers.newton_krylov import NewtonKrylov
 from ratenet.network import Network
 from ratenet.quasi_static import predict_lag
 from ratenet.simulation import simulate
@@ -90,7 +90,8 @@ class Frame:
 class Examined:
     """Stability and certificate of the fixed point of an image.
 
-    Where the network does not settle, stability is that of an unstable fixed point nearby.
+    Where the network does not settle, the eigenvalues are those at an unstable fixed point that is
+    found from the one before; if none is found, those at the present rates.
 
     Attributes
     ----------
@@ -102,12 +103,15 @@ class Examined:
         Whether a stable, or neutral, fixed point is reached.
     sentence : str
         The certificate's.
+    at_fixed_point : bool
+        Whether the eigenvalues are those at a fixed point.
     """
 
     eigenvalues: Tensor
     abscissa: float
     converged: bool
     sentence: str
+    at_fixed_point: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +167,7 @@ class Settling:
         self._answer, self._since = -1, 0.0
         self._target: FixedPoints | None = None  # the latest one that was looked for
         self._retry = 0.0
+        self._root: Tensor | None = None  # the state of the fixed point that was examined last
         self._rows: deque[dict[str, float]] = deque(maxlen=KEPT)
         blank = Images(torch.zeros(1, run.read_in.shape[1]).to(run.read_in), [0], self.shape)
         self._known, self._before = False, blank.pixels
@@ -227,8 +232,15 @@ class Settling:
         found = find_fixed_points(
             network, drive, initial=state, max_iterations=FOLLOWED, on_failure="return"
         )
-        at = found if bool(found.converged[0]) else _root(found, state)
+        at = found
+        if not found.converged[0]:
+            at = _root(found, state if self._root is None else self._root)
+        if at.converged[0]:
+            self._root = at.state
+        else:
+            at = fixed_points_at(network, drive, state)
         return Examined(
+            at_fixed_point=bool(at.converged[0]),
             eigenvalues=at.eigenvalues(0),
             abscissa=float(at.abscissa()[0]),
             converged=bool(found.converged[0]),
@@ -370,13 +382,11 @@ def _said(found: FixedPoints) -> str:
 
 
 def _root(found: FixedPoints, state: Tensor) -> FixedPoints:
-    """Return the fixed point, stable or not, near where nothing settled; else the state itself."""
-    network, drive = found.network, found.drive
-    begin = found.state if bool(torch.isfinite(found.state).all()) else state
-    root = find_fixed_points(
-        network, drive, initial=begin, solver=ROOTS, certificate="residual", on_failure="return"
-    )
-    return root if bool(root.converged[0]) else fixed_points_at(network, drive, state)
+    """Return the fixed point, stable or not, that a solver finds from a state; or none."""
+    return find_fixed_points(
+        found.network, found.drive, initial=state, solver=NewtonKrylov(), certificate="residual",
+        max_iterations=ITERATIONS, on_failure="return",
+    )  # fmt: skip
 
 
 def _apart(here: FixedPoints, target: FixedPoints) -> Tensor:

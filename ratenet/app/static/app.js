@@ -189,7 +189,8 @@ window.ratenet = (() => {
       pen.beginPath(); pen.arc(X(re), Y(im), 1.8, 0, 7);
       pen.fillStyle = colour(re < 0 ? "--one" : "--two"); pen.fill();
     }
-    say("abscissa", `largest real part ${short(e.abscissa)} /s`);
+    const where = e.at_fixed_point ? "at the fixed point" : "at the present rates";
+    say("abscissa", `${where}: largest real part ${short(e.abscissa)} /s`);
     say("certificate", e.sentence);
   }
 
