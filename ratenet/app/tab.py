@@ -12,6 +12,7 @@ from ratenet.errors import RatenetError
 
 FRAME = 1 / 30  # s from one frame to the next, at least
 ANSWER = 5.0  # s that a tab may take to draw one: it may be hidden
+SHARE = 3  # of the time that a look takes, for which it then waits
 PAUSE = 0.5  # s from one look at the eigenvalues to the next
 
 
@@ -60,10 +61,13 @@ class Tab:
             await asyncio.sleep(max(0.0, FRAME - (time.monotonic() - now)))
 
     async def watch(self, name: str, look: Callable[[], Any]) -> None:
-        """Send what a slower function returns for ever, beside the frames."""
+        """Send what a slower function returns for ever, beside the frames, most time to these."""
         while True:
-            await self.send(name, await run.io_bound(look))
-            await asyncio.sleep(PAUSE)
+            began = time.monotonic()
+            message = await run.io_bound(look)
+            spent = time.monotonic() - began
+            await self.send(name, message)
+            await asyncio.sleep(max(PAUSE, SHARE * spent))
 
     def say(self, sentence: str) -> None:
         """Show a sentence about a mistake for a while."""
