@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from nicegui import Client, app, ui
 
+from ratenet.app.circuit_page import CircuitPage
 from ratenet.app.guard import SameHost
 from ratenet.app.run_page import RunPage
 from ratenet.app.skeleton import HEAD
@@ -52,6 +53,8 @@ def _page(target: RunTarget | CircuitTarget, client: Client) -> None:
     try:
         if isinstance(target, RunTarget):
             RunPage(target, client, client.request.query_params)
+        else:
+            CircuitPage(target.name, client, client.request.query_params)
     except RatenetError as error:
         ui.label(str(error)).classes("rn-note rn-wrong").props("id=wrong")
 

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ratenet import circuits
+from ratenet.app.plane import Plane
 from ratenet.errors import RatenetError, UnknownNameError, UnsupportedError
 from ratenet.files import refuse_no_run
 from ratenet.stimuli import Images, load_images
@@ -80,11 +81,5 @@ def target_of(word: str | None) -> RunTarget | CircuitTarget:
         raise UnknownNameError.among(
             "run folder or circuit", word, circuits.names(), "a trained run is given by its folder"
         )
-    network = circuits.load(word).network
-    if network.units != 2 or len(network.model.states) != 1:
-        raise UnsupportedError(
-            f"{word}: the page shows circuits of two units with one state variable each, got "
-            f"{network.units} with {len(network.model.states)}; use `ratenet simulate {word}`.",
-            argument="target",
-        )
+    Plane(word)  # refuses what has no phase plane
     return CircuitTarget(word)

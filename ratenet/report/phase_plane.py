@@ -79,13 +79,13 @@ def phase_plane(
         )
     low, high = span or _span(found)
     figure, axis = new_figure(on=on, figsize=(7.6, 5.2))
-    _draw_basins(axis, found, drive, low, high)
+    _draw_basins(axis, found, low, high)
     _draw_nullclines(axis, network, drive, low, high)
     _draw_trajectories(axis, network, drive, low, high)
     _mark_points(axis, found)
     name = network.model.states[0]
     unit = unit_name(network.model.dimensions(name))
-    names = _unit_names(network)
+    names = unit_names(network)
     axis.set_xlabel(f"{name} of {names[0]} ({unit})")
     axis.set_ylabel(f"{name} of {names[1]} ({unit})")
     axis.set_xlim(low, high)
@@ -171,31 +171,85 @@ def _grid(network: Network, drive: Tensor, low: float, high: float, side: int) -
     return values.cpu().numpy(), states, drive.expand(side * side, -1)
 
 
-def _draw_nullclines(axis: Any, network: Network, drive: Tensor, low: float, high: float) -> None:
+def nullclines(
+    network: Network, drive: Tensor, low: float, high: float
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return where each of the two units is at rest, as lines (P, 2) in the plane.
+
+    Parameters
+    ----------
+    network : Network
+        Of two units with one state variable each.
+    drive : Tensor, shape (1, 2)
+    low, high : float
+        Range of both axes, in the state's SI unit.
+    """
+    from contourpy import contour_generator
+
     values, states, drives = _grid(network, drive, low, high, NULLCLINE_GRID)
     speeds = network.derivative(states, drives)[0].unflatten(0, (NULLCLINE_GRID, -1)).cpu().numpy()
-    names = _unit_names(network)
-    for unit, style in enumerate(("-", "--")):
-        speed = speeds[:, :, unit].T  # rows: the second unit
-        axis.contour(values, values, speed, [0.0], colors="k", linestyles=style, linewidths=1.6)
-        axis.plot([], [], color="k", ls=style, lw=1.6, label=f"nullcline of {names[unit]}")
+    # Rows: the second unit.
+    first, second = (
+        contour_generator(values, values, speeds[:, :, n].T).lines(0.0) for n in (0, 1)
+    )
+    return list(first), list(second)
 
 
-def _draw_basins(axis: Any, found: FixedPointSet, drive: Tensor, low: float, high: float) -> None:
-    """Colour each start by the stable fixed point that the dynamics come to; white: none."""
+def _draw_nullclines(axis: Any, network: Network, drive: Tensor, low: float, high: float) -> None:
+    names, both = unit_names(network), nullclines(network, drive, low, high)
+    for name, style, lines in zip(names, ("-", "--"), both, strict=True):
+        for line in lines:
+            axis.plot(*line.T, color="k", ls=style, lw=1.6)
+        axis.plot([], [], color="k", ls=style, lw=1.6, label=f"nullcline of {name}")
+
+
+def basins(
+    found: FixedPointSet,
+    low: float,
+    high: float,
+    *,
+    side: int = BASIN_GRID,
+    iterations: int = 2_000,
+) -> Tensor:
+    """Return which fixed point the dynamics come to from a grid of starts; -1: none.
+
+    Parameters
+    ----------
+    found : FixedPointSet
+        Of two units with one state variable each, and one drive.
+    low, high : float
+        Range of both axes, in the state's SI unit.
+    side : int
+        Starts along each axis.
+    iterations : int
+        Most evaluations of the recurrent input from each.
+
+    Returns
+    -------
+    Tensor of int, shape (side, side)
+        Rows: the first unit.
+    """
     network, stable = found.points.network, torch.nonzero(found.stable)[:, 0]
-    values, states, drives = _grid(network, drive, low, high, BASIN_GRID)
+    _, states, drives = _grid(network, found.drives[:1], low, high, side)
+    if len(stable) == 0:
+        return torch.full((side, side), -1)
     ends = find_fixed_points(
-        network, drives, tol=1e-5, initial=states, solver=Relaxation(2_000),
+        network, drives, tol=1e-5, initial=states, solver=Relaxation(iterations),
         certificate="residual", on_failure="return",
     )  # fmt: skip
+    apart = torch.cdist(ends.state[0], found.points.state[0, stable])  # (side^2, stable ones)
+    came = ends.converged & (apart.amin(dim=1) <= 1e-2 * (high - low))
+    return torch.where(came, stable[apart.argmin(dim=1)], -1).unflatten(0, (side, -1))
+
+
+def _draw_basins(axis: Any, found: FixedPointSet, low: float, high: float) -> None:
+    """Colour each start by the stable fixed point that the dynamics come to; white: none."""
+    stable = torch.nonzero(found.stable)[:, 0]
     if len(stable) == 0:
         return
-    apart = torch.cdist(ends.state[0], found.points.state[0, stable])  # (side^2, stable ones)
-    nearest = apart.argmin(dim=1)
-    came = ends.converged & (apart.amin(dim=1) <= 1e-2 * (high - low))
-    basin = torch.where(came, nearest % len(_PALE), -1).unflatten(0, (BASIN_GRID, -1))
-    picture = np.ma.masked_less(basin.cpu().numpy().T, 0)
+    basin = basins(found, low, high).cpu().numpy()
+    picture = np.ma.masked_less(np.where(basin < 0, -1, basin % len(_PALE)).T, 0)
+    values = np.linspace(low, high, BASIN_GRID)
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
     norm = BoundaryNorm(np.arange(-0.5, len(_PALE)), len(_PALE))
@@ -234,7 +288,7 @@ def _mark_points(axis: Any, found: FixedPointSet) -> None:
         axis.annotate(str(index), states[index], zorder=6, **place)
 
 
-def _unit_names(network: Network) -> list[str]:
+def unit_names(network: Network) -> list[str]:
     """Return what the two units are called: by population, where there is one for each."""
     alone = [name for name, place in network.populations.items() if place.stop - place.start == 1]
     return alone if len(alone) == 2 else ["unit 0", "unit 1"]

@@ -1,0 +1,129 @@
+"""The page of a circuit of two units: phase plane and bifurcation diagram, moved by sliders."""
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import pandas as pd
+from nicegui import Client, ui
+
+from ratenet.app import skeleton
+from ratenet.app.controls import as_query, from_query
+from ratenet.app.messages import diagram_message, path_message, portrait_message
+from ratenet.app.plane import VARIATIONS, Plane, PlaneControls
+from ratenet.app.tab import Tab
+from ratenet.errors import RatenetError
+
+POINTS = '<table class="rn-points" id="points"></table>'
+
+
+class CircuitPage:
+    """What one tab shows of a circuit.
+
+    Parameters
+    ----------
+    name : str
+    client : Client
+    query : mapping of str to str
+        Of the address: controls, and `along`, which of them the diagram follows.
+    """
+
+    def __init__(self, name: str, client: Client, query: Mapping[str, str]) -> None:
+        self._tab, self._changed, self._wrong = Tab(client), asyncio.Event(), ""
+        given = dict(query)
+        self._along = given.pop("along", "drive_0")
+        self._plane, self._branches, self._drawn_for = Plane(name), [], None
+        self._path: Any = None
+        try:
+            self._plane.range_of(self._along)
+            self._plane.controls = from_query(PlaneControls(), given)
+        except RatenetError as error:
+            self._wrong = str(error)
+            self._along = self._along if self._along in VARIATIONS else "drive_0"
+        self._build()
+        self._changed.set()
+        self._tab.begin(self._follow)
+
+    def _build(self) -> None:
+        circuit = self._plane.circuit
+        with ui.element("main").classes("rn-page"):
+            with ui.element("header").classes("rn-head"):
+                ui.html(f"<h1>{escape(circuit.title)}</h1>", sanitize=False)
+                ui.html(f"<p>{escape(circuit.source)}</p>", sanitize=False)
+            if self._wrong:
+                ui.label(self._wrong).classes("rn-note rn-wrong").props("id=wrong")
+            with ui.element("section").classes("rn-side"):
+                with ui.element("div").classes("rn-buttons"):
+                    small = "dense no-caps unelevated size=sm padding=4px_8px"
+                    ui.button("Reset", on_click=self._reset).props(small)
+                    ui.button("Save picture", on_click=self._save_picture).props(small)
+                    ui.button("Save data", on_click=self._save_data).props(small)
+                self._sliders = {name: self._slider(name) for name in VARIATIONS}
+            with ui.element("section"):
+                ui.html(skeleton.CIRCUIT, sanitize=False)
+                ui.html(POINTS, sanitize=False)
+                ui.html('<p class="rn-note" id="certificate"></p>', sanitize=False)
+        ui.on("clicked", self._clicked)
+
+    def _slider(self, name: str) -> Any:
+        low, high = self._plane.range_of(name)
+        value = getattr(self._plane.controls, name)
+        with ui.element("div").classes("rn-name"):
+            ui.label(self._plane.label(name))
+            shown = ui.label(f"{value:g}").props(f"id=value-{name}")
+
+        def moved(event: Any) -> None:
+            shown.text = f"{event.value:g}"
+            self._moved(name, float(event.value))
+
+        slider = ui.slider(min=low, max=high, step=(high - low) / 400, value=value, on_change=moved)
+        return slider.props(f'id=slider-{name} aria-label="{escape(self._plane.label(name))}"')
+
+    async def _follow(self) -> None:
+        """Draw anew whenever something has moved: the plane first, then the diagram."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            plane, along = self._plane, self._along
+            portrait = await self._tab.compute(plane.portrait)
+            await self._tab.send("portrait", portrait_message(plane, portrait))
+            others = dataclasses.replace(plane.controls, **{along: 0.0})
+            if self._drawn_for != (along, others):
+                self._branches = await self._tab.compute(plane.diagram, along)
+                self._drawn_for = (along, others)
+            await self._tab.send("diagram", diagram_message(plane, along, self._branches))
+
+    def _moved(self, name: str, value: float) -> None:
+        controls = dataclasses.replace(self._plane.controls, **{name: value})
+        if controls == self._plane.controls:
+            return
+        self._plane.controls, self._along = controls, name
+        self._changed.set()
+        query = as_query(controls, PlaneControls())
+        query += ("&" if query else "") + f"along={name}"
+        ui.run_javascript(f"ratenet.address({query!r})")
+
+    def _reset(self) -> None:
+        for name, slider in self._sliders.items():
+            slider.value = getattr(PlaneControls(), name)
+
+    async def _clicked(self, event: Any) -> None:
+        try:
+            self._path = await self._tab.compute(self._plane.path, event.args)
+        except RatenetError as error:
+            self._tab.say(str(error))
+        else:
+            await self._tab.send("path", path_message(self._path))
+
+    def _save_picture(self) -> None:
+        ui.run_javascript("ratenet.savePicture('ratenet.png')")
+
+    def _save_data(self) -> None:
+        tables = [branch.to_pandas().assign(branch=n) for n, branch in enumerate(self._branches)]
+        if not tables:
+            self._tab.say("There is no branch of fixed points yet; wait until it is drawn.")
+            return
+        table = pd.concat(tables, ignore_index=True)
+        ui.download.content(table.to_csv(index=False), "ratenet.csv", "text/csv")

@@ -1,0 +1,254 @@
+"""Plane: a circuit of two units whose drive and weights are moved, with what then rests and moves.
+
+Nullclines and basins are those of the figures, branches those of `continue_fixed_points`.
+"""
+
+import dataclasses
+import warnings
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ratenet import circuits
+from ratenet.circuits.arguments import numbers
+from ratenet.errors import ConvergenceError, DivergenceError, InputError, UnsupportedError
+from ratenet.fixed_points import FixedPointSet, Relaxation, find_all_fixed_points, find_fixed_points
+from ratenet.fixed_points.continuation.branch import Branch
+from ratenet.fixed_points.continuation.follow import continue_fixed_points
+from ratenet.fixed_points.continuation.variations import (
+    AbstractVariation,
+    DriveShift,
+    WeightScale,
+)
+from ratenet.network import Network
+from ratenet.report.phase_plane import basins, nullclines, unit_names
+from ratenet.report.rates import unit_name
+from ratenet.simulation import simulate
+from ratenet.validation import check_fields
+
+SIDE = 7  # starts along each axis, for the fixed points
+BASIN_SIDE = 40
+ITERATIONS = 400  # in which the dynamics come to rest, or are taken not to
+DURATION = 20  # of a trajectory, in longest time constants
+STEPS = 1000
+
+
+@dataclass(frozen=True)
+class PlaneControls:
+    """What the sliders of a circuit say.
+
+    Parameters
+    ----------
+    drive_0 : float
+        Drive that is added to the first unit, in the SI unit of the model's drive.
+    drive_1 : float
+        Drive that is added to the second unit.
+    weight_scale : float
+        Factor of the recurrent weights.
+    """
+
+    drive_0: Annotated[float, Field(ge=-1000, le=1000)] = 0.0
+    drive_1: Annotated[float, Field(ge=-1000, le=1000)] = 0.0
+    weight_scale: Annotated[float, Field(ge=0, le=3)] = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+VARIATIONS: dict[str, AbstractVariation] = {
+    "drive_0": DriveShift([1.0, 0.0]),
+    "drive_1": DriveShift([0.0, 1.0]),
+    "weight_scale": WeightScale(),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """The phase plane: what rests, and where it is come to from.
+
+    Attributes
+    ----------
+    found : FixedPointSet
+        C fixed points, stable ones first.
+    nullclines : pair of list of array (P, 2)
+    basins : Tensor of int, shape (40, 40)
+        Number of the fixed point that is reached from a grid of starts, rows the first unit; -1:
+        none.
+    """
+
+    found: FixedPointSet
+    nullclines: tuple[list[np.ndarray], list[np.ndarray]]
+    basins: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """A trajectory: times (T,) in seconds, states (T, 2), and a sentence if it diverged."""
+
+    t: Tensor
+    states: Tensor
+    note: str = ""
+
+
+class Plane:
+    """A circuit of two units with one state variable each.
+
+    Parameters
+    ----------
+    name : str
+        Of the circuit.
+    controls : PlaneControls, optional
+
+    Attributes
+    ----------
+    span : pair of float
+        Range of both axes, in the state's SI unit.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such circuit.
+    UnsupportedError
+        If it has more units or state variables.
+    """
+
+    def __init__(self, name: str, controls: PlaneControls | None = None) -> None:
+        self.circuit = circuits.load(name)
+        network = self.circuit.network
+        if network.units != 2 or len(network.model.states) != 1:
+            raise UnsupportedError(
+                f"{name}: the page shows circuits of two units with one state variable each, got "
+                f"{network.units} with {len(network.model.states)}; use `ratenet simulate {name}`.",
+                argument="target",
+            )
+        self.controls = PlaneControls() if controls is None else controls
+        self.span = self._span()
+
+    @property
+    def unit_names(self) -> list[str]:
+        """What the two units are called."""
+        return unit_names(self.circuit.network)
+
+    @property
+    def unit(self) -> str:
+        """The unit of the state, in words."""
+        model = self.circuit.network.model
+        return unit_name(model.dimensions(model.states[0]))
+
+    def range_of(self, name: str) -> tuple[float, float]:
+        """Return over which values a control is moved, and branches are followed.
+
+        Raises
+        ------
+        InputError
+            If there is no such control.
+        """
+        if name not in VARIATIONS:
+            expected = f"one of {', '.join(VARIATIONS)}"
+            raise InputError.at("along", got=name, expected=expected)
+        if name == "weight_scale":
+            return 0.0, 3.0
+        largest = max(2.0, 1.5 * float(self.circuit.drive[0].abs().max()))
+        return -largest, largest
+
+    def varied(self, *, without: str = "") -> tuple[Network, Tensor]:
+        """Return network and drive (1, 2) as the sliders say, one of them left out."""
+        network, drive = self.circuit.network, self.circuit.drive[:1]
+        for name, value in dataclasses.asdict(self.controls).items():
+            if name != without:
+                network, drive = VARIATIONS[name](network, drive, value)
+        return network, drive
+
+    def portrait(self) -> Portrait:
+        """Return fixed points, nullclines and basins."""
+        network, drive = self.varied()
+        found = self._resting(network, drive)
+        return Portrait(
+            found,
+            nullclines(network, drive, *self.span),
+            basins(found, *self.span, side=BASIN_SIDE, iterations=ITERATIONS),
+        )
+
+    def path(self, start: Any) -> Path:
+        """Return the trajectory from a start (2,), 20 longest time constants long.
+
+        Raises
+        ------
+        InputError
+            If the start is not a pair of finite numbers.
+        """
+        place = numbers(start, "start")
+        if len(place) != 2:
+            raise InputError.at("start", got=start, expected="two numbers, the states of the units")
+        network, drive = self.varied()
+        state = network.as_state(place[None], 1)
+        duration = DURATION * network.longest_time_constant()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what does not settle is seen
+            try:
+                run = simulate(
+                    network, drive, duration, duration / STEPS, initial=state, method="rk4", seed=0
+                )
+            except DivergenceError as error:
+                return Path(torch.zeros(1), state[0].cpu(), str(error))
+        return Path(run.t, run.states[network.model.states[0]][:, 0])
+
+    def diagram(self, along: str) -> list[Branch]:
+        """Return the branches of fixed points that begin at either end of a control's range.
+
+        Raises
+        ------
+        InputError
+            If there is no such control.
+        """
+        low, high = self.range_of(along)
+        network, drive = self.varied(without=along)
+        branches: list[Branch] = []
+        for start, stop in ((low, high), (high, low)):
+            at, there = VARIATIONS[along](network, drive, start)
+            for state in self._resting(at, there).points.state.split(1, dim=1):
+                if not any(_passes(branch, start, state) for branch in branches):
+                    branches += self._branch(network, drive, along, start, stop, state)
+        return branches
+
+    def _branch(
+        self, network: Network, drive: Tensor, along: str, start: float, stop: float, state: Tensor
+    ) -> list[Branch]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # why it ended is in the branch
+            try:
+                return [
+                    continue_fixed_points(
+                        network, drive, VARIATIONS[along], start=start, stop=stop, initial=state
+                    )
+                ]
+            except ConvergenceError:
+                return []
+
+    def _resting(self, network: Network, drive: Tensor) -> FixedPointSet:
+        """Return the fixed points that a grid of starts in the plane leads to."""
+        axis = torch.linspace(*self.span, SIDE, dtype=torch.float64)
+        starts = torch.cartesian_prod(axis, axis)
+        return find_all_fixed_points(network, drive, starts=starts, dynamics=Relaxation(ITERATIONS))
+
+    def _span(self) -> tuple[float, float]:
+        """Return up to twice what the circuit reaches, at least 1; below 0 if it gets there."""
+        network, initial = self.circuit.network, self.circuit.initial
+        state = network.as_state(initial, len(self.circuit.drive))
+        fp = find_fixed_points(
+            network, self.circuit.drive, initial=state, certificate="residual", on_failure="return"
+        )
+        seen = torch.cat([fp.state, state]).nan_to_num(0.0, 0.0, 0.0)
+        size = max(1.0, 2 * float(seen.abs().max()))
+        return (-size if bool((seen < -1e-6 * size).any()) else 0.0), size
+
+
+def _passes(branch: Branch, value: float, state: Tensor) -> bool:
+    """Return whether a branch has a point at a value and a state (1, 1, 2)."""
+    same = torch.isclose(branch.values, torch.tensor(value, dtype=branch.values.dtype))
+    near = (branch.states[0] - state[0]).abs().amax(dim=1) <= 1e-6 * (1 + state.abs().max())
+    return bool((same & near).any())
