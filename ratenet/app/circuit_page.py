@@ -15,6 +15,7 @@ from ratenet.app.messages import diagram_message, path_message, portrait_message
 from ratenet.app.plane import VARIATIONS, Plane, PlaneControls
 from ratenet.app.tab import Tab
 from ratenet.errors import RatenetError
+from ratenet.fixed_points.continuation.branch import Branch
 
 POINTS = '<table class="rn-points" id="points"></table>'
 
@@ -27,14 +28,16 @@ class CircuitPage:
     name : str
     client : Client
     query : mapping of str to str
-        Of the address: controls, and `along`, which of them the diagram follows.
+        Controls, and `along`: which of them the diagram follows.
     """
 
     def __init__(self, name: str, client: Client, query: Mapping[str, str]) -> None:
         self._tab, self._changed, self._wrong = Tab(client), asyncio.Event(), ""
         given = dict(query)
         self._along = given.pop("along", "drive_0")
-        self._plane, self._branches, self._drawn_for = Plane(name), [], None
+        self._plane = Plane(name)
+        self._branches: list[Branch] = []
+        self._drawn_for: tuple[str, PlaneControls] | None = None
         self._path: Any = None
         try:
             self._plane.range_of(self._along)

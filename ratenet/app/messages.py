@@ -2,12 +2,15 @@
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ratenet.app.plane import Path, Plane, Portrait
 from ratenet.app.settling import Examined, Frame, Settling
+from ratenet.fixed_points.continuation.branch import Branch
 
 DRAWN = 4  # decimals of what is only seen as a colour or a line
 
@@ -51,6 +54,48 @@ def examined_message(examined: Examined) -> dict[str, Any]:
         "at_fixed_point": examined.at_fixed_point,
         "sentence": examined.sentence,
     }
+
+
+def portrait_message(plane: Plane, portrait: Portrait) -> dict[str, Any]:
+    """Return a phase plane."""
+    found = portrait.found
+    return {
+        "span": list(plane.span),
+        "names": plane.unit_names,
+        "state": plane.circuit.network.model.states[0],
+        "unit": plane.unit,
+        "points": found.points.state[0].tolist(),
+        "stability": list(found.stability),
+        "abscissa": found.abscissa().tolist(),
+        "nullclines": [[line.tolist() for line in lines] for lines in portrait.nullclines],
+        "basins": portrait.basins.tolist(),
+        "summary": found.summary(),
+    }
+
+
+def diagram_message(plane: Plane, along: str, branches: Sequence[Branch]) -> dict[str, Any]:
+    """Return a bifurcation diagram, and where on it the controls are."""
+    return {
+        "range": list(plane.range_of(along)),
+        "along": plane.label(along),
+        "value": getattr(plane.controls, along),
+        "names": plane.unit_names,
+        "unit": plane.unit,
+        "branches": [
+            {"values": b.values.tolist(), "rates": b.rates.tolist(), "stable": b.stable.tolist()}
+            for b in branches
+        ],
+        "special": [
+            {"kind": p.kind.value, "value": p.value, "rates": p.rates.tolist()}
+            for b in branches
+            for p in b.special
+        ],
+    }
+
+
+def path_message(path: Path) -> dict[str, Any]:
+    """Return a trajectory."""
+    return {"t": path.t.tolist(), "states": path.states.tolist(), "note": path.note}
 
 
 def as_json(message: Any) -> str:

@@ -100,7 +100,7 @@ class Plane:
     Parameters
     ----------
     name : str
-        Of the circuit.
+        Name of the circuit.
     controls : PlaneControls, optional
 
     Attributes
@@ -138,6 +138,15 @@ class Plane:
         """The unit of the state, in words."""
         model = self.circuit.network.model
         return unit_name(model.dimensions(model.states[0]))
+
+    def label(self, name: str) -> str:
+        """Return what a control is called."""
+        if name == "weight_scale":
+            return "weight scale"
+        model = self.circuit.network.model
+        added = f"drive added to {self.unit_names[int(name[-1])]}"
+        unit = unit_name(model.dimensions(model.drive))
+        return added if unit == "dimensionless" else f"{added} ({unit})"
 
     def range_of(self, name: str) -> tuple[float, float]:
         """Return over which values a control is moved, and branches are followed.

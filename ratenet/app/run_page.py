@@ -35,7 +35,7 @@ class RunPage:
     target : RunTarget
     client : Client
     query : mapping of str to str
-        Of the address: controls, and `image`, the number of a test image.
+        Controls, and `image`: the number of a test image.
     """
 
     def __init__(self, target: RunTarget, client: Client, query: Mapping[str, str]) -> None:

@@ -26,6 +26,7 @@ from ratenet.stimuli import HeldImages, Images
 from ratenet.stimuli.base import Delayed, ReadIn
 from ratenet.stimuli.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from ratenet.training import LoadedRun
+from ratenet.training.classifier import Classifier
 
 STEPS = 20  # of the simulation in the shortest time constant
 MOST_STEPS = 40  # in a frame: a slow machine shows less time, not a longer wait
@@ -44,7 +45,7 @@ class Frame:
     Attributes
     ----------
     time : float
-        Of the network, in seconds.
+        Time of the network, in seconds.
     image : Tensor, shape (M,)
         What the network sees.
     label : int
@@ -53,13 +54,13 @@ class Frame:
     target : Tensor or None, shape (N,)
         Rates at the fixed point of the image, noise left out; None where none was found.
     distance : float
-        Of rates and target, over the length of the target; NaN without one.
+        Length of rates minus target, over the length of the target; NaN without one.
     predicted : float
         The same as the quasi-static approximation predicts it for the moving image.
     residual : float
-        Of the rates, as of `FixedPoints`.
+        Residual of the rates, as in `FixedPoints`.
     outputs : Tensor, shape (K,)
-        Of the read-out.
+        Outputs of the read-out.
     answer : int
         The class of the largest output; -1: none, as when there are no rates yet.
     confidence : Tensor, shape (K,)
@@ -96,7 +97,7 @@ class Examined:
     Attributes
     ----------
     eigenvalues : Tensor, shape (k N,)
-        Of the Jacobian, complex, in 1/s.
+        Eigenvalues of the Jacobian, complex, in 1/s.
     abscissa : float
         Largest real part, in 1/s.
     converged : bool
@@ -133,7 +134,7 @@ class Settling:
     Parameters
     ----------
     run : LoadedRun
-        Of one network and classes.
+        A run of one network that learned classes.
     images : Images or None
         What it may be shown, such as its test images; None: only what is drawn.
     controls : Controls, optional
@@ -160,6 +161,7 @@ class Settling:
         self.run, self._seed = run, seed
         self.controls = controls_of(run) if controls is None else controls
         self.images = None if images is None else images.to(run.network.device, run.network.dtype)
+        self._classifier = classifier_of(run)
         self.shape = tuple(run.data.shape)
         self.network = self._scaled()
         self.time, self._owed, self._note = 0.0, 0.0, ""
@@ -169,8 +171,13 @@ class Settling:
         self._retry = 0.0
         self._root: Tensor | None = None  # the state of the fixed point that was examined last
         self._rows: deque[dict[str, float]] = deque(maxlen=KEPT)
-        blank = Images(torch.zeros(1, run.read_in.shape[1]).to(run.read_in), [0], self.shape)
+        blank = Images(
+            torch.zeros(1, run.read_in.shape[1]).to(run.read_in),
+            torch.zeros(1, dtype=torch.int64),
+            self.shape,
+        )
         self._known, self._before = False, blank.pixels
+        self._stimulus: Delayed
         self._present(blank, known=False)
         if self.images is not None:
             self.stream()
@@ -192,7 +199,9 @@ class Settling:
     def draw(self, pixels: Any) -> None:
         """Show what was drawn, (height * width,), from now on."""
         digit = as_digit(pixels, self.shape).to(self.run.read_in)
-        self._present(Images(digit[None], [0], self.shape), known=False)
+        self._present(
+            Images(digit[None], torch.zeros(1, dtype=torch.int64), self.shape), known=False
+        )
 
     def show(self, index: int) -> None:
         """Show one of the images from now on, and no other."""
@@ -280,8 +289,10 @@ class Settling:
         )
         self._stimulus = Delayed(self._shown, self.time)
         self._read_in = ReadIn(self._stimulus, controls.gain * self.run.read_in)
-        process = OrnsteinUhlenbeck((1, self.network.units), tau, "app", self._seed)
-        self._drive = _Noisy(self._read_in, controls.noise, process)
+        self._drive: ReadIn | _Noisy = self._read_in
+        if controls.noise:
+            process = OrnsteinUhlenbeck((1, self.network.units), tau, "app", self._seed)
+            self._drive = _Noisy(self._read_in, controls.noise, process)
 
     def _rolled(self) -> Images:
         """Return the images that are shown, the present one first."""
@@ -296,10 +307,11 @@ class Settling:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it has not settled is what is seen
             try:
-                self._state = simulate(
+                run = simulate(
                     self.network, self._drive, steps * dt, dt, start=self.time,
                     initial=self._state, record_every=steps, seed=self._seed,
-                ).final  # fmt: skip
+                )  # fmt: skip
+                self._state = self.network.as_state(run.final, 1)
                 self._note = ""
             except DivergenceError as error:
                 self._state = self.network.as_state(None, 1)
@@ -311,7 +323,7 @@ class Settling:
         drive, clean = self._drive.at(self.time), self._read_in.at(self.time)
         here = fixed_points_at(self.network, drive, self._state, SETTLED)
         target = self._target_of(clean)
-        outputs = self.run.learner.logits(here.rates)[0]
+        outputs = self._classifier.logits(here.rates)[0]
         best = outputs.topk(2).values  # without rates there is no answer yet
         answer = int(outputs.argmax()) if best[0] > best[1] else -1
         begun = self._begun + self._number() * self._shown.time_scale
@@ -368,6 +380,13 @@ class Settling:
         rates = {f"rate_{n}": float(frame.rates[n]) for n in self.traced}
         numbers = ("time", "label", "answer", "distance", "predicted", "residual", "reached")
         self._rows.append({name: getattr(frame, name) for name in numbers} | rates)
+
+
+def classifier_of(run: LoadedRun) -> Classifier:
+    """Return what a run of one network trained, and refuse a stack of layers."""
+    _ = run.network
+    assert isinstance(run.learner, Classifier)
+    return run.learner
 
 
 def controls_of(run: LoadedRun) -> Controls:

@@ -1,18 +1,28 @@
-"""The panels of the pages as HTML; the numbers and the drawings are put in by static/app.js."""
+"""The panels of the pages as HTML; the numbers and the drawings are put in by static/*.js."""
 
 from html import escape
 
-HEAD = """<link rel="stylesheet" href="/ratenet/app.css"><script src="/ratenet/app.js"></script>"""
+SCRIPTS = ("canvas", "run", "circuit")
+HEAD = '<link rel="stylesheet" href="/ratenet/app.css">' + "".join(
+    f'<script src="/ratenet/{name}.js"></script>' for name in SCRIPTS
+)
 
 
 def panel(
-    name: str, title: str, kind: str = "plot", *, size: str = "", told: str = "", about: str = ""
+    name: str,
+    title: str,
+    kind: str = "plot",
+    *,
+    size: str = "",
+    told: str = "",
+    about: str = "",
+    over: str = "",
 ) -> str:
     """Return a panel: a title, numbers beside it, and a canvas with a description."""
     return (
         f'<figure class="{size}"><figcaption><b>{escape(title)}</b><span>{told}</span></figcaption>'
         f'<canvas id="{name}" class="{kind}" role="img" aria-label="{escape(about or title)}">'
-        "</canvas></figure>"
+        f"</canvas>{over}</figure>"
     )
 
 
@@ -21,40 +31,83 @@ def number(name: str, before: str = "") -> str:
     return f'{before}<output id="{name}"></output>'
 
 
-RUN = "".join(
-    (
-        '<div class="rn-panels">',
-        panel("pad", "Draw here", "square", about="Draw a digit with the mouse or a finger"),
-        panel("image", "What the network sees", "square", told=number("label")),
-        panel(
-            "answers",
-            "Answer",
-            "square",
-            size="broad",
-            told=f"{number('answer')} {number('confidence')} {number('reached')}",
-            about="Confidence of each class",
-        ),
-        panel("drive", "Drive", "map", about="Drive of all units"),
-        panel("rates", "Rates", "map", told=number("time"), about="Rates of all units"),
-        panel(
-            "target", "Fixed point", "map", size="broad", told=number("found"),
-            about="Rates of all units at the fixed point of the image",
-        ),
-        panel(
-            "traces", "Some rates over time", size="wide broad", told="circles: fixed point",
-            about="Rates of six units over time, their fixed points as circles",
-        ),
-        panel(
-            "distances",
-            "Distance",
-            size="wide broad",
-            told=number("distance", "to the fixed point ") + number("predicted", ", predicted "),
-            about="Distance of the rates to the fixed point over time, and the predicted lag",
-        ),
-        panel(
-            "eigenvalues", "Eigenvalues", size="full", told=number("abscissa"),
-            about="Eigenvalues of the Jacobian in the complex plane; unstable to the right of 0",
-        ),
-        "</div>",
-    )
-)  # fmt: skip
+def panels(*each: str) -> str:
+    """Return panels in their grid."""
+    return f'<div class="rn-panels">{"".join(each)}</div>'
+
+
+RUN = panels(
+    panel(
+        "pad",
+        "Draw here",
+        "square",
+        about="Draw a digit with the mouse or a finger",
+        over='<p id="hint">a digit, with the mouse or a finger</p>',
+    ),
+    panel("image", "What the network sees", "square", told=number("label")),
+    panel(
+        "answers",
+        "Answer",
+        "square",
+        size="broad",
+        told=f"{number('answer')} {number('confidence')} {number('reached')}",
+        about="Confidence of each class",
+    ),
+    panel("drive", "Drive", "map", about="Drive of all units"),
+    panel("rates", "Rates", "map", told=number("time"), about="Rates of all units"),
+    panel(
+        "target",
+        "Fixed point",
+        "map",
+        size="broad",
+        told=number("found"),
+        about="Rates of all units at the fixed point of the image",
+    ),
+    panel(
+        "traces",
+        "Six units over time",
+        size="wide broad",
+        told="circles: fixed point",
+        about="Rates of six units over time, their fixed points as circles",
+    ),
+    panel(
+        "distances",
+        "Distance to the fixed point",
+        size="wide broad",
+        told=number("distance") + number("predicted", " · predicted lag "),
+        about="Distance of the rates to the fixed point over time, and the predicted lag",
+    ),
+    panel(
+        "eigenvalues",
+        "Eigenvalues",
+        size="full",
+        told=number("abscissa"),
+        about="Eigenvalues of the Jacobian in the complex plane; unstable to the right of 0",
+    ),
+)
+
+CIRCUIT = panels(
+    panel(
+        "plane",
+        "Phase plane",
+        "tall",
+        size="wide broad",
+        told="click: a trajectory",
+        about="Phase plane with nullclines, basins and fixed points",
+    ),
+    panel(
+        "diagram",
+        "Fixed points",
+        "tall",
+        size="wide broad",
+        told=number("along", "against the "),
+        about="Bifurcation diagram of the first unit",
+    ),
+    panel(
+        "course",
+        "Trajectory",
+        size="full",
+        told=number("course-note"),
+        about="Both units over time",
+    ),
+)

@@ -1,14 +1,11 @@
 """``ratenet app``: a page in the browser: a digit settles, or a circuit is moved."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ratenet.cli.options import whole
-
-if TYPE_CHECKING:
-    pass
 
 
 def app(
@@ -62,5 +59,5 @@ def _train_demo(folder: Path) -> None:
     """Train on the embedded digits in static presentation, with a progress bar."""
     from ratenet.training import TrainingConfig, train
 
-    print(f"There is no run in {folder} yet: one is trained.")
+    print(f"{folder} is not there yet: the demo is trained, less than a minute.")
     train(TrainingConfig(presentation="static"), out=folder, show_progress=True)

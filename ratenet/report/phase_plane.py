@@ -179,7 +179,7 @@ def nullclines(
     Parameters
     ----------
     network : Network
-        Of two units with one state variable each.
+        Two units with one state variable each.
     drive : Tensor, shape (1, 2)
     low, high : float
         Range of both axes, in the state's SI unit.
@@ -190,9 +190,10 @@ def nullclines(
     speeds = network.derivative(states, drives)[0].unflatten(0, (NULLCLINE_GRID, -1)).cpu().numpy()
     # Rows: the second unit.
     first, second = (
-        contour_generator(values, values, speeds[:, :, n].T).lines(0.0) for n in (0, 1)
+        list(map(np.asarray, contour_generator(values, values, speeds[:, :, n].T).lines(0.0)))
+        for n in (0, 1)
     )
-    return list(first), list(second)
+    return first, second
 
 
 def _draw_nullclines(axis: Any, network: Network, drive: Tensor, low: float, high: float) -> None:
@@ -216,7 +217,7 @@ def basins(
     Parameters
     ----------
     found : FixedPointSet
-        Of two units with one state variable each, and one drive.
+        Fixed points for one drive, of two units with one state variable each.
     low, high : float
         Range of both axes, in the state's SI unit.
     side : int

@@ -13,15 +13,19 @@ def multistable():
     return Plane("wilson_cowan_multistable")
 
 
-def test_portrait_holds_the_fixed_points_of_the_circuit(multistable):
-    portrait, circuit = multistable.portrait(), multistable.circuit
+@pytest.fixture(scope="module")
+def portrait(multistable):
+    return multistable.portrait()
+
+
+def test_portrait_holds_the_fixed_points_of_the_circuit(multistable, portrait):
+    circuit = multistable.circuit
     known = rn.find_all_fixed_points(circuit.network, circuit.drive[0], span=(0, 1), starts=50)
     assert torch.allclose(portrait.found.rates, known.rates, atol=1e-7)
     assert portrait.found.stability == ("stable", "stable", "unstable")
 
 
-def test_basins_are_where_the_dynamics_go(multistable):
-    portrait = multistable.portrait()
+def test_basins_are_where_the_dynamics_go(multistable, portrait):
     low, high = multistable.span
     axis = torch.linspace(low, high, 40, dtype=torch.float64)
     for i, j in ((1, 1), (20, 3), (35, 5), (38, 38)):
@@ -30,8 +34,7 @@ def test_basins_are_where_the_dynamics_go(multistable):
         assert torch.allclose(end, goal, atol=1e-3)
 
 
-def test_nullclines_cross_at_the_fixed_points(multistable):
-    portrait = multistable.portrait()
+def test_nullclines_cross_at_the_fixed_points(portrait):
     for point in portrait.found.points.state[0, 1:]:  # the first is in a corner
         for lines in portrait.nullclines:
             line = torch.cat([torch.as_tensor(each) for each in lines])
@@ -63,6 +66,7 @@ def test_sliders_move_drive_and_weights():
     assert plane.unit_names == ["E", "I"] and plane.unit == "Hz"
 
 
+@pytest.mark.slow
 def test_a_limit_cycle_has_no_basin_and_its_path_goes_round():
     plane = Plane("wilson_cowan_oscillating")
     portrait = plane.portrait()

@@ -29,8 +29,8 @@ def digits():
 
 def settled(session, seconds=8.0):
     """Return the frame after some seconds on the screen."""
-    for _ in range(round(seconds / 0.2)):
-        frame = session.advance(0.2)
+    for _ in range(round(seconds / 0.4)):
+        frame = session.advance(0.4)  # two time constants, the most that a frame shows
     return frame
 
 
@@ -50,17 +50,17 @@ def test_rates_come_to_the_fixed_point_of_the_image_shown(run, digits):
 
 def test_drawing_a_stored_digit_gives_the_answer_to_it(run, digits):
     agree = 0
-    for n in range(0, len(digits), len(digits) // 20):
+    for n in range(0, len(digits), len(digits) // 8):
         session = Settling(run, None, Controls(fade=0))
         session.draw(digits.pixels[n].tolist())
         agree += settled(session, 4.0).answer == int(run.answer(digits[n : n + 1]).argmax())
-    assert agree >= 19  # placed anew by a pixel, one may change sides
+    assert agree >= 7  # placed anew by a pixel, one may change sides
 
 
 def test_predicted_lag_is_that_of_the_library_while_images_fade(run, digits):
     session = Settling(run, digits, Controls(hold=1, fade=50, speed=5))
-    for _ in range(40):
-        frame = session.advance(0.2)
+    for _ in range(20):
+        frame = session.advance(0.4)
     read_in, t = session._read_in, session.time
     fp = rn.find_fixed_points(session.network, read_in.at(t))
     dt = session.network.shortest_time_constant() / 20
@@ -142,8 +142,8 @@ def test_a_change_of_a_slider_keeps_state_and_image(run, digits):
 
 def test_images_follow_one_another(run, digits):
     session = Settling(run, digits, Controls(hold=5, fade=1, speed=5))
-    labels = [session.advance(0.4).label for _ in range(60)]
-    assert len(set(labels)) > 3
+    labels = [session.advance(0.4).label for _ in range(20)]
+    assert len(set(labels)) > 2
 
 
 def test_long_frames_show_no_more_than_two_time_constants(run, digits):
@@ -159,7 +159,7 @@ def test_growth_without_end_begins_anew_with_a_sentence(tmp_path, digits, run):
     rn.train(linear, out=tmp_path / "run", show_progress=False)
     session = Settling(rn.load_run(tmp_path / "run"), digits, Controls(weight_scale=5))
     session.show(0)
-    notes = [session.advance(0.4).note for _ in range(600)]
+    notes = (session.advance(0.4).note for _ in range(200))
     assert any(note.startswith("The rates began anew from zero: ") for note in notes)
 
 
