@@ -18,9 +18,10 @@ from .identification.observe import (
 from .identification.power_analysis import power as power
 from .identification.power_results import Power as Power
 from .inference.infer import infer as infer
+from .inference.load_recordings import load_recordings as load_recordings
 from .inference.power import (
     InferencePower as InferencePower,
     power_of_inference as power_of_inference,
 )
-from .inference.recording import Recording as Recording, load_recordings as load_recordings
+from .inference.recording import Recording as Recording
 from .inference.results import Inferred as Inferred

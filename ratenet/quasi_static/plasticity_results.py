@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
@@ -117,6 +118,22 @@ class PlasticityLag:
 
     def _repr_html_(self) -> str:
         return table(repr(self), {"differences": frame(self.to_dataframe())})
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the differences against speed: measured, predicted, and left; medians over streams.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from ratenet.report.pictures import plot_plasticity_lag
+
+        return plot_plasticity_lag(self, ax)
 
     def summary(self) -> str:
         """Return the difference, its prediction and the lag of the rates, a line for each speed."""

@@ -1,6 +1,6 @@
 """Figures of an inferred rule: dw/dt against both rates, coefficients, held-out predictions."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -59,19 +59,21 @@ def surface_figure(
     return figure
 
 
-def coefficients_figure(estimates: pd.DataFrame) -> "Figure":
+def coefficients_figure(estimates: pd.DataFrame, *, on: Any = None) -> "Figure":
     """Return coefficients with their intervals.
 
     Parameters
     ----------
     estimates : pandas.DataFrame
         Columns name, value, low, high, identifiable and kept.
+    on : Axes, optional
+        As for `new_figure`.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    figure, axis = new_figure(figsize=(6.4, 1.6 + 0.28 * len(estimates)))
+    figure, axis = new_figure(on=on, figsize=(6.4, 1.6 + 0.28 * len(estimates)))
     places = np.arange(len(estimates))
     value = estimates["value"].to_numpy(dtype=float)
     spread = np.abs(estimates[["low", "high"]].to_numpy(dtype=float).T - value)

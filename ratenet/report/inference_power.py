@@ -1,6 +1,6 @@
 """Picture of a power analysis for `infer`: widths of intervals against what is recorded."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ RESULTS = ("coefficient", "width", "reached", "identifiable", "value", "sd", "fa
 STYLES = ("-", "--", ":", "-.")
 
 
-def width_figure(table: pd.DataFrame, width: float) -> "Figure":
+def width_figure(table: pd.DataFrame, width: float, *, on: Any = None) -> "Figure":
     """Return a picture of the median width of each coefficient's interval in each design.
 
     Parameters
@@ -22,12 +22,14 @@ def width_figure(table: pd.DataFrame, width: float) -> "Figure":
         That of `InferencePower`.
     width : float
         The wanted width.
+    on : Axes, optional
+        As for `new_figure`.
     """
     varied = [name for name in table.columns
               if name not in RESULTS and table[name].nunique() > 1]  # fmt: skip
     design = [name for name in table.columns if name not in RESULTS]
     places = {key: n for n, key in enumerate(table.groupby(design, sort=False).groups)}
-    figure, axis = new_figure(figsize=(max(6.0, 2.5 + 0.6 * len(places)), 4.2))
+    figure, axis = new_figure(on=on, figsize=(max(6.0, 2.5 + 0.6 * len(places)), 4.2))
     for index, (name, rows) in enumerate(table.groupby("coefficient", sort=False)):
         at = [places[tuple(row)] for row in rows[design].itertuples(index=False)]
         style = f"o{STYLES[index // len(COLOURS) % len(STYLES)]}"

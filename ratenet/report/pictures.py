@@ -13,6 +13,7 @@ from torch import Tensor
 from ratenet.circuits.base import Circuit
 from ratenet.equations import JointSpec, ModelSpec, PlasticitySpec
 from ratenet.equations.units import show_unit
+from ratenet.errors import UnknownNameError
 from ratenet.fixed_points import Branch, FixedPoints, FixedPointSet, Sweep, find_fixed_points
 from ratenet.network import Network
 from ratenet.network.scales import typical_input
@@ -21,8 +22,11 @@ from ratenet.quasi_static import Lag, QuasiStatic
 from ratenet.report.bifurcation import bifurcation_diagram, hysteresis_loop
 from ratenet.report.comparison_figures import score_figure
 from ratenet.report.figures import COLOURS, GREY, NOTEBOOK, learning_curve, new_figure
-from ratenet.report.identification import alignment_figure, power_figure
+from ratenet.report.identification import alignment_figure, frequency_figure, power_figure
+from ratenet.report.inference import coefficients_figure
+from ratenet.report.inference_power import width_figure
 from ratenet.report.phase_plane import eigenvalue_plane, phase_plane
+from ratenet.report.plasticity_lag import speeds_figure
 from ratenet.report.rates import (
     chosen_names,
     chosen_numbers,
@@ -31,6 +35,7 @@ from ratenet.report.rates import (
     time_axis,
     unit_name,
 )
+from ratenet.report.recording import recording_figure
 from ratenet.report.spectrum import spectrum
 from ratenet.simulation import Trajectory, simulate
 
@@ -125,6 +130,11 @@ def plot_quasi_static(found: QuasiStatic, ax: Any) -> Any:
     spread = ", median; shaded: all stimuli" if found.rates.shape[1] > 1 else ""
     axis.legend(frameon=False, title=f"lag{spread}" if spread else None)
     return _drawn(figure, ax)
+
+
+def plot_plasticity_lag(found: Any, ax: Any) -> Any:
+    """Draw the difference to the change at fixed points; see `PlasticityLag.plot`."""
+    return _drawn(speeds_figure(found.to_dataframe(), on=_place(ax)), ax)
 
 
 def plot_model(model: ModelSpec | JointSpec, ax: Any) -> Any:
@@ -235,6 +245,40 @@ def plot_identification(found: Any, ax: Any) -> Any:
     return _drawn(figure, ax)
 
 
+def plot_group(found: Any, ax: Any) -> Any:
+    """Draw frequencies of rules among animals; see `GroupIdentification.plot`."""
+    figure = frequency_figure(found.frequencies, found.posteriors, title="", on=_place(ax))
+    return _drawn(figure, ax)
+
+
+def plot_recording(recording: Any, ax: Any, units: Any, what: str | None) -> Any:
+    """Draw what was recorded along time; see `Recording.plot`."""
+    labels = {
+        "rates": f"rate ({recording.rate_unit or 'dimensionless'})",
+        "weights": "weight",
+        "drive": "drive",
+    }
+    there = [name for name in labels if getattr(recording, name) is not None]
+    if what is not None and what not in there:
+        raise UnknownNameError.among("recorded array", what, there)
+    name = what or there[0]
+    figure = recording_figure(
+        recording.time, getattr(recording, name), labels[name],
+        units=units, names=recording.names, on=_place(ax),
+    )  # fmt: skip
+    return _drawn(figure, ax)
+
+
+def plot_inferred(found: Any, ax: Any) -> Any:
+    """Draw coefficients with their intervals; see `Inferred.plot`."""
+    return _drawn(coefficients_figure(found.estimates, on=_place(ax)), ax)
+
+
+def plot_inference_power(found: Any, ax: Any) -> Any:
+    """Draw widths of intervals; see `InferencePower.plot`."""
+    return _drawn(width_figure(found.table, found.width, on=_place(ax)), ax)
+
+
 def plot_power(found: Any, ax: Any) -> Any:
     """Draw shares of right and wrong names; see `Power.plot`."""
     return _drawn(power_figure(found.accuracy, level=found.level, title="", on=_place(ax)), ax)
@@ -247,7 +291,7 @@ def plot_comparison(found: Any, ax: Any) -> Any:
 
 
 def plot_run(run: Any, ax: Any) -> Any:
-    """Draw a learning curve; see `LoadedRun.plot`."""
+    """Draw a learning curve; see `LoadedRun.plot` and `TrainingResult.plot`."""
     summary, score = run.summary, "accuracy" if "test_accuracy" in run.summary else "loss"
     epochs = summary.get("epochs") or 1
     figure = learning_curve(

@@ -46,6 +46,37 @@ def plasticity_lag_figure(measured: pd.DataFrame, tolerance: float = 0.01) -> "F
     return figure
 
 
+def speeds_figure(measured: pd.DataFrame, *, on: Any = None) -> "Figure":
+    """Plot the difference to the rule at fixed points against speed, as measured and as predicted.
+
+    Parameters
+    ----------
+    measured : pandas.DataFrame
+        As of `PlasticityLag.to_dataframe`; lines are medians over its streams.
+    on : Axes, optional
+        As for `new_figure`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axis = new_figure(on=on, figsize=(5.8, 3.8))
+    x = "speed" if measured["speed"].nunique() > 1 else "plasticity_speed"
+    medians = measured.groupby(x).median(numeric_only=True)
+    parts = (("difference", "measured", "o-"), ("predicted", "predicted", "s--"),
+             ("remaining", "left after correction", "^:"))  # fmt: skip
+    for colour, (name, label, style) in zip(COLOURS, parts, strict=False):
+        axis.plot(medians.index, 100 * medians[name], style, color=colour, label=label)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel(
+        {"speed": "speed of the stimulus", "plasticity_speed": "speed of plasticity"}[x]
+    )
+    axis.set_ylabel("difference of the change of weights (%)")
+    axis.legend(frameon=False)
+    return figure
+
+
 def _draw(axis: Any, rows: pd.DataFrame, x: str, tolerance: float) -> None:
     """Draw points and predictions of each rule and presentation."""
     for index, (case, of_case) in enumerate(rows.groupby(["rule", "presentation"], sort=False)):

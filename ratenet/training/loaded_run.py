@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import Change
-from ratenet.errors import InputError, UnsupportedError, show_any
+from ratenet.errors import InputError, UnsupportedError
 from ratenet.fixed_points import FixedPoints, find_fixed_points
 from ratenet.layers.architecture import build_stack, cores_of
 from ratenet.layers.stack import Stack
 from ratenet.layers.tables import read_tables
 from ratenet.network import Network
-from ratenet.notebook import frame, table
 from ratenet.plasticity import RULES, AbstractRule, Loss, Traits
 from ratenet.stimuli import Images
 from ratenet.training.classifier import Classifier, random_classifier
@@ -29,6 +28,7 @@ from ratenet.training.run import read_state
 from ratenet.training.run_data import DataFacts, written_data
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.same_run import digest_of_config
+from ratenet.training.summary import run_table, said_score
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,10 +176,7 @@ class LoadedRun:
         return pixels
 
     def _repr_html_(self) -> str:
-        wanted = ("test_accuracy", "test_accuracy_slow", "test_loss", "control_accuracy", "status")
-        rows = {name: show_any(self.summary[name]) for name in wanted if name in self.summary}
-        rows |= {"network": repr(self.learner), "last steps": frame(self.metrics.tail(5))}
-        return table(repr(self), rows)
+        return run_table(repr(self), self.summary, self.metrics, self.learner)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the learning curve: loss, accuracy, and the slowest modes.
@@ -199,11 +196,8 @@ class LoadedRun:
 
     def __repr__(self) -> str:
         rule, data = rule_of(self.config), written_data(self.config.data)
-        said = f"{rule}, {data}, {len(self.metrics)} steps"
-        score = "accuracy" if "test_accuracy" in self.summary else "loss"
-        if f"test_{score}" in self.summary:
-            said += f", test {score} {self.summary[f'test_{score}']:.3f}"
-        return f"LoadedRun({str(self.folder)!r}: {said})"
+        facts = [rule, data, f"{len(self.metrics)} steps", *said_score(self.summary)]
+        return f"LoadedRun({str(self.folder)!r}: {', '.join(facts)})"
 
 
 def load_run(folder: str | Path, device: str = "cpu") -> LoadedRun:

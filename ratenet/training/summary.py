@@ -1,7 +1,12 @@
-"""summarize: the outcome of a run as plain data."""
+"""summarize: the outcome of a run as plain data; and how it is shown."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pandas as pd
+
+from ratenet.errors import show_any
+from ratenet.notebook import frame, table
 from ratenet.training.plasticity_options import rule_of
 from ratenet.training.run import Progress, Run
 
@@ -45,3 +50,19 @@ def summarize(run: Run, status: str, reason: str | None, counted: Progress) -> d
             "test_unsettled_slow": slowly.unsettled,
         }
     return summary
+
+
+def said_score(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Give the test accuracy of a run, or its loss, in words; nothing where it has none yet."""
+    for score in ("accuracy", "loss"):
+        if summary.get(f"test_{score}") is not None:
+            yield f"test {score} {summary[f'test_{score}']:.3f}"
+            return
+
+
+def run_table(caption: str, summary: Mapping[str, Any], metrics: pd.DataFrame, learner: Any) -> str:
+    """Return what a notebook shows of a run."""
+    wanted = ("test_accuracy", "test_accuracy_slow", "test_loss", "control_accuracy", "status")
+    rows = {name: show_any(summary[name]) for name in wanted if name in summary}
+    rows |= {"network": repr(learner), "last steps": frame(metrics.tail(5))}
+    return table(caption, rows)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from ratenet.errors import InputError
 from ratenet.hypotheses.evidence import NONE, Identification
 from ratenet.hypotheses.frequencies import exchanged, rule_frequencies, sign_flips
 from ratenet.hypotheses.identification.observation import Observation, Observations
+from ratenet.notebook import frame, table
 
 if TYPE_CHECKING:
     import xarray
@@ -83,6 +84,26 @@ class GroupIdentification:
         """Probability of each rule (columns) by each animal alone (rows)."""
         weight = self.evidence.sub(self.evidence.max(axis=1), axis=0).apply(np.exp)
         return weight.div(weight.sum(axis=1), axis=0)
+
+    def _repr_html_(self) -> str:
+        rows = {"over animals": frame(self.frequencies), "animals": frame(self.animals)}
+        return table(self._verdict(), rows)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw how frequent each rule is, and its probability by each animal.
+
+        Parameters
+        ----------
+        ax : sequence of 2 matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        array of 2 matplotlib.axes.Axes
+        """
+        from ratenet.report.pictures import plot_group
+
+        return plot_group(self, ax)
 
     def to_xarray(self) -> "xarray.DataTree":
         """Return frequencies, animals and evidence as a tree, the verdict in its attributes."""

@@ -26,6 +26,7 @@ from ratenet.hypotheses.comparison.schedulers import AbstractScheduler, InProces
 from ratenet.hypotheses.inference.experiments import Design, simulated
 from ratenet.hypotheses.inference.families import read_family
 from ratenet.hypotheses.inference.infer import infer
+from ratenet.notebook import frame, table
 from ratenet.report.record import write_config
 from ratenet.validation import (
     check_choice,
@@ -87,6 +88,25 @@ class InferencePower:
 
     def __repr__(self) -> str:
         return self.summary()
+
+    def _repr_html_(self) -> str:
+        return table(self.summary(), {"widths": frame(self.table)})
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the median width of each coefficient's interval in each design.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from ratenet.report.pictures import plot_inference_power
+
+        return plot_inference_power(self, ax)
 
 
 @shielded()

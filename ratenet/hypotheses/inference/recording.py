@@ -1,7 +1,7 @@
 """Recording: what was shown to a network that learns, and what was seen of it, along time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -10,10 +10,11 @@ import numpy as np
 
 from ratenet.equations.arrays import real_numbers
 from ratenet.equations.units import DIMENSIONLESS, Dimension, Quantity, second
-from ratenet.errors import DataError, InputError, shorten, show_any
+from ratenet.errors import InputError, shorten, show_any
 from ratenet.hypotheses.identification.long_tables import in_words, label
 from ratenet.hypotheses.inference.rate_units import check_rates
 from ratenet.network.coerce import check_unit
+from ratenet.notebook import table
 
 if TYPE_CHECKING:
     import xarray
@@ -247,6 +248,36 @@ class Recording:
             f"{'unit' if self.units == 1 else 'units'}; {', '.join(seen)}"
         )
 
+    def _repr_html_(self) -> str:
+        said, _, seen = repr(self).partition("; ")
+        return table(said, {"observed": seen})
+
+    def plot(self, ax: Any = None, *, units: Any = None, what: str | None = None) -> Any:
+        """Draw what was recorded along time; nothing where it was not observed.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+        units : int or sequence of int, optional
+            Of weights, the postsynaptic ones. Default: at most 6, evenly chosen among those that
+            were observed.
+        what : {"rates", "weights", "drive"}, optional
+            Default the first of these that was recorded.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        InputError, UnknownNameError
+            If there is no such unit, or it was not recorded.
+        """
+        from ratenet.report.pictures import plot_recording
+
+        return plot_recording(self, ax, units, what)
+
     def _check_shape(self, name: str, value: np.ndarray | None, wanted: str) -> None:
         """Refuse an array whose lengths are not those of the time and of the units."""
         if value is None:
@@ -361,36 +392,3 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
 def _share(values: np.ndarray) -> str:
     share = 100 * float(np.mean(~np.isnan(values))) if values.size else 0.0
     return f"{share:.0f} %" if share in (0, 100) or 1 <= share <= 99 else f"{share:.2g} %"
-
-
-def load_recordings(path: Path | str) -> list[Recording]:
-    """Read a recording, or those of several animals from a folder that holds one for each.
-
-    Parameters
-    ----------
-    path : Path or str
-        As of `Recording.load`; or a folder of such files and folders, whose names are those of the
-        animals unless they hold a name themselves.
-
-    Raises
-    ------
-    DataError, InputError
-        As `Recording.load`; or if a folder holds none.
-    """
-    from ratenet.hypotheses.array_files import is_zarr
-
-    place = Path(path)
-    if not place.is_dir() or is_zarr(place) or (place / "time.csv").exists():
-        return [Recording.load(place)]
-    kinds = (".npz", ".zarr", ".nc")
-    parts = [each for each in sorted(place.iterdir())
-             if each.suffix in kinds or (each / "time.csv").exists()]  # fmt: skip
-    if not parts:
-        listed = ", ".join(shorten(each.name) for each in sorted(place.iterdir())[:10])
-        raise DataError(
-            f"{str(place)!r}: expected time.csv, or a recording for each animal (.npz, .zarr, .nc "
-            f"or a folder with time.csv), got {listed or 'nothing'}."
-        )
-    found = [Recording.load(each) for each in parts]
-    return [each if each.animal else replace(each, animal=part.stem)
-            for each, part in zip(found, parts, strict=True)]  # fmt: skip

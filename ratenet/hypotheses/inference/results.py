@@ -10,6 +10,7 @@ from ratenet.hypotheses.inference.families import Family
 from ratenet.hypotheses.inference.identifiability import Direction
 from ratenet.hypotheses.inference.intervals import Intervals
 from ratenet.hypotheses.inference.surface import Surface
+from ratenet.notebook import frame, lines, table
 
 GRID = 40  # points along each axis of a picture
 
@@ -129,7 +130,7 @@ class Inferred:
     def report(self) -> str:
         """Return what was found in a few lines."""
         kept = self.estimates[self.estimates["kept"]]
-        lines = [
+        said = [
             f"{self.family.name}, from {self.measured:,} observed "
             f"{'weights' if self.by == 'weights' else 'rates'}: "
             f"{len(kept)} of {len(self.estimates)} terms."
@@ -137,7 +138,7 @@ class Inferred:
         width = max((len(name) for name in kept["name"]), default=0)
         for row in kept.itertuples():
             mark = "" if row.identifiable else "  not identifiable by itself"
-            lines.append(
+            said.append(
                 f"  {row.name:{width}}  {row.value:+.4g}  [{row.low:.4g}, {row.high:.4g}]{mark}"
             )
         best = self.held_out["r2"].iloc[1:].dropna()
@@ -145,14 +146,14 @@ class Inferred:
         if len(best):
             other = best.idxmax()
             line += f"; best named rule {other} {best.max():.3f}"
-        lines.append(f"{line}.")
+        said.append(f"{line}.")
         resampled = ", ".join(self.intervals.over)
-        lines.append(f"Intervals: {100 * self.level:g} %, bootstrap over {resampled}.")
+        said.append(f"Intervals: {100 * self.level:g} %, bootstrap over {resampled}.")
         for direction in self.unseen[:3]:
-            lines.append(f"Not seen: {direction}{direction.advice}")
+            said.append(f"Not seen: {direction}{direction.advice}")
         if len(self.unseen) > 3:
-            lines.append(f"Not seen: {len(self.unseen) - 3} more directions (`unseen`).")
-        return "\n".join([*lines, *self.notes])
+            said.append(f"Not seen: {len(self.unseen) - 3} more directions (`unseen`).")
+        return "\n".join([*said, *self.notes])
 
     def __str__(self) -> str:
         return self.report()
@@ -161,7 +162,29 @@ class Inferred:
         return self.report()
 
     def _repr_html_(self) -> str:
-        return str(self.estimates._repr_html_())  # type: ignore[operator]
+        columns = ["name", "value", "low", "high", "identifiable", "kept"]
+        rows = {
+            "coefficients": frame(self.estimates[columns]),
+            "held-out R2": frame(self.held_out),
+            "report": lines(self.report()),
+        }
+        return table(f"{self.family.name}, held-out R2 {self.r2:.3f}", rows)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the coefficients with their intervals.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default new axes, which a notebook shows.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from ratenet.report.pictures import plot_inferred
+
+        return plot_inferred(self, ax)
 
     def summary(self) -> dict[str, Any]:
         """Return everything but the tables, as JSON takes it."""

@@ -188,7 +188,7 @@ def solve(A: np.ndarray, b: np.ndarray, damping: float = 0.0) -> np.ndarray:
     scale = np.where(scale > 0, scale, 1.0)
     C = A / (scale[..., :, None] * scale[..., None, :])
     values, vectors = np.linalg.eigh(C)
-    largest = np.maximum(values[..., -1:], np.finfo(float).tiny)
+    largest = np.where(values[..., -1:] > 0, values[..., -1:], 1.0)  # A may be 0
     inverse = np.where(
         values > RANK * largest, 1 / np.maximum(values + damping, RANK * largest), 0.0
     )
