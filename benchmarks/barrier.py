@@ -24,6 +24,7 @@ import ratenet as rn
 from ratenet.errors import RatenetError
 from ratenet.report.figures import COLOURS, new_figure, save
 from ratenet.report.record import versions
+from ratenet.report.rule_looks import look_of
 
 RULES = {"euclidean": "rule 1, Euclidean", "linearized-reparameterized": "rule 3, linearized"}
 BARRIERS = {None: "none", 0.2: "0.2"}
@@ -108,20 +109,20 @@ def draw(runs: list[tuple[dict, pd.DataFrame]]) -> None:
     figure, axes = new_figure(figsize=(9, 6), nrows=2, ncols=2, sharex=True, sharey="row")
     for row, metrics in runs:
         column, held = list(RULES).index(row["rule"]), row["barrier"] != "none"
-        style = {"color": COLOURS[0] if held else COLOURS[1], "ls": "-" if held else "--", "lw": 1}
+        colour = look_of(row["rule"])["color"]
+        style = {"color": colour, "ls": "-" if held else "--", "lw": 1}
         name = f"barrier {row['barrier']}" if held else "no barrier"
         label = name if row["seed"] == 0 else None
         axes[0, column].plot(metrics["step"], metrics["weight_abscissa"], label=label, **style)
         axes[1, column].plot(metrics["step"], metrics["iterations"], label=label, **style)
     for column, title in enumerate(RULES.values()):
         axes[0, column].axhline(1, color=COLOURS[6], lw=0.8)
-        axes[0, column].set_title(title)
+        axes[0, column].set_title(title, fontsize="medium")
         axes[0, column].legend(frameon=False)
         axes[1, column].set_xlabel("training step")
         axes[1, column].set_ylim(bottom=0)
-    axes[0, 0].set_ylabel("largest real part of\nW's eigenvalues")
+    axes[0, 0].set_ylabel(r"largest Re $\lambda$ of $W$")
     axes[1, 0].set_ylabel("iterations to a fixed point\n(mean of the batch)")
-    figure.suptitle("Adam, trained read-in and read-out, full MNIST; one line a seed")
     save(figure, FIGURE)
 
 

@@ -320,7 +320,6 @@ def growth_figure(table: pd.DataFrame) -> Any:
     for axis in (left, right):
         axis.set_xlabel("N, units")
         axis.legend(frameon=False)
-    figure.suptitle(f"Fixed points of B = {GROWTH_B} samples")
     return figure
 
 

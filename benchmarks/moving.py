@@ -75,19 +75,21 @@ def computed(path: Path, keys: list[dict], compute: Callable[..., dict]) -> pd.D
 
 
 def draw(table: pd.DataFrame) -> None:
+    """Draw means over the seeds, and the range."""
     figure, axis = new_figure(figsize=(6, 4))
-    mean = table.groupby(["kind", "correct_lag", "speed"], as_index=False)["accuracy"].mean()
     names = {"shear": "digits that slant to and fro", "contrast": "contrast that wanders"}
-    for kind, colour in (("shear", COLOURS[0]), ("contrast", COLOURS[1])):
+    for kind, colour in (("shear", COLOURS[3]), ("contrast", COLOURS[4])):
         for correct_lag, style in ((False, "o-"), (True, "s--")):
-            rows = mean[(mean["kind"] == kind) & (mean["correct_lag"] == correct_lag)]
+            rows = table[(table["kind"] == kind) & (table["correct_lag"] == correct_lag)]
             label = names[kind] + (", lag subtracted" if correct_lag else "")
-            axis.semilogx(rows["speed"], rows["accuracy"], style, color=colour, ms=4, label=label)
-    axis.set_xlabel("speed of the stimulus, tau / T")
+            each = rows.groupby("speed")["accuracy"]
+            axis.plot(each.mean(), style, color=colour, ms=5, label=label)
+            ends = each.min(), each.max()
+            axis.fill_between(ends[0].index, *ends, color=colour, alpha=0.2, lw=0)
+    axis.set(xscale="log", ylim=(0, 1))
+    axis.set_xlabel(r"speed of the stimulus, $\tau/T$")
     axis.set_ylabel("test accuracy under the stimulus")
-    axis.set_ylim(0, 1)
     axis.legend(frameon=False, fontsize="small", loc="lower left")
-    figure.suptitle("Learning digits that never rest")
     save(figure, ROOT / "docs" / "images" / "moving.png")
 
 

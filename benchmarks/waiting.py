@@ -19,14 +19,16 @@ import warnings
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 import ratenet as rn
 from ratenet.errors import RatenetError
-from ratenet.report.figures import COLOURS, new_figure, save
+from ratenet.report.figures import new_figure, save
 from ratenet.report.record import versions
+from ratenet.report.rule_looks import look_of
 from ratenet.training.evaluation import evaluate_classifier
 from ratenet.training.presentation import Slow
 
@@ -85,38 +87,31 @@ def computed(path: Path, keys: list[dict], compute: Callable[..., dict]) -> pd.D
 
 
 def draw(table: pd.DataFrame) -> None:
-    figure, (waiting, moving) = new_figure(figsize=(10, 4), ncols=2)
-    # A point of which a run was stopped is left out, not drawn as the mean of the others.
-    mean = table.groupby(["rule", "way", "value"], as_index=False)[["fixed_points", "read"]].agg(
-        lambda values: values.mean(skipna=False)
-    )
-    for rule, colour in (("rule 1", COLOURS[1]), ("rule 3", COLOURS[0])):
-        of_rule = mean[mean["rule"] == rule]
+    """Draw means over the seeds, and each seed as a small point."""
+    figure, (waiting, moving) = new_figure(figsize=(10, 4), ncols=2, sharey=True)
+    for rule, (name, _) in RULES.items():
+        of_rule, colour = table[table["rule"] == rule], look_of(name)["color"]
         rows = of_rule[of_rule["way"] == "waiting"]
-        waiting.semilogx(
-            rows["value"], rows["fixed_points"], "o-", color=colour, ms=4,
-            label=f"{rule}, read at fixed points",
-        )  # fmt: skip
-        waiting.semilogx(
-            rows["value"], rows["read"], "s--", color=colour, ms=4,
-            label=f"{rule}, read when the rule acts",
-        )  # fmt: skip
+        _line(waiting, rows, "fixed_points", "o-", colour, f"{rule}, read at fixed points")
+        _line(waiting, rows, "read", "s--", colour, f"{rule}, read when the rule acts")
         for way, style in (("moving", "o-"), ("moving, corrected", "s--")):
             rows = of_rule[of_rule["way"] == way]
-            label = f"{rule}, {'lag taken off' if 'corrected' in way else 'rates as they are'}"
-            moving.semilogx(
-                rows["value"], rows["fixed_points"], style, color=colour, ms=4, label=label
-            )
-    waiting.set_xlabel("waiting time after the fade, in tau")
-    waiting.set_title("Learning some time after a digit has come", fontsize="medium")
-    moving.set_xlabel("speed of the stimulus, tau / T")
-    moving.set_title("Digits that never rest, read at fixed points", fontsize="medium")
+            label = f"{rule}, {'lag subtracted' if 'corrected' in way else 'rates as they are'}"
+            _line(moving, rows, "fixed_points", style, colour, label)
+    waiting.set_xlabel(r"waiting time after the fade (in $\tau$)")
+    waiting.set_ylabel("test accuracy")
+    moving.set_xlabel(r"speed of the stimulus, $\tau/T$")
     for axis in (waiting, moving):
-        axis.set_ylabel("test accuracy (share of right answers)")
-        axis.set_ylim(0, 1)
+        axis.set(xscale="log", ylim=(0, 1))
         axis.legend(frameon=False, fontsize="x-small", loc="lower left")
-    figure.suptitle("How long must a rule wait?")
     save(figure, ROOT / "docs" / "images" / "waiting.png")
+
+
+def _line(axis: Any, rows: pd.DataFrame, value: str, style: str, colour: str, label: str) -> None:
+    # A point of which a run was stopped is left out, not drawn as the mean of the others.
+    means = rows.groupby("value")[value].agg(lambda values: values.mean(skipna=False))
+    axis.plot(means, style, color=colour, ms=5, label=label)
+    axis.plot(rows["value"], rows[value], style[0], color=colour, ms=3, alpha=0.5)
 
 
 def write(table: pd.DataFrame) -> None:

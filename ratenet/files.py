@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ratenet.errors import RatenetWarning, RunFolderError
+from ratenet.errors import InputError, RatenetWarning, RunFolderError
 
 CONFIG = "config.toml"
 LOCK = ".lock"
@@ -38,6 +38,17 @@ def figure_files(*names: str) -> tuple[str, ...]:
     """
     endings = (*(f".{form}" for form in FIGURE_FORMATS), FIGURE_DATA)
     return tuple(f"{name}{ending}" for name in names for ending in endings)
+
+
+def check_figure_format(form: object) -> None:
+    """Refuse what is not a format of figures.
+
+    Raises
+    ------
+    InputError
+    """
+    if form not in FIGURE_FORMATS:
+        raise InputError.at("figure_format", got=form, expected="png, pdf or svg")
 
 
 def write_whole(path: Path, write: Write) -> None:

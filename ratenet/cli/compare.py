@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ratenet.cli.config_options import takes_options_of
-from ratenet.cli.options import path
+from ratenet.cli.options import FigureFormat, path
 from ratenet.hypotheses.comparison.config import ComparisonConfig
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def compare(
     out: Annotated[
         Path, path("Folder; the same command again resumes the comparison in it.")
     ] = Path("comparison"),
+    form: FigureFormat = "png",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the comparison in --out.")
     ] = False,
@@ -45,7 +46,7 @@ def compare(
     rules, on test samples. Every finished cell (task, rule, learning rate, seed) is kept, and never
     run again.
     Writes config.toml, cells.csv, steps.csv, best.csv, differences.csv (and .parquet where
-    pyarrow is installed), and report.html.
+    pyarrow is installed), report.html, and its figures with their numbers in figures/.
 
     Example: `ratenet compare --tasks teacher,mnist --rules euclidean,hebb --processes 2`
     """
@@ -63,6 +64,7 @@ def compare(
             found = run(
                 **{name: getattr(config, name) for name in (*SWEPT, *options)}, out=out,
                 scheduler=where, data_root=data_root, overwrite=overwrite,
+                figure_format=form,
                 progress=lambda done, total: bar.show(done),
             )  # fmt: skip
     except KeyboardInterrupt as interrupt:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ratenet.cli.config_options import takes_options_of
-from ratenet.cli.options import path
+from ratenet.cli.options import FigureFormat, path
 from ratenet.training.config import TrainingConfig
 
 
@@ -44,6 +44,7 @@ def train(
             "config.toml of one in --config, names.",
         ),
     ] = False,
+    form: FigureFormat = "png",
     schema: Annotated[
         bool,
         typer.Option(
@@ -63,15 +64,17 @@ def train(
     from ratenet.training import read_options, resume as resume_run, train as train_anew
 
     shown = is_first_process()
+    how: dict[str, Any] = {"show_progress": shown, "figure_format": form}
     _check_resume(resume, overwrite, config_file, out, trust=trust)
     try:
         if resume:
-            result = resume_run(out, options, trust=trust, show_progress=shown)  # type: ignore[arg-type]
+            assert out is not None
+            result = resume_run(out, options, trust=trust, **how)
         else:
             in_file = {} if config_file is None else read_options(config_file, trust=trust)
             config = TrainingConfig(**{**in_file, **options})
             _check_layers_listen(config, options)
-            result = train_anew(config, out=out, overwrite=overwrite, show_progress=shown)
+            result = train_anew(config, out=out, overwrite=overwrite, **how)
     except KeyboardInterrupt as interrupt:
         if shown:
             print(interrupt, file=sys.stderr)
@@ -143,8 +146,8 @@ def _report(result: Any) -> None:
         print(f"ended early    {summary['reason']}")
     print(f"time           {summary['seconds']:.1f} s for {summary['steps']} steps")
     print(f"run folder     {result.folder}")
-    for figure in sorted((result.folder / "figures").glob("*.png")):
-        print(f"figure         {figure}")
+    for file in sorted((result.folder / "figures").glob("*.*")):
+        print(f"{'figure' if file.suffix != '.csv' else 'its data':<15}{file}")
 
 
 def _when(summary: Mapping[str, Any]) -> str:

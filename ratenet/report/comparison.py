@@ -10,23 +10,33 @@ import pandas as pd
 
 from ratenet.files import write_text
 from ratenet.report.comparison_figures import course_figure, rate_figure, score_figure
+from ratenet.report.figures import save
 from ratenet.report.record import versions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EXACT_ANGLE = "angle_to_euclidean"
+FIGURES = "figures"  # the folder beside the report
+SECTIONS = {  # of the report, by the place to which its contents list leads
+    "scores": "Test scores",
+    "differences": "Differences between rules",
+    "angles": "Angles between the rules' changes",
+    "figures": "Figures",
+    "ended": "Cells that did not run to their end",
+    "run": "What was run",
+}
 # Of each measured quantity: heading, label of the axis, whether the axis is logarithmic.
 COURSES = {
     "loss": ("Loss of the batch", "loss", True),
     EXACT_ANGLE: ("Angle to the exact gradient's change", "angle (degrees)", False),
     "norm_ratio": ("Size of the change beside the exact gradient's", "ratio of norms", True),
-    "condition": ("How nearly singular I - G W is", "condition number", True),
-    "abscissa": ("Slowest mode", "abscissa of the Jacobian (1/s)", False),
-    "moved": ("Distance from the start, Euclidean", "|W - W at the start|", False),
+    "condition": ("How nearly singular I - G W is", "condition number of $I - GW$", True),
+    "abscissa": ("Slowest mode", "abscissa of the Jacobian (s$^{-1}$)", False),
+    "moved": ("Distance from the start, Euclidean", r"$|W - W_{\mathrm{start}}|$", False),
     "moved_response": (
         "Distance from the start in the linear responses, as the reparameterized rules measure it",
-        "root mean square of |A - A at the start|",
+        r"root mean square of $|A - A_{\mathrm{start}}|$",
         False,
     ),
     "unsettled": ("Samples that did not settle", "share of the batch", False),
@@ -44,8 +54,9 @@ def write_report(
     steps: pd.DataFrame,
     best: pd.DataFrame,
     differences: pd.DataFrame,
+    figure_format: str = "png",
 ) -> None:
-    """Write the report.
+    """Write the report, which holds its figures, and each figure with its data beside it.
 
     Parameters
     ----------
@@ -56,7 +67,12 @@ def write_report(
         What each task's score is.
     cells, judged, steps, best, differences : pandas.DataFrame
         Tables of a comparison.
+    figure_format : {"png", "pdf", "svg"}
     """
+    drawn = _figures(cells, judged, steps, best, config["level"])
+    for name, (_, figure) in drawn.items():
+        save(figure, path.parent / FIGURES / f"{name}.{figure_format}")
+
     from jinja2 import Environment, PackageLoader  # here: it takes a moment
 
     shown = {
@@ -69,7 +85,8 @@ def write_report(
         "cells": len(cells),
         "at_edge": best[best["edge"].isin(["lowest", "highest"])].to_dict("records"),
         "angles": {task: _table(_angles(steps, best, task)) for task in score_names},
-        "figures": _figures(cells, judged, steps, best, config["level"]),
+        "sections": SECTIONS,
+        "figures": {heading: _inlined(figure) for heading, figure in drawn.values()},
         "versions": versions(),
     }
     page = Environment(loader=PackageLoader("ratenet.report"), autoescape=True)
@@ -83,19 +100,19 @@ def _figures(
     steps: pd.DataFrame,
     best: pd.DataFrame,
     level: float,
-) -> dict[str, str]:
-    """Return the figures by their headings, as images that a page holds itself."""
+) -> dict[str, tuple[str, "Figure"]]:
+    """Return headings and figures by their files' names."""
     if best.empty:
         return {}
-    figures = {
-        "Test score by rule, each at its own learning rate": score_figure(judged, best, level),
-        "Validation score against learning rate": rate_figure(cells, best),
+    scores = "Test score by rule, each at its own learning rate"
+    return {
+        "scores": (scores, score_figure(judged, best, level)),
+        "rates": ("Validation score against learning rate", rate_figure(cells, best)),
         **{
-            heading: course_figure(steps, best, name, label, is_log=is_log)
+            name: (heading, course_figure(steps, best, name, label, is_log=is_log))
             for name, (heading, label, is_log) in COURSES.items()
         },
     }
-    return {heading: _inlined(figure) for heading, figure in figures.items()}
 
 
 def _inlined(figure: "Figure") -> str:

@@ -35,7 +35,7 @@ def course_figure(
         for rule, look in looks(best["rule"]).items():
             each = rows[rows["rule"] == rule].pivot(index="step", columns="seed", values=column)
             line = {"color": look["color"], "ls": look["ls"]}
-            axis.plot(each.index, each.to_numpy(), lw=0.5, alpha=0.4, **line)
+            axis.plot(each.index, each.to_numpy(), lw=0.8, alpha=0.5, **line)
             axis.plot(each.index, each.median(axis=1), lw=1.8, label=rule, **line)
         if is_log and (rows[column] > 0).any():  # the changes of a frozen network are zero
             axis.set_yscale("log")
@@ -68,7 +68,8 @@ def score_figure(
             place, look = list(by_rule).index(row["rule"]), by_rule[row["rule"]]
             is_its = (judged["task"] == task) & (judged["rule"] == row["rule"])
             seeds = judged[is_its]["test_score"]
-            axis.plot(seeds, np.full(len(seeds), place + 0.2), ".", color=look["color"], alpha=0.5)
+            single = {"color": look["color"], "ms": 4, "mfc": "none"}
+            axis.plot(seeds, np.full(len(seeds), place + 0.25), look["marker"], **single)
             mean = row["test_score"]
             reach = np.array([[mean - row["low"]], [row["high"] - mean]])
             axis.errorbar(mean, place, xerr=np.maximum(reach, 0), capsize=4, color=look["color"],
@@ -87,12 +88,15 @@ def score_figure(
 def rate_figure(cells: pd.DataFrame, best: pd.DataFrame) -> "Figure":
     """Return the validation score against the learning rate; rings mark what was chosen.
 
+    Lines are means over the seeds, bands reach from the lowest to the highest of them.
+
     Parameters
     ----------
     cells, best : pandas.DataFrame
         Tables of a comparison.
     """
-    means = cells.groupby(["task", "rule", "learning_rate"])["validation_score"].mean()
+    scores = cells.groupby(["task", "rule", "learning_rate"])["validation_score"]
+    means, lowest, highest = scores.mean(), scores.min(), scores.max()
     figure, axes, tasks = _axes(best)
     for axis, task in zip(axes, tasks, strict=True):
         for rule, look in looks(best["rule"]).items():
@@ -101,11 +105,13 @@ def rate_figure(cells: pd.DataFrame, best: pd.DataFrame) -> "Figure":
                 continue
             course, rates = means[task][rule], chosen["learning_rate"]
             axis.plot(course, label=rule, ms=4, **look)
+            ends = lowest[task][rule], highest[task][rule]
+            axis.fill_between(course.index, *ends, color=look["color"], alpha=0.2, lw=0)
             axis.plot(rates, course[rates], "o", ms=11, mfc="none", color=look["color"])
         axis.set_xscale("log")
         axis.set_xlabel("learning rate")
         axis.set_title(task, fontsize="medium")
-    axes[0].set_ylabel("validation score, mean over seeds")
+    axes[0].set_ylabel("validation score, mean and range over seeds")
     _legend(figure, axes)
     return figure
 

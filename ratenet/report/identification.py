@@ -64,7 +64,7 @@ def alignment_figure(
         color=COLOURS[4],
         label="share of draws won",
     )
-    right.set_xlim(0, 1)
+    right.set_xlim(0, 1.02)  # a bar of 1 ends before the border
     right.set_xlabel("probability, share")
     for axis in (left, right):
         axis.legend(frameon=False, fontsize="small", loc="lower center", ncols=2,
@@ -184,13 +184,16 @@ def power_figure(
     power.set_ylabel("right rule named (share)")
     false.set_ylabel("a rule named without a signal (share)")
     for axis in (power, false):
-        axis.set_ylim(-0.02, 1.02)
         axis.set_xscale("log")
         axis.set_xlabel(NAMES[abscissa])
         ticks = sorted(accuracy[abscissa].unique())
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
-    false.legend(frameon=False, fontsize="small", loc="upper right")
+    power.set_ylim(-0.02, 1.02)
+    shown = [level, *quiet["high"].dropna()]
+    false.set_ylim(-0.02 * max(shown), min(1.02, 1.15 * max(shown)))  # what is rare can be seen
+    power.legend(frameon=False, fontsize="small", loc="best")
+    false.legend(frameon=False, fontsize="small", loc="best")
     entitle(figure, title)
     return figure
 
@@ -202,7 +205,9 @@ def _draw_lines(axis: Any, rows: pd.DataFrame, abscissa: str, others: list[str])
         pairs = zip(others, values, strict=True)
         label = ", ".join(f"{name} {value:g}" for name, value in pairs) or "95 % interval"
         errors = [part["share"] - part["low"], part["high"] - part["share"]]
+        aside = 1.04 ** (index - (len(groups) - 1) / 2)  # intervals stand beside one another
         axis.errorbar(
-            part[abscissa], part["share"], yerr=np.maximum(errors, 0), marker="o", capsize=3,
-            color=COLOURS[index % len(COLOURS)], ls=("-", "--", "-.", ":")[index % 4], label=label,
+            aside * part[abscissa], part["share"], yerr=np.maximum(errors, 0), marker="o",
+            capsize=3, color=COLOURS[index % len(COLOURS)], ls=("-", "--", "-.", ":")[index % 4],
+            label=label,
         )  # fmt: skip

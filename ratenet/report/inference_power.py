@@ -34,13 +34,12 @@ def width_figure(table: pd.DataFrame, width: float, *, on: Any = None) -> "Figur
         at = [places[tuple(row)] for row in rows[design].itertuples(index=False)]
         style = f"o{STYLES[index // len(COLOURS) % len(STYLES)]}"
         axis.plot(at, rows["width"], style, color=COLOURS[index % len(COLOURS)], label=name)
-    axis.axhline(width, color=GREY, linewidth=0.8, linestyle=":")
+    axis.axhline(width, color=GREY, lw=0.8, ls=":", label=f"wanted, {width:g}")
     axis.set_yscale("log")
-    axis.set_ylabel("median width of the interval (1/s)")
+    axis.set_ylabel(r"median width of the interval (s$^{-1}$)")
     first = table.drop_duplicates(design)[varied]
     labels = ["\n".join(str(value) for value in row) for row in first.itertuples(index=False)]
     axis.set_xticks(range(len(places)), labels if varied else ["the design"])
     axis.set_xlabel(", ".join(varied) or "design")
     axis.legend(frameon=False, fontsize="small", ncols=2)
-    axis.set_title(f"dotted: the wanted width, {width:g}", fontsize="medium")
     return figure

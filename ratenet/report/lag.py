@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ratenet.report.figures import COLOURS, GREY, new_figure
+from ratenet.report.rule_looks import look_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SPEED = "speed of the stimulus, tau / T"
-RULES = {"rule 1": COLOURS[1], "rule 3": COLOURS[0]}
-WAYS = {"moving": "o-", "moving, corrected": "s--", "held": "^:"}
+SPEED = r"speed of the stimulus, $\tau/T$"
+RULES = {"rule 1": "euclidean", "rule 3": "linearized-reparameterized"}
+WAYS = {
+    "moving": {"marker": "o", "ls": "-"},
+    "moving, corrected": {"marker": "s", "ls": "--"},
+    "held": {"marker": "^", "ls": ":"},
+}
 
 
 def slowness_figure(lags: pd.DataFrame, accuracies: pd.DataFrame) -> "Figure":
@@ -38,11 +43,10 @@ def slowness_figure(lags: pd.DataFrame, accuracies: pd.DataFrame) -> "Figure":
     _draw_angles(angle, lags)
     _draw_accuracies(accuracy, accuracies)
     for axis in (lag, error, angle, accuracy):
-        place = {"ncols": 2, "loc": "lower left"} if axis is accuracy else {"loc": "upper left"}
         axis.set_xscale("log")
         axis.set_xlabel(SPEED)
-        axis.legend(frameon=False, fontsize="x-small", **place)
-    figure.suptitle("How slow is slow enough? Digits that fade into one another in the time T")
+        axis.legend(frameon=False, fontsize="x-small", loc="upper left")
+    accuracy.legend(frameon=False, fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -55,7 +59,7 @@ def _cases(lags: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     """Return colour, label and rows of each network that is shown moving digits."""
     radii = sorted(lags.loc[lags["presentation"] == "moving", "radius"].unique())
     return [
-        (COLOURS[(0, 3)[index % 2]], f"radius {radius:g}", _part(lags, radius, "moving"))
+        (COLOURS[(3, 4)[index % 2]], f"radius {radius:g}", _part(lags, radius, "moving"))
         for index, radius in enumerate(radii)
     ]
 
@@ -66,18 +70,9 @@ def _draw_lags(axis: Any, lags: pd.DataFrame) -> None:
         axis.plot(rows["speed"], 100 * rows["predicted"], "--", color=colour, lw=1.2)
     axis.plot([], [], "--", color=GREY, label="predicted")
     held = _part(lags, lags["radius"].min(), "held")
-    axis.plot(
-        held["speed"],
-        100 * held["lag"],
-        "^:",
-        color=COLOURS[2],
-        ms=4,
-        label="after a hold of 0.8 T",
-    )
-    axis.set_yscale("log")
-    axis.set_ylim(1e-3, 300)
-    axis.set_ylabel("lag |y - y*| (% of |y*|)")
-    axis.set_title("Lag of the rates behind the moving fixed point", fontsize="medium")
+    look = {"color": COLOURS[2], "ms": 4, "label": "after a hold of $0.8\\,T$"}
+    axis.plot(held["speed"], 100 * held["lag"], "^:", **look)
+    axis.set(yscale="log", ylim=(1e-3, 300), ylabel=r"lag $|y - y^*|$ (% of $|y^*|$)")
 
 
 def _draw_errors(axis: Any, lags: pd.DataFrame) -> None:
@@ -87,37 +82,33 @@ def _draw_errors(axis: Any, lags: pd.DataFrame) -> None:
         axis.plot(
             rows["speed"], 100 * rows["corrected"], "s--", label=f"{label}, corrected", **shown
         )
-    axis.set_yscale("log")
-    axis.set_ylim(1e-3, 300)
-    axis.set_ylabel("fixed-point error (% of |y*|)")
-    axis.set_title("Error of the rates, before and after correction", fontsize="medium")
+    axis.set(yscale="log", ylim=(1e-3, 300), ylabel="fixed-point error (% of $|y^*|$)")
 
 
 def _draw_angles(axis: Any, lags: pd.DataFrame) -> None:
     rows = _part(lags, lags["radius"].min(), "moving")
-    for rule, colour in RULES.items():
+    for rule, name in RULES.items():
         for ending, style in (("", "o-"), (", corrected", "s--")):
             label = f"{rule}{ending}"
             axis.plot(
-                rows["speed"], rows[f"angle, {label}"], style, color=colour, ms=4, label=label
-            )
-    axis.set_yscale("log")
-    axis.set_ylabel("angle to the update at y* (degrees)")
-    axis.set_title("Direction of the weight change", fontsize="medium")
+                rows["speed"], rows[f"angle, {label}"], style, color=look_of(name)["color"], ms=4,
+                label=label,
+            )  # fmt: skip
+    axis.set(yscale="log", ylabel="angle to the update at $y^*$ (degrees)")
 
 
 def _draw_accuracies(axis: Any, accuracies: pd.DataFrame) -> None:
-    mean = accuracies.groupby(["rule", "way", "speed"], as_index=False)["test_accuracy"].mean()
-    for rule, colour in RULES.items():
-        of_rule = mean[mean["rule"] == rule]
-        for way, style in WAYS.items():
-            rows = of_rule[of_rule["way"] == way].sort_values("speed")
-            label = f"{rule}, {way}"
-            axis.plot(rows["speed"], rows["test_accuracy"], style, color=colour, ms=4, label=label)
+    """Draw means over seeds, and each seed as a small point."""
+    for rule, name in RULES.items():
+        of_rule, colour = accuracies[accuracies["rule"] == rule], look_of(name)["color"]
+        for way, look in WAYS.items():
+            rows = of_rule[of_rule["way"] == way]
+            means = rows.groupby("speed")["test_accuracy"].mean()
+            axis.plot(means, color=colour, ms=5, label=f"{rule}, {way}", **look)
+            small = {"ms": 3, "ls": "none", "alpha": 0.5, "marker": look["marker"]}
+            axis.plot(rows["speed"], rows["test_accuracy"], color=colour, **small)
         static = of_rule.loc[of_rule["way"] == "fixed points", "test_accuracy"]
-        for value in static:
-            axis.axhline(value, color=colour, lw=0.8, alpha=0.6, label=f"{rule}, fixed points")
-    axis.set_ylim(-0.35, 1)  # room for the legend below
-    axis.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
-    axis.set_ylabel("test accuracy")
-    axis.set_title("After training, tested at fixed points", fontsize="medium")
+        if len(static):
+            label = f"{rule}, fixed points"
+            axis.axhline(static.mean(), color=colour, lw=0.8, alpha=0.6, label=label)
+    axis.set(ylim=(0, 1), ylabel="test accuracy at fixed points")

@@ -155,13 +155,14 @@ def eigenvalue_plane(found: FixedPointSet, *, title: str = "", on: Any = None) -
 
 
 def _span(found: FixedPointSet) -> tuple[float, float]:
-    """Return a range that holds all starts and fixed points, these not at its border."""
+    """Return a range that holds all starts and, well inside, all fixed points."""
     points = found.points.state
-    margin = 0.08 * float(points.max() - points.min()) if points.numel() else 0.0
-    ends = [found.starts.min(), found.starts.max()]
+    low, high = float(found.starts.min()), float(found.starts.max())
     if points.numel():
-        ends += [points.min() - margin, points.max() + margin]
-    return float(min(ends)), float(max(ends))
+        least, most = float(points.min()), float(points.max())
+        margin = 0.08 * max(high - low, most - least)
+        low, high = min(low, least - margin), max(high, most + margin)
+    return low, high
 
 
 def _grid(network: Network, drive: Tensor, low: float, high: float, side: int) -> Any:
@@ -285,8 +286,9 @@ def _mark_points(axis: Any, found: FixedPointSet) -> None:
                 ls="none", zorder=5, label=f"{label} fixed point",
             )  # fmt: skip
     for index in np.flatnonzero(stable):
-        place = {"textcoords": "offset points", "xytext": (7, 7)}
-        axis.annotate(str(index), states[index], zorder=6, **place)
+        place = {"textcoords": "offset points", "xytext": (8, 8)}
+        ground = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85}
+        axis.annotate(str(index), states[index], zorder=6, bbox=ground, **place)
 
 
 def unit_names(network: Network) -> list[str]:

@@ -143,7 +143,7 @@ def _draw(table: pd.DataFrame) -> "Figure":
     curves.set_xscale("log")
     curves.set_xticks(RECORDED, [str(n) for n in RECORDED])
     curves.set_xlabel(f"recorded units (of {UNITS})")
-    curves.set_ylabel("rule of four named correctly")
+    curves.set_ylabel("rule named correctly (share)")
     curves.set_ylim(0.15, 1.02)
     curves.legend(frameon=False, fontsize="small", loc="lower right")
     row = table[(table["observable"] == "activity") & (table["recorded"] == max(RECORDED))].iloc[0]
@@ -154,6 +154,6 @@ def _draw(table: pd.DataFrame) -> "Figure":
                     color="white" if share > 0.5 else "black")  # fmt: skip
     matrix.set_xticks(range(len(KINDS)), list(KINDS), rotation=25, ha="right")
     matrix.set_yticks(range(len(KINDS)), [f"{name}\n({kind})" for name, kind in KINDS.items()])
-    matrix.set_xlabel("named")
-    matrix.set_title(f"from activity, {max(RECORDED)} units", fontsize="medium")
+    matrix.set_xlabel(f"named, from activity of {max(RECORDED)} units")
+    matrix.set_ylabel("truth")
     return figure

@@ -108,12 +108,11 @@ def _draw(table: pd.DataFrame) -> "Figure":
         color = COLOURS[index]
         axis.fill_between(rows["recorded"], rows["low"], rows["high"], color=color, alpha=0.2)
         axis.plot(rows["recorded"], rows["accuracy"], "o-", color=color,
-                  label=f"cosine of D and M {overlap:g}")  # fmt: skip
+                  label=f"cosine of $D$ and $M$ {overlap:g}")  # fmt: skip
     axis.set_xscale("log")
     axis.set_xticks(RECORDED, [str(n) for n in RECORDED])
     axis.set_ylim(0.4, 1.02)
     axis.set_xlabel("recorded units (of 100)")
-    axis.set_ylabel("rule named correctly")
-    axis.set_title("Supervised or reinforcement, from the drift of activity", fontsize="medium")
+    axis.set_ylabel("rule named correctly (share)")
     axis.legend(frameon=False, fontsize="small", loc="lower right")
     return figure

@@ -21,6 +21,7 @@ import pandas as pd
 
 from ratenet.connectivity.computation import shielded
 from ratenet.errors import STOPPED_BY_SCIENCE, InputError, RatenetError, RatenetWarning, show_any
+from ratenet.files import check_figure_format
 from ratenet.report.progress import StepBar
 from ratenet.training.callbacks import Callback, Row, built_in
 from ratenet.training.config import TrainingConfig
@@ -90,6 +91,7 @@ def train(
     overwrite: bool = False,
     callbacks: Sequence[Callback] = (),
     show_progress: bool = False,
+    figure_format: str = "png",
 ) -> TrainingResult:
     """Train a recurrent network, or a stack of layers, on images; write a run folder.
 
@@ -106,6 +108,8 @@ def train(
         into the row goes to TensorBoard; a string that it returns ends the run, and is the reason.
     show_progress : bool
         Whether a progress bar is drawn on the terminal.
+    figure_format : {"png", "pdf", "svg"}
+        In which the figures of the run folder are written.
 
     Returns
     -------
@@ -141,7 +145,9 @@ def train(
     True
     """
     config = config or TrainingConfig()
-    folder = RunFolder(Path(out) if out else Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}")
+    check_figure_format(figure_format)
+    place = Path(out) if out else Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"
+    folder = RunFolder(place, figure_format)
     machine = on_machine(config.threads, config.matrix_product)
     with machine, joined_workers(config.device) as (workers, device), ExitStack() as stack:
         if workers.is_first:
@@ -167,6 +173,7 @@ def resume(
     trust: bool = False,
     callbacks: Sequence[Callback] = (),
     show_progress: bool = False,
+    figure_format: str = "png",
 ) -> TrainingResult:
     """Resume a run from its last checkpoint, as if it had not been stopped.
 
@@ -183,6 +190,8 @@ def resume(
     callbacks : sequence of callable
         As for `train`.
     show_progress : bool
+    figure_format : {"png", "pdf", "svg"}
+        As for `train`.
 
     Returns
     -------
@@ -207,12 +216,14 @@ def resume(
     >>> len(resume(out, {"epochs": 2}).metrics)  # 8 steps per epoch
     16
     """
+    check_figure_format(figure_format)
     saved = SavedRun.read(out, wanted or {}, trust=trust)
     joined = joined_workers(saved.config.device)
     with saved.machine(), joined as (workers, device), ExitStack() as stack:
         if workers.is_first:
             stack.enter_context(saved.folder.opened())
         run = saved.restored(device, workers)
+        run.folder = dataclasses.replace(run.folder, figure_format=figure_format)
         summary = saved.folder.read_summary()
         if is_over(run) and summary.get("status") == "done":
             return _finished(run, summary)

@@ -21,7 +21,7 @@ SHOWN_UNITS = 4
 
 
 def draw_learning_curve(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]) -> None:
-    """Write figures/learning_curve.png."""
+    """Write the learning curve."""
     figure = learning_curve(
         metrics,
         steps_per_epoch=run.steps_per_epoch,
@@ -32,15 +32,15 @@ def draw_learning_curve(run: Run, metrics: pd.DataFrame, summary: dict[str, Any]
         unit=getattr(run.loss, "unit", ""),
         abscissa_limit=summary.get("abscissa_limit"),
     )
-    save(figure, run.folder.figures_folder / "learning_curve.png")
+    save(figure, run.folder.figure_file("learning_curve"))
 
 
 def draw_network_run(
     run: Run, classifier: Classifier, metrics: pd.DataFrame, summary: dict[str, Any]
 ) -> None:
-    """Write the learning curve and, unless the network diverges, figures/digits.png.
+    """Write the learning curve and, unless the network diverges, digits through time.
 
-    A model without time constants has no hold and fade by default, and so no digits.png; nor has a
+    A model without time constants has no hold and fade by default, and so no digits; nor has a
     network that moves faster than the simulation's steps, of which a picture would show the steps.
     """
     draw_learning_curve(run, metrics, summary)
@@ -52,7 +52,7 @@ def draw_network_run(
     except DivergenceError:
         return
     if figure is not None:
-        save(figure, run.folder.figures_folder / "digits.png")
+        save(figure, run.folder.figure_file("digits"))
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@
     best.safetensors        the same with the best validation accuracy, where that is measured
     summary.json            the outcome
     code/*.py               copies of the user's own code that it used
-    figures/*.png
+    figures/*.png, or .pdf or .svg, and *-figure.csv
 
 Files are written beside their place and then moved there, so a stop at any moment leaves the
 last good one.
@@ -30,6 +30,7 @@ from ratenet.equations.own_code import Source
 from ratenet.errors import DataError, RatenetError, RunFolderError, escape, shorten
 from ratenet.files import (
     ResultsFolder,
+    figure_files,
     make_folder,
     open_folder,
     read_regular,
@@ -53,7 +54,7 @@ from ratenet.training.metrics_table import read_metrics
 from ratenet.training.run_data import DataFacts
 from ratenet.validation import parse_json, read_toml, validated
 
-FIGURES = ("learning_curve.png", "digits.png")
+FIGURES = ("learning_curve", "digits")
 LARGEST_SUMMARY = 2**24  # bytes
 # Facts of the machine, in the section [machine]: they may differ wherever a run is used again.
 OF_MACHINE = ("device", "threads", "matrix_product")
@@ -94,9 +95,14 @@ class RunState:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run."""
+    """The files of one run, with figures in one format."""
 
     path: Path
+    figure_format: str = "png"
+
+    def figure_file(self, name: str) -> Path:
+        """Return where a figure is written."""
+        return self.figures_folder / f"{name}.{self.figure_format}"
 
     @property
     def config_file(self) -> Path:
@@ -168,7 +174,7 @@ class RunFolder:
             self.summary_file,
             self.best_file,
             self.evaluation_file,
-            *(self.figures_folder / name for name in FIGURES),
+            *(self.figures_folder / name for name in figure_files(*FIGURES)),
             *events,
             *sorted(code),
             self.checkpoint_file,

@@ -234,11 +234,13 @@ def test_finished_runs_are_found_and_stopped_ones_go_on(few_digits, tmp_path, mo
 @pytest.mark.slow
 def test_slow_has_a_row_for_each_speed(few_digits, tmp_path, monkeypatch):
     monkeypatch.setattr(slow_figure, "SPEEDS", (0.3, 1.0))
+    monkeypatch.setattr(slow_figure, "SEEDS", 2)
     table, figure = slow_figure.slow(0, silent, tmp_path, IMAGES, **QUICK, units=20)
-    assert len(table) == 2 * (1 + 2 * 2)
+    assert len(table) == 2 * 2 * (1 + 2 * 2)
+    assert sorted(table["seed"].unique()) == [0, 1]
     fades = {
         tomllib.loads(file.read_text())["training"]["fade"]
-        for file in tmp_path.glob("euclidean-1*/config.toml")
+        for file in tmp_path.glob("euclidean-0-1*/config.toml")
     }
     assert fades == {0.01}
     assert len(figure.axes) == 2
@@ -247,6 +249,7 @@ def test_slow_has_a_row_for_each_speed(few_digits, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_conv_has_a_row_for_each_run_and_epoch(few_digits, tmp_path, monkeypatch):
     monkeypatch.setattr(conv_figure, "RATES", (1e-3,))
+    monkeypatch.setattr(conv_figure, "SEEDS", 1)
     table, _ = conv_figure.conv(0, silent, tmp_path, IMAGES, **{**QUICK, "epochs": 2})
     assert len(table) == 2 * (1 + len(conv_figure.RULES))
     frozen = table[table["rule"] == "frozen"]

@@ -14,6 +14,7 @@ import pandas as pd
 from ratenet.connectivity.computation import shielded
 from ratenet.equations.own_code import Parcel
 from ratenet.errors import RatenetWarning, RunFolderError, UnsettledError
+from ratenet.files import check_figure_format
 from ratenet.hypotheses.comparison.cell import EXACT, PROBES, draw_task
 from ratenet.hypotheses.comparison.cell_files import Progress
 from ratenet.hypotheses.comparison.config import Cell, ComparisonConfig
@@ -138,6 +139,7 @@ def compare(
     data_root: str | Path = "data",
     overwrite: bool = False,
     progress: Progress | None = None,
+    figure_format: str = "png",
     **options: Any,
 ) -> Comparison:
     """Let rules learn the same tasks, at several learning rates, from several seeds.
@@ -163,6 +165,8 @@ def compare(
         Whether a comparison in the folder is replaced.
     progress : callable, optional
         Called as progress(done, total) after each cell.
+    figure_format : {"png", "pdf", "svg"}
+        Of the figures in figures/, each with its numbers beside it.
     **options
         Further fields of `ComparisonConfig`: seeds, seed, steps, units, samples, held_out,
         batch_size, record_every, model, data, level, interval.
@@ -197,6 +201,7 @@ def compare(
     >>> found.best.set_index("rule")["learning_rate"].to_dict()
     {'euclidean': 0.1, 'hebb': 0.01}
     """
+    check_figure_format(figure_format)
     config = ComparisonConfig(tasks, rules, learning_rates, **options)
     where, folder = scheduler or InProcess(), ComparisonFolder(Path(out))
     where.check()
@@ -209,7 +214,7 @@ def compare(
         more: dict[str, Any] = {"own": own} if own else {}
         run = partial(where.run, data_root=str(data_root), **more)
         folder.cells.finish(cells, run, progress or (lambda done, total: None))
-        return _collected(config, cells, folder)
+        return _collected(config, cells, folder, figure_format)
 
 
 def _parcel(config: ComparisonConfig, scheduler: AbstractScheduler) -> Parcel | None:
@@ -264,7 +269,9 @@ def _try_tasks(cells: list[Cell], data_root: str, own: Parcel | None) -> None:
             draw_task(cell, data_root, own)
 
 
-def _collected(config: ComparisonConfig, cells: list[Cell], folder: ComparisonFolder) -> Comparison:
+def _collected(
+    config: ComparisonConfig, cells: list[Cell], folder: ComparisonFolder, figure_format: str
+) -> Comparison:
     """Make the tables and the report from the finished cells, in the order of the configuration."""
     rows, steps = [], []
     for cell in cells:
@@ -294,5 +301,6 @@ def _collected(config: ComparisonConfig, cells: list[Cell], folder: ComparisonFo
         steps=result.steps,
         best=best,
         differences=differences,
+        figure_format=figure_format,
     )
     return result

@@ -7,6 +7,7 @@ best.csv        the chosen learning rates;  differences.csv: between rules
 *.parquet       the same tables, where pyarrow is installed
 code/*.py       copies of the user's own code that it used
 report.html     all of it to look at, in one file
+figures/        its figures, with the numbers that they show
 """
 
 import os
@@ -30,6 +31,7 @@ from ratenet.files import (
 )
 from ratenet.hypotheses.comparison.cell_files import CellFiles
 from ratenet.hypotheses.comparison.config import RESTATED, ComparisonConfig
+from ratenet.report.comparison import FIGURES
 from ratenet.report.record import code_entries, copy_of, write_config
 from ratenet.validation import read_toml
 
@@ -103,7 +105,8 @@ class ComparisonFolder:
         code = config.code()
         old = [str(file.relative_to(self.path)) for file in (self.path / CODE).glob("*.py")]
         copies = dict.fromkeys([*old, *map(copy_of, code)])
-        files = [self.report_file.name, *names, *cells, *copies]
+        figures = [str(file.relative_to(self.path)) for file in (self.path / FIGURES).glob("*.*")]
+        files = [self.report_file.name, *names, *cells, *copies, *figures]
         results = ResultsFolder(self.path, files, kind=kind)
         results.refuse_existing(overwrite=overwrite)
         table = {**config.table(), **({"code": code_entries(code)} if code else {})}
