@@ -13,13 +13,14 @@ from scipy import stats
 from slowness import markdown
 
 from ratenet.report.figures import COLOURS, GREY, new_figure
+from ratenet.report.rule_looks import look_of
 
 TOLERATED = 0.95  # of the accuracy at fixed points
 AT_REST = "fixed points"  # the way of learning whose speed is 0
 STACK = "none"  # the feedback of a stack
 CASE = ["rule", "way", "depth", "feedback"]
 LAG = "lag of the last layer (% of its rates)"
-SPEED = "speed of the stimulus, tau / T"
+SPEED = r"speed of the stimulus, $\tau/T$"
 MARKS = {"moving": "o", "corrected": "s", "held": "^"}
 NOTES = f"""\
 n: number of seeds. Means over seeds, from three on with the 95 % interval (Student's t), else with
@@ -186,7 +187,7 @@ def figure(lags: pd.DataFrame, accuracies: pd.DataFrame) -> Any:
     for axis in (lag, accuracy, feedback):
         axis.set(xscale="log", xlabel=SPEED)
     for axis in (lag, accuracy, limit, feedback):
-        axis.legend(frameon=False, fontsize="small")
+        axis.legend(frameon=False, fontsize="x-small")
     return drawn
 
 
@@ -205,13 +206,14 @@ def _draw_limits(axis: Any, found: pd.DataFrame) -> None:
     of_stacks = found[found["feedback"] == STACK]
     depths = np.array(sorted(of_stacks["depth"].unique()))
     for rule, way, shift, cases in _by_case(of_stacks):
-        shown = {"color": COLOURS[0 if rule == "rule 3" else 1], "marker": MARKS[way], "ms": 5}
+        name = {"rule 1": "euclidean", "rule 3": "linearized-reparameterized"}[rule]
+        shown = {"color": look_of(name)["color"], "marker": MARKS[way], "ms": 5}
         mean, low, high = np.array([in_logarithms(part) for part in cases.values()]).T
         bars = [mean - low, high - mean]
         at = np.array(list(cases)) * shift
         axis.errorbar(at, mean, bars, label=f"{rule}, {way}", lw=1, capsize=2, **shown)
     axis.plot(depths, 0.3 / depths, "--", color=GREY, label="proportional to 1 / depth")
-    axis.set(xscale="log", yscale="log", xlabel="layers", ylabel="tolerated speed, tau / T")
+    axis.set(xscale="log", yscale="log", xlabel="layers", ylabel=r"tolerated speed, $\tau/T$")
     axis.set_xticks(depths, [str(depth) for depth in depths])
     axis.set_yticks((0.03, 0.1, 0.3), ("0.03", "0.1", "0.3"))
     axis.minorticks_off()

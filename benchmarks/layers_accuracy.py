@@ -19,11 +19,13 @@ import sys
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.ticker import ScalarFormatter
 
-from ratenet.report.figures import COLOURS, GREY, new_figure, save
+from ratenet.report.figures import new_figure, save
+from ratenet.report.rule_looks import LABELS, look_of
 
 ROOT = Path(__file__).parents[1]
 ARCHITECTURES = ROOT / "benchmarks" / "architectures"
@@ -47,12 +49,6 @@ was taken.
 RULES = ("euclidean", "linearized-reparameterized", "gain-free-reparameterized")
 CONTROL = "frozen"
 SEEDS = (0, 1, 2)
-LINES = {
-    "euclidean": ("rule 1, Euclidean", COLOURS[1], "-"),
-    "linearized-reparameterized": ("rule 3, linearized", COLOURS[0], "--"),
-    "gain-free-reparameterized": ("rule 4, gain-free", COLOURS[2], "-."),
-    CONTROL: ("control, W frozen", GREY, ":"),
-}
 
 
 @dataclass(frozen=True)
@@ -224,7 +220,7 @@ def report(out: Path) -> None:
                 ends = last_rows(out, row, rule, unsettled)
                 stopped = (chosen["status"] == "stopped").sum()
                 lines.append(
-                    f"| {row.title}, {row.data} | {LINES[rule][0]} | "
+                    f"| {row.title}, {row.data} | {LABELS[rule]} | "
                     f"{'-' if rate is None else f'{rate:g}'} | "
                     f"{'left out' if unsettled == 'leave-out' else 'kept'} | "
                     f"{len(chosen)}{f', {stopped} stopped' if stopped else ''} | "
@@ -269,7 +265,7 @@ def sweep_table(out: Path) -> str:
                     said = "stopped" if summary["status"] == "stopped" else f"{best:.4f}"
                     found.append(f"{rate:g}: {said} ({summary['unsettled_samples']} unsettled)")
             if found:
-                lines.append(f"| {row.title}, {row.data} | {LINES[rule][0]} | {', '.join(found)} |")
+                lines.append(f"| {row.title}, {row.data} | {LABELS[rule]} | {', '.join(found)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -281,24 +277,12 @@ def draw(out: Path, file: Path) -> None:
         figsize=(3.4 * len(shown), 8), ncols=len(shown), nrows=3, squeeze=False, sharex="col"
     )
     for column, row in enumerate(shown):
-        for rule, (label, colour, style) in LINES.items():
-            for seed in SEEDS:
-                folder = place(out, row, rule, chosen_rate(row, rule, out), seed, "leave-out")
-                if not finished(folder):
-                    continue
-                metrics = pd.read_csv(folder / "metrics.csv")
-                steps = metrics["step"].max() / metrics["epoch"].max()
-                options = {"color": colour, "ls": style, "lw": 1.2}
-                shown_label = label if seed == 0 else None
-                ends = metrics[metrics["validation_accuracy"].notna()]
-                epochs = ends["step"] / steps
-                axes[0, column].plot(
-                    epochs, 100 * (1 - ends["validation_accuracy"]), label=shown_label, **options
-                )
-                mean = metrics.groupby("epoch")["iterations"].mean()
-                axes[1, column].plot(mean.index, mean, **options)
-                axes[2, column].plot(epochs, ends["weight_abscissa"], **options)
-        axes[0, column].set(title=f"{row.title}\n{row.data}", yscale="log")
+        for rule in (*RULES, CONTROL):
+            rate = chosen_rate(row, rule, out)
+            _draw_rule(axes[:, column], [place(out, row, rule, rate, s, "leave-out") for s in SEEDS],
+                       look_of(rule), LABELS[rule])  # fmt: skip
+        axes[0, column].set_title(f"{row.title}\n{row.data}", fontsize="medium")
+        axes[0, column].set_yscale("log")
         axes[0, column].yaxis.set_major_formatter(ScalarFormatter())
         axes[0, column].yaxis.set_minor_formatter(ScalarFormatter())
         axes[0, column].axhline(100 * (1 - row.asked), color="black", lw=0.6)
@@ -306,9 +290,31 @@ def draw(out: Path, file: Path) -> None:
         axes[2, column].set_xlabel("epoch")
     axes[0, 0].set_ylabel("validation error (%)")
     axes[1, 0].set_ylabel("iterations, all layers")
-    axes[2, 0].set_ylabel("largest real part of\nW's eigenvalues")
+    axes[2, 0].set_ylabel(r"largest Re $\lambda$ of $W$")
     axes[0, 0].legend(frameon=False, fontsize="small")
     save(figure, file)
+
+
+def _draw_rule(axes: Any, folders: list[Path], look: dict[str, Any], label: str) -> None:
+    """Draw the mean over the seeds along learning, and the range, of three quantities."""
+    every = [pd.read_csv(folder / "metrics.csv") for folder in folders if finished(folder)]
+    if not every:
+        return
+    table = pd.concat([each.assign(seed=seed) for seed, each in enumerate(every)])
+    iterations = table.groupby(["epoch", "seed"])["iterations"].mean().groupby("epoch")
+    at_end = table[table["validation_accuracy"].notna()].groupby("epoch")
+    error = at_end["validation_accuracy"].agg(["mean", "min", "max"])
+    shown = (
+        100 * (1 - error),
+        iterations.agg(["mean", "min", "max"]),
+        at_end["weight_abscissa"].agg(["mean", "min", "max"]),
+    )
+    for axis, (values, name) in zip(
+        axes, zip(shown, (label, None, None), strict=True), strict=True
+    ):
+        axis.plot(values["mean"], color=look["color"], ls=look["ls"], lw=1.6, label=name)
+        ends = values["min"], values["max"]
+        axis.fill_between(values.index, *ends, color=look["color"], alpha=0.2, lw=0)
 
 
 def main() -> None:
