@@ -279,8 +279,8 @@ def draw(out: Path, file: Path) -> None:
     for column, row in enumerate(shown):
         for rule in (*RULES, CONTROL):
             rate = chosen_rate(row, rule, out)
-            _draw_rule(axes[:, column], [place(out, row, rule, rate, s, "leave-out") for s in SEEDS],
-                       look_of(rule), LABELS[rule])  # fmt: skip
+            folders = [place(out, row, rule, rate, seed, "leave-out") for seed in SEEDS]
+            _draw_rule(axes[:, column], folders, look_of(rule), LABELS[rule])
         axes[0, column].set_title(f"{row.title}\n{row.data}", fontsize="medium")
         axes[0, column].set_yscale("log")
         axes[0, column].yaxis.set_major_formatter(ScalarFormatter())
@@ -309,10 +309,8 @@ def _draw_rule(axes: Any, folders: list[Path], look: dict[str, Any], label: str)
         iterations.agg(["mean", "min", "max"]),
         at_end["weight_abscissa"].agg(["mean", "min", "max"]),
     )
-    for axis, (values, name) in zip(
-        axes, zip(shown, (label, None, None), strict=True), strict=True
-    ):
-        axis.plot(values["mean"], color=look["color"], ls=look["ls"], lw=1.6, label=name)
+    for axis, values in zip(axes, shown, strict=True):
+        axis.plot(values["mean"], color=look["color"], ls=look["ls"], lw=1.6, label=label)
         ends = values["min"], values["max"]
         axis.fill_between(values.index, *ends, color=look["color"], alpha=0.2, lw=0)
 

@@ -36,13 +36,10 @@ def slow(
     seed, progress, folder, images, **options
         As for `mnist`.
     """
+    plan = list(_plan(range(seed, seed + SEEDS), {**COMMON, **images, **options}))
     rows = [
         {**planned.said, **outcome(summary)}
-        for planned, summary, _ in all_carried_out(
-            list(_plan(range(seed, seed + SEEDS), {**COMMON, **images, **options})),
-            folder,
-            progress,
-        )
+        for planned, summary, _ in all_carried_out(plan, folder, progress)
     ]
     table = pd.DataFrame(rows)
     return table, _draw(table)
