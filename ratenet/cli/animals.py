@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ratenet.cli.output import print_table
 from ratenet.files import figure_files
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ def write_animals(
 
 def print_animals(found: "GroupIdentification") -> None:
     """Print how frequent each rule is, and what each animal says."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -59,4 +59,4 @@ def print_animals(found: "GroupIdentification") -> None:
                  f"{row['alignment']:.3f}", f"{row['p_value']:.2g}", named)  # fmt: skip
         animals.add_row(*map(Text, shown))
     for table in (frequencies, animals):
-        Console().print(table)
+        print_table(table)

@@ -8,10 +8,10 @@ import typer
 
 from ratenet.cli.config_options import takes_options_of
 from ratenet.cli.options import FigureFormat, path
+from ratenet.cli.output import print_table
 from ratenet.hypotheses.comparison.config import ComparisonConfig
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from ratenet.hypotheses import Comparison
@@ -88,28 +88,23 @@ def scheduler_of(processes: int | None, address: str | None) -> "AbstractSchedul
 
 
 def _report(found: "Comparison") -> None:
-    from rich.console import Console
-
-    console, table = (
-        Console(),
-        _table("task", "rule", "rate", "score", "interval", "seeds", "early"),
-    )
+    table = _table("task", "rule", "rate", "score", "interval", "seeds", "early")
     for row in found.best.to_dict("records"):
         rate, score = f"{row['learning_rate']:g}", f"{row['test_score']:.3f}"
         reach = _reach(row["low"], row["high"])
         early = f"{row['failed']} of {row['seeds']}" if row["failed"] else ""
         table.add_row(row["task"], row["rule"], rate, score, reach, str(row["seeds"]), early)
-    console.print(table)
+    print_table(table)
     print("score   on test samples, higher is better, at the rate that other seeds chose")
     if len(found.differences):
-        _show_differences(found, console)
+        _show_differences(found)
     for row in found.best[found.best["edge"].isin(["lowest", "highest"])].to_dict("records"):
         print(f"rate    {row['task']}, {row['rule']}: the {row['edge']} of the sweep; widen it")
     print(f"tables  {found.folder / 'best.csv'}, differences.csv, cells.csv, steps.csv")
     print(f"report  {found.report}")
 
 
-def _show_differences(found: "Comparison", console: "Console") -> None:
+def _show_differences(found: "Comparison") -> None:
     table = _table("task", "rules", "difference", "interval", "p", "adjusted")
     for row in found.differences.to_dict("records"):
         p = [f"{row[name]:.2g}" if row[name] == row[name] else "" for name in ("p", "p_holm")]
@@ -117,7 +112,7 @@ def _show_differences(found: "Comparison", console: "Console") -> None:
         table.add_row(
             row["task"], pair, f"{row['difference']:+.3f}", _reach(row["low"], row["high"]), *p
         )
-    console.print(table)
+    print_table(table)
     least = found.differences["p_least"].min()
     smallest = f"; so many seeds allow no p below {least:.2g}" if least == least else ""
     print(

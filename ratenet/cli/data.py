@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ratenet.cli.output import print_table
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -34,7 +36,6 @@ def describe(
     if as_csv:
         print(table.to_csv(index=False), end="")
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -49,4 +50,4 @@ def describe(
         share = f"{100 * row['missing']:.3g} %" if row["missing"] == row["missing"] else ""
         cells = (row["name"], shape, row["unit"], row["times"], share, *ends)
         shown.add_row(*map(Text, cells))  # names are shown as they are, brackets and all
-    Console().print(shown)
+    print_table(shown)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ratenet.cli.output import print_table
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -77,7 +79,6 @@ def _report(solved: "Evaluation", slow: "Evaluation | None") -> None:
 
 
 def _report_classes(confusion: "Tensor") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     right, shown = confusion.diagonal(), confusion.sum(dim=1)
@@ -92,4 +93,4 @@ def _report_classes(confusion: "Tensor") -> None:
         table.add_row(
             str(label), str(int(shown[label])), str(int(right[label])), f"{share:.3f}", most
         )
-    Console().print(table)
+    print_table(table)

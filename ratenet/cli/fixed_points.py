@@ -19,6 +19,7 @@ from ratenet.cli.options import (
     seed as seed_option,
     whole,
 )
+from ratenet.cli.output import print_table
 from ratenet.files import figure_files
 
 if TYPE_CHECKING:
@@ -163,7 +164,6 @@ def _write(
 
 
 def _print_table(scene: "Scene", found: "FixedPointSet") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from ratenet.report.rates import evenly, unit_name
@@ -187,7 +187,7 @@ def _print_table(scene: "Scene", found: "FixedPointSet") -> None:
         )
     print(found.summary())
     if len(found):
-        Console().print(table)
+        print_table(table)
     if len(found) > SHOWN_POINTS:
         print(f"{len(found) - SHOWN_POINTS} more are in the file.")
 

@@ -10,6 +10,7 @@ from ratenet.cli.animals import FILES as ANIMALS, print_animals, write_animals
 from ratenet.cli.config_options import split_list
 from ratenet.cli.names import check_names
 from ratenet.cli.options import FigureFormat, Overwrite, path, seed as seed_option
+from ratenet.cli.output import print_table
 from ratenet.files import figure_files
 
 if TYPE_CHECKING:
@@ -139,7 +140,6 @@ def _write(
 
 
 def _print_table(found: "Identification") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table()
@@ -153,4 +153,4 @@ def _print_table(found: "Identification") -> None:
             continue
         numbers = (f"{row['alignment']:.3f}", f"{row['chance']:.3f}", f"{row['p_value']:.2g}")
         table.add_row(str(name), *numbers, posterior, f"{row['wins']:.3f}")
-    Console().print(table)
+    print_table(table)

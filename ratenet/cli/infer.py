@@ -7,6 +7,7 @@ import typer
 
 from ratenet.cli.config_options import split_list
 from ratenet.cli.options import FigureFormat, Overwrite, path, seed as seed_option, whole
+from ratenet.cli.output import print_table
 from ratenet.files import figure_files
 
 if TYPE_CHECKING:
@@ -111,7 +112,6 @@ def _write(found: "Inferred", record: dict[str, Any], results: "ResultsFolder", 
 
 
 def _print_table(found: "Inferred") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table()
@@ -124,4 +124,4 @@ def _print_table(found: "Inferred") -> None:
             str(row["name"]), *numbers, "yes" if row["kept"] else "", f"{row['stability']:.2f}",
             "yes" if row["identifiable"] else "no",
         )  # fmt: skip
-    Console().print(table)
+    print_table(table)

@@ -6,8 +6,12 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ratenet.errors import OtherProcessError, escape
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def plain_warnings() -> None:
@@ -24,6 +28,19 @@ def print_what_cannot_be_encoded() -> None:
     reconfigure = getattr(sys.stdout, "reconfigure", None)  # absent where stdout is replaced
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
+
+
+def print_table(table: "Table") -> None:
+    """Print a table; on a narrow terminal its lines run on rather than that a number is cut."""
+    from rich.console import Console
+
+    for column in table.columns:
+        if column.overflow != "fold":
+            words = [word for cell in (column.header, *column.cells) for word in str(cell).split()]
+            column.min_width = max(map(len, words), default=0)
+    least = 1 + sum(3 + (column.min_width or 8) for column in table.columns)  # with borders
+    console = Console()
+    Console(width=max(console.width, least)).print(table)
 
 
 def is_first_process() -> bool:

@@ -21,6 +21,7 @@ from ratenet.cli.options import (
     seed as seed_option,
     whole,
 )
+from ratenet.cli.output import print_table
 from ratenet.files import figure_files
 
 if TYPE_CHECKING:
@@ -165,7 +166,6 @@ def _write(
 
 def _print_table(scene: "Scene", trajectory: "Trajectory", tol: float) -> None:
     """Print the last rates of some units of the first stimulus, and whether it has settled."""
-    from rich.console import Console
     from rich.table import Table
 
     from ratenet.fixed_points import fixed_points_at
@@ -181,7 +181,7 @@ def _print_table(scene: "Scene", trajectory: "Trajectory", tol: float) -> None:
         numbers = (scene.drive[0, unit], trajectory.rates[-1, 0, unit])
         name = f"{populations[unit]} {unit}".strip()
         table.add_row(name, *(f"{float(number):.4g}" for number in numbers))
-    Console().print(table)
+    print_table(table)
     if model.uses_time or model.noises:
         return
     fp = fixed_points_at(network, scene.drive, trajectory.final, tol=tol)

@@ -197,7 +197,7 @@ def test_mnist_compares_rules_over_rates_and_seeds(few_digits, tmp_path, monkeyp
     assert along["test_accuracy"].between(0, 1).all()
     spectra = pd.read_csv(tmp_path / "euclidean-0.01-3-leave-out" / "spectra.csv")
     assert len(spectra) == 30
-    assert spectra["real"].max() == pytest.approx(metrics["weight_abscissa"].iloc[-1], abs=1e-5)
+    assert spectra["real"].max() == pytest.approx(metrics["weight_abscissa"].iloc[-1], abs=1e-3)
     assert len(figure.axes) == 15
     assert sorted(table["seed"].unique()) == [3, 4]
     frozen = table[table["rule"] == "frozen"]
