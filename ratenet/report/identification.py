@@ -191,9 +191,9 @@ def power_figure(
         axis.minorticks_off()
     power.set_ylim(-0.02, 1.02)
     shown = [level, *quiet["high"].dropna()]
-    false.set_ylim(-0.02 * max(shown), min(1.02, 1.15 * max(shown)))  # what is rare can be seen
+    false.set_ylim(-0.02 * max(shown), min(1.02, 1.3 * max(shown)))  # what is rare can be seen
     power.legend(frameon=False, fontsize="small", loc="best")
-    false.legend(frameon=False, fontsize="small", loc="best")
+    false.legend(frameon=False, fontsize="small", loc="upper right", ncols=2)
     entitle(figure, title)
     return figure
 
@@ -205,7 +205,7 @@ def _draw_lines(axis: Any, rows: pd.DataFrame, abscissa: str, others: list[str])
         pairs = zip(others, values, strict=True)
         label = ", ".join(f"{name} {value:g}" for name, value in pairs) or "95 % interval"
         errors = [part["share"] - part["low"], part["high"] - part["share"]]
-        aside = 1.04 ** (index - (len(groups) - 1) / 2)  # intervals stand beside one another
+        aside = 1.06 ** (index - (len(groups) - 1) / 2)  # intervals stand beside one another
         axis.errorbar(
             aside * part[abscissa], part["share"], yerr=np.maximum(errors, 0), marker="o",
             capsize=3, color=COLOURS[index % len(COLOURS)], ls=("-", "--", "-.", ":")[index % 4],

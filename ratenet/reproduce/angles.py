@@ -13,8 +13,8 @@ import pandas as pd
 
 from ratenet.hypotheses.comparison.measures import degrees
 from ratenet.hypotheses.tasks.linear import linear_task
-from ratenet.report.figures import COLOURS, new_figure
-from ratenet.report.rule_looks import STYLES
+from ratenet.report.figures import new_figure
+from ratenet.report.rule_looks import STYLES, shades
 from ratenet.reproduce.linear import CHANGES, course
 
 if TYPE_CHECKING:
@@ -52,15 +52,15 @@ def angles(
 def _draw(table: pd.DataFrame) -> "Figure":
     """Draw means over the draws, and their range; small angles on a scale of their own."""
     figure, axes = new_figure(figsize=(9, 3.8), ncols=len(PAIRS))
+    colours = shades("black", len(RATES))  # of no rule
     for axis, (followed, pair) in zip(axes, PAIRS.items(), strict=True):
         for index, rate in enumerate(RATES):
             chosen = (table["followed"] == followed) & (table["rate"] == rate)
             each = table[chosen].groupby("step")["angle"]
-            look = {"color": COLOURS[index], "ls": STYLES[index]}
+            look = {"color": colours[index], "ls": STYLES[index]}
             axis.plot(each.mean(), label=rf"$\eta$ = {rate:g}", **look)
-            axis.fill_between(
-                each.min().index, each.min(), each.max(), color=COLOURS[index], alpha=0.2, lw=0
-            )
+            ends = each.min(), each.max()
+            axis.fill_between(ends[0].index, *ends, color=colours[index], alpha=0.2, lw=0)
         axis.set(xscale="log", xlabel=f"iteration, along {followed}")
         axis.set_ylabel(f"angle between {' and '.join(pair)} (degrees)")
         axis.legend(frameon=False, fontsize="small")

@@ -15,7 +15,7 @@ from ratenet.plasticity import (
     LinearizedReparameterized,
     Reparameterized,
 )
-from ratenet.report.figures import new_figure
+from ratenet.report.figures import GREY, new_figure
 from ratenet.report.rule_looks import LABELS, STYLES, look_of, shades
 
 if TYPE_CHECKING:
@@ -160,15 +160,13 @@ def _draw(table: pd.DataFrame) -> "Figure":
         colours = shades(look_of(name)["color"], len(RATES))
         for rate, colour, style in zip(RATES, colours, styles, strict=True):
             rows = table[(table["rule"] == rule) & (table["rate"] == rate)]
-            axis.semilogy(rows["step"], rows["loss"], ls=style, color=colour, label=f"{rate:g}")
+            axis.semilogy(
+                rows["step"], rows["loss"], ls=style, color=colour, label=f"{name}, {rate:g}"
+            )
         axis.set(xlabel="iteration", ylim=SHOWN)
         axis.set_title(LABELS[name], fontsize="medium")
-        axis.legend(
-            frameon=False,
-            title=r"learning rate $\eta$",
-            fontsize="small",
-            ncols=2,
-            loc="lower left",
-        )
     axes[0].set_ylabel(r"loss, mean $|y - \hat{y}|^2$")
+    rates = [axes[0].plot([], [], color=GREY, ls=style)[0] for style in styles]
+    names = [rf"$\eta$ = {rate:g}" for rate in RATES]
+    figure.legend(rates, names, loc="outside lower center", ncols=len(RATES), frameon=False)
     return figure

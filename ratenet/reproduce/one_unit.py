@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TEACHER, STARTS, RATE, STEPS = 0.5, {"left": -2.0, "right": 0.9}, 0.5, 1_000
 SAMPLES, POINTS = 100, 401
-SPAN_W, SPAN_A = (-9.0, 3.0), (-1.0, 11.0)
+SPAN_W, SPAN_A = (-11.0, 3.0), (-1.0, 11.0)
 
 
 def one_unit(
@@ -88,7 +88,9 @@ def _draw_paths(loss: Any, path: Any, rows: pd.DataFrame, name: str) -> None:
     for (rule, start), of_rule in rows.groupby(["rule", "start"], sort=False):
         look = look_of(NAMES[rule])
         label = LABELS[NAMES[rule]] if start == "left" else None
-        path.plot(of_rule[name], of_rule["step"] + 1, color=look["color"], ls=look["ls"], lw=1.6)
+        on_top = {"lw": 2.4, "zorder": 3} if rule == "rule 2" else {"lw": 1.6}  # as rule 3 goes
+        line = {"color": look["color"], "ls": look["ls"], **on_top}
+        path.plot(of_rule[name], of_rule["step"] + 1, **line)
         some = of_rule[of_rule["step"].isin([0, 1, 3, 10, 30, 100, 300, 1_000])]
         loss.plot(
             some[name], some["loss"], look["marker"], color=look["color"], mfc="none", ms=6,

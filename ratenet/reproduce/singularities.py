@@ -129,4 +129,4 @@ def _draw_plane(figure: "Figure", axis: Any, table: pd.DataFrame) -> None:
         facecolor="#777777", labelcolor="white",
     )  # fmt: skip
     legend.get_frame().set_linewidth(0)
-    figure.colorbar(image, ax=axis, label=r"loss, mean $|y - \hat{y}|^2$")
+    figure.colorbar(image, ax=axis, label="loss", shrink=0.85)
