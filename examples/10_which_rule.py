@@ -71,5 +71,5 @@ for name, observed in cases.items():
     found = identify(before, drive, observed, candidates, target=target)
     print(f"--- {name}: {found.summary()}")
     if name == "synapses":
-        figure = alignment_figure(found.table, ceiling=found.ceiling, title=f"Named: {found.rule}")
+        figure = alignment_figure(found.table, ceiling=found.ceiling)
 save(figure, Path(sys.argv[1] if len(sys.argv) > 1 else "10_which_rule.png"))

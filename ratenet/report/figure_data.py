@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("panel", "x_axis", "y_axis", "series", "x", "y", "low", "high", "value")
+_COLLECTIONS = ("PathCollection", "PolyCollection", "QuadMesh")
 Part = tuple[str, dict[str, Any]]  # what is drawn together is called, and its columns
 
 
@@ -100,26 +101,27 @@ def _of_bars(container: Any) -> dict[str, Any]:
 
 
 def _of_collection(collection: Any, axis: Any) -> Iterator[Part]:
-    from matplotlib.collections import PathCollection, PolyCollection, QuadMesh
+    from matplotlib import collections
     from matplotlib.contour import ContourSet
 
     label = str(collection.get_label())
-    if isinstance(collection, QuadMesh):
-        values = np.ma.filled(collection.get_array(), np.nan)
-        corners = collection.get_coordinates()
+    # By class; matplotlib's own types are too wide for what each of them holds.
+    is_a = {name: isinstance(collection, getattr(collections, name)) for name in _COLLECTIONS}
+    is_contour, in_data = isinstance(collection, ContourSet), collection.get_transform()
+    if is_a["QuadMesh"]:
+        corners, values = collection.get_coordinates(), collection.get_array()
         x, y = corners[0, :, 0], corners[:, 0, 1]
-        yield label, _map((x[1:] + x[:-1]) / 2, (y[1:] + y[:-1]) / 2, values)
-    elif isinstance(collection, ContourSet):
+        middles = (x[1:] + x[:-1]) / 2, (y[1:] + y[:-1]) / 2
+        yield label, _map(*middles, np.ma.filled(values, np.nan))
+    elif is_contour:
         for level, path in zip(collection.levels, collection.get_paths(), strict=True):
             points = path.vertices
             yield label, {"x": points[:, 0], "y": points[:, 1], "value": [level] * len(points)}
-    elif isinstance(collection, PathCollection):
+    elif is_a["PathCollection"]:
         points = np.ma.filled(collection.get_offsets(), np.nan)
         yield label, {"x": points[:, 0], "y": points[:, 1]}
-    elif isinstance(collection, PolyCollection) and collection.get_transform() == axis.transData:
-        for (
-            path
-        ) in collection.get_paths():  # fill_between: there along one end, back along the other
+    elif is_a["PolyCollection"] and in_data == axis.transData:
+        for path in collection.get_paths():  # fill_between: there along one end, back along other
             points = path.vertices
             half = (len(points) - 3) // 2
             there, back = points[1 : half + 1], points[half + 2 : 2 * half + 2][::-1]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TAU = 0.01  # s, the model's own
 SPEEDS = (0.03, 0.1, 0.3, 1.0)  # tau / T
-SEEDS = 3
+SEEDS = 2
 RATES = {"euclidean": 0.025, "linearized-reparameterized": 0.25}
 COMMON: dict[str, Any] = {"epochs": 5, "unsettled": "include", "threads": 1}
 

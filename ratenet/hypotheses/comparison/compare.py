@@ -166,7 +166,7 @@ def compare(
     progress : callable, optional
         Called as progress(done, total) after each cell.
     figure_format : {"png", "pdf", "svg"}
-        Of the figures in figures/, each with its numbers beside it.
+        Format of the figures in figures/, each with its numbers beside it.
     **options
         Further fields of `ComparisonConfig`: seeds, seed, steps, units, samples, held_out,
         batch_size, record_every, model, data, level, interval.
