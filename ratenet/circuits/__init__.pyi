@@ -13,6 +13,7 @@ from .excitation_inhibition import (
     wilson_cowan_oscillating as wilson_cowan_oscillating,
 )
 from .named import load as load, names as names
+from .neural_mass import jansen_rit as jansen_rit
 from .random_networks import chaotic as chaotic, low_rank as low_rank
 from .supralinear import (
     ssn_four_types as ssn_four_types,

@@ -5,6 +5,7 @@ TITLES = {
     "chaotic": "Random network, chaotic for a gain above 1",
     "hopfield": "Continuous Hopfield network",
     "inhibition_stabilized": "Inhibition-stabilised pair of populations",
+    "jansen_rit": "Cortical column with an alpha rhythm",
     "low_rank": "Random network with a rank-one structure",
     "ring_attractor": "Ring attractor of orientation columns",
     "short_term_plasticity": "Working memory in facilitated synapses",
