@@ -216,3 +216,35 @@ def test_wong_wang_decides_by_evidence():
     assert ((S.max(dim=1).values - S.min(dim=1).values) > 0.3).double().mean() > 0.9
     I_noise = 1e9 * run.states["I_noise"][1:]
     assert I_noise.std() == pytest.approx(0.02 / math.sqrt(2), rel=0.15)  # dt / tau_AMPA = 1/4
+
+
+def jansen_rit(t, y, p):
+    """Return the six equations of Jansen and Rit 1995 in their own units, mV and 1/s, by hand."""
+    A, B, a, b, C = 3.25, 22.0, 100.0, 50.0, 135.0
+
+    def fired(v):
+        return 5.0 / (1 + np.exp(0.56 * (6.0 - v)))
+
+    return [
+        *y[3:],
+        A * a * fired(y[1] - y[2]) - 2 * a * y[3] - a**2 * y[0],
+        A * a * (p + 0.8 * C * fired(C * y[0])) - 2 * a * y[4] - a**2 * y[1],
+        B * b * 0.25 * C * fired(0.25 * C * y[0]) - 2 * b * y[5] - b**2 * y[2],
+    ]
+
+
+def test_jansen_rit_alpha_rhythm():
+    """10.9 Hz at p = 220 Hz, and potentials as an adaptive solution of the six equations has."""
+    circuit = circuits.jansen_rit()
+    run = simulate(circuit, 1.5, 0.002, method="rk4")
+    t, v = run.t.numpy(), 1e3 * run.rates[:, 0].numpy()  # mV
+    hand = solve_ivp(
+        jansen_rit, (0, 1.5), np.zeros(6), t_eval=t, args=(220.0,), rtol=1e-9, atol=1e-11
+    )
+    np.testing.assert_allclose(v, hand.y[:3].T, atol=2e-3 * v.max())
+    late = t > 0.5
+    assert frequency(t[late], v[late, 1] - v[late, 2]) == pytest.approx(10.9, abs=0.1)
+    for drive in (40.0, 400.0):  # below and above the rhythm the column rests
+        still = circuits.jansen_rit(drive=drive)
+        found = rn.find_fixed_points(still.network, still.drive)
+        assert found.abscissa() < 0
