@@ -107,7 +107,10 @@ def _figures(
     scores = "Test score by rule, each at its own learning rate"
     return {
         "scores": (scores, score_figure(judged, best, level)),
-        "rates": ("Validation score against learning rate", rate_figure(cells, best)),
+        "rates": (
+            "Validation score against learning rate, mean and range over seeds",
+            rate_figure(cells, best),
+        ),
         **{
             name: (heading, course_figure(steps, best, name, label, is_log=is_log))
             for name, (heading, label, is_log) in COURSES.items()

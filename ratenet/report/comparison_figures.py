@@ -111,7 +111,7 @@ def rate_figure(cells: pd.DataFrame, best: pd.DataFrame) -> "Figure":
         axis.set_xscale("log")
         axis.set_xlabel("learning rate")
         axis.set_title(task, fontsize="medium")
-    axes[0].set_ylabel("validation score, mean and range over seeds")
+    axes[0].set_ylabel("validation score")
     _legend(figure, axes)
     return figure
 

@@ -47,8 +47,9 @@ def spectrum(
     Examples
     --------
     >>> from ratenet.connectivity import Dense, random_weights
-    >>> spectrum(Dense(random_weights(50, radius=0.8, seed=0))).axes[0].get_xlabel()
-    'real part of λ'
+    >>> figure = spectrum(Dense(random_weights(50, radius=0.8, seed=0)))
+    >>> figure.axes[0].get_aspect()
+    1.0
     """
     values = eigenvalues(connectivity).cpu().numpy()
     largest = float(np.abs(values).max())
@@ -56,20 +57,26 @@ def spectrum(
     figure, axis = new_figure(on=on, figsize=(5, 5.4))
     angles = np.linspace(0, 2 * np.pi, 400)
     axis.plot(
-        shown * np.cos(angles), shown * np.sin(angles), color=GREY, lw=1, label=f"|λ| = {shown:.3g}"
+        shown * np.cos(angles),
+        shown * np.sin(angles),
+        color=GREY,
+        lw=1,
+        label=rf"$|\lambda|$ = {shown:.3g}",
     )
-    axis.axvline(1, color=COLOURS[1], ls="--", lw=1.2, label="Re λ = 1: unstable at gain 1")
+    axis.axvline(
+        1, color=COLOURS[1], ls="--", lw=1.2, label=r"Re $\lambda$ = 1: unstable at gain 1"
+    )
     size = 12 if len(values) < 500 else 3
     axis.scatter(
         values.real, values.imag, s=size, color=COLOURS[0], lw=0, zorder=3,
-        label=f"{len(values)} eigenvalues of W",
+        label=f"{len(values)} eigenvalues of $W$",
     )  # fmt: skip
     reach = 1.08 * max(largest, shown, 1.0)
     axis.set_xlim(-reach, reach)
     axis.set_ylim(-reach, reach)
     axis.set_aspect("equal")
-    axis.set_xlabel("real part of λ")
-    axis.set_ylabel("imaginary part of λ")
+    axis.set_xlabel(r"real part of $\lambda$")
+    axis.set_ylabel(r"imaginary part of $\lambda$")
     axis.legend(
         frameon=False, fontsize="small", ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0)
     )

@@ -27,7 +27,7 @@ RATES = {  # those of the authors' public code
     "linearized-reparameterized": (0.01, 0.025, 0.05, 0.1, 0.25),
 }
 COMMON: dict[str, Any] = {"presentation": "static", "batch_size": 512, "epochs": 3, "units": 300}
-SEEDS = 3
+SEEDS = 2
 KEPT = {"leave-out": "left out", "include": "kept"}
 TESTED, EVERY = 512, 5  # test images that are shown every so many iterations
 ALONG, SPECTRA = "along.csv", "spectra.csv"
@@ -41,7 +41,7 @@ def mnist(
     Parameters
     ----------
     seed : int
-        The first of three.
+        The first of two.
     progress : callable
     folder : Path
         Folder in which each run has its own.
