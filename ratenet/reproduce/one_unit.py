@@ -47,9 +47,9 @@ def one_unit(
         progress(index, len(NAMES) * len(STARTS))
         along = course(rule, RATE, torch.full((1, 1), first).double(), x, target, steps)
         reached = np.array([1 - float(here.M) for here in along])
-        path = {"w": reached, "a": 1 / (1 - reached), "step": range(len(reached))}
-        of_path = pd.DataFrame({"part": "path", "rule": rule, "start": start, **path})
-        tables.append(of_path.assign(loss=_loss(path["a"], x, target)))
+        at = 1 / (1 - reached)
+        path = {"w": reached, "a": at, "step": range(len(reached)), "loss": _loss(at, x, target)}
+        tables.append(pd.DataFrame({"part": "path", "rule": rule, "start": start, **path}))
     table = pd.concat(tables, ignore_index=True)
     return table, _draw(table)
 
@@ -86,8 +86,9 @@ def _draw(table: pd.DataFrame) -> "Figure":
 def _draw_paths(loss: Any, path: Any, rows: pd.DataFrame, name: str) -> None:
     """Draw where each rule is on the loss, and at which iteration."""
     for (rule, start), of_rule in rows.groupby(["rule", "start"], sort=False):
-        look = look_of(NAMES[rule])
-        label = LABELS[NAMES[rule]] if start == "left" else None
+        name_of_rule = NAMES[str(rule)]
+        look = look_of(name_of_rule)
+        label = LABELS[name_of_rule] if start == "left" else None
         on_top = {"lw": 2.4, "zorder": 3} if rule == "rule 2" else {"lw": 1.6}  # as rule 3 goes
         line = {"color": look["color"], "ls": look["ls"], **on_top}
         path.plot(of_rule[name], of_rule["step"] + 1, **line)
