@@ -23,7 +23,6 @@ from typer.main import get_command
 from ratenet.cli import app
 
 ROOT = Path(__file__).parent.parent
-EXAMPLES = ROOT / "examples"
 RESULTS = ROOT / "benchmarks" / "results"
 MARKED = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 NUMBER = re.compile(r"\\tag\{(.+?)\}")
@@ -46,15 +45,10 @@ WIDTH, MARGIN, LINE = 960, 10, 17  # of the drawing of the rooms, in its units
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add a page for each example and each benchmark, a list of both, and the command line."""
-    examples = {f"{path.stem}.md": example(path) for path in sorted(EXAMPLES.glob("*.py"))}
+    """Add a page for each benchmark, a list of them, and the command line."""
     results = {path.name: titled(path) for path in sorted(RESULTS.glob("*.md"))}
-    for folder, title, pages in (
-        ("examples", "Examples", examples),
-        ("benchmarks/results", "Benchmarks", results),
-    ):
-        for name, content in {**pages, "index.md": contents(title, pages)}.items():
-            files.append(File.generated(config, f"{folder}/{name}", content=content))
+    for name, content in {**results, "index.md": contents("Benchmarks", results)}.items():
+        files.append(File.generated(config, f"benchmarks/results/{name}", content=content))
     files.append(File.generated(config, "api/command_line.md", content=command_line()))
     return files
 
@@ -65,13 +59,6 @@ def command_line() -> str:
     return get_docs_for_click(
         obj=command, ctx=Context(command), name="ratenet", title="Command line"
     )
-
-
-def example(path: Path) -> str:
-    """Return an example as a page: its question as the title, then the code."""
-    code = path.read_text()
-    question = (ast.get_docstring(ast.parse(code)) or path.stem).splitlines()[0]
-    return f"# {question}\n\n`examples/{path.name}`\n\n```python\n{code}```\n"
 
 
 def titled(path: Path) -> str:

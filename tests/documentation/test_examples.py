@@ -9,6 +9,7 @@ import pytest
 from matplotlib.image import imread
 
 FOLDER = Path(__file__).parents[2] / "examples"
+GALLERY = FOLDER.parent / "docs" / "gallery"
 
 
 def run(name, folder):
@@ -19,7 +20,20 @@ def run(name, folder):
     )
     assert done.returncode == 0, done.stderr
     assert imread(folder / "figure.png").std() > 0.05  # something is drawn
+    shown = (GALLERY / f"{name}.txt").read_text(encoding="utf-8")
+    assert without_numbers(done.stdout) == without_numbers(shown), f"python docs/gallery.py {name}"
     return done.stdout
+
+
+def without_numbers(text):
+    """Return a text with each number as #: the last digits differ between machines."""
+    return re.sub(r"[-+]?\d[\d.]*(?:e[-+]?\d+)?", "#", text)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_the_site_shows_figure_and_output_of_each(path):
+    assert imread(GALLERY / f"{path.stem}.png").std() > 0.05
+    assert (GALLERY / f"{path.stem}.txt").stat().st_size > 20
 
 
 @pytest.mark.slow
