@@ -52,7 +52,8 @@ def contents() -> str:
     """Return the page of all examples: the gallery, and what is not in it."""
     others = [path for path in EXAMPLES if not (GALLERY / f"{path.stem}.png").is_file()]
     listed = "".join(f"- [{question(path)}]({path.stem}.md)\n" for path in others)
-    return f"# Examples\n\nEach runs by itself and says what it found.\n\n{gallery('../')}\n\n{listed}"
+    said = "Each runs by itself and says what it found."
+    return f"# Examples\n\n{said}\n\n{gallery('../')}\n\n{listed}"
 
 
 def on_config(config: MkDocsConfig) -> None:
