@@ -98,6 +98,19 @@ def test_formulas_are_rendered(site):
     assert "arithmatex" not in theory
 
 
+def prose(page: str) -> str:
+    """Return what a page shows as text: without code, scripts and tags."""
+    hidden = r"<(pre|code|script|style)\b.*?</\1>"
+    return re.sub(r"<[^>]+>", " ", re.sub(hidden, "", page, flags=re.DOTALL))
+
+
+def test_no_formula_is_left_as_tex(site):
+    raw = re.compile(r"\$[^$\n]+\$|\\(?:frac|mathrm|tau|sum|Delta|lambda)\b|\\[(\[]")
+    left = {page.name: raw.findall(prose(page.read_text())) for page in site.rglob("*.html")}
+    assert not any(left.values()), {name: found for name, found in left.items() if found}
+    assert raw.findall(prose(r"<p>$\tau$ <code>$x$</code></p>")) == [r"$\tau$"]
+
+
 def unknown_tags(page: str) -> set[str]:
     """Return the tags of a page that no browser knows, such as `<lambda y>` from a formula."""
     found: set[str] = set()
