@@ -30,6 +30,7 @@ from ratenet.training.presentation import CONTINUOUS
 from ratenet.training.run_data import kept_data, written_data
 from ratenet.training.schedules import check_schedule
 from ratenet.training.shown import check_stimulus_of
+from ratenet.training.step_length import check_step_options
 from ratenet.validation import Time
 
 Checked = TypeVar("Checked", bound=TrainingOptions)
@@ -178,6 +179,7 @@ def check_together(config: TrainingOptions) -> None:
     _check_layers(config)
     _check_continuous(config)
     check_method(config)
+    check_step_options(config)
     _check_measurements(config)
     check_device(config.device)
 

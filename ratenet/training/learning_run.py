@@ -33,6 +33,7 @@ from ratenet.training.shown import (
     time_scale_of,
 )
 from ratenet.training.stability import Stability
+from ratenet.training.step_length import LINE_SEARCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,14 @@ class LearningRun(Run):
         """Return what the samples of all processes change; what each tells is in `samples`."""
 
     @abstractmethod
+    def see_again(self, seen: Seen) -> Seen:
+        """Return the same images at solved fixed points of the present weights."""
+
+    @abstractmethod
+    def exact(self, seen: Seen, samples: Tensor) -> Learned:
+        """Return what `learn` would if all rules were the exact gradient."""
+
+    @abstractmethod
     def answer(self, rates: Tensor) -> Tensor:
         """Return the outputs (B, K) for rates of `network`."""
 
@@ -182,6 +191,12 @@ class LearningRun(Run):
             "corrected_steps": self.progress.corrected,
             "refused_steps": self.progress.refused,
         }
+
+    def searched(self) -> dict[str, Any]:
+        """Return what line searches did, for the summary."""
+        if self.config.step != LINE_SEARCH:
+            return {}
+        return {"trials": self.progress.trials, "steps_not_taken": self.progress.not_taken}
 
     def speed(self) -> dict[str, Any]:
         """Return what moved in a slow presentation, and how fast: tau / T, tau the longest."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from ratenet.equations import ModelSpec
 from ratenet.errors import STOPPED_BY_SCIENCE, InputError, UnsupportedError
+from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.mode_tracking import batch_jacobians
 from ratenet.linear_algebra import all_eigenvalues, require_memory
 from ratenet.network import Network
-from ratenet.plasticity import RULES, AbstractRule, Frozen
+from ratenet.plasticity import RULES, AbstractRule, Euclidean, Frozen
 from ratenet.simulation.time_grid import seed_of_step
 from ratenet.stimuli import Images
 from ratenet.stimuli.images import is_answerable
@@ -119,7 +120,7 @@ class NetworkRun(LearningRun):
 
     def present(self) -> Iterator[Seen]:
         """Give the rates of this step's images each time that the rule acts."""
-        images, workers, include = self.shown(), self.workers, self.config.unsettled == "include"
+        images, workers = self.shown(), self.workers
         times = self.presentation.update_times(self.network)
         shown = self.presentation.present(
             self.network,
@@ -131,19 +132,28 @@ class NetworkRun(LearningRun):
         )
         for number, fp in enumerate(shown, start=1):
             t = times[number - 1]
-            used = fp.with_tolerance(math.inf) if include else fp
-            yield Seen(
-                pixels=images.at(t),
-                labels=images.labels_at(t),
-                outputs=self.answer(fp.rates),
-                parts={"": used},
-                settled=fp.converged,
-                used=used.converged,
-                residual=fp.residual,
-                iterations=fp.iterations,
-                updates=len(times),
-                is_last=number == len(times),
-            )
+            seen = self._seen(fp, images.at(t), images.labels_at(t))
+            yield replace(seen, updates=len(times), is_last=number == len(times))
+
+    def see_again(self, seen: Seen) -> Seen:
+        """Return the same images at solved fixed points of the present weights."""
+        drive, examine = self.classifier.drive(seen.pixels), self.progress.is_doubtful
+        fp = next(iter(self.presentation.present(self.network, drive, examine=examine)))
+        return self._seen(fp, seen.pixels, seen.labels)
+
+    def _seen(self, fp: FixedPoints, pixels: Tensor, labels: Tensor) -> Seen:
+        """Return what there is to learn from at rates."""
+        used = fp.with_tolerance(math.inf) if self.config.unsettled == "include" else fp
+        return Seen(
+            pixels=pixels,
+            labels=labels,
+            outputs=self.answer(fp.rates),
+            parts={"": used},
+            settled=fp.converged,
+            used=used.converged,
+            residual=fp.residual,
+            iterations=fp.iterations,
+        )
 
     def _signals(self, shown: AbstractShown) -> Signals:
         """Return what teaches weights that move while images are shown."""
@@ -166,6 +176,10 @@ class NetworkRun(LearningRun):
         self.workers.agree(failure)
         learned = learned or nothing_learned(self.classifier, self.config.learn)
         return learned.of_all(self.workers)
+
+    def exact(self, seen: Seen, samples: Tensor) -> Learned:
+        """Return what gradient descent on W would change."""
+        return replace(self, rule=Euclidean()).learn(seen, samples)
 
     def answer(self, rates: Tensor) -> Tensor:
         """Return the outputs R_out y."""
@@ -200,7 +214,7 @@ class NetworkRun(LearningRun):
         }
         if is_unsupervised(self.config):
             found["read_out"] = "fitted"
-        return {**found, **self.held_modes()}
+        return {**found, **self.held_modes(), **self.searched()}
 
     def tables(self) -> dict[str, Any]:
         """Return the model's table, and the facts of the data."""
@@ -241,8 +255,9 @@ def new_network_run(
     _check_adjoint(config, rule)
     stimulus = stimulus_of(config, images.train)
     learned = learned_parameters(classifier, config.learn)
+    together = [tuple(classifier.network.connectivity.parameters)]
     if isinstance(rule, Frozen):  # out of the optimizer's reach, and of its weight decay
-        learned = {name: learned[name] for name in config.learn}
+        learned, together = {name: learned[name] for name in config.learn}, []
     moving = None if config.plasticity is None else MovingWeights(config.plasticity)
     if moving is not None and workers.size > 1:
         raise UnsupportedError(
@@ -269,6 +284,7 @@ def new_network_run(
             steps,
             workers.size,
             _factors(config, classifier),
+            together,
         ),
         stability={"": Stability(config.barrier)},
         eligibility=Eligibility(config.eligibility),

@@ -8,7 +8,7 @@ the direction, at rate 1, as a gradient, and brings in the rate itself.
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,12 @@ from ratenet.errors import (
 from ratenet.plasticity import AbstractRule
 from ratenet.training.options import TrainingOptions
 from ratenet.training.schedules import CONSTANT, learning_rates
+from ratenet.training.step_length import (
+    NORMALIZED,
+    check_step,
+    is_plain_descent,
+    of_length,
+)
 
 # LBFGS evaluates the loss several times a step, SparseAdam takes sparse gradients.
 _LEFT_OUT = ("Optimizer", "LBFGS", "SparseAdam")
@@ -66,6 +72,9 @@ class AbstractOptimizer(ABC):
         Number of steps of the whole run, which a schedule is laid out for.
     factors : dict of str to float
         Factor of a parameter's learning rate, where that is not 1.
+    together : sequence of tuple of str
+        Names of the recurrent weights, those of a network or a layer together: a normalized step
+        of theirs has a length of its own.
     """
 
     def __init__(
@@ -74,8 +83,10 @@ class AbstractOptimizer(ABC):
         parameters: dict[str, Tensor],
         steps: int,
         factors: Mapping[str, float],
+        together: Sequence[tuple[str, ...]] = (),
     ) -> None:
         self.config, self.parameters, self.factors = config, parameters, factors
+        self.together = together if config.step == NORMALIZED else ()
         self._rates = learning_rates(
             config.schedule, config.schedule_options, config.learning_rate, steps
         )
@@ -119,6 +130,12 @@ class AbstractOptimizer(ABC):
         factor = min(1.0, self.config.clip_norm / norm) if norm > 0 else 1.0
         return {name: factor * change for name, change in changes.items()}
 
+    def _normalized(self, changes: Changes, lengths: Mapping[str, float]) -> Changes:
+        """Give the changes of weights that belong together their joint length."""
+        for names in self.together:
+            changes = {**changes, **of_length({n: changes[n] for n in names}, lengths[names[0]])}
+        return changes
+
 
 class PlainDescent(AbstractOptimizer):
     """Gradient descent without memory: adds the changes."""
@@ -130,7 +147,9 @@ class PlainDescent(AbstractOptimizer):
     @torch.no_grad()
     def apply(self, changes: Changes, step: int) -> None:
         """Add the changes."""
-        for name, change in self._clipped(changes, self.rule_rate(step)).items():
+        rate = self.rule_rate(step)
+        changes = self._normalized(changes, dict.fromkeys(changes, rate))
+        for name, change in self._clipped(changes, rate).items():
             self.parameters[name].add_(change, alpha=self.factors.get(name, 1.0))
         self._check_finite()
 
@@ -151,8 +170,9 @@ class TorchOptimizer(AbstractOptimizer):
         parameters: dict[str, Tensor],
         steps: int,
         factors: Mapping[str, float],
+        together: Sequence[tuple[str, ...]] = (),
     ) -> None:
-        super().__init__(config, parameters, steps, factors)
+        super().__init__(config, parameters, steps, factors, together)
         kind = _classes()[config.optimizer]
         given = {"weight_decay": config.weight_decay, "momentum": config.momentum}
         options = {name: value for name, value in given.items() if value is not None}
@@ -184,6 +204,7 @@ class TorchOptimizer(AbstractOptimizer):
             self.parameters[name].grad = -change
         for group in self._torch.param_groups:
             group["lr"] = group["factor"] * self.learning_rate(step)
+        before = {n: self.parameters[n].detach().clone() for names in self.together for n in names}
         try:
             self._torch.step()
         except RuntimeError as error:  # a rate that the weights' type cannot hold
@@ -192,6 +213,16 @@ class TorchOptimizer(AbstractOptimizer):
                 "lower learning_rate."
             ) from None
         self._check_finite()
+        self._normalize(before, step)
+
+    @torch.no_grad()
+    def _normalize(self, before: Changes, step: int) -> None:
+        """Go as far as the step's length from where the recurrent weights were before it."""
+        rate = self.learning_rate(step)
+        moved = {name: self.parameters[name] - start for name, start in before.items()}
+        lengths = {name: self.factors.get(name, 1.0) * rate for name in moved}
+        for name, change in self._normalized(moved, lengths).items():
+            self.parameters[name].copy_(before[name] + change)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return torch's tensors, named optimizer/PARAMETER/NAME."""
@@ -232,6 +263,7 @@ def new_optimizer(
     steps: int,
     processes: int = 1,
     factors: Mapping[str, float] | None = None,
+    together: Sequence[tuple[str, ...]] = (),
 ) -> AbstractOptimizer:
     """Return the optimizer of a configuration, at its beginning.
 
@@ -247,6 +279,8 @@ def new_optimizer(
     processes : int
     factors : mapping of str to float, optional
         Factor of a parameter's learning rate. Default: 1.
+    together : sequence of tuple of str
+        Names of the recurrent weights that learn, those of a network or a layer together.
 
     Raises
     ------
@@ -255,7 +289,8 @@ def new_optimizer(
     InputError
         If an option does not fit the optimizer.
     """
-    is_plain = config.optimizer == "sgd" and not config.weight_decay and not config.momentum
+    is_plain = is_plain_descent(config)
+    check_step(config, together, processes)
     for name, rule in rules.items():
         is_finite = not rule.traits.is_proportional
         if is_finite and not (is_plain and config.clip_norm is None):
@@ -279,4 +314,5 @@ def new_optimizer(
             f"schedule: optimizer {config.optimizer!r} uses the learning rate at its first step "
             "only; use another optimizer, or schedule 'constant'."
         )
-    return (PlainDescent if is_plain else TorchOptimizer)(config, parameters, steps, factors or {})
+    kind = PlainDescent if is_plain else TorchOptimizer
+    return kind(config, parameters, steps, factors or {}, together)

@@ -132,6 +132,14 @@ class TrainingOptions:
         Weight decay of the optimizer. Default: as in torch.
     momentum : float, optional
         Momentum of the optimizer. Default: as in torch.
+    step : {"rate", "normalized", "line-search"}
+        How long a step is. rate: the learning rate times what the rule asks for. normalized: each
+        step of the recurrent weights has the length (Frobenius norm; layer by layer) that
+        recurrent_learning_rate, or else learning_rate, and the schedule give, in the direction that
+        rule and optimizer give; read-in and read-out learn as with rate. line-search: the step of
+        all that learns is halved, up to 20 times, until the batch's loss at solved fixed points has
+        fallen (Armijo), and else not taken; learning rate and schedule give the longest step tried.
+        A step costs a batch of fixed points for each trial, and an adjoint.
     clip_norm : float, optional
         Largest joint norm of all gradients, the rule's direction among them. Default: not clipped.
     schedule : str
@@ -189,6 +197,7 @@ class TrainingOptions:
     optimizer: Name = "sgd"
     weight_decay: Annotated[float, Field(ge=0)] | None = None
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
+    step: Literal["rate", "normalized", "line-search"] = "rate"
     clip_norm: Positive | None = None
     schedule: Name = "constant"
     schedule_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)

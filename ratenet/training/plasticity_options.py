@@ -13,7 +13,7 @@ FITTED_LOSS = "squared-error"
 # What acts through the loss, and so on nothing where the read-out is fitted.
 OF_LEARNING = (
     "learn", "learning_rate", "update_at", "eligibility", "correct_lag", "optimizer",
-    "weight_decay", "momentum", "clip_norm", "schedule",
+    "weight_decay", "momentum", "clip_norm", "schedule", "step",
 )  # fmt: skip
 
 
@@ -80,6 +80,11 @@ def check_plasticity(config: TrainingOptions) -> None:
             "recurrent_learning_rate",
             f"has no effect on weights that move by equations; change the parameters of {name!r}, "
             "as in \"oja(eta=2*Hz)\".",
+        )  # fmt: skip
+    if config.step != "rate":
+        raise _refused(
+            "step", f"has no effect on weights that move by equations, those of {name!r}; leave it "
+            "out."
         )  # fmt: skip
     if config.adjoint_tau is not None:
         raise _refused(

@@ -42,6 +42,8 @@ class Progress:
     uncorrected: int = 0  # times that the predicted lag of a sample was not subtracted
     corrected: int = 0  # steps whose weights the barrier corrected
     refused: int = 0  # steps that it refused
+    trials: int = 0  # of a line search
+    not_taken: int = 0  # steps of which it found no share to take
     abscissa_limit: float | None = None  # of the barrier at the last step, 1/s
     is_doubtful: bool = False  # whether the network at mean gains is not stable any more
     ended: str | None = None  # why a callback ended the run before its last step
@@ -49,6 +51,9 @@ class Progress:
     best_score: float | None = None  # accuracy, or loss where images have targets
     seconds: float = 0.0
     control_score: float | None = None  # of the network before learning: W frozen
+
+
+SINCE_ADDED = ("trials", "not_taken")  # runs were begun before there were these
 
 
 @dataclass(kw_only=True)
@@ -290,6 +295,7 @@ def read_state(
                 "another run."
             )
     wanted, progress = vars(Progress()), state.progress
+    progress.update({name: 0 for name in SINCE_ADDED if name not in progress})
     if wanted.keys() != progress.keys() or not all(
         value is None or isinstance(value, int | float | str) for value in progress.values()
     ):

@@ -13,9 +13,17 @@ from ratenet.training.config_checks import NAMED, comparable, recorded_options
 from ratenet.training.presentation import EULER
 from ratenet.training.run_data import is_named, kept_data
 from ratenet.training.run_folder import OF_MACHINE
+from ratenet.training.step_length import RATE
 
 # Options that runs were begun before there was, and what was done then:
-BEGUN_WITHOUT = {"plasticity": None, "method": EULER, "dt": None, "rtol": None, "adjoint_tau": None}
+BEGUN_WITHOUT = {
+    "plasticity": None,
+    "method": EULER,
+    "dt": None,
+    "rtol": None,
+    "adjoint_tau": None,
+    "step": RATE,
+}
 MAY_DIFFER = ("epochs", "data", "data_root", *OF_MACHINE)
 
 

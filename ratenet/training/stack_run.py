@@ -7,7 +7,7 @@ images -> Sequential(layers) -> outputs -> mean loss over settled samples -> bac
 import dataclasses
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ from ratenet.layers.core import STALE_AFTER, FixedPointCore
 from ratenet.layers.stack import Stack
 from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, LayerDefaults, read_tables
 from ratenet.network import Network
-from ratenet.plasticity import Frozen
+from ratenet.plasticity import Euclidean, Frozen
 from ratenet.stimuli import Images
 from ratenet.stimuli.images import filled, is_answerable
 from ratenet.training.config import TrainingConfig
@@ -205,6 +205,7 @@ class StackRun(LearningRun):
             },
             **self.speed(),
             **self.held_modes(),
+            **self.searched(),
         }
 
     def tables(self) -> dict[str, Any]:
@@ -255,6 +256,21 @@ class StackRun(LearningRun):
         left_out = sum(last.left_out for last in lasts if last is not None)
         total = self.workers.total(torch.tensor(left_out, device=self.workers.device))
         return Learned(changes, dict.fromkeys(changes, int(number)), int(total))
+
+    def see_again(self, seen: Seen) -> Seen:
+        """Return the same images at solved fixed points of the present weights."""
+        return self._seen(seen.pixels, seen.labels)
+
+    def exact(self, seen: Seen, samples: Tensor) -> Learned:
+        """Return what gradient descent on all weights would change."""
+        rules = {core: core.rule for core in self.cores.values()}
+        try:
+            for core in rules:
+                core.rule = Euclidean()
+            return self.learn(self.see_again(seen), samples)
+        finally:
+            for core, rule in rules.items():
+                core.rule = rule
 
     def _changes(self) -> Changes:
         """Return what the gradients of all processes' samples change."""
@@ -358,9 +374,19 @@ def new_stack_run(config: TrainingConfig, folder: RunFolder, workers: Workers) -
             config.epochs * (len(images.train) // config.batch_size),
             workers.size,
             {name: rate / config.learning_rate for name, rate in rates.items()},
+            _together(stack, learned),
         ),
         workers=workers,
     )
+
+
+def _together(stack: Stack, learned: Mapping[str, Tensor]) -> list[tuple[str, ...]]:
+    """Return the names of the recurrent weights that learn, layer by layer."""
+    layers = [
+        tuple(name for name in learned if name.startswith(f"{layer}.core."))
+        for layer in cores_of(stack)
+    ]
+    return [names for names in layers if names]
 
 
 def _preconditioner(core: FixedPointCore) -> MeanGain:

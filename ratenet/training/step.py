@@ -17,8 +17,10 @@ from ratenet.stimuli.images import filled, is_answerable
 from ratenet.training.config import TrainingConfig
 from ratenet.training.learning import Learned
 from ratenet.training.learning_run import LearningRun, Seen
+from ratenet.training.line_search import shortened
 from ratenet.training.presentation import CONTINUOUS, Slow
 from ratenet.training.stability import shared_jacobians
+from ratenet.training.step_length import LINE_SEARCH
 
 LARGEST_UNSETTLED_SHARE = 0.5
 ABSCISSA_SAMPLES = 2  # a measurement each epoch; each sample costs the eigenvalues of a matrix
@@ -60,7 +62,7 @@ def take_step(run: LearningRun) -> dict[str, Any]:
             jacobians = {name: shared_jacobians(fp, run.workers) for name, fp in seen.parts.items()}
             if ends_epoch:
                 abscissas = {name: _abscissa(fp) for name, fp in seen.parts.items()}
-        _change_weights(run, learned, seen.updates)
+        _change_weights(run, seen, samples, learned)
     tracked, norms = _track(run, jacobians, before), dict.fromkeys(run.parts, math.nan)
     if ends_epoch:
         norms = {name: norm(part.connectivity) for name, part in run.parts.items()}
@@ -179,13 +181,14 @@ def remedy(config: TrainingConfig) -> str:
     return "lower learning_rate, or lengthen hold"
 
 
-def _change_weights(run: LearningRun, learned: Learned, updates: int) -> None:
-    """Make the changes, once of `updates` times."""
+def _change_weights(run: LearningRun, seen: Seen, samples: Tensor, learned: Learned) -> None:
+    """Make the changes, once of `seen.updates` times."""
     run.progress.adjoint_left_out += learned.left_out
-    changes = _filtered(run, learned, updates)
-    run.optimizer.apply(
-        {name: changes[name] for name in run.optimizer.parameters}, run.progress.step
-    )
+    found = _filtered(run, learned, seen.updates)
+    changes = {name: found[name] for name in run.optimizer.parameters}
+    if run.config.step == LINE_SEARCH:
+        changes = shortened(run, seen, samples, changes)
+    run.optimizer.apply(changes, run.progress.step)
 
 
 def _filtered(run: LearningRun, learned: Learned, updates: int) -> dict[str, Tensor]:
