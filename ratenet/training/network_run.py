@@ -137,8 +137,8 @@ class NetworkRun(LearningRun):
 
     def see_again(self, seen: Seen) -> Seen:
         """Return the same images at solved fixed points of the present weights."""
-        drive, examine = self.classifier.drive(seen.pixels), self.progress.is_doubtful
-        fp = next(iter(self.presentation.present(self.network, drive, examine=examine)))
+        drive = self.classifier.drive(seen.pixels)
+        fp = next(iter(self.presentation.present(self.network, drive, examine=True)))
         return self._seen(fp, seen.pixels, seen.labels)
 
     def _seen(self, fp: FixedPoints, pixels: Tensor, labels: Tensor) -> Seen:

@@ -157,6 +157,8 @@ def test_clipping_bounds_the_joint_norm_of_the_gradients(name, generator):
         {"optimizer": "nadam"},
         {"optimizer": "asgd"},
         {"optimizer": "rprop"},
+        {"optimizer": "adam", "step": "normalized"},
+        {"step": "line-search"},
         {"optimizer": "sgd", "momentum": 0.9},
         {"optimizer": "adam", "barrier": 0.3, "presentation": "slow"},
     ],
