@@ -79,7 +79,7 @@ def from_query(start: T, query: Mapping[str, str]) -> T:
     Raises
     ------
     InputError
-        If a name is unknown, or a value is not a number within its bounds.
+        If a name is unknown, or a value is not a number within its bounds, or not a known name.
 
     Examples
     --------
@@ -87,7 +87,10 @@ def from_query(start: T, query: Mapping[str, str]) -> T:
     20.0
     """
     values: dict[str, Any] = dataclasses.asdict(start)  # type: ignore[call-overload]
-    given = {name: _number(name, text) for name, text in query.items()}
+    given = {
+        name: text if isinstance(values.get(name), str) else _number(name, text)
+        for name, text in query.items()
+    }
     return validated(type(start), values | given, where="address", noun="query parameter")
 
 
@@ -100,7 +103,8 @@ def as_query(now: Any, start: Any) -> str:
     'tau=20'
     """
     before, after = dataclasses.asdict(start), dataclasses.asdict(now)
-    return urlencode({name: f"{v:g}" for name, v in after.items() if v != before[name]})
+    moved = {name: value for name, value in after.items() if value != before[name]}
+    return urlencode({n: v if isinstance(v, str) else f"{v:.6g}" for n, v in moved.items()})
 
 
 def _number(name: str, text: str) -> float:

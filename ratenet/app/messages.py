@@ -1,5 +1,6 @@
 """What a tab is sent: frames as JSON, in which NaN is null."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ratenet.app.learning import Step
 from ratenet.app.plane import Path, Plane, Portrait
 from ratenet.app.settling import Examined, Frame, Settling
 from ratenet.fixed_points.continuation.branch import Branch
@@ -46,9 +48,8 @@ def frame_message(frame: Frame, shape: tuple[int, ...]) -> dict[str, Any]:
 
 def examined_message(examined: Examined) -> dict[str, Any]:
     """Return eigenvalues as pairs, and the certificate."""
-    values = torch.view_as_real(examined.eigenvalues.to(torch.complex128))
     return {
-        "eigenvalues": [[round(x, DRAWN) for x in pair] for pair in values.tolist()],
+        "eigenvalues": _pairs(examined.eigenvalues),
         "abscissa": examined.abscissa,
         "converged": examined.converged,
         "at_fixed_point": examined.at_fixed_point,
@@ -98,9 +99,24 @@ def path_message(path: Path) -> dict[str, Any]:
     return {"t": path.t.tolist(), "states": path.states.tolist(), "note": path.note}
 
 
+def learned_message(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """Return what both sides did in a step."""
+    return [dataclasses.asdict(step) for step in steps]
+
+
+def spectra_message(spectra: Sequence[Tensor | None]) -> list[Any]:
+    """Return the eigenvalues of both sides as pairs; None where there are none."""
+    return [None if values is None else _pairs(values) for values in spectra]
+
+
 def as_json(message: Any) -> str:
     """Return JSON, NaN and infinity as null, that may stand in a script."""
     return json.dumps(_plain(message), allow_nan=False).replace("<", "\\u003c")
+
+
+def _pairs(values: Tensor) -> list[list[float]]:
+    pairs = torch.view_as_real(values.to(torch.complex128)).tolist()
+    return [[round(x, DRAWN) for x in pair] for pair in pairs]
 
 
 def _drawn(values: Tensor) -> list[float]:

@@ -49,7 +49,7 @@ class RunPage:
             controls = from_query(self._start, given)
         except RatenetError as error:
             wrong = str(error)
-        known = None if isinstance(images, str) else images
+        known = None if isinstance(images, str) else images.test
         self._session = Settling(run, known, controls)
         if number is not None:
             try:
@@ -70,7 +70,11 @@ class RunPage:
         with ui.element("main").classes("rn-page"):
             with ui.element("header").classes("rn-head"):
                 ui.html("<h1>A digit settles</h1>", sanitize=False)
-                ui.html(f"<p>{escape(repr(run)[len('LoadedRun(') : -1])}</p>", sanitize=False)
+                ui.html(
+                    f"<p>{escape(repr(run)[len('LoadedRun(') : -1])} · "
+                    '<a href="/learning">two rules learn</a></p>',
+                    sanitize=False,
+                )
                 ui.html('<output id="fps"></output>', sanitize=False)
             if note:
                 ui.label(note).classes("rn-note rn-wrong").props("id=wrong")

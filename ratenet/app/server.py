@@ -10,6 +10,7 @@ from nicegui import Client, app, ui
 
 from ratenet.app.circuit_page import CircuitPage
 from ratenet.app.guard import SameHost
+from ratenet.app.learning_page import LearningPage
 from ratenet.app.run_page import RunPage
 from ratenet.app.skeleton import HEAD
 from ratenet.app.targets import CircuitTarget, RunTarget
@@ -35,10 +36,14 @@ def serve(target: RunTarget | CircuitTarget, *, port: int | None, opens_browser:
         If the port is in use.
     """
     port = _free_port() if port is None else _checked_port(port)
+    if isinstance(target, RunTarget):
+        _ = target.images  # so that no tab waits for them
     torch.set_num_threads(1)  # small products, from several tabs
     app.add_middleware(SameHost, port=port)
     app.add_static_files("/ratenet", STATIC)
     ui.page("/", title="ratenet")(lambda client: _page(target, client))
+    if isinstance(target, RunTarget):
+        ui.page("/learning", title="ratenet")(lambda client: _page(target, client, learns=True))
     address = f"http://{HOST}:{port}"
     app.on_startup(lambda: _opened(address, opens_browser))
     ui.run(
@@ -47,12 +52,13 @@ def serve(target: RunTarget | CircuitTarget, *, port: int | None, opens_browser:
     )  # fmt: skip
 
 
-def _page(target: RunTarget | CircuitTarget, client: Client) -> None:
+def _page(target: RunTarget | CircuitTarget, client: Client, *, learns: bool = False) -> None:
     """Build what one tab shows, or the sentence that says why it cannot."""
     ui.add_head_html(HEAD)
     try:
         if isinstance(target, RunTarget):
-            RunPage(target, client, client.request.query_params)
+            page = LearningPage if learns else RunPage
+            page(target, client, client.request.query_params)
         else:
             CircuitPage(target.name, client, client.request.query_params)
     except RatenetError as error:

@@ -2,7 +2,7 @@
 
 from html import escape
 
-SCRIPTS = ("canvas", "run", "circuit")
+SCRIPTS = ("canvas", "run", "circuit", "learning")
 HEAD = '<link rel="stylesheet" href="/ratenet/app.css">' + "".join(
     f'<script src="/ratenet/{name}.js"></script>' for name in SCRIPTS
 )
@@ -109,5 +109,35 @@ CIRCUIT = panels(
         size="full",
         told=number("course-note"),
         about="Both units over time",
+    ),
+)
+
+LEARNING = panels(
+    panel(
+        "accuracy",
+        "Accuracy",
+        size="wide broad",
+        told='<i class="rn-left">left</i> <i class="rn-right">right</i>: batch; thick: test',
+        about="Accuracy of both rules over the steps",
+    ),
+    panel(
+        "slowest",
+        "Slowest mode",
+        size="wide broad",
+        told="at the mean gains of the batch",
+        about="Largest real part of the eigenvalues over the steps; unstable above 0",
+    ),
+    *(
+        panel(
+            f"{side}-eigenvalues",
+            f"Eigenvalues, {side}",
+            size="wide broad",
+            told=number(f"{side}-accuracy", "batch ")
+            + number(f"{side}-test", " \u00b7 test ")
+            + number(f"{side}-abscissa", " \u00b7 slowest "),
+            about="Eigenvalues of the Jacobian at the fixed point of the first test image",
+            over=f'<p class="rn-note rn-wrong" id="{side}-note"></p>',
+        )
+        for side in ("left", "right")
     ),
 )

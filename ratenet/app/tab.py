@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from nicegui import Client, background_tasks, run, ui
+from nicegui import Client, background_tasks, ui
 
 from ratenet.app.messages import as_json
 from ratenet.errors import RatenetError
@@ -35,7 +35,7 @@ class Tab:
     async def compute(self, function: Callable[..., Any], *given: Any) -> Any:
         """Return what a function returns, in a thread; one at a time for each tab."""
         async with self._lock:
-            return await run.io_bound(function, *given)
+            return await asyncio.to_thread(function, *given)
 
     async def send(self, name: str, message: Any) -> None:
         """Call a function of static/app.js, and wait until it is done: so none queue up."""
@@ -64,10 +64,14 @@ class Tab:
         """Send what a slower function returns for ever, beside the frames, most time to these."""
         while True:
             began = time.monotonic()
-            message = await run.io_bound(look)
+            message = await asyncio.to_thread(look)
             spent = time.monotonic() - began
             await self.send(name, message)
             await asyncio.sleep(max(PAUSE, SHARE * spent))
+
+    async def wait(self) -> None:
+        """Let some time pass in which nothing is to be done."""
+        await asyncio.sleep(PAUSE)
 
     def say(self, sentence: str) -> None:
         """Show a sentence about a mistake for a while."""

@@ -8,7 +8,7 @@ from ratenet import circuits
 from ratenet.app.plane import Plane
 from ratenet.errors import RatenetError, UnknownNameError, UnsupportedError
 from ratenet.files import refuse_no_run
-from ratenet.stimuli import Images, load_images
+from ratenet.stimuli import ImageSet, load_images
 from ratenet.training import LoadedRun, load_run
 
 DEMO = Path("runs/demo")
@@ -42,13 +42,13 @@ class RunTarget:
         return run
 
     @cached_property
-    def images(self) -> "Images | str":
-        """The run's test images; a sentence where they cannot be loaded."""
+    def images(self) -> "ImageSet | str":
+        """The run's images; a sentence where they cannot be loaded."""
         config = self.load().config
         try:
-            return load_images(config.data, root=config.data_root).test
+            return load_images(config.data, root=config.data_root)
         except RatenetError as error:
-            return f"The test images cannot be shown: {error}"
+            return f"The images of the run cannot be shown: {error}"
 
 
 @dataclass(frozen=True)
