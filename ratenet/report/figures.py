@@ -293,7 +293,7 @@ def digits_through_time(
     starts: Sequence[float],
     fade: float,
     fixed_points: np.ndarray,
-    title: str = "",
+    captions: Sequence[str] = (),
 ) -> "Figure":
     """Return the drive and the rates of a few units while images fade into one another.
 
@@ -312,7 +312,8 @@ def digits_through_time(
         Length of a fade in seconds.
     fixed_points : ndarray, shape (number of images, U)
         Rates at the solved fixed point of each image.
-    title : str
+    captions : sequence of str, optional
+        What stands beside each image.
 
     Returns
     -------
@@ -323,6 +324,8 @@ def digits_through_time(
     )
     ends = [*[1e3 * start for start in starts[1:]], 1e3 * float(t[-1])]
     _draw_images(top, images, starts, ends, fade)
+    for caption, start, end in zip(captions, starts, ends, strict=False):
+        top.text((1e3 * (start + fade) + end) / 2, -0.05, caption, ha="center", va="top")
     for index, unit in enumerate(units):
         style = {"color": COLOURS[index], "ls": ("-", "--", "-.", ":")[index % 4]}
         above.plot(1e3 * t, drive[:, index], label=f"unit {unit}", **style)
@@ -338,7 +341,6 @@ def digits_through_time(
     below.set_xlabel("time (ms)")
     for axis in (above, below):
         axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    entitle(figure, title)
     return figure
 
 

@@ -34,15 +34,13 @@ def plasticity_lag_figure(measured: pd.DataFrame, tolerance: float = 0.01) -> "F
     """
     figure, axes = new_figure(figsize=(10, 4.4), ncols=2, sharey=True)
     for axis, sweep, x, label in (
-        (axes[0], "stimulus", "speed", "speed of the stimulus, tau / T"),
-        (axes[1], "plasticity", "moved", "change of the weights in a showing, of |W|"),
+        (axes[0], "stimulus", "speed", r"speed of the stimulus, $\tau/T$; the weights hardly move"),
+        (axes[1], "plasticity", "moved", r"change of $W$ in a showing, of $|W|$; $\tau/T$ = 0.01"),
     ):
         _draw(axis, measured[measured["sweep"] == sweep], x, tolerance)
         axis.set_xlabel(label)
         axis.legend(frameon=False, fontsize="x-small", loc="lower right")
     axes[0].set_ylabel("difference to the change at fixed points (%)")
-    axes[0].set_title("The digits move faster; the weights hardly move", fontsize="medium")
-    axes[1].set_title("The weights move faster; tau / T = 0.01", fontsize="medium")
     return figure
 
 

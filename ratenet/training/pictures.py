@@ -81,20 +81,18 @@ def _digits(classifier: Classifier, data: ImageSet, hold: float, fade: float) ->
         starts=[index * duration for index in range(3)],
         fade=fade,
         fixed_points=marked.cpu()[:, units].numpy(),
-        title="Three test images through the trained network"
-        + _answers(classifier, images[chosen], solved),
+        captions=_answers(classifier, images[chosen], solved),
     )
 
 
-def _answers(classifier: Classifier, images: Images, solved: FixedPoints) -> str:
-    """Return what the network took images for, in brackets; nothing where they have targets."""
+def _answers(classifier: Classifier, images: Images, solved: FixedPoints) -> list[str]:
+    """Return what the network took images for; nothing where they have targets."""
     if not images.has_classes:
-        return ""
+        return []
     answers = classifier.logits(solved.rates).argmax(dim=1).tolist()
-    said = (
-        f"{label} read as {answer}" if settled else f"{label} did not settle"
+    return [
+        f"{label} read as {answer}" if settled else f"{label}, not settled"
         for label, answer, settled in zip(
             images.labels.tolist(), answers, solved.converged.tolist(), strict=True
         )
-    )
-    return f" ({', '.join(said)})"
+    ]
