@@ -73,6 +73,19 @@ class RatenetError(Exception):
         """Return the error "argument: expected ..., got ...; remedy.".
 
         `found` says in words what was found, where the value itself would not tell.
+
+        Parameters
+        ----------
+        argument : str
+            Where: the argument, key or option.
+        expected : str
+            What is allowed there, in words.
+        got : object
+            What was found there.
+        found : str
+            The same in words, where the value itself would not tell.
+        remedy : str
+            What to do, in words.
         """
         end = f"; {remedy}." if remedy else "."
         sentence = f"{argument}: expected {expected}, got {found or show_any(got)}{end}"
@@ -80,28 +93,75 @@ class RatenetError(Exception):
         return cls(sentence, argument=argument, got=value, expected=expected)
 
     def within(self, where: str) -> Self:
-        """Return the same error with where it was found before the sentence, such as a file."""
+        """Return the same error with where it was found before the sentence, such as a file.
+
+        Parameters
+        ----------
+        where : str
+            Such as a file; empty for none.
+        """
         found = copy.copy(self)
         found.args = (f"{where}: {self}" if where else str(self), *self.args[1:])
         return found
 
 
 class ModelError(RatenetError, ValueError):
-    """A model file, or a model specification, that cannot be used."""
+    """A model file, or a model specification, that cannot be used.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> try:
+    ...     rn.load_model({"name": "mine", "equations": "dr/dt = -r / tau : 1", "output": "r"})
+    ... except ModelError as error:
+    ...     print(error)
+    recurrent: missing; expected a non-empty string.
+    """
 
 
 class InputError(RatenetError, ValueError):
-    """An argument with a wrong value, shape or unit."""
+    """An argument with a wrong value, shape or unit.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> try:
+    ...     rn.Network("rate", [[0.5, 0.1]])
+    ... except InputError as error:
+    ...     print(error)
+    W: expected a square matrix, (N, N) with W[post, pre], got (1, 2).
+    """
 
 
 class UnknownNameError(RatenetError, KeyError):
-    """A name (of a model, rule, data set, backend ...) that does not exist."""
+    """A name (of a model, rule, data set, backend ...) that does not exist.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> try:
+    ...     rn.load_model("rat")
+    ... except UnknownNameError as error:
+    ...     print(error.argument, error.got)
+    model rat
+    """
 
     __str__ = Exception.__str__  # KeyError would show the sentence in quotes
 
     @classmethod
     def among(cls, kind: str, name: Any, available: Iterable[str], remedy: str = "") -> Self:
         """Return the error "Unknown kind 'name'; available: ..."; one that is close is named first.
+
+        Parameters
+        ----------
+        kind : str
+            What the name is of, such as ``"rule"``.
+        name : object
+            What was given.
+        available : iterable of str
+            The names that there are.
+        remedy : str
+            What else to do, in words.
 
         Examples
         --------
@@ -118,7 +178,18 @@ class UnknownNameError(RatenetError, KeyError):
 
 
 class UnsupportedError(RatenetError, NotImplementedError):
-    """A combination that a method, backend or rule does not offer."""
+    """A combination that a method, backend or rule does not offer.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[0.5]])
+    >>> try:
+    ...     rn.simulate(network, [1.0], 0.01, 0.001, backend="brian2", method="rk4")
+    ... except UnsupportedError as error:
+    ...     print(error.argument)
+    method
+    """
 
 
 class DivergenceError(RatenetError, ArithmeticError):
@@ -128,13 +199,34 @@ class DivergenceError(RatenetError, ArithmeticError):
     ----------
     result : Trajectory or None
         What a simulation with plasticity recorded, up to the last good record.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("linear", [[2.0]])  # rates grow by e in each time constant
+    >>> try:
+    ...     rn.simulate(network, [1.0], duration=20.0, dt=0.001)
+    ... except DivergenceError as error:
+    ...     print(type(error).__mro__[2].__name__)
+    ArithmeticError
     """
 
     result: Any = None
 
 
 class SingularError(RatenetError, ArithmeticError):
-    """A matrix or gain that would have to be inverted and cannot be."""
+    """A matrix or gain that would have to be inverted and cannot be.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ratenet as rn
+    >>> try:
+    ...     rn.connectivity.with_radius(torch.zeros(2, 2), 0.5)
+    ... except SingularError as error:
+    ...     print("all eigenvalues of W are 0" in str(error))
+    True
+    """
 
 
 class ConvergenceError(RatenetError, RuntimeError):
@@ -144,6 +236,16 @@ class ConvergenceError(RatenetError, RuntimeError):
     ----------
     result : FixedPoints
         What was reached: residual, status and rates of every sample.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("linear", [[2.0]])  # rates grow without end
+    >>> try:
+    ...     rn.find_fixed_points(network, [1.0])
+    ... except ConvergenceError as error:
+    ...     print(rn.Status(int(error.result.status[0])).name)
+    DIVERGED
     """
 
     def __init__(self, message: str = "", result: Any = None, **facts: Any) -> None:
@@ -152,23 +254,75 @@ class ConvergenceError(RatenetError, RuntimeError):
 
 
 class UnsettledError(RatenetError, RuntimeError):
-    """No, or too few, samples are at a fixed point, so nothing can be learned."""
+    """No, or too few, samples are at a fixed point, so nothing can be learned.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> fp = rn.fixed_points_at(rn.Network("rate", [[0.5]]), [1.0], [0.0])  # not at rest
+    >>> try:
+    ...     rn.plasticity.Euclidean().update(fp, [[0.1]], learning_rate=0.1)
+    ... except UnsettledError as error:
+    ...     print(fp.unsettled)
+    1
+    """
 
 
 class StaleError(RatenetError, RuntimeError):
-    """Fixed points that belong to weights which have changed since."""
+    """Fixed points that belong to weights which have changed since.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[0.5]])
+    >>> fp = rn.find_fixed_points(network, [1.0])
+    >>> rule = rn.plasticity.Euclidean()
+    >>> network.connectivity.add_(rule.update(fp, [[0.1]], learning_rate=0.1))
+    >>> try:
+    ...     rule.update(fp, [[0.1]], learning_rate=0.1)
+    ... except StaleError:
+    ...     print("Solve for the fixed points again.")
+    Solve for the fixed points again.
+    """
 
 
 class DataError(RatenetError, OSError):
-    """Images, or a saved network, that cannot be loaded."""
+    """Images, or a saved network, that cannot be loaded.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> try:
+    ...     rn.load_network("none.safetensors")
+    ... except DataError as error:
+    ...     print("none.safetensors" in str(error))
+    True
+    """
 
 
 class RunFolderError(RatenetError, OSError):
-    """A run folder that exists already, is missing, or cannot be read."""
+    """A run folder that exists already, is missing, or cannot be read.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> try:
+    ...     rn.load_run("runs/none")
+    ... except RunFolderError as error:
+    ...     print("runs/none" in str(error))
+    True
+    """
 
 
 class OtherProcessError(RatenetError, RuntimeError):
-    """Another of the processes that train together has been stopped; the message says why."""
+    """Another of the processes that train together has been stopped; the message says why.
+
+    Examples
+    --------
+    >>> raise OtherProcessError("Another worker failed (see its message).")
+    Traceback (most recent call last):
+    ratenet.errors.OtherProcessError: Another worker failed (see its message).
+    """
 
 
 # What stops a run although nobody made a mistake; the command line exits with 3.
@@ -176,7 +330,16 @@ STOPPED_BY_SCIENCE = (UnsettledError, DivergenceError, SingularError, OtherProce
 
 
 class RatenetWarning(UserWarning):
-    """Something that a user should know and that stops nothing."""
+    """Something that a user should know and that stops nothing.
+
+    Examples
+    --------
+    Warnings of ratenet as errors, and others as they are:
+
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", RatenetWarning)
+    """
 
 
 class LeftOutWarning(RatenetWarning):
@@ -186,6 +349,11 @@ class LeftOutWarning(RatenetWarning):
     ----------
     samples : int
         Number of samples left out.
+
+    Examples
+    --------
+    >>> LeftOutWarning("2 samples left out.", 2).samples
+    2
     """
 
     def __init__(self, message: str, samples: int) -> None:

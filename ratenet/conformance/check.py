@@ -53,8 +53,12 @@ def check_model(model: ModelSpec | str | Path, seed: int = 0) -> list[Check]:
 
     Examples
     --------
-    >>> [check.passed for check in check_model("linear")]  # doctest: +SKIP
-    [True, True, True, True, True, True]
+    Both simulators take some seconds; one of the checks alone:
+
+    >>> CHECKS["gains"](Case(load_model("linear"), seed=0)).passed
+    True
+    >>> list(CHECKS)
+    ['euler', 'exponential_euler', 'jacobian', 'fixed_points', 'gains', 'noise']
     """
     case = Case(load_model(model), seed)
     return [_checked(name, case) for name in CHECKS]

@@ -40,9 +40,16 @@ def check_plasticity(
         The two simulators with weights of each stimulus, and with shared ones; matrix products
         against synapse by synapse.
 
+    Raises
+    ------
+    ModelError, UnknownNameError
+        If the rule cannot be loaded.
+    UnsupportedError
+        If Brian2 has no equivalent.
+
     Examples
     --------
-    >>> [check.passed for check in check_plasticity("oja", steps=20)]  # doctest: +SKIP
+    >>> [check.passed for check in check_plasticity("oja", steps=20)]
     [True, True, True]
     """
     spec = load_plasticity(rule)

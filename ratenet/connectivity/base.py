@@ -93,31 +93,91 @@ class AbstractConnectivity(ABC):
         """Return the same kind of connectivity that holds other tensors, by the same names.
 
         Other `constants` may be among them; those that are not stay.
+
+        Parameters
+        ----------
+        parameters : mapping of str to Tensor
+            Shaped like those of `parameters`, and, where they differ, `constants`.
         """
 
     @abstractmethod
     def apply(self, rates: Tensor) -> Tensor:
-        """Return W y for each row of `rates` (B, N), as a tensor that nobody else holds."""
+        """Return W y for each row of `rates` (B, N), as a tensor that nobody else holds.
+
+        Parameters
+        ----------
+        rates : Tensor, shape (B, pre)
+            Rates y of the presynaptic units.
+
+        Returns
+        -------
+        Tensor, shape (B, post)
+        """
 
     @abstractmethod
     def apply_transpose(self, values: Tensor) -> Tensor:
-        """Return W^T v for each row of `values` (B, N)."""
+        """Return W^T v for each row of `values` (B, N).
+
+        Parameters
+        ----------
+        values : Tensor, shape (B, post)
+            Values v of the postsynaptic units, such as errors.
+
+        Returns
+        -------
+        Tensor, shape (B, pre)
+        """
 
     def add_product_(self, total: Tensor, rates: Tensor) -> None:
-        """Add W y to `total` (B, post) in place; both may be columns of larger tensors."""
+        """Add W y to `total` (B, post) in place; both may be columns of larger tensors.
+
+        Parameters
+        ----------
+        total : Tensor, shape (B, post)
+            What the product is added to.
+        rates : Tensor, shape (B, pre)
+            Rates y of the presynaptic units.
+        """
         total.add_(self.apply(rates.contiguous()))
 
     def add_transposed_product_(self, total: Tensor, values: Tensor) -> None:
-        """Add W^T v to `total` (B, pre) in place; both may be columns of larger tensors."""
+        """Add W^T v to `total` (B, pre) in place; both may be columns of larger tensors.
+
+        Parameters
+        ----------
+        total : Tensor, shape (B, pre)
+            What the product is added to.
+        values : Tensor, shape (B, post)
+            Values v of the postsynaptic units.
+        """
         total.add_(self.apply_transpose(values.contiguous()))
 
     @abstractmethod
     def accumulate(self, left: Tensor, right: Tensor) -> Change:
-        """Return the gradient of sum_b left_b^T W right_b with respect to the parameters."""
+        """Return the gradient of sum_b left_b^T W right_b with respect to the parameters.
+
+        Parameters
+        ----------
+        left : Tensor, shape (B, post)
+            Factors of the postsynaptic units, such as the adjoint.
+        right : Tensor, shape (B, pre)
+            Factors of the presynaptic units, such as the rates.
+
+        Returns
+        -------
+        Tensor or dict of str to Tensor
+            Shaped like the parameters; for a dense W, left^T right.
+        """
 
     @abstractmethod
     def add_(self, delta: Change) -> None:
-        """Add a change, shaped like the parameters, in place, and keep what is constrained."""
+        """Add a change, shaped like the parameters, in place, and keep what is constrained.
+
+        Parameters
+        ----------
+        delta : Tensor or dict of str to Tensor
+            As `AbstractRule.update` returns it.
+        """
 
     @abstractmethod
     def constrain_(self) -> None:
@@ -142,7 +202,13 @@ class AbstractConnectivity(ABC):
         return self.shape[0]
 
     def named(self, change: Change) -> dict[str, Tensor]:
-        """Return a change as a dict of tensors by the parameters' names."""
+        """Return a change as a dict of tensors by the parameters' names.
+
+        Parameters
+        ----------
+        change : Tensor or dict of str to Tensor
+            A change of the parameters, as `add_` takes it.
+        """
         if isinstance(change, dict):
             return change
         (name,) = self.parameters

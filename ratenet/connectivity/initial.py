@@ -30,10 +30,12 @@ def random_weights(
     radius : float
         Spectral radius, above 0.
     seed : int
+        Fixes the draw: the same seed gives the same numbers.
     exact : bool
         True: rescale to the exact radius, which computes all eigenvalues, O(N^3). False: standard
         deviation radius / sqrt(N), accurate to a few per cent for large N.
     dtype : torch.dtype
+        torch.float32 or torch.float64, of the result.
 
     Returns
     -------
@@ -78,7 +80,9 @@ def balanced_weights(
     radius : float
         Spectral radius, above 0; W is scaled to it exactly.
     seed : int
+        Fixes the draw: the same seed gives the same numbers.
     dtype : torch.dtype
+        torch.float32 or torch.float64, of the result.
 
     Returns
     -------
@@ -130,6 +134,7 @@ def random_mask(post: int, pre: int, *, density: float, seed: int) -> Tensor:
     density : float
         Above 0 and at most 1.
     seed : int
+        Fixes the draw: the same seed gives the same numbers.
 
     Returns
     -------
@@ -225,7 +230,9 @@ def random_kernel(
         Spectral radius with circular borders, above 0, exactly. With zero borders it is close to
         that for large grids, and mostly below.
     seed : int
+        Fixes the draw: the same seed gives the same numbers.
     dtype : torch.dtype
+        torch.float32 or torch.float64, of the result.
 
     Returns
     -------
@@ -258,6 +265,13 @@ def random_kernel(
 @computation()
 def with_radius(W: Tensor, radius: float) -> Tensor:
     """Return W (N, N) scaled so that its largest absolute eigenvalue is `radius`.
+
+    Parameters
+    ----------
+    W : Tensor, shape (N, N)
+        Weights; not changed.
+    radius : float
+        Spectral radius of the result, above 0: the largest |eigenvalue|.
 
     Returns
     -------

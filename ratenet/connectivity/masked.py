@@ -84,6 +84,7 @@ class Masked(AbstractMatrix):
         post, pre : Tensor of int, shape (synapses,)
             The units that each synapse leads to, and comes from.
         weights : Tensor, shape (synapses,)
+            One weight per synapse.
         size : tuple of int
             Numbers of post- and presynaptic units.
 

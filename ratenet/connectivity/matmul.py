@@ -38,10 +38,20 @@ def choose_route(route: str | None = None) -> str:
         What a run recorded, so that its resumption rounds alike. Default: leave it as it is, which
         is oneDNN where this torch has it.
 
+    Returns
+    -------
+    str
+        The route that is now taken.
+
     Raises
     ------
     UnsupportedError
         If oneDNN is asked for and not there.
+
+    Examples
+    --------
+    >>> choose_route() in ("onednn", "torch")
+    True
     """
     global _route  # of the process, as torch's number of threads is
     if route is not None:

@@ -33,6 +33,7 @@ class Signed(AbstractMatrix):
     Parameters
     ----------
     W : Tensor, shape (post, pre)
+        Weights W[post, pre]; an entry against its column's sign is set to 0.
     signs : Tensor, shape (pre,)
         1 for an excitatory unit, whose column of W is at least 0, and -1 for an inhibitory one.
     update : {"projection", "exponentiated"}

@@ -109,6 +109,7 @@ def norm(connectivity: AbstractConnectivity) -> float:
     Parameters
     ----------
     connectivity : AbstractConnectivity
+        Weights of any kind.
 
     Returns
     -------

@@ -177,7 +177,13 @@ class PlasticitySpec(TableSpec):
         return any(TIME in expressions.names_in(tree) for tree in trees)
 
     def dimensions(self, name: str) -> Dimension:
-        """Return the physical dimensions of a variable, signal or parameter."""
+        """Return the physical dimensions of a variable, signal or parameter.
+
+        Parameters
+        ----------
+        name : str
+            As in the equations.
+        """
         return self._parts.dimensions[name]
 
     @cached_property
@@ -196,7 +202,13 @@ class PlasticitySpec(TableSpec):
         return {name: (side, to_sympy(tree)) for name, (side, tree) in self._parts.sums.items()}
 
     def brian2_expression(self, name: str) -> str:
-        """Return the right-hand side of a variable, or the summand of a sum, as text."""
+        """Return the right-hand side of a variable, or the summand of a sum, as text.
+
+        Parameters
+        ----------
+        name : str
+            A variable or a sum of the rule.
+        """
         parts = self._parts
         trees = {
             **parts.units,
@@ -207,6 +219,11 @@ class PlasticitySpec(TableSpec):
 
     def with_parameters(self, **values: Any) -> "PlasticitySpec":
         """Return the same rule with other values of some parameters.
+
+        Parameters
+        ----------
+        **values : str, float or Quantity
+            New values by the parameters' names; a float is in SI units.
 
         Raises
         ------
@@ -266,7 +283,13 @@ class PlasticitySpec(TableSpec):
         return import_module("ratenet.plasticity.from_equations").from_equations(self, slow, values)
 
     def given_signals(self, signals: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        """Return the signals that were given, or say which are missing or not among the rule's."""
+        """Return the signals that were given, or say which are missing or not among the rule's.
+
+        Parameters
+        ----------
+        signals : mapping of str to object, optional
+            As `simulate` takes them.
+        """
         known = dict(self.signals)
         if signals is not None and not isinstance(signals, Mapping):
             raise InputError.at("signals", got=signals, expected="a mapping from names to signals")

@@ -24,12 +24,24 @@ def plasticity_folder() -> Path:
 
 
 def model_names() -> list[str]:
-    """Return the names of the shipped models, sorted."""
+    """Return the names of the shipped models, sorted.
+
+    Examples
+    --------
+    >>> model_names()[:3]
+    ['adaptation', 'hopfield', 'inhibition_stabilized']
+    """
     return names_in(models_folder())
 
 
 def plasticity_names() -> list[str]:
-    """Return the names of the shipped plasticity rules that are equations, sorted."""
+    """Return the names of the shipped plasticity rules that are equations, sorted.
+
+    Examples
+    --------
+    >>> "oja" in plasticity_names()
+    True
+    """
     return names_in(plasticity_folder())
 
 

@@ -189,11 +189,23 @@ class ModelSpec(TableSpec):
         return any(TIME in expressions.names_in(node) for node in nodes)
 
     def dimensions(self, name: str) -> Dimension:
-        """Return the physical dimensions of a state variable, role or parameter."""
+        """Return the physical dimensions of a state variable, role or parameter.
+
+        Parameters
+        ----------
+        name : str
+            As in the equations.
+        """
         return self._parts.dimensions[name]
 
     def brian2_expression(self, state: str) -> str:
-        """Return dF/dt of a state variable, functions and subexpressions written out, as text."""
+        """Return dF/dt of a state variable, functions and subexpressions written out, as text.
+
+        Parameters
+        ----------
+        state : str
+            A state variable.
+        """
         return expressions.to_text(self._parts.right_hand_sides[state])
 
     @property

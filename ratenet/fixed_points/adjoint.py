@@ -45,6 +45,14 @@ class Adjoint:
         and the Euclidean gradient.
     has_dense : bool
         Whether samples that GMRES did not solve were solved densely: up to N = 2,000.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])
+    >>> adjoint = rn.solve_adjoint(fp, [[1.0]])  # 1 / (1 - 0.5)
+    >>> adjoint.values, adjoint.converged
+    (tensor([[2.]], dtype=torch.float64), tensor([True]))
     """
 
     values: Tensor
@@ -140,7 +148,35 @@ def solve_adjoint(
 
 
 def adjoint_of(fp: FixedPoints, error: Tensor, *, tol: float | None = None) -> Adjoint:
-    """Return the adjoint that fixed points come with, or solve for that of an error (B, N)."""
+    """Return the adjoint that fixed points come with, or solve for that of an error (B, N).
+
+    Parameters
+    ----------
+    fp : FixedPoints
+        Fixed points, solved or measured; some come with an adjoint of their own
+        (`FixedPoints.adjoint`), as with ``adjoint_tau`` in training.
+    error : Tensor, shape (B, N)
+        e = dL/dy of each sample's own loss.
+    tol : float, optional
+        As of `solve_adjoint`.
+
+    Returns
+    -------
+    Adjoint
+        Its `values` are dL/dx, shape (B, N).
+
+    Raises
+    ------
+    InputError
+        If the error does not fit the fixed points.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> fp = rn.find_fixed_points(rn.Network("linear", [[0.5]]), [1.0])
+    >>> adjoint_of(fp, torch.ones(1, 1, dtype=torch.float64)).values
+    tensor([[2.]], dtype=torch.float64)
+    """
     if fp.adjoint is None:
         return solve_adjoint(fp, error, tol=tol)
     is_known = torch.isfinite(fp.adjoint).all(dim=1)

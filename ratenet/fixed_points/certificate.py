@@ -63,10 +63,25 @@ def _selected(values: Tensor, samples: Tensor) -> Tensor:
 def default_tolerance(dtype: torch.dtype) -> float:
     """Return the default tolerance: 1e-9 in float64, 1e-5 in float32.
 
+    Parameters
+    ----------
+    dtype : torch.dtype
+        That of the network.
+
     Returns
     -------
     float
         Largest relative residual of a settled sample, dimensionless.
+
+    Raises
+    ------
+    KeyError
+        If the dtype is not one that networks have.
+
+    Examples
+    --------
+    >>> default_tolerance(torch.float32), default_tolerance(torch.float64)
+    (1e-05, 1e-09)
     """
     return 1e-9 if dtype == torch.float64 else 1e-5
 
@@ -144,6 +159,7 @@ def fixed_points_at(network: Network, drive: Any, state: Any, tol: float = 1e-3)
     Parameters
     ----------
     network : Network
+        The network that the state belongs to.
     drive : array_like, shape (N,) or (B, N)
         The drive at the time of the state.
     state : mapping or array_like

@@ -48,6 +48,7 @@ def find_fixed_points(
     Parameters
     ----------
     network : Network
+        The network whose fixed points are sought; it stays as it is.
     drive : array_like, shape (N,) or (B, N)
         External input x with one stimulus per row, or a mapping from population names to values; in
         the unit of the model's drive.

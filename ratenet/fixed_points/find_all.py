@@ -53,6 +53,7 @@ class FixedPointSet:
     stimulus : Tensor of int, shape (C,)
         Which drive each fixed point belongs to; `of` gives those of one.
     drives : Tensor, shape (B, N)
+        The drives, one per row.
     starts : Tensor, shape (k, S, N)
         The states that were begun from; of several drives, those of the first, of the second ...
     solved : Tensor of int, shape (S,)
@@ -60,6 +61,13 @@ class FixedPointSet:
     reached : Tensor of int, shape (S,)
         Stable fixed point that the dynamics reach from each start; -1: none (they oscillate,
         diverge, need longer, or stay on an unstable one that they began at).
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> found = rn.find_all_fixed_points(rn.Network("rate", [[2.0]]), [0.0], starts=20)
+    >>> len(found), found.stable
+    (3, tensor([ True,  True, False]))
     """
 
     points: FixedPoints
@@ -112,6 +120,11 @@ class FixedPointSet:
 
     def of(self, stimulus: int) -> "FixedPointSet":
         """Return the fixed points of one of the drives, with its starts.
+
+        Parameters
+        ----------
+        stimulus : int
+            Row of `drives`.
 
         Raises
         ------
@@ -247,6 +260,7 @@ def find_all_fixed_points(
     Parameters
     ----------
     network : Network
+        The network whose fixed points are sought; it stays as it is.
     drive : array_like, shape (N,) or (B, N)
         One drive, or several, for each of which the same starts are taken.
     starts : int, mapping or array_like

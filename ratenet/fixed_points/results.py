@@ -45,11 +45,13 @@ class FixedPoints:
     network : Network
         The network that they were computed with.
     state : Tensor, shape (k, B, N)
+        The k state variables of each unit, SI units.
     rates : Tensor, shape (B, N)
         The transmitted variable y.
     gain : Tensor, shape (B, N)
         Static gain dy/dI = -rho_s F_s^{-1} F_I; NaN where F_s is singular.
     drive : Tensor, shape (B, N)
+        External input x of each stimulus, in the unit of the model's drive.
     residual : Tensor, shape (B,)
         Largest entry of each unit's Newton step |F_s^{-1} F|, over max(1, largest |s_k|).
     absolute_residual : Tensor, shape (B,)
@@ -67,6 +69,7 @@ class FixedPoints:
     solver : Tensor of int, shape (B,)
         Which of `solvers` settled each sample; -1: none.
     solvers : tuple of str
+        Names of the solvers that were tried; `solver` says which one settled a stimulus.
     notes : tuple of str
         What a user should know of how they were found, one sentence each.
     mean_response : Tensor or None, shape (N, N)
@@ -191,13 +194,27 @@ class FixedPoints:
             )
 
     def select(self, samples: Tensor) -> "FixedPoints":
-        """Return some of the samples, given as a mask (B,) or as indices."""
+        """Return some of the samples, given as a mask (B,) or as indices.
+
+        Parameters
+        ----------
+        samples : Tensor of bool, shape (B,), or of int
+            A mask, or indices.
+        """
         rows = {name: getattr(self, name)[samples] for name in _ROWS}
         adjoint = None if self.adjoint is None else self.adjoint[samples]
         return dataclasses.replace(self, state=self.state[:, samples], adjoint=adjoint, **rows)
 
     def replaced(self, samples: Tensor, others: "FixedPoints") -> "FixedPoints":
-        """Return the same with other states for some of the samples, given as indices."""
+        """Return the same with other states for some of the samples, given as indices.
+
+        Parameters
+        ----------
+        samples : Tensor of int
+            Indices.
+        others : FixedPoints
+            One row for each index.
+        """
         rows = {
             name: getattr(self, name).index_copy(0, samples, getattr(others, name))
             for name in _ROWS
@@ -206,7 +223,13 @@ class FixedPoints:
         return dataclasses.replace(self, state=state, **rows)
 
     def within(self, part: Component) -> "FixedPoints":
-        """Return what belongs to one of ``network.components``, with its own drive."""
+        """Return what belongs to one of ``network.components``, with its own drive.
+
+        Parameters
+        ----------
+        part : Component
+            One of ``network.components``.
+        """
         return dataclasses.replace(
             self,
             network=part.network,
@@ -223,6 +246,11 @@ class FixedPoints:
         """Return the same states judged by another tolerance (``math.inf``: all finite ones).
 
         A state that is known to be unstable or neutral stays so.
+
+        Parameters
+        ----------
+        tol : float
+            Largest relative residual of a settled sample, dimensionless.
         """
         status = judge(self.residual, tol, self.status == Status.SINGULAR)
         kept = (self.status == Status.UNSTABLE) | (self.status == Status.NEUTRAL)
@@ -250,6 +278,11 @@ class FixedPoints:
 
     def save(self, path: Path | str) -> None:
         """Write `to_xarray` as a netCDF file, whole or not at all; `xarray.open_dataset` reads it.
+
+        Parameters
+        ----------
+        path : path
+            A netCDF file, replaced if it is there.
 
         Raises
         ------
@@ -356,13 +389,24 @@ class FixedPoints:
         """Return the eigenvalues of one sample's Jacobian, shape (k N,), in 1/s, rightmost first.
 
         Complex; those of `jacobian`, at O((k N)^3).
+
+        Parameters
+        ----------
+        sample : int
+            Its row.
         """
         found = all_eigenvalues(self.jacobian(sample))
         return found[found.real.argsort(descending=True, stable=True)]
 
     @computation()
     def jacobian(self, sample: int) -> Tensor:
-        """Return J = blockdiag(F_s) + F_I W rho_s of one sample, shape (k N, k N), in 1/s."""
+        """Return J = blockdiag(F_s) + F_I W rho_s of one sample, shape (k N, k N), in 1/s.
+
+        Parameters
+        ----------
+        sample : int
+            Its row.
+        """
         return dense_jacobian(self.network, self._blocks(sample))
 
     def _check_sample(self, sample: int) -> None:

@@ -7,7 +7,17 @@ from torch import Tensor
 
 
 class Status(enum.IntEnum):
-    """Outcome of a sample; `sentence` gives the likely cause and the remedy."""
+    """Outcome of a sample; `sentence` gives the likely cause and the remedy.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("linear", [[2.0]])
+    >>> fp = rn.find_fixed_points(network, [1.0], on_failure="return")
+    >>> code = Status(int(fp.status[0]))
+    >>> code.name, code.sentence[:33]
+    ('DIVERGED', 'The state became NaN or infinite,')
+    """
 
     SETTLED = 0
     UNSETTLED = 1

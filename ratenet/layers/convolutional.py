@@ -157,6 +157,7 @@ class ConvFixedPointLayer(AbstractFixedPointLayer):
         Parameters
         ----------
         images : Tensor, shape (B, C_in, H, W)
+            Inputs, one image per sample.
 
         Returns
         -------

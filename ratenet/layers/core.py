@@ -46,6 +46,7 @@ class FixedPointCore(torch.nn.Module):
     network : Network
         Its weights become parameters of this module, and share their memory with it.
     rule : AbstractRule
+        The plasticity rule that gives the recurrent weights their gradient; default `Euclidean`.
     step_size : float, optional
         Learning rate passed to the rule; without effect for rules whose change is proportional to
         it. A finite step, such as `Reparameterized`, needs it: with
@@ -168,7 +169,13 @@ class FixedPointCore(torch.nn.Module):
         return self._network_with(parameters)
 
     def set_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Give parameters that all units share other values, as `Network` takes them."""
+        """Give parameters that all units share other values, as `Network` takes them.
+
+        Parameters
+        ----------
+        parameters : mapping of str to float or Quantity
+            New values by the parameters' names; a float is in SI units.
+        """
         self._network = self.network.changed(parameters=parameters)
 
     @property
@@ -188,6 +195,7 @@ class FixedPointCore(torch.nn.Module):
         Parameters
         ----------
         drive : Tensor, shape (..., N)
+            External input of each unit, in the unit of the model's drive.
 
         Returns
         -------
@@ -231,6 +239,7 @@ class FixedPointCore(torch.nn.Module):
         Parameters
         ----------
         samples : Tensor of bool, shape (B,)
+            True: this sample gets no gradient.
         """
         self._open_passage("leave_out").leave_out(samples)
 
@@ -250,6 +259,11 @@ class FixedPointCore(torch.nn.Module):
 
         In place of an optimizer of torch, for the recurrent weights: `Signed` can make it an
         exponentiated one.
+
+        Parameters
+        ----------
+        learning_rate : float
+            Factor of the gradient.
         """
         check_learning_rate(learning_rate)
         gradients = {

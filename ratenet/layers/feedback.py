@@ -118,6 +118,7 @@ class FeedbackLayers(AbstractFixedPointLayer):
         Parameters
         ----------
         x : Tensor, shape (..., M)
+            Inputs, one row per sample.
 
         Returns
         -------

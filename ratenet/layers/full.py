@@ -44,6 +44,7 @@ class FixedPointLayer(AbstractFixedPointLayer):
     parameters : mapping of str to value, optional
         Such as ``{"tau": 20*ms}``.
     populations : mapping of str to int, optional
+        Sizes or names of populations, as for `Network`.
     connectivity : AbstractConnectivity, optional
         Recurrent weights; default `Dense` with normal weights of spectral radius 0.5, as expected
         for large N.
@@ -133,6 +134,7 @@ class FixedPointLayer(AbstractFixedPointLayer):
         Parameters
         ----------
         x : Tensor, shape (..., M)
+            Inputs, one row per sample.
 
         Returns
         -------

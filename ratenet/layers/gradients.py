@@ -39,6 +39,7 @@ class Settled:
     Attributes
     ----------
     samples : int
+        Number of samples of the call.
     unsettled : int
         Number of samples that did not settle; they get no gradient unless on_unsettled="include".
     residual : float
@@ -48,6 +49,14 @@ class Settled:
     left_out : int
         Number of settled samples that the last backward pass gave no gradient, since their adjoint
         has no solution or the rule could not use them.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> layer = rn.FixedPointLayer(3, 4)
+    >>> rates = layer(torch.ones(2, 3))
+    >>> layer.last.samples, layer.last.unsettled
+    (2, 0)
     """
 
     samples: int

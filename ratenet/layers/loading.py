@@ -41,6 +41,7 @@ def load(
     Parameters
     ----------
     path : path
+        A file that `save` wrote.
     device : str or torch.device
         Where its tensors are put, wherever they were.
     dtype : torch.dtype, optional

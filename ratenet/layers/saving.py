@@ -54,6 +54,17 @@ def save(module: torch.nn.Module, path: str | Path) -> None:
     -----
     Weights, masks, parameters and models are kept, rules by their names, and which weights are to
     learn; a solver of your own, gradients and the state of an optimizer are not.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import ratenet as rn
+    >>> layer = rn.FixedPointLayer(3, 4)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rn.layers.save(layer, f"{folder}/layer.safetensors")
+    ...     again = rn.layers.load(f"{folder}/layer.safetensors")
+    >>> bool((again.read_in.weight == layer.read_in.weight).all())
+    True
     """
     table, tensors = _taken_apart(module, "")
     frozen = [name for name, p in module.named_parameters() if not p.requires_grad]

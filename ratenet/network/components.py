@@ -37,6 +37,7 @@ class Component:
     Attributes
     ----------
     network : Network
+        The populations as a network of their own.
     units : slice
         Where its units are in the whole network.
     rows : list of int
@@ -44,6 +45,14 @@ class Component:
     inputs : tuple of (slice, slice, AbstractConnectivity)
         Blocks from components before it: its own units, the presynaptic ones, both as in the whole
         network, and the weights.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> stack = rn.Stack(rn.FixedPointLayer(3, 4), rn.FixedPointLayer(4, 2))
+    >>> lower, upper = stack.network().components
+    >>> upper.units, len(upper.inputs)
+    (slice(4, 6, None), 1)
     """
 
     network: "Network"
@@ -52,27 +61,61 @@ class Component:
     inputs: tuple[tuple[slice, slice, AbstractConnectivity], ...]
 
     def input(self, rates: Tensor) -> Tensor:
-        """Return what the components before it drive it with, (B, n), for all rates (B, N)."""
+        """Return what the components before it drive it with, (B, n), for all rates (B, N).
+
+        Parameters
+        ----------
+        rates : Tensor, shape (B, N)
+            Rates of all units of the whole network.
+        """
         total = rates.new_zeros(len(rates), self.units.stop - self.units.start)
         for post, pre, F in self.inputs:
             total[:, self._own(post)] += F.apply(rates[:, pre])
         return total
 
     def add_back(self, values: Tensor, total: Tensor) -> None:
-        """Add F^T v of its own values (B, n) to `total` (B, N), where its inputs come from."""
+        """Add F^T v of its own values (B, n) to `total` (B, N), where its inputs come from.
+
+        Parameters
+        ----------
+        values : Tensor, shape (B, n)
+            Values of its own units.
+        total : Tensor, shape (B, N)
+            Changed in place.
+        """
         for post, pre, F in self.inputs:
             total[:, pre] += F.apply_transpose(values[:, self._own(post)])
 
     def of(self, values: Tensor) -> Tensor:
-        """Return what belongs to it of values (..., N) of all units, as a view."""
+        """Return what belongs to it of values (..., N) of all units, as a view.
+
+        Parameters
+        ----------
+        values : Tensor, shape (..., N)
+            Values of all units.
+        """
         return values[..., self.units]
 
     def states_of(self, values: Tensor) -> Tensor:
-        """Return what belongs to it of values (k, ..., N) of all state variables and units."""
+        """Return what belongs to it of values (k, ..., N) of all state variables and units.
+
+        Parameters
+        ----------
+        values : Tensor, shape (k, ..., N)
+            Values of all state variables and units.
+        """
         return values[self.rows][..., self.units]
 
     def put_states(self, values: Tensor, own: Tensor) -> None:
-        """Write its own values into those of all state variables (k, B, N)."""
+        """Write its own values into those of all state variables (k, B, N).
+
+        Parameters
+        ----------
+        values : Tensor, shape (k, B, N)
+            Changed in place.
+        own : Tensor, shape (k', B, n)
+            Values of its own state variables and units.
+        """
         values[self.rows, :, self.units] = own
 
     def _own(self, units: slice) -> slice:

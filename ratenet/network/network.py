@@ -148,7 +148,15 @@ class Network:
         return Shown(self.model, self.connectivity, self.parameters, self.populations)
 
     def changed(self, *, W: Any = None, parameters: Mapping[str, Any] | None = None) -> "Network":
-        """Return a network with other weights or some other parameters, and all else alike."""
+        """Return a network with other weights or some other parameters, and all else alike.
+
+        Parameters
+        ----------
+        W : optional
+            Other weights, as `Network` takes them.
+        parameters : mapping, optional
+            Other values of some parameters, as `Network` takes them.
+        """
         return Network(
             self.model,
             self.connectivity if W is None else W,
@@ -162,6 +170,11 @@ class Network:
 
         It holds model, kind of connectivity, weights with masks or signs, populations and parameter
         values, but no gradients. A file that is there is replaced.
+
+        Parameters
+        ----------
+        path : path
+            A safetensors file, replaced if it is there.
 
         Raises
         ------
@@ -231,7 +244,13 @@ class Network:
         return kept[1]
 
     def output(self, state: Tensor) -> Tensor:
-        """Return the transmitted rates y = rho(s), shape (B, N)."""
+        """Return the transmitted rates y = rho(s), shape (B, N).
+
+        Parameters
+        ----------
+        state : Tensor, shape (k, B, N)
+            State variables, SI units.
+        """
         return self._dynamics.output(state, self._constants())
 
     def derivative(self, state: Tensor, drive: Tensor, t: float = 0.0) -> Tensor:
@@ -240,7 +259,9 @@ class Network:
         Parameters
         ----------
         state : Tensor, shape (k, B, N)
+            State variables, SI units.
         drive : Tensor, shape (B, N)
+            External input x.
         t : float
             Time in seconds, for equations that name it.
         """
@@ -254,11 +275,13 @@ class Network:
         Parameters
         ----------
         state : Tensor, shape (k, B, N)
+            State variables, SI units.
         drive : Tensor, shape (B, N)
             At t.
         t, dt : float
             Seconds.
         method : {"euler", "exponential_euler"}
+            Euler steps, or exponential ones where the model is linear in each variable.
 
         Raises
         ------
@@ -272,13 +295,32 @@ class Network:
         """Return what the white noises are multiplied by, shape (k, J, B, N), J = len(noises).
 
         ds = F dt + sum_j strength_j dW_j in the sense of Ito; units of the state over sqrt(s).
+
+        Parameters
+        ----------
+        state : Tensor, shape (k, B, N)
+            State variables, SI units.
+        drive : Tensor, shape (B, N)
+            External input x.
+        t : float
+            Time in seconds, for equations that name it.
         """
         if not self.model.noises:
             return state.new_zeros(len(state), 0, *state.shape[1:])
         return self._dynamics.noise_strengths(*self._point(state, drive, t))
 
     def own_rates(self, state: Tensor, drive: Tensor, t: float = 0.0) -> Tensor:
-        """Return M of F_k = M s_k + B, shape (k, B, N), in 1/s (see ModelSpec.own_rates)."""
+        """Return M of F_k = M s_k + B, shape (k, B, N), in 1/s (see ModelSpec.own_rates).
+
+        Parameters
+        ----------
+        state : Tensor, shape (k, B, N)
+            State variables, SI units.
+        drive : Tensor, shape (B, N)
+            External input x.
+        t : float
+            Time in seconds, for equations that name it.
+        """
         return self._dynamics.own_rates(*self._point(state, drive, t))
 
     def unit_response(self, state: Tensor, drive: Tensor) -> UnitResponse:
@@ -287,7 +329,9 @@ class Network:
         Parameters
         ----------
         state : Tensor, shape (k, B, N)
+            State variables, SI units.
         drive : Tensor, shape (B, N)
+            External input x.
 
         Returns
         -------
@@ -297,7 +341,15 @@ class Network:
         return self._dynamics.unit_response(*self._point(state, drive, 0.0))
 
     def jacobian_blocks(self, state: Tensor, drive: Tensor) -> JacobianBlocks:
-        """Return the blocks of the Jacobian at a state (k, B, N) and drive (B, N)."""
+        """Return the blocks of the Jacobian at a state (k, B, N) and drive (B, N).
+
+        Parameters
+        ----------
+        state : Tensor, shape (k, B, N)
+            State variables, SI units.
+        drive : Tensor, shape (B, N)
+            External input x.
+        """
         return self._dynamics.jacobian_blocks(*self._point(state, drive, 0.0))
 
     def as_drive(self, drive: Any) -> Tensor:

@@ -45,6 +45,7 @@ def load_network(
     Parameters
     ----------
     path : path
+        A file that `Network.save` wrote.
     device : str or torch.device
         Where its tensors are put, wherever they were.
     dtype : torch.dtype, optional

@@ -118,7 +118,13 @@ class FeedbackAlignment(AbstractRule):
         return Traits("none: the adjoint passes through a random matrix, no gradient of a loss")
 
     def feedback(self, units: int) -> Tensor:
-        """Return B, shape (N, N), in float64."""
+        """Return B, shape (N, N), in float64.
+
+        Parameters
+        ----------
+        units : int
+            N.
+        """
         generator = torch.Generator().manual_seed(self.seed)
         normal = torch.randn(units, units, generator=generator, dtype=torch.float64)
         return self.radius / units**0.5 * normal

@@ -49,6 +49,12 @@ class Traits:
         Whether the change of a batch is the mean of the changes that its samples would make alone.
     uses_adjoint : bool
         Whether it takes the adjoint that fixed points come with (`FixedPoints.adjoint`).
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> rn.plasticity.NodePerturbation().traits.needs_loss
+    True
     """
 
     metric: str
@@ -70,6 +76,11 @@ class Proposal(NamedTuple):
         Number of settled samples that the rule left out, such as those without an adjoint.
     reason : str
         Why, as a sentence; empty if none was left out.
+
+    Examples
+    --------
+    >>> Proposal(torch.zeros(2, 2)).left_out
+    0
     """
 
     delta: Change
@@ -85,7 +96,23 @@ class LeftOut(NamedTuple):
 
 
 class AbstractRule(ABC):
-    """Interface of the plasticity rules; final rules are frozen dataclasses."""
+    """Interface of the plasticity rules; final rules are frozen dataclasses.
+
+    Examples
+    --------
+    A rule of your own says what is to be known of it, and what change it makes:
+
+    >>> import torch
+    >>> import ratenet as rn
+    >>> class Decay(AbstractRule):
+    ...     traits = Traits(metric="none", uses_error=False)
+    ...
+    ...     def change(self, fp, error, learning_rate, loss=None):
+    ...         return Proposal(-learning_rate * fp.network.connectivity.dense())
+    >>> fp = rn.find_fixed_points(rn.Network("rate", [[0.5]]), [1.0])
+    >>> Decay().update(fp, torch.zeros(1, 1), learning_rate=0.1)
+    tensor([[-0.0500]], dtype=torch.float64)
+    """
 
     @property
     @abstractmethod
@@ -151,12 +178,35 @@ class AbstractRule(ABC):
         """Return the weight change for samples that have all converged (see `update`).
 
         A rule that cannot use some of them returns a `Proposal`, which says how many and why.
+
+        Parameters
+        ----------
+        fp : FixedPoints
+            Samples that have all converged.
+        error : Tensor, shape (B, N)
+            e = dL/dy of each sample's own loss, not divided by B.
+        learning_rate : float
+            Above 0; its unit is that of the change over that of the rule's direction.
+        loss : callable, optional
+            Rates (B, N) to the loss of each sample, (B,); given if `traits.needs_loss`.
+
+        Returns
+        -------
+        Tensor, dict of str to Tensor, or Proposal
+            The change, to be added; shaped like the connectivity's parameters, a mean over samples.
         """
 
     def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
         """Return the squared length of a change at each fixed point (B,); see `squared_length`.
 
         Rules with a metric define it.
+
+        Parameters
+        ----------
+        fp : FixedPoints
+            Samples that have all converged.
+        delta : Tensor or dict of str to Tensor
+            Shaped like the connectivity's parameters.
         """
         raise UnsupportedError(
             f"{type(self).__name__}: no length of a weight change belongs to this rule (metric: "
@@ -177,6 +227,7 @@ class AbstractRule(ABC):
         Parameters
         ----------
         fp : FixedPoints
+            Where the metric is taken.
         delta : Tensor or dict of str to Tensor
             Shaped like the connectivity's parameters, as `update` returns it; of any size, since
             the metric is that of infinitesimal changes.

@@ -38,6 +38,7 @@ class FromEquations(AbstractRule):
     Parameters
     ----------
     spec : PlasticitySpec
+        The equations of the rule, from `load_plasticity`.
     slow : tuple of str
         Variables of units.
     values : tuple of (name, number or numbers)
@@ -83,7 +84,17 @@ class FromEquations(AbstractRule):
         return self.of_numbers(fp, error, learning_rate)
 
     def of_numbers(self, fp: FixedPoints, error: Tensor, learning_rate: float) -> Change:
-        """Return the change, whatever unit rates and weights have: all numbers are in SI units."""
+        """Return the change, whatever unit rates and weights have: all numbers are in SI units.
+
+        Parameters
+        ----------
+        fp : FixedPoints
+            Samples that have all converged.
+        error : Tensor, shape (B, N)
+            e = dL/dy, which the equations may name as a signal.
+        learning_rate : float
+            Time in seconds for which the weights change at the rate dw/dt.
+        """
         program = _program(self.spec, self.slow, self.values)
         return scaled(program.slope(fp, error), learning_rate)
 

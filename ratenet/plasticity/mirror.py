@@ -22,7 +22,22 @@ from ratenet.validation import check_positive
 
 
 class AbstractPotential(ABC):
-    """A convex function psi of each weight by itself; your own defines these three."""
+    """A convex function psi of each weight by itself; your own defines these three.
+
+    Examples
+    --------
+    >>> class Square(AbstractPotential):
+    ...     formula = "w^2 / 2"
+    ...
+    ...     def gradient(self, weights):
+    ...         return weights
+    ...
+    ...     def inverse(self, dual, weights):
+    ...         return dual
+    >>> rule = MirrorDescent(Square())  # the same as `Euclidean`
+    >>> Square().curvature(torch.tensor([2.0]))
+    tensor([1.])
+    """
 
     @property
     @abstractmethod
@@ -31,7 +46,13 @@ class AbstractPotential(ABC):
 
     @abstractmethod
     def gradient(self, weights: Tensor) -> Tensor:
-        """Return the dual weights psi'(w), shaped like the weights."""
+        """Return the dual weights psi'(w), shaped like the weights.
+
+        Parameters
+        ----------
+        weights : Tensor
+            Weights, in any shape.
+        """
 
     @abstractmethod
     def inverse(self, dual: Tensor, weights: Tensor) -> Tensor:
@@ -40,12 +61,19 @@ class AbstractPotential(ABC):
         Parameters
         ----------
         dual : Tensor
+            Dual weights psi'(w).
         weights : Tensor
             The weights before the step, for a potential of which each sign is a piece by itself.
         """
 
     def curvature(self, weights: Tensor) -> Tensor:
-        """Return psi''(w), shaped like the weights: here by differentiation of `gradient`."""
+        """Return psi''(w), shaped like the weights: here by differentiation of `gradient`.
+
+        Parameters
+        ----------
+        weights : Tensor
+            Weights, in any shape.
+        """
         with torch.enable_grad():
             leaf = weights.detach().requires_grad_()
             (slope,) = torch.autograd.grad(self.gradient(leaf).sum(), leaf)
@@ -61,6 +89,11 @@ class PNorm(AbstractPotential):
     p : float
         Above 1. With 2 mirror descent is `Euclidean`; above 2 large weights change less, and small
         ones more.
+
+    Examples
+    --------
+    >>> PNorm(3.0).gradient(torch.tensor([0.5, -2.0]))
+    tensor([ 0.2500, -4.0000])
     """
 
     p: float = 3.0
@@ -90,7 +123,14 @@ class PNorm(AbstractPotential):
 
 @dataclass(frozen=True)
 class NegativeEntropy(AbstractPotential):
-    """psi = |w| log |w|: dual weights sign(w) (1 + log |w|); signs and zeros stay."""
+    """psi = |w| log |w|: dual weights sign(w) (1 + log |w|); signs and zeros stay.
+
+    Examples
+    --------
+    >>> potential, weights = NegativeEntropy(), torch.tensor([0.5, -2.0])
+    >>> potential.inverse(potential.gradient(weights), weights)
+    tensor([ 0.5000, -2.0000])
+    """
 
     @property
     def formula(self) -> str:

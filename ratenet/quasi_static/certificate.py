@@ -39,6 +39,16 @@ class Standing:
     status : Tensor of int, shape (B,)
         Codes of `Status`: SETTLED where the lag is at most the tolerance, UNSETTLED where it is
         above; where no joint fixed point was found, why.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> stack = rn.Stack(rn.FixedPointLayer(3, 4), rn.FixedPointLayer(4, 2))
+    >>> network, drive = stack.network(), stack.drive(torch.ones(1, 3))
+    >>> state = rn.find_fixed_points(network, drive).state
+    >>> found = rn.certify_state(network, drive, state)
+    >>> bool(found.whole.lag < 1e-4)
+    True
     """
 
     residual: Tensor
@@ -65,6 +75,16 @@ class JointCertificate:
         The joint fixed point at the present drive.
     tol : float
         Largest relative lag of a settled state.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> stack = rn.Stack(rn.FixedPointLayer(3, 4), rn.FixedPointLayer(4, 2))
+    >>> network, drive = stack.network(), stack.drive(torch.ones(1, 3))
+    >>> state = rn.find_fixed_points(network, drive).state
+    >>> found = rn.certify_state(network, drive, state)
+    >>> list(found.populations), found.whole.status  # 0: settled
+    (['layer1', 'layer2'], tensor([0]))
     """
 
     whole: Standing
@@ -109,6 +129,7 @@ def certify_state(
     Parameters
     ----------
     network : Network
+        The network that the states belong to, for instance `Stack.network` of a stack.
     drive : array_like, shape (N,) or (B, N)
         The drive at the time of the state.
     state : mapping or array_like

@@ -68,6 +68,7 @@ def measure_plasticity_lag(
     Parameters
     ----------
     network : Network
+        The network that is simulated, with its weights at the beginning of the showing.
     drive : Drive, SampledDrive or function, or array_like of shape (S, N)
         A stimulus that changes continuously. An array holds at least two stimuli, shown in turn:
         each changes into the next, and the last one into the first.

@@ -39,6 +39,16 @@ class PlasticityLag:
         to first order.
     fixed_points : FixedPoints
         y*(x(t)) at T times of the showing, T B rows, the first B at its beginning.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[0.2, 0.1], [0.1, 0.2]], parameters={"tau": 0.01})
+    >>> found = rn.measure_plasticity_lag(
+    ...     network, [[1.0, 0.0], [0.0, 1.0]], 0.5, 1e-3, "oja", speeds=[1.0]
+    ... )
+    >>> found.change.shape  # one speed, one stimulus, two units
+    torch.Size([1, 1, 2, 2])
     """
 
     speeds: Tensor

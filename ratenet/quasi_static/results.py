@@ -27,6 +27,15 @@ class Lag:
         dy*/dt, in the unit of the rates per second.
     residual : Tensor, shape (B,)
         The larger relative residual of the two linear solves, |J v - b| / |b|.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("linear", [[0.5]], parameters={"tau": 0.01})
+    >>> fp = rn.find_fixed_points(network, [1.0])
+    >>> lag = rn.predict_lag(fp, [1.0])  # x rises by 1 per second: -(1 - W)^-1 tau dy*/dt
+    >>> lag.rates, lag.velocity
+    (tensor([[-0.0400]], dtype=torch.float64), tensor([[2.]], dtype=torch.float64))
     """
 
     state: Tensor
@@ -92,6 +101,17 @@ class QuasiStatic:
     References
     ----------
     Tikhonov 1952; Fenichel 1979, J. Differ. Equ. 31:53 (slow manifolds).
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("linear", [[0.5]], parameters={"tau": 0.01})
+    >>> def rising(t):
+    ...     return [t]
+    >>> run = rn.simulate(network, rising, duration=0.5, dt=0.001)
+    >>> found = rn.measure_lag(run, rising, records=[500])
+    >>> found.lag, found.predicted
+    (tensor([[[-0.0400]]], dtype=torch.float64), tensor([[[-0.0400]]], dtype=torch.float64))
     """
 
     t: Tensor
@@ -105,6 +125,11 @@ class QuasiStatic:
 
     def within(self, population: str) -> "QuasiStatic":
         """Return the same of one population, such as a layer of a stack.
+
+        Parameters
+        ----------
+        population : str
+            One of the network's populations.
 
         Raises
         ------

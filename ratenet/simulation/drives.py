@@ -26,22 +26,63 @@ ON_GRID = 1e-6  # of an interval: nearer than that, a time counts as the time of
 
 @runtime_checkable
 class Drive(Protocol):
-    """An external input that changes in time."""
+    """An external input that changes in time.
+
+    Examples
+    --------
+    Any object with a method ``at(t)`` is a drive:
+
+    >>> import ratenet as rn
+    >>> class Ramp:
+    ...     def at(self, t):
+    ...         return [10 * t]
+    >>> isinstance(Ramp(), Drive)
+    True
+    >>> rn.simulate(rn.Network("rate", [[0.5]]), Ramp(), duration=0.1, dt=0.001).rates.shape
+    torch.Size([101, 1, 1])
+    """
 
     def at(self, t: float) -> Any:
-        """Return the drive at time t in seconds, shape (N,) or (B, N)."""
+        """Return the drive at time t in seconds, shape (N,) or (B, N).
+
+        Parameters
+        ----------
+        t : float
+            Time in seconds.
+        """
 
 
 class AbstractDrive(ABC):
-    """A drive that has been checked for one network."""
+    """A drive that has been checked for one network.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[0.5]])
+    >>> drive = rn.SampledDrive([[0.0], [2.0]], 1.0).on(network)
+    >>> isinstance(drive, AbstractDrive), drive.at(0.0)
+    (True, tensor([[0.]], dtype=torch.float64))
+    """
 
     @abstractmethod
     def at(self, t: float) -> Tensor:
-        """Return the drive at time t in seconds, shape (B, N)."""
+        """Return the drive at time t in seconds, shape (B, N).
+
+        Parameters
+        ----------
+        t : float
+            Time in seconds.
+        """
 
     @abstractmethod
     def before(self, t: float) -> Tensor:
-        """Return the limit from the left: what a step that ends at t still sees, shape (B, N)."""
+        """Return the limit from the left: what a step that ends at t still sees, shape (B, N).
+
+        Parameters
+        ----------
+        t : float
+            Time in seconds.
+        """
 
     @property
     @abstractmethod
@@ -49,7 +90,13 @@ class AbstractDrive(ABC):
         """The time in seconds from which it no longer changes; infinite where that is unknown."""
 
     def breaks(self, begin: float, end: float) -> list[float]:
-        """Return where it is known to jump or bend, begin < t < end in seconds, in order."""
+        """Return where it is known to jump or bend, begin < t < end in seconds, in order.
+
+        Parameters
+        ----------
+        begin, end : float
+            The ends of the span, in seconds.
+        """
         return []
 
 
@@ -212,7 +259,13 @@ class SampledDrive(AbstractDrive):
         return self.jumps(begin, end)
 
     def jumps(self, begin: float, end: float) -> list[float]:
-        """Return the times at which the drive jumps, begin < t < end, in seconds."""
+        """Return the times at which the drive jumps, begin < t < end, in seconds.
+
+        Parameters
+        ----------
+        begin, end : float
+            The ends of the span, in seconds.
+        """
         if self.interpolation == "linear":
             return []
         first = max(1, math.floor(begin / self.interval + ON_GRID) + 1)
@@ -220,7 +273,13 @@ class SampledDrive(AbstractDrive):
         return [n * self.interval for n in range(first, last + 1)]
 
     def on(self, network: Network) -> "SampledDrive":
-        """Return the same drive as a tensor (T, B, N) of a network's dtype and device."""
+        """Return the same drive as a tensor (T, B, N) of a network's dtype and device.
+
+        Parameters
+        ----------
+        network : Network
+            Whose dtype, device and number of units it takes.
+        """
         rows, shape = self.values, tuple(self.values.shape)
         flat = network.as_drive(rows.reshape(-1, shape[-1]))
         return replace(self, values=flat.reshape(shape[0], -1, shape[-1]))

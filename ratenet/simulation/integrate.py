@@ -62,6 +62,7 @@ def simulate(
     Parameters
     ----------
     network : Network
+        The network to be simulated; it stays as it is, also with plasticity.
     drive : array_like of shape (N,) or (B, N), SampledDrive, brian2.TimedArray, function, or Drive
         External input. An array is constant, as is a mapping from populations to values; a
         function of the time in seconds, or an object with such a method ``at``, returns (N,) or

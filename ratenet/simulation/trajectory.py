@@ -186,6 +186,11 @@ class Trajectory:
     def save(self, path: Path | str) -> None:
         """Write `to_xarray` as a netCDF file, whole or not at all.
 
+        Parameters
+        ----------
+        path : path
+            A netCDF file, replaced if it is there.
+
         Raises
         ------
         InputError

@@ -19,7 +19,15 @@ from ratenet.stimuli.images import Images
 
 
 class AbstractStimulus(ABC):
-    """Images that change in time, B streams side by side; final ones are frozen dataclasses."""
+    """Images that change in time, B streams side by side; final ones are frozen dataclasses.
+
+    Examples
+    --------
+    >>> import torch
+    >>> still = Still(Images(torch.rand(2, 9), torch.arange(2)))
+    >>> isinstance(still, AbstractStimulus), still.at(0.0).shape
+    (True, torch.Size([2, 9]))
+    """
 
     @property
     @abstractmethod
@@ -33,13 +41,24 @@ class AbstractStimulus(ABC):
 
     @abstractmethod
     def at(self, t: float) -> Tensor:
-        """Return the images at time t in seconds, shape (B, M)."""
+        """Return the images at time t in seconds, shape (B, M).
+
+        Parameters
+        ----------
+        t : float
+            Any time, in seconds.
+        """
 
     @abstractmethod
     def labels_at(self, t: float) -> Tensor:
         """Return the class that each stream shows at time t, shape (B,); -1: none.
 
         For images with targets, these: shape (B, K), NaN for none.
+
+        Parameters
+        ----------
+        t : float
+            Any time, in seconds.
         """
 
     def speed(self, tau: Any) -> float:
@@ -54,7 +73,17 @@ class AbstractStimulus(ABC):
 
 
 class AbstractModulation(AbstractStimulus):
-    """A stimulus that changes the images of another one, `source`, and keeps their classes."""
+    """A stimulus that changes the images of another one, `source`, and keeps their classes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ratenet as rn
+    >>> still = Still(Images(torch.rand(2, 9), torch.arange(2)))
+    >>> turning = rn.stimuli.Rotate(still, period=1.0)
+    >>> isinstance(turning, AbstractModulation), turning.labels_at(0.3)
+    (True, tensor([0, 1]))
+    """
 
     source: AbstractStimulus
 
@@ -85,8 +114,18 @@ class Delayed(AbstractModulation):
     Parameters
     ----------
     source : AbstractStimulus
+        The stimulus that is shown later.
     delay : Quantity or float
         A float is in seconds.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ratenet as rn
+    >>> still = Still(Images(torch.rand(2, 9), torch.arange(2)))
+    >>> turning = rn.stimuli.Rotate(still, period=1.0)
+    >>> bool((Delayed(turning, 0.2).at(0.5) == turning.at(0.3)).all())
+    True
     """
 
     source: AbstractStimulus
@@ -120,6 +159,7 @@ class Still(AbstractStimulus):
     Parameters
     ----------
     images : Images
+        One image per stream, with its class.
 
     Examples
     --------
@@ -159,6 +199,7 @@ class ReadIn:
     Parameters
     ----------
     stimulus : AbstractStimulus
+        What is shown, B streams of images.
     weights : Tensor, shape (N, M)
         W_in, of the network's dtype and device.
     bias : Tensor, shape (N,), optional
@@ -204,7 +245,13 @@ class ReadIn:
             raise InputError.at("ReadIn, bias", got=found, expected=expected)
 
     def at(self, t: float) -> Tensor:
-        """Return the drive at time t in seconds, shape (B, N)."""
+        """Return the drive at time t in seconds, shape (B, N).
+
+        Parameters
+        ----------
+        t : float
+            Any time, in seconds.
+        """
         drive = self.stimulus.at(t).to(self.weights) @ self.weights.T
         return drive if self.bias is None else drive + self.bias
 

@@ -25,6 +25,16 @@ def batches_of_epoch(number: int, batch_size: int, seed: int, epoch: int) -> Ten
     Tensor of int64, shape (number // B, B)
         Indices of images. Column b is stream b of a slow presentation; the last partial batch is
         dropped, since every stream shows an image at every time.
+
+    Raises
+    ------
+    ZeroDivisionError
+        If the batch size is 0.
+
+    Examples
+    --------
+    >>> batches_of_epoch(10, batch_size=3, seed=0, epoch=0).shape
+    torch.Size([3, 3])
     """
     (state,) = np.random.SeedSequence(seed, spawn_key=(epoch,)).generate_state(1, np.uint64)
     generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))

@@ -45,7 +45,15 @@ class GammaDwell:
             object.__setattr__(self, name, value)
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Return dwell times in seconds."""
+        """Return dwell times in seconds.
+
+        Parameters
+        ----------
+        generator : numpy.random.Generator
+            Where randomness comes from.
+        shape : tuple of int
+            Shape of what is drawn.
+        """
         return generator.gamma((self.mean / self.sd) ** 2, self.sd**2 / self.mean, shape)
 
 
@@ -174,7 +182,13 @@ class HeldImages(AbstractStimulus):
         return torch.lerp(now.before, now.current, weight[:, None].to(now.current))
 
     def kinks(self, begin: float, end: float) -> list[float]:
-        """Return when fades without a gap begin and end, where all streams have the same times."""
+        """Return when fades without a gap begin and end, where all streams have the same times.
+
+        Parameters
+        ----------
+        begin, end : float
+            The ends of the span, in seconds.
+        """
         if self.gap or isinstance(self.dwell, GammaDwell):
             return []
         first, last = (math.floor(t / self.time_scale) for t in (begin, end))

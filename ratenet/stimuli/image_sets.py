@@ -26,7 +26,9 @@ class ImageSet:
     Attributes
     ----------
     name : str
+        What the set is called in messages and in config.toml.
     train, test : Images
+        Training and test images.
     shape : tuple of int
         Height and width of an image, after the channels where there are some, or (M,); M is their
         product.
@@ -39,6 +41,15 @@ class ImageSet:
     ------
     InputError
         If training and test images do not fit together, or a class has no training image.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ratenet as rn
+    >>> x, t = torch.rand(20, 8, 8), torch.arange(20) % 2
+    >>> images = rn.stimuli.ImageSet.from_arrays(train=(x, t), test=(x[:4], t[:4]), name="mine")
+    >>> images.shape, images.classes, len(images.train)
+    ((8, 8), 2, 20)
     """
 
     name: str
@@ -110,7 +121,17 @@ class ImageSet:
 
     @classmethod
     def of(cls, name: str, arrays: Sequence[Any], wheres: Sequence[str]) -> "ImageSet":
-        """Return a data set of four arrays, in the order of `ARRAYS`; errors call them `wheres`."""
+        """Return a data set of four arrays, in the order of `ARRAYS`; errors call them `wheres`.
+
+        Parameters
+        ----------
+        name : str
+            What the set is called.
+        arrays : sequence of array_like
+            Training images and targets, test images and targets.
+        wheres : sequence of str
+            What an error calls each of them.
+        """
         if not isinstance(name, str) or not name:
             raise InputError.at("name", got=name, expected="a non-empty string")
         parts = []
@@ -146,7 +167,15 @@ class ImageSet:
         return found.hexdigest()
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> "ImageSet":
-        """Return the data set with its images on a device, pixels of a floating type."""
+        """Return the data set with its images on a device, pixels of a floating type.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where it is to be.
+        dtype : torch.dtype
+            The type of pixels and targets.
+        """
         return dataclasses.replace(
             self,
             train=self.train.to(device, dtype),
@@ -156,6 +185,13 @@ class ImageSet:
 
     def with_validation(self, per_class: int, seed: int) -> "ImageSet":
         """Return the data set with some training images of each class held out, by a seed.
+
+        Parameters
+        ----------
+        per_class : int
+            Number of images of each class.
+        seed : int
+            Fixes the choice.
 
         Raises
         ------

@@ -86,7 +86,15 @@ class Images:
         return self.frame or ((side, side) if side * side == number else (number,))
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> "Images":
-        """Return the images on a device, their pixels and targets of a floating type."""
+        """Return the images on a device, their pixels and targets of a floating type.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where it is to be.
+        dtype : torch.dtype
+            The type of pixels and targets.
+        """
         labels = self.labels.to(device, None if self.has_classes else dtype)
         return dataclasses.replace(self, pixels=self.pixels.to(device, dtype), labels=labels)
 
@@ -96,6 +104,7 @@ class Images:
         Parameters
         ----------
         weights : Tensor, shape (N, M)
+            Input weights W_in[unit, pixel].
 
         Returns
         -------
@@ -109,6 +118,13 @@ class Images:
         """Return (the rest, `per_class` images of each class), chosen at random by a seed.
 
         Images with targets count as one class.
+
+        Parameters
+        ----------
+        per_class : int
+            Number of images of each class.
+        seed : int
+            Fixes the choice.
 
         Raises
         ------
@@ -198,7 +214,30 @@ def _targets(value: Tensor, number: int, where: str) -> Tensor:
 
 
 def masked(labels: Tensor, hide: Tensor) -> Tensor:
-    """Return labels of which some are hidden: -1 in place of a class, NaN in place of targets."""
+    """Return labels of which some are hidden: -1 in place of a class, NaN in place of targets.
+
+    Parameters
+    ----------
+    labels : Tensor, shape (B,) or (B, K)
+        Classes, or targets of a regression.
+    hide : Tensor of bool, shape (B,)
+        Which are hidden.
+
+    Returns
+    -------
+    Tensor
+        Shaped like the labels.
+
+    Raises
+    ------
+    RuntimeError
+        If shapes do not fit.
+
+    Examples
+    --------
+    >>> masked(torch.tensor([3, 5]), torch.tensor([True, False]))
+    tensor([-1,  5])
+    """
     if labels.is_floating_point():
         return labels.masked_fill(hide[:, None], torch.nan)
     return labels.masked_fill(hide, -1)

@@ -96,6 +96,7 @@ class Rotate(AbstractMovement):
     Parameters
     ----------
     source : AbstractStimulus
+        The stimulus whose images are moved; they must form a frame.
     period : Quantity or float
         Time of a full turn; a float is in seconds.
     phase : float or array_like, shape (B,)
@@ -119,7 +120,13 @@ class Rotate(AbstractMovement):
         self._check()
 
     def map_at(self, t: float) -> list[list[float]]:
-        """Return the rotation back by the angle at time t."""
+        """Return the rotation back by the angle at time t.
+
+        Parameters
+        ----------
+        t : float
+            Any time, in seconds.
+        """
         cosine, sine = math.cos(self._angle(t)), math.sin(self._angle(t))
         return [[cosine, -sine, 0.0], [sine, cosine, 0.0]]
 
@@ -133,6 +140,7 @@ class Scale(AbstractMovement):
     Parameters
     ----------
     source : AbstractStimulus
+        The stimulus whose images are moved; they must form a frame.
     period : Quantity or float
         A float is in seconds.
     factor : float
@@ -160,7 +168,13 @@ class Scale(AbstractMovement):
         _check_number(self.factor, "Scale, factor", positive=True)
 
     def map_at(self, t: float) -> list[list[float]]:
-        """Return the scaling back at time t."""
+        """Return the scaling back at time t.
+
+        Parameters
+        ----------
+        t : float
+            Any time, in seconds.
+        """
         smaller = self.factor ** -math.sin(self._angle(t))
         return [[smaller, 0.0, 0.0], [0.0, smaller, 0.0]]
 
@@ -174,6 +188,7 @@ class Shear(AbstractMovement):
     Parameters
     ----------
     source : AbstractStimulus
+        The stimulus whose images are moved; they must form a frame.
     period : Quantity or float
         A float is in seconds.
     amount : float
@@ -201,7 +216,13 @@ class Shear(AbstractMovement):
         _check_number(self.amount, "Shear, amount")
 
     def map_at(self, t: float) -> list[list[float]]:
-        """Return the shear back at time t."""
+        """Return the shear back at time t.
+
+        Parameters
+        ----------
+        t : float
+            Any time, in seconds.
+        """
         return [[1.0, self.amount * math.sin(self._angle(t)), 0.0], [0.0, 1.0, 0.0]]
 
 
@@ -215,6 +236,7 @@ class Drift(AbstractMovement):
     Parameters
     ----------
     source : AbstractStimulus
+        The stimulus whose images are moved; they must form a frame.
     period : Quantity or float
         Time in which they move by the frame's width; a float is in seconds.
     direction : float
@@ -242,7 +264,13 @@ class Drift(AbstractMovement):
         _check_number(self.direction, "Drift, direction")
 
     def map_at(self, t: float) -> list[list[float]]:
-        """Return the shift back at time t, from -1/2 to 1/2 of the frame."""
+        """Return the shift back at time t, from -1/2 to 1/2 of the frame.
+
+        Parameters
+        ----------
+        t : float
+            Any time, in seconds.
+        """
         height, width = self.shape[-2:]
         distance, angle = width * t / float(self.period), math.radians(self.direction)
         right, up = distance * math.cos(angle), distance * math.sin(angle)

@@ -96,6 +96,14 @@ class Bounce(AbstractModulation):
     period : Quantity or float
         Time in which an image at the mean speed moves by its own width; a float is in seconds.
     seed : int
+        Fixes places and velocities.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> still = rn.stimuli.Still(Images(torch.rand(2, 784), torch.arange(2)))
+    >>> Bounce(still, period=1.0, seed=0).at(0.5).shape
+    torch.Size([2, 784])
     """
 
     source: AbstractStimulus
@@ -148,6 +156,7 @@ class MovingMNIST(AbstractStimulus):
     Parameters
     ----------
     images : Images
+        The digits, grey squares.
     streams : int
         B.
     period : Quantity or float
@@ -156,6 +165,7 @@ class MovingMNIST(AbstractStimulus):
         Height and width of the frame in pixels. In a frame of 64 digits are as they are; in another
         one they are scaled in proportion (28: digits of 12 pixels, as many inputs as MNIST).
     seed : int
+        Fixes the choice of digits, their places and velocities.
 
     References
     ----------
@@ -219,7 +229,13 @@ class MovingMNIST(AbstractStimulus):
         return side if self.size == FRAME else round(side * self.size / FRAME)
 
     def places_at(self, t: float) -> Tensor:
-        """Return where the digits' upper left corners are, shape (B, 2, 2): digit, (x, y), px."""
+        """Return where the digits' upper left corners are, shape (B, 2, 2): digit, (x, y), px.
+
+        Parameters
+        ----------
+        t : float
+            Any time, in seconds.
+        """
         return self._paths.at(t).view(self.streams, DIGITS, 2)
 
     def at(self, t: float) -> Tensor:

@@ -187,7 +187,13 @@ _EXAMPLES = {
 
 
 def stimulus_names() -> dict[str, str]:
-    """Return the named stimuli, each with one line on what it shows and what its period is."""
+    """Return the named stimuli, each with one line on what it shows and what its period is.
+
+    Examples
+    --------
+    >>> "rotate" in stimulus_names()
+    True
+    """
     return {name: _line(name) for name in STIMULI.names}
 
 
@@ -215,11 +221,18 @@ def stimulus_named(
         One of `stimulus_names`, with settings in brackets where they differ from the defaults,
         such as ``"drift(direction=90)"``; or the user's own, ``FILE.py:NAME``.
     images : Images
+        The images that are shown.
     streams : int
         B.
     period : Quantity or float
         What it is, `stimulus_names` says; a float is in seconds.
     seed : int
+        Fixes what is drawn at random.
+
+    Returns
+    -------
+    AbstractStimulus
+        B streams of images.
 
     Raises
     ------
@@ -227,6 +240,13 @@ def stimulus_named(
         If there is no such name or setting.
     InputError
         If the period is not a time, the seed not a seed, or a setting has a wrong value.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = Images(torch.rand(4, 9), torch.arange(4))
+    >>> stimulus_named("drift(direction=90)", images, 2, period=1.0).at(0.5).shape
+    torch.Size([2, 9])
     """
     make = STIMULI.maker(name)
     check_seed(seed, "stimulus, seed")
@@ -250,6 +270,21 @@ def comes_to_rest(stimulus: Any) -> bool:
     ----------
     stimulus : object, str or mapping
         As `STIMULI` takes it.
+
+    Returns
+    -------
+    bool
+        False where it is not known, as of your own stimuli.
+
+    Raises
+    ------
+    InputError
+        If a name is not written as `STIMULI` reads it.
+
+    Examples
+    --------
+    >>> comes_to_rest("hold-and-fade"), comes_to_rest("rotate(period=2*second)")
+    (True, False)
     """
     if not isinstance(stimulus, str):
         return False

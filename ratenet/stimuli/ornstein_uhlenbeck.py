@@ -85,11 +85,13 @@ class Contrast(AbstractModulation):
     Parameters
     ----------
     source : AbstractStimulus
+        The stimulus whose contrast changes.
     mean, sd : float
         Mean and standard deviation of the contrast before clipping; 1 is the image as it is.
     time_constant : Quantity or float
         A float is in seconds.
     seed : int
+        Fixes the path of the contrast.
 
     References
     ----------
@@ -125,7 +127,13 @@ class Contrast(AbstractModulation):
         return float(self.time_constant)
 
     def contrast_at(self, t: float) -> Tensor:
-        """Return the contrast of each stream at time t in seconds, shape (B, 1), float64."""
+        """Return the contrast of each stream at time t in seconds, shape (B, 1), float64.
+
+        Parameters
+        ----------
+        t : float
+            Any time, in seconds.
+        """
         return (self.mean + self.sd * self._process.at(t)).clamp(min=0.0)
 
     def at(self, t: float) -> Tensor:
@@ -150,6 +158,7 @@ class Walk(AbstractStimulus):
     Parameters
     ----------
     images : Images
+        The images whose mixture is shown.
     streams : int
         B.
     time_constant : Quantity or float
@@ -157,6 +166,7 @@ class Walk(AbstractStimulus):
     components : int
         Principal components, at most as many as there are pixels.
     seed : int
+        Fixes the path of the weights of the mixture.
 
     References
     ----------

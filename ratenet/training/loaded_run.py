@@ -38,6 +38,7 @@ class LoadedRun:
     Attributes
     ----------
     folder : Path
+        The run folder.
     config : TrainingConfig
         What it was trained with.
     metrics : pandas.DataFrame
@@ -48,6 +49,17 @@ class LoadedRun:
         The network with its read-in and read-out; or the stack of layers.
     data : DataFacts
         What is recorded of the images that it was trained on.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import ratenet as rn
+    >>> config = rn.TrainingConfig(units=5, epochs=1, batch_size=2000, presentation="static")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     result = rn.train(config, out=f"{folder}/run")
+    ...     run = rn.load_run(f"{folder}/run")
+    >>> run.network.units, len(run.metrics)  # two batches
+    (5, 2)
     """
 
     folder: Path

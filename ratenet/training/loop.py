@@ -190,6 +190,7 @@ def resume(
     callbacks : sequence of callable
         As for `train`.
     show_progress : bool
+        Whether a bar on the terminal shows how far the run is.
     figure_format : {"png", "pdf", "svg"}
         As for `train`.
 

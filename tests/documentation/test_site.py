@@ -1,21 +1,19 @@
 """The documentation site builds without a warning, names what is public, and needs no internet."""
 
-import ast
 import os
 import re
 import subprocess
 import sys
 import tomllib
-import types
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from helpers.public import public_names
 from typer.main import get_command
 
 import ratenet as rn
-from ratenet import errors
 from ratenet.cli import app
 
 mkdocstrings = pytest.importorskip("mkdocstrings", reason="the site needs: pip install '.[docs]'")
@@ -32,25 +30,6 @@ KNOWN = """
     msqrt mtable mtr mtd menclose mpadded
 """
 FETCHED = r'<link[^>]* href="?(https?:[^" >]*)|<[a-z]+[^>]* src="?(https?:[^" >]*)'
-
-
-def exports(package: types.ModuleType) -> list[str]:
-    """Return what a package imports on purpose: `from a import b as b`."""
-    nodes = ast.walk(ast.parse(Path(str(package.__file__)).read_text()))
-    imports = [name for node in nodes if isinstance(node, ast.ImportFrom) for name in node.names]
-    return [f"{package.__name__}.{name.name}" for name in imports if name.asname == name.name]
-
-
-def public_names() -> list[str]:
-    """Return the names of ratenet, of the packages that it names, and of its errors.
-
-    The figures of the paper are commands, and linear algebra is for the other rooms.
-    """
-    names = [f"ratenet.errors.{name}" for name, kind in vars(errors).items() if type(kind) is type]
-    for name in set(rn.__all__) - {"reproduce", "linear_algebra"}:
-        found = getattr(rn, name)
-        names += exports(found) if isinstance(found, types.ModuleType) else [f"ratenet.{name}"]
-    return names
 
 
 def paths(name: str) -> set[str]:

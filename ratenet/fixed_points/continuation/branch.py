@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 class SpecialKind(enum.Enum):
-    """Where the number of fixed points, or their stability, changes along a branch."""
+    """Where the number of fixed points, or their stability, changes along a branch.
+
+    Examples
+    --------
+    >>> [kind.name for kind in SpecialKind]
+    ['FOLD', 'HOPF', 'BRANCH', 'KINK']
+    """
 
     FOLD = "fold"  # the branch turns back: two fixed points merge and vanish
     HOPF = "Hopf"  # a complex pair of eigenvalues crosses the imaginary axis
@@ -22,7 +28,18 @@ class SpecialKind(enum.Enum):
 
 
 class BranchEnd(enum.Enum):
-    """Why a branch has no further points; the value is a sentence."""
+    """Why a branch has no further points; the value is a sentence.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[2.0]])  # r = tanh(2 r + x): an S with two folds
+    >>> branch = rn.continue_fixed_points(
+    ...     network, [1.0], rn.DriveScale(), start=-1.0, stop=1.0, initial=[-1.0]
+    ... )
+    >>> branch.ended.name
+    'AT_STOP'
+    """
 
     AT_STOP = "The branch reached `stop`."
     AT_START = "The branch turned and came back to `start`."
@@ -49,13 +66,25 @@ class SpecialPoint:
     Attributes
     ----------
     kind : SpecialKind
+        Fold, Hopf, branch point or kink.
     value : float
         Value of the varied parameter, SI units.
     rates : Tensor, shape (N,)
+        Rates y there, in the unit of the model's output.
     frequency : float
         Frequency of the oscillation that emerges at a Hopf point, |Im| / (2 pi), in Hz; else NaN.
     index : int
         Its place in the arrays of the branch.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[2.0]])  # r = tanh(2 r + x): an S with two folds
+    >>> branch = rn.continue_fixed_points(
+    ...     network, [1.0], rn.DriveScale(), start=-1.0, stop=1.0, initial=[-1.0]
+    ... )
+    >>> [round(point.value, 3) for point in branch.of_kind(SpecialKind.FOLD)]
+    [0.533, -0.533]
     """
 
     kind: SpecialKind
@@ -80,12 +109,27 @@ class Branch:
     values : Tensor, shape (P,)
         Values of the varied parameter, SI units; they run backwards between two folds.
     states : Tensor, shape (k, P, N)
+        State variables of each point, SI units.
     rates : Tensor, shape (P, N)
+        Rates y of each point, in the unit of the model's output.
     residual : Tensor, shape (P,)
         As of `FixedPoints`; at most the tolerance.
     special : tuple of SpecialPoint
+        Folds, Hopf, branch and kink points, in the order of the curve.
     ended : BranchEnd
         Why there are no further points.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[2.0]])  # r = tanh(2 r + x): an S with two folds
+    >>> branch = rn.continue_fixed_points(
+    ...     network, [1.0], rn.DriveScale(), start=-1.0, stop=1.0, initial=[-1.0]
+    ... )
+    >>> [point.kind.name for point in branch.special]
+    ['FOLD', 'FOLD']
+    >>> branch.rates.shape == (len(branch.values), 1)
+    True
     """
 
     label: str
@@ -157,7 +201,13 @@ class Branch:
         return plot_branch(self, ax, unit)
 
     def of_kind(self, kind: SpecialKind) -> tuple[SpecialPoint, ...]:
-        """Return the special points of one kind, in the order of the branch."""
+        """Return the special points of one kind, in the order of the branch.
+
+        Parameters
+        ----------
+        kind : SpecialKind
+            Such as ``SpecialKind.FOLD``.
+        """
         return tuple(point for point in self.special if point.kind is kind)
 
     def to_pandas(self) -> "pd.DataFrame":

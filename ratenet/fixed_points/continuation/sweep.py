@@ -91,6 +91,14 @@ class Sweep:
     up, down : SweepDirection
         Both in the order of `values`, so that they can be compared; `down` was done second, and
         from the last value to the first.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[2.0]])
+    >>> sweep = rn.sweep_fixed_points(network, [1.0], rn.DriveScale(), [-1, 0, 1])
+    >>> sweep.values, sweep.differs()  # hysteresis at 0
+    (tensor([-1.,  0.,  1.], dtype=torch.float64), tensor([False,  True, False]))
     """
 
     label: str
@@ -190,6 +198,7 @@ def sweep_fixed_points(
     Parameters
     ----------
     network : Network
+        The network whose fixed points are sought; it stays as it is.
     drive : array_like, shape (N,)
         One drive.
     parameter : str, AbstractVariation or callable

@@ -30,7 +30,25 @@ Varied = Callable[[Network, Tensor, float], tuple[Network, Tensor]]
 
 
 class AbstractVariation(ABC):
-    """One number that a network and its drive depend on."""
+    """One number that a network and its drive depend on.
+
+    Examples
+    --------
+    One of your own, a factor of the weights of the first unit alone:
+
+    >>> import ratenet as rn
+    >>> class FirstUnit(AbstractVariation):
+    ...     def __call__(self, network, drive, value):
+    ...         W = network.connectivity.dense().clone()
+    ...         W[:, 0] *= value
+    ...         return network.changed(W=W), drive
+    ...
+    ...     def label(self, network):
+    ...         return "factor of the first unit's weights"
+    >>> network = rn.Network("linear", [[0.5, 0.0], [0.5, 0.0]])
+    >>> rn.sweep_fixed_points(network, [1.0, 0.0], FirstUnit(), [0.0, 1.0]).up.rates[:, 0]
+    tensor([1.0000, 2.0000], dtype=torch.float64)
+    """
 
     @abstractmethod
     def __call__(self, network: Network, drive: Tensor, value: float) -> tuple[Network, Tensor]:
@@ -38,10 +56,22 @@ class AbstractVariation(ABC):
 
     @abstractmethod
     def label(self, network: Network) -> str:
-        """Return what an axis of this number is called."""
+        """Return what an axis of this number is called.
+
+        Parameters
+        ----------
+        network : Network
+            The network that is varied.
+        """
 
     def dimensions(self, network: Network) -> Dimension:
-        """Return the physical dimensions of the number; a plain one unless said otherwise."""
+        """Return the physical dimensions of the number; a plain one unless said otherwise.
+
+        Parameters
+        ----------
+        network : Network
+            The network that is varied.
+        """
         return DIMENSIONLESS
 
 
@@ -52,6 +82,15 @@ class ModelParameter(AbstractVariation):
     Parameters
     ----------
     name : str
+        A name in the model's [parameters], such as ``"tau"``.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("adaptation", [[0.0]])
+    >>> sweep = rn.sweep_fixed_points(network, [0.5], ModelParameter("b"), [0.0, 1.0])
+    >>> sweep.up.rates[0, 0] > sweep.up.rates[1, 0]  # more adaptation, a lower rate
+    tensor(True)
     """
 
     name: str
@@ -120,6 +159,7 @@ class DriveShift(AbstractVariation):
     Parameters
     ----------
     direction : array_like, shape (N,)
+        Drive that is added, multiplied by the value; in the unit of the model's drive.
 
     Examples
     --------

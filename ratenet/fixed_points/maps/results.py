@@ -37,6 +37,7 @@ class MapFixedPoints:
     speed : Tensor, shape (S,)
         q = |f(u, h) - h|^2 / 2, which has a minimum at a slow point.
     iterations : Tensor of int, shape (S,)
+        Evaluations of the map per start.
     status : Tensor of int, shape (S,)
         Codes of `Status`: settled, a fixed point, stable or not; slow point; unsettled, a minimum
         of the speed that is not slow; out of iterations; diverged: NaN or infinite, or running
@@ -45,6 +46,13 @@ class MapFixedPoints:
         From how many starts each was found: 1, or more in `unique`.
     tol : float
         The tolerance that the residual was judged by.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> found = rn.fixed_points_of(lambda u, h: torch.tanh(0.5 * h + u), [[0.3]], [0.2])
+    >>> found.state, found.status  # h = tanh(h / 2 + 0.2); 0: settled
+    (tensor([[0.3648]], dtype=torch.float64), tensor([0]))
     """
 
     state: Tensor
@@ -88,6 +96,11 @@ class MapFixedPoints:
     def jacobian(self, sample: int) -> Tensor:
         """Return df_i / dh_j at one state, shape (H, H).
 
+        Parameters
+        ----------
+        sample : int
+            Its row.
+
         Raises
         ------
         InputError
@@ -117,7 +130,13 @@ class MapFixedPoints:
         return derivative[0]
 
     def eigenvalues(self, sample: int) -> Tensor:
-        """Return the eigenvalues of `jacobian`, complex, shape (H,), the largest modulus first."""
+        """Return the eigenvalues of `jacobian`, complex, shape (H,), the largest modulus first.
+
+        Parameters
+        ----------
+        sample : int
+            Its row.
+        """
         found = all_eigenvalues(self.jacobian(sample))
         return found[found.abs().argsort(descending=True, stable=True)]
 
@@ -145,7 +164,13 @@ class MapFixedPoints:
         return self._radius[list(chosen)]
 
     def select(self, samples: Tensor) -> "MapFixedPoints":
-        """Return some of the samples, given as a mask (S,) or as indices."""
+        """Return some of the samples, given as a mask (S,) or as indices.
+
+        Parameters
+        ----------
+        samples : Tensor of bool, shape (S,), or of int
+            A mask, or indices.
+        """
         return dataclasses.replace(self, **{name: getattr(self, name)[samples] for name in _ROWS})
 
     @computation()

@@ -27,6 +27,14 @@ class Automatic(AbstractSolver):
         Pass one object with `stale_after` above 0 to several solves to reuse its inverse.
     max_iterations : int
         Most evaluations of the recurrent input per stimulus, of both solvers together.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> solver = Automatic(preconditioner=rn.MeanGain(stale_after=10))  # for a training loop
+    >>> fp = rn.find_fixed_points(rn.Network("rate", [[0.5]]), [1.0], solver=solver)
+    >>> fp.converged
+    tensor([True])
     """
 
     preconditioner: MeanGain = field(default_factory=MeanGain)

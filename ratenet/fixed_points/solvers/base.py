@@ -165,6 +165,12 @@ class AbstractSolver(ABC):
     ----------
     max_iterations : int
         Most evaluations of the recurrent input per stimulus.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> isinstance(rn.Anderson(), AbstractSolver), rn.Anderson().max_iterations
+    (True, 300)
     """
 
     max_iterations: int
@@ -183,6 +189,24 @@ class AbstractSolver(ABC):
         A sample counts as converged once its residual is at most `tol`; one that does not
         converge comes back at the state with the smallest residual that it had. `state` may be
         one that all samples share in memory: it is not to be written to.
+
+        Parameters
+        ----------
+        network : Network
+            Whose fixed points are sought.
+        state : Tensor, shape (k, B, N)
+            Where to start, SI units.
+        drive : Tensor, shape (B, N)
+            External input of each stimulus.
+        tol : float
+            Largest relative residual of a settled sample, dimensionless.
+        max_iterations : int
+            Most products with W per stimulus.
+
+        Returns
+        -------
+        Reached
+            States, iterations and which solver settled each sample.
         """
 
 
@@ -191,17 +215,40 @@ class AbstractIteration(AbstractSolver, Generic[Remembered]):
 
     @abstractmethod
     def start(self, batch: Batch) -> Remembered:
-        """Return an empty memory; may give the batch a preconditioner."""
+        """Return an empty memory; may give the batch a preconditioner.
+
+        Parameters
+        ----------
+        batch : Batch
+            The samples that are being solved, b of B.
+        """
 
     @abstractmethod
     def advance(self, batch: Batch, memory: Remembered, allowed: int) -> Tensor:
         """Return the next states (k, b, N); may change `memory`.
 
         Products with W that this takes are added to `batch.products`; `allowed` is their limit.
+
+        Parameters
+        ----------
+        batch : Batch
+            The samples that are still being solved, b of B.
+        memory : object
+            What `start` returned, and earlier steps changed.
+        allowed : int
+            Most products with W that the step may take.
         """
 
     def gives_up(self, batch: Batch, memory: Remembered) -> Tensor | None:
-        """Return which samples (b,) will not converge any more; None if that is not looked at."""
+        """Return which samples (b,) will not converge any more; None if that is not looked at.
+
+        Parameters
+        ----------
+        batch : Batch
+            The samples that are still being solved, b of B.
+        memory : object
+            What `start` returned, and earlier steps changed.
+        """
         return None
 
     def solve(

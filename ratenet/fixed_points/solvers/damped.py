@@ -31,6 +31,17 @@ class DampedIteration(AbstractIteration[Damping]):
         in a row, up to three quarters of a value that was too long.
     max_iterations : int
         Most evaluations of the recurrent input per stimulus.
+
+    Examples
+    --------
+    >>> import ratenet as rn
+    >>> network = rn.Network("rate", [[-1.5]])  # undamped, the iteration diverges
+    >>> options = {"on_failure": "return", "max_iterations": 100}
+    >>> for damping in (1.0, 0.5):
+    ...     solver = DampedIteration(damping=damping)
+    ...     print(rn.find_fixed_points(network, [0.1], solver=solver, **options).converged)
+    tensor([False])
+    tensor([True])
     """
 
     damping: float | None = None

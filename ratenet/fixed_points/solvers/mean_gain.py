@@ -94,7 +94,15 @@ class MeanGain:
         return f"MeanGain(max_units={self.max_units}, stale_after={self.stale_after})"
 
     def make(self, network: Network, gain: Tensor) -> Preconditioner:
-        """Return Q for a solve that begins with gains (B, N), or why there is none."""
+        """Return Q for a solve that begins with gains (B, N), or why there is none.
+
+        Parameters
+        ----------
+        network : Network
+            Whose weights W are meant.
+        gain : Tensor, shape (B, N)
+            Static gains, one row per stimulus.
+        """
         connectivity, kept, mean = network.connectivity, self._kept_of(network), gain.mean(dim=0)
         del gain  # memory for what is made
         if note := self._why_not(network):
@@ -109,14 +117,30 @@ class MeanGain:
         return self._new(connectivity, mean)
 
     def is_far(self, network: Network, gain: Tensor) -> bool:
-        """Return whether gains (B, N) amid a solve are over 0.1 from those of the kept Q."""
+        """Return whether gains (B, N) amid a solve are over 0.1 from those of the kept Q.
+
+        Parameters
+        ----------
+        network : Network
+            Whose weights W are meant.
+        gain : Tensor, shape (B, N)
+            Static gains, one row per stimulus.
+        """
         kept, mean = self._kept_of(network), gain.mean(dim=0)
         if self._why_not(network) or not torch.isfinite(mean).all():
             return False  # no other can be made
         return kept is None or not _is_near(kept.mean, mean)
 
     def again(self, network: Network, gain: Tensor) -> Preconditioner:
-        """Return Q of gains (B, N) amid a solve; if that cannot be made, of those before, anew."""
+        """Return Q of gains (B, N) amid a solve; if that cannot be made, of those before, anew.
+
+        Parameters
+        ----------
+        network : Network
+            Whose weights W are meant.
+        gain : Tensor, shape (B, N)
+            Static gains, one row per stimulus.
+        """
         kept, mean = self._kept_of(network), gain.mean(dim=0)
         before = None if kept is None else kept.mean
         del gain, kept
@@ -193,6 +217,11 @@ class MeanGain:
         """Load what `state_dict` gave; it is kept for the network of the next solve.
 
         Q counts as made before the last change of that network's weights.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            What `state_dict` gave.
         """
         # Cloned: a product rounds by how its operands lie in memory, and these lie as if made.
         own = {name: tensor.clone() for name, tensor in state.items()}

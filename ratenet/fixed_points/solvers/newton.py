@@ -89,6 +89,7 @@ def estimate_distances(fp: FixedPoints) -> Tensor:
     Parameters
     ----------
     fp : FixedPoints
+        Fixed points, solved or measured.
 
     Returns
     -------

@@ -49,7 +49,28 @@ DATA: Registry[Any] = Registry(
 
 
 def source_of(given: Any) -> Any:
-    """Return what `DATA` takes: the path of an .npz file or of a folder becomes its source."""
+    """Return what `DATA` takes: the path of an .npz file or of a folder becomes its source.
+
+    Parameters
+    ----------
+    given : str, path or object
+        A path, as of ``--data``, or anything that `DATA` takes already.
+
+    Returns
+    -------
+    str, mapping or object
+        What `DATA` takes.
+
+    Raises
+    ------
+    DataError
+        If a path has neither images nor folders of classes.
+
+    Examples
+    --------
+    >>> source_of("mnist-5k")
+    'mnist-5k'
+    """
     if isinstance(given, Path):
         given = str(given)
     if not isinstance(given, str) or given in DATA.names:
