@@ -171,7 +171,9 @@ def sparse_weights(
         Spectral radius, above 0: the standard deviation of a weight is radius / sqrt(density N),
         accurate to a few per cent where units have many synapses.
     seed : int
+        Fixes the draw: the same seed gives the same numbers.
     dtype : torch.dtype
+        torch.float32 or torch.float64, of the result.
 
     Returns
     -------

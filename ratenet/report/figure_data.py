@@ -20,8 +20,8 @@ def figure_data(figure: "Figure") -> pd.DataFrame:
     Parameters
     ----------
     figure : Figure
-        Of lines, points, error bars, bands, bars, contours and maps; what only guides the eye, such
-        as lines across the axes, is left out.
+        With lines, points, error bars, bands, bars, contours or maps; what only guides the eye,
+        such as lines across the axes, is left out.
 
     Returns
     -------

@@ -94,7 +94,7 @@ def figure_writes(figure: "Figure", name: str, form: str = "png") -> dict[str, W
     ----------
     figure : Figure
     name : str
-        Of the file, without its ending.
+        Name of the file, without its ending.
     form : {"png", "pdf", "svg"}
     """
     return {
