@@ -24,6 +24,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 CHROMIUM = CHROMIUM or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.slow,  # it starts processes
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine; install chromium"),
 ]
 PATIENCE = 60_000  # ms
@@ -169,7 +170,6 @@ def test_other_hosts_and_origins_are_refused(address, headers):
         caught.value.close()
 
 
-@pytest.mark.slow
 def test_a_circuit_is_clicked_and_a_bad_folder_gives_a_sentence(tmp_path, page, run):
     process, address = served(tmp_path, "wilson_cowan_multistable")
     try:
