@@ -55,7 +55,8 @@ def recording_figure(
     t, unit = time_axis(time)
     lines = _lines(values, units)
     for index, place in enumerate(lines):
-        course = values[(slice(None), *place)]
+        at: tuple[Any, ...] = (slice(None), *place)
+        course = values[at]
         look = {"color": COLOURS[index % len(COLOURS)], "ls": STYLES[index % len(STYLES)]}
         said = " from ".join(f"unit {named[each]}" if n == 0 else named[each]
                              for n, each in enumerate(place))  # fmt: skip
