@@ -260,8 +260,8 @@ class Recording:
         ax : matplotlib.axes.Axes, optional
             Where to draw; default new axes, which a notebook shows.
         units : int or sequence of int, optional
-            Of weights, the postsynaptic ones. Default: at most 6, evenly chosen among those that
-            were observed.
+            Which ones; where weights are drawn, the postsynaptic ones. Default: at most 6, evenly
+            chosen among those that were observed.
         what : {"rates", "weights", "drive"}, optional
             Default the first of these that was recorded.
 
