@@ -12,6 +12,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import published_branches  # noqa: E402
 import published_values  # noqa: E402
 
+sys.path.remove(str(ROOT / "benchmarks"))  # whose names may be those of packages
+
 PAGE = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
 
 

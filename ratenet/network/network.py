@@ -118,7 +118,7 @@ class Network:
         return self._shown().table()
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the eigenvalues of W in the complex plane, with the border of stability.
+        r"""Draw the eigenvalues of W in the complex plane, with the border of stability.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class Network:
         --------
         >>> import ratenet as rn
         >>> rn.Network("rate", [[0.0, 1.0], [-1.0, 0.0]]).plot().get_xlabel()
-        'real part of λ'
+        'real part of $\\lambda$'
         """
         from ratenet.report.pictures import plot_network
 

@@ -82,12 +82,13 @@ def _parts(axis: Any) -> Iterator[Part]:
 
 
 def _of_error_bars(container: Any) -> dict[str, Any]:
-    segments = np.array([each for bars in container[2][:1] for each in bars.get_segments()])
+    drawn = [each for bars in container[2][:1] for each in bars.get_segments()]
+    segments = np.array([each for each in drawn if len(each) == 2]).reshape(-1, 2, 2)  # not of NaN
     along = 0 if container.has_xerr and not container.has_yerr else 1
-    ends = segments[:, :, along] if len(segments) else np.empty((0, 2))
+    ends = segments[:, :, along]
     line = container[0]
     middle = segments.mean(axis=1) if line is None else np.column_stack(line.get_data())
-    if len(ends) != len(middle):  # NaN has no bar
+    if len(ends) != len(middle):
         return {"x": middle[:, 0], "y": middle[:, 1]}
     return {"x": middle[:, 0], "y": middle[:, 1], "low": ends[:, 0], "high": ends[:, 1]}
 

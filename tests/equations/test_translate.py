@@ -265,9 +265,11 @@ def steps_of(network: Network) -> Callable[[Tensor, Tensor], list[Tensor]]:
 def test_a_step_is_that_of_the_derivative(name: str, dtype: torch.dtype) -> None:
     # By another way: s + dt F, and with F = M s + B the solution of ds/dt = M s + B.
     generator = torch.Generator().manual_seed(4)
-    network = Network(name, 0.1 * torch.randn(4, 4, generator=generator, dtype=dtype))
-    state = torch.rand(len(network.model.states), 3, 4, generator=generator, dtype=dtype)
-    drive = torch.rand(3, 4, generator=generator, dtype=dtype)
+    sizes = [size for _, size in load_model(name).populations]
+    N = sum(sizes) if sizes and all(isinstance(size, int) for size in sizes) else 4
+    network = Network(name, 0.1 * torch.randn(N, N, generator=generator, dtype=dtype))
+    state = torch.rand(len(network.model.states), 3, N, generator=generator, dtype=dtype)
+    drive = torch.rand(3, N, generator=generator, dtype=dtype)
     dt, F = 1e-3, network.derivative(state, drive)
     close = {"rtol": 50 * torch.finfo(dtype).eps, "atol": 50 * torch.finfo(dtype).eps}
     with torch.no_grad():

@@ -136,7 +136,7 @@ def test_differences_are_drawn_against_speed() -> None:
 
 def test_widths_are_drawn_for_each_coefficient() -> None:
     axes = inference_power().plot()
-    assert axes.get_legend_handles_labels()[1] == ["a", "b"]
+    assert axes.get_legend_handles_labels()[1] == ["a", "b", "wanted, 0.2"]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["20", "40"]
     assert "<table" in inference_power()._repr_html_()
 

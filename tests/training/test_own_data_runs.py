@@ -53,7 +53,9 @@ def test_a_regression_is_judged_by_its_loss(regression, tmp_path, pictures):
     assert summary["test_loss"] == pytest.approx(float(expected), rel=1e-5)
     assert {path.name for path in (tmp_path / "run" / "figures").iterdir()} == {
         "learning_curve.png",
+        "learning_curve-figure.csv",
         "digits.png",
+        "digits-figure.csv",
     }
 
 

@@ -1,6 +1,6 @@
 """Sparse weights: time and memory to make a network and use it, beside SciPy's product by hand.
 
-    python benchmarks/sparse.py 20000 200       # units, synapses a unit; prints one row of a table
+    python benchmarks/sparse_networks.py 20000 200   # units, synapses a unit; prints one row
 
 Memory is the peak of the process above what it held with W made, so each size needs a process of
 its own. Torch and SciPy's product use one thread.
