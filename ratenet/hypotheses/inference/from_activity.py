@@ -24,7 +24,7 @@ from ratenet.fixed_points import Anderson, find_fixed_points
 from ratenet.hypotheses.inference.families import Family
 from ratenet.hypotheses.inference.learning import Learner
 from ratenet.hypotheses.inference.recording import Recording
-from ratenet.hypotheses.inference.tables import FAR, Fitted, Places, Table, block_of
+from ratenet.hypotheses.inference.tables import FAR, Fitted, Places, Table, animals_of, block_of
 from ratenet.network import Network
 
 MOST_UNKNOWN = 3000  # start weights, whose derivatives are (N^2, unknown) numbers
@@ -84,7 +84,8 @@ class ActivityProblem:
     ) -> None:
         self.family, self.is_forced = family, False
         self._sessions = [_session(each, family, network, knows_start) for each in recordings]
-        self.places = Places.joined([_places(s, i) for i, s in enumerate(self._sessions)])
+        animals = enumerate(animals_of(recordings))
+        self.places = Places.joined([_places(self._sessions[i], i, n) for i, n in animals])
         self.nuisance = sum(len(each.unknown) for each in self._sessions)
         self.most_units = max(each.network.units for each in self._sessions)
 
@@ -282,8 +283,7 @@ def _session(recording: Recording, family: Family, network: Network, knows_start
     )  # fmt: skip
 
 
-def _places(session: _Session, index: int) -> Places:
+def _places(session: _Session, index: int, animal: int) -> Places:
     rows, units = (each.numpy() for each in torch.nonzero(~torch.isnan(session.rates)).T)
     block = block_of(rows, len(session.rates)) + index * FAR
-    animal = np.full(len(rows), index)
-    return Places(animal, units + index * FAR, block, fold=block, row=rows)
+    return Places(np.full(len(rows), animal), units + index * FAR, block, fold=block, row=rows)

@@ -22,7 +22,7 @@ from ratenet.errors import InputError
 from ratenet.hypotheses.inference.families import Family
 from ratenet.hypotheses.inference.learning import Learner
 from ratenet.hypotheses.inference.recording import Recording
-from ratenet.hypotheses.inference.tables import FAR, Fitted, Places, Table, block_of
+from ratenet.hypotheses.inference.tables import FAR, Fitted, Places, Table, animals_of, block_of
 
 PAIRS = 20_000  # of rates and weights that a picture shows
 
@@ -73,10 +73,10 @@ class WeightsProblem:
         self.family = family
         self._sessions: list[_Session] = []
         places, groups = [], 0
-        for index, recording in enumerate(recordings):
-            session, groups = _session(recording, family, groups)
+        for index, animal in enumerate(animals_of(recordings)):
+            session, groups = _session(recordings[index], family, groups)
             self._sessions.append(session)
-            places.append(_places(session, index))
+            places.append(_places(session, index, animal))
         self.places = Places.joined(places)
         self.nuisance = groups
         self.most_units = max(each.rates.shape[1] for each in self._sessions)
@@ -280,12 +280,12 @@ def _known(rates: np.ndarray, signals: Sequence[np.ndarray]) -> np.ndarray:
     return known
 
 
-def _places(session: _Session, index: int) -> Places:
+def _places(session: _Session, index: int, animal: int) -> Places:
     T, N = session.rates.shape
     far = index * FAR
     post, pre = session.post.numpy()[session.columns], session.pre.numpy()[session.columns]
     return Places(
-        animal=np.full(len(post), index),
+        animal=np.full(len(post), animal),
         synapse=post * N + pre + far,
         block=block_of(session.rows, T) + far,
         fold=post + far,

@@ -13,6 +13,7 @@ import numpy as np
 
 from ratenet.errors import DivergenceError
 from ratenet.hypotheses.inference.families import Family
+from ratenet.hypotheses.inference.recording import Recording
 
 FAR = 2**40  # between the numbers of two recordings' synapses
 BLOCKS = 10  # of time, in each recording
@@ -48,6 +49,15 @@ class Places:
         """Return the places of several recordings, each with the same numbers for the same."""
         names = ("animal", "synapse", "block", "fold", "row")
         return cls(*(np.concatenate([getattr(each, name) for each in parts]) for name in names))
+
+
+def animals_of(recordings: Sequence[Recording]) -> list[int]:
+    """Return a number for the animal of each recording, the same for all sessions of one.
+
+    A recording that names no animal is one of its own.
+    """
+    named = [each.animal or ("recording", n) for n, each in enumerate(recordings)]
+    return [named.index(each) for each in named]
 
 
 def block_of(rows: np.ndarray, T: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from ratenet.hypotheses.inference.families import read_family
 from ratenet.hypotheses.inference.from_weights import WeightsProblem
 from ratenet.hypotheses.inference.intervals import bootstrap
 from ratenet.hypotheses.inference.sums import Sums, numbered
-from ratenet.hypotheses.inference.tables import fit
+from ratenet.hypotheses.inference.tables import animals_of, fit
 
 DT = 0.02
 Array = NDArray[np.float64]
@@ -185,6 +185,20 @@ def test_several_animals_are_resampled() -> None:
     found = infer(recordings, "oja", starts=1, against=())
     assert found.intervals.over == ("synapses", "time", "animals")
     assert values(found)["eta"] == pytest.approx(1, abs=0.02)
+    sessions = [
+        dataclasses.replace(each, animal=name)
+        for each, name in zip(recordings, ("first", "second", "first"), strict=True)
+    ]
+    found = infer(sessions, "oja", starts=1, against=())
+    assert found.intervals.over == ("synapses", "time")  # two animals, however many sessions
+
+
+def test_sessions_of_one_animal_have_its_number() -> None:
+    def of(animal: str | None) -> Recording:
+        time, rates, weights = np.arange(2.0), np.ones((2, 1)), np.ones((2, 1, 1))
+        return Recording(time=time, rates=rates, weights=weights, animal=animal)
+
+    assert animals_of([of("a"), of("b"), of("a"), of(None), of(None)]) == [0, 1, 0, 3, 4]
 
 
 @pytest.mark.parametrize(
