@@ -136,16 +136,16 @@ def test_drawing_a_stored_digit_gives_its_class_and_nothing_leaves_this_machine(
 def test_sliders_and_tabs(browser, page, address):
     page.goto(address)
     other = browser.new_page()
+    page.on("close", lambda _: other.close())  # what is open is worked for
     other.goto(f"{address}/?tau=50&gain=0")
     wait_for(page, "ratenet.latest()")
-    page.focus("#slider-weight_scale")
+    page.focus("#slider-weight_scale [tabindex]")
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**weight_scale=1.01**")
     assert page.inner_text("#value-tau") == "10" and other.inner_text("#value-tau") == "50"
     wait_for(other, "ratenet.latest()")
     assert "weight_scale" not in other.url
     assert max(map(abs, latest(other)["drive"])) == 0 < max(map(abs, latest(page)["drive"]))
-    other.close()
 
 
 def test_wrong_addresses_are_told_on_the_page(page, address):
@@ -181,6 +181,7 @@ def test_a_circuit_is_clicked_and_a_bad_folder_gives_a_sentence(tmp_path, page, 
         page.wait_for_function("document.getElementById('course-note').textContent.includes('E')")
     finally:
         process.terminate()
+        process.wait(20)
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     process, address = served(tmp_path, str(copy))
@@ -190,6 +191,7 @@ def test_a_circuit_is_clicked_and_a_bad_folder_gives_a_sentence(tmp_path, page, 
         assert "config.toml" in page.inner_text("#wrong")
     finally:
         process.terminate()
+        process.wait(20)
 
 
 def seconds_used(process):
