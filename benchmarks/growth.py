@@ -8,12 +8,13 @@ because memory is the peak beyond the network: W, and what is computed from it o
 beforehand. Finished sizes stay under --out and are not measured again. Needs Linux, which tells a
 process its peak.
 
-Results go to benchmarks/results/growth.md and growth.png. Exponents are slopes of log(value) over
-log(size), by least squares through the sizes of EXPONENT_FROM units on (all numbers of stimuli).
+Results go to benchmarks/results/growth.md and growth.png. Exponents are log(ratio of values) over
+log(ratio of sizes) of the two largest sizes: below, what does not depend on them counts as well.
 """
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -37,7 +38,6 @@ from ratenet.connectivity import random_weights, sparse_weights
 from ratenet.report.record import processor, versions
 
 RESULTS = Path(__file__).parent / "results"
-EXPONENT_FROM = 1000  # units; below, what does not depend on them counts
 SYNAPSES = 100  # of a unit, of sparse weights
 STEPS = 20
 WORK = {
@@ -130,18 +130,17 @@ def rows(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def exponent(sizes: pd.Series, values: pd.Series) -> float:
-    """Return the slope of log(value) over log(size)."""
-    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
-
-
 def growth(table: pd.DataFrame, along: str) -> pd.DataFrame:
-    """Return the exponents of times and memory along units or stimuli."""
+    """Return the exponents of times and memory between the two largest sizes along one of them."""
     found = []
     for weights, part in table.groupby("weights"):
-        large = part[part["units"] >= EXPONENT_FROM]
-        slopes = {name: exponent(large[along], large[name]) for name in (*WORK, "memory_gb")}
-        found.append({"weights": weights, "along": along, **slopes})
+        small, large = part.nlargest(2, along).sort_values(along).to_dict("records")
+        exponents = {
+            name: math.log(large[name] / small[name]) / math.log(large[along] / small[along])
+            for name in (*WORK, "memory_gb")
+        }
+        between = f"{small[along]:,} to {large[along]:,}"
+        found.append({"weights": weights, "along": along, "between": between, **exponents})
     return pd.DataFrame(found)
 
 
@@ -171,21 +170,23 @@ def figure(by_units: pd.DataFrame, by_stimuli: pd.DataFrame) -> None:
         each.text(-0.14, 1.02, letter, transform=each.transAxes, weight="bold", size=12)
         each.spines[["top", "right"]].set_visible(False)
         each.grid(alpha=0.25)
-    axes[0, 0].legend(fontsize=7, frameon=False)
-    axes[1, 0].legend(fontsize=8, frameon=False)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    made.legend(handles, labels, fontsize=8, frameon=False, ncols=2, loc="outside upper center")
+    axes[1, 0].legend(fontsize=8, frameon=False, handlelength=3)
     made.savefig(RESULTS / "growth.png", dpi=150)
 
 
 def report(table: pd.DataFrame) -> None:
     """Write the tables and the figure."""
-    by_units, by_stimuli = table[table["stimuli"] == FEW], table[table["units"] == MANY]
+    by_units = table[table["stimuli"] == FEW].sort_values("units")
+    by_stimuli = table[table["units"] == MANY].sort_values("stimuli")
     slopes = pd.concat([growth(by_units, "units"), growth(by_stimuli, "stimuli")])
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines = [
         "# Growth with units and stimuli", "",
         f"`python benchmarks/growth.py`, {date.today()}, {processor()}, {made}.", "", NOTES, "",
         "![Time and memory along units and stimuli](growth.png)", "",
-        "## Exponents", "", f"From {EXPONENT_FROM:,} units on; all numbers of stimuli.", "",
+        "## Exponents", "", "Between the two largest sizes.", "",
         *markdown(slopes, "{:.2f}"), "",
         "## Time and memory", "", *markdown(table, "{:.3g}"),
     ]  # fmt: skip
