@@ -8,8 +8,9 @@ because memory is the peak beyond the network: W, and what is computed from it o
 beforehand. Finished sizes stay under --out and are not measured again. Needs Linux, which tells a
 process its peak.
 
-Results go to benchmarks/results/growth.md and growth.png. Exponents are log(ratio of values) over
-log(ratio of sizes) of the two largest sizes: below, what does not depend on them counts as well.
+Results go to benchmarks/results/growth.md, the figure to docs/images/growth.png. Exponents are
+log(ratio of values) over log(ratio of sizes) of the two largest sizes: below, what does not depend
+on them counts as well.
 """
 
 import argparse
@@ -37,7 +38,8 @@ import ratenet as rn
 from ratenet.connectivity import random_weights, sparse_weights
 from ratenet.report.record import processor, versions
 
-RESULTS = Path(__file__).parent / "results"
+HERE = Path(__file__).parent
+RESULTS, FIGURE = HERE / "results" / "growth.md", HERE.parent / "docs" / "images" / "growth.png"
 SYNAPSES = 100  # of a unit, of sparse weights
 STEPS = 20
 WORK = {
@@ -173,7 +175,7 @@ def figure(by_units: pd.DataFrame, by_stimuli: pd.DataFrame) -> None:
     handles, labels = axes[0, 0].get_legend_handles_labels()
     made.legend(handles, labels, fontsize=8, frameon=False, ncols=2, loc="outside upper center")
     axes[1, 0].legend(fontsize=8, frameon=False, handlelength=3)
-    made.savefig(RESULTS / "growth.png", dpi=150)
+    made.savefig(FIGURE, dpi=150)
 
 
 def report(table: pd.DataFrame) -> None:
@@ -185,12 +187,12 @@ def report(table: pd.DataFrame) -> None:
     lines = [
         "# Growth with units and stimuli", "",
         f"`python benchmarks/growth.py`, {date.today()}, {processor()}, {made}.", "", NOTES, "",
-        "![Time and memory along units and stimuli](growth.png)", "",
+        "![Time and memory along units and stimuli](../../docs/images/growth.png)", "",
         "## Exponents", "", "Between the two largest sizes.", "",
         *markdown(slopes, "{:.2f}"), "",
         "## Time and memory", "", *markdown(table, "{:.3g}"),
     ]  # fmt: skip
-    (RESULTS / "growth.md").write_text("\n".join(lines) + "\n")
+    RESULTS.write_text("\n".join(lines) + "\n")
     figure(by_units, by_stimuli)
 
 
