@@ -67,7 +67,5 @@ for w_EE, style in ((2.0, "-"), (0.5, "--")):
         drives_I / Hz, steady[w_EE][:, 1], style, color=COLOURS[0], label=rf"$w_{{EE}}$ = {w_EE:g}"
     )
 axes[2].set(xlabel="drive to I (Hz)", ylabel="steady rate of I (Hz)", ylim=(0, 45))
-axes[2].set_title("steady state", fontsize="medium")
 axes[2].legend(frameon=False)
-figure.suptitle("More drive to I (5 Hz from t = 0) lowers its rate where inhibition stabilises")
 save(figure, Path(sys.argv[1] if len(sys.argv) > 1 else "02_paradoxical_inhibition.png"))

@@ -63,5 +63,4 @@ for result, style, label in ((whole, "-", "in one go"), (resumed, "--", "stopped
 axis.axvline(stopped_after + 0.5, color="0.6", lw=1, label="the stop")
 axis.set(xlabel="step", ylabel="loss of the batch")
 axis.legend(frameon=False)
-figure.suptitle("A run that was stopped, and one that was not")
 save(figure, Path(sys.argv[1] if len(sys.argv) > 1 else "06_stop_and_resume.png"))

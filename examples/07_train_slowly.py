@@ -47,5 +47,4 @@ for number, (way, options) in enumerate(ways.items()):
 # --- Figure -----------------------------------------------------------------------------------
 axis.set(xlabel="presentations of 200 digits", ylabel="cross-entropy (nats)", ylim=(0, None))
 axis.legend(frameon=False, title="the rule acts")
-figure.suptitle("Learning from digits that change slowly")
 save(figure, Path(sys.argv[1] if len(sys.argv) > 1 else "07_train_slowly.png"))

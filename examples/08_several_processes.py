@@ -45,5 +45,4 @@ axis.plot(weights["one"].flatten(), weights["two"].flatten(), ".", ms=3, color=C
 axis.axline((0, 0), slope=1, color=COLOURS[1], lw=1, label="equal")
 axis.set(xlabel="weight, learned in one process", ylabel="weight, learned in two")
 axis.legend(frameon=False)
-figure.suptitle("60 x 60 recurrent weights after 40 steps")
 save(figure, Path(sys.argv[1] if len(sys.argv) > 1 else "08_several_processes.png"))

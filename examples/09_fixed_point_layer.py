@@ -64,5 +64,4 @@ for number, (name, rule) in enumerate(rules.items()):
 # --- Figure -----------------------------------------------------------------------------------
 axis.set(xlabel=f"steps of {batch_size} digits", ylabel="cross-entropy (nats)", ylim=(0, None))
 axis.legend(frameon=False)
-figure.suptitle("A recurrent layer in a PyTorch model")
 save(figure, Path(sys.argv[1] if len(sys.argv) > 1 else "09_fixed_point_layer.png"))

@@ -125,5 +125,4 @@ for name in "xyz":
     getattr(axes, f"set_{name}label")(f"component {'xyz'.index(name) + 1}")
 axes.view_init(elev=18, azim=65)
 axes.legend(loc="upper left", frameon=False, fontsize=8)
-axes.set_title("Three bits: stable fixed points and the saddles between them")
 save(figure, Path(sys.argv[1] if len(sys.argv) > 1 else "12_flip_flop.png"))
