@@ -11,7 +11,8 @@ DIR holds torchvision's MNIST; without it the first two tables are skipped. Targ
 authors' speed at the start for rules 3 and 1, 30 and 25 times after 3 epochs at learning rate 0.25,
 30 times for the 3 epochs as a whole; the full certificate within 1.15 times the time of the
 residual alone at the start, 1.4 times after training; time growing as N^2, extra memory of at most
-16 B N + 6 N^2 numbers. Results go to benchmarks/results/fixed_points.md and .png.
+16 B N + 6 N^2 numbers. Results go to benchmarks/results/fixed_points.md, the figure to
+docs/images/fixed_points.png.
 """
 
 import argparse
@@ -37,7 +38,9 @@ from ratenet.report.figures import COLOURS, new_figure, save
 from ratenet.report.record import processor
 from ratenet.training.classifier import Classifier, random_classifier
 
-RESULTS = Path(__file__).parent / "results"
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "fixed_points.md"
+FIGURE = HERE.parent / "docs" / "images" / "fixed_points.png"
 B, N, EPOCHS, RATE = 512, 300, 3, 0.25
 GROWTH = (300, 1_000, 3_000, 10_000)
 GROWTH_B = 256
@@ -73,8 +76,7 @@ def main() -> None:
     text = "\n".join(parts)
     print(text)
     if not options.quick:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "fixed_points.md").write_text(text)
+        RESULTS.write_text(text)
 
 
 def devices() -> list[torch.device]:
@@ -252,11 +254,12 @@ def growth_table(options: argparse.Namespace) -> str:
         rows.append(json.loads(said.stdout.splitlines()[-1]))
     table = pd.DataFrame(rows)
     if not options.quick:
-        save(growth_figure(table), RESULTS / "fixed_points.png")
+        save(growth_figure(table), FIGURE)
     return (
         f"## Growth with N (B = {GROWTH_B}, float32, random weights, fixed points and rule 3)\n\n"
         f"{markdown(table)}\n\nextra: the peak of the tensors that are held at a time beyond "
-        "weights and drive; limit: 16 B N + 6 N^2 numbers.\n"
+        "weights and drive; limit: 16 B N + 6 N^2 numbers.\n\n"
+        "![Time and memory along units](../../docs/images/fixed_points.png)\n"
     )
 
 
@@ -308,12 +311,18 @@ def growth_figure(table: pd.DataFrame) -> Any:
     figure, (left, right) = new_figure(figsize=(9, 3.8), ncols=2)
     left.loglog(table["N"], table["seconds"], "o-", color=COLOURS[0], label="fixed points, rule 3")
     products = table["mm_s"]
-    left.loglog(table["N"], products, "s--", color=COLOURS[1], label="one product (B x N)(N x N)")
+    left.loglog(
+        table["N"],
+        products,
+        "s--",
+        color=COLOURS[1],
+        label=r"one product $(B \times N)(N \times N)$",
+    )
     slope = table["seconds"].iloc[-1] * (table["N"] / table["N"].iloc[-1]) ** 2
-    left.loglog(table["N"], slope, ":", color=COLOURS[6], label="N squared")
+    left.loglog(table["N"], slope, ":", color=COLOURS[6], label=r"$N^2$")
     left.set_ylabel("time (s)")
     right.loglog(table["N"], table["extra_MB"], "o-", color=COLOURS[0], label="extra memory")
-    right.loglog(table["N"], table["limit_MB"], "s--", color=COLOURS[1], label="16 B N + 6 N^2")
+    right.loglog(table["N"], table["limit_MB"], "s--", color=COLOURS[1], label=r"$16\,BN + 6\,N^2$")
     dense = 4e-6 * GROWTH_B * table["N"] ** 2
     right.loglog(table["N"], dense, ":", color=COLOURS[6], label="a matrix for each sample")
     right.set_ylabel("extra memory (MB)")

@@ -36,6 +36,7 @@ from slowness import markdown
 
 import ratenet as rn
 from ratenet.connectivity import random_weights, sparse_weights
+from ratenet.report.figures import save
 from ratenet.report.record import processor, versions
 
 HERE = Path(__file__).parent
@@ -175,7 +176,7 @@ def figure(by_units: pd.DataFrame, by_stimuli: pd.DataFrame) -> None:
     handles, labels = axes[0, 0].get_legend_handles_labels()
     made.legend(handles, labels, fontsize=8, frameon=False, ncols=2, loc="outside upper center")
     axes[1, 0].legend(fontsize=8, frameon=False, handlelength=3)
-    made.savefig(FIGURE, dpi=150)
+    save(made, FIGURE)
 
 
 def report(table: pd.DataFrame) -> None:

@@ -19,11 +19,12 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
-from layers_accuracy import LINES, ROOT, carry_out, finished
+from layers_accuracy import ROOT, carry_out, finished
 from slowness import markdown
 
 from ratenet.errors import RatenetError
 from ratenet.report.record import processor, versions
+from ratenet.report.rule_looks import LABELS
 from ratenet.stimuli import load_images
 
 RESULTS = Path(__file__).parent / "results"
@@ -110,7 +111,7 @@ def static_accuracy(network: Network, rule: str) -> str:
     """Return mean and range of the static runs, as layers_accuracy.md has them."""
     for line in STATIC.read_text().splitlines():
         cells = [cell.strip() for cell in line.split("|")]
-        if cells[1:3] == [f"{network.title}, mnist", LINES[rule][0]] and cells[4] == "left out":
+        if cells[1:3] == [f"{network.title}, mnist", LABELS[rule]] and cells[4] == "left out":
             return cells[6]
     raise SystemExit(f"{STATIC} has no static run of {network.title}, {rule}.")
 
@@ -118,7 +119,7 @@ def static_accuracy(network: Network, rule: str) -> str:
 def row(network: Network, rule: str, out: Path) -> dict[str, object]:
     """Return the results of one run; of one that is missing, how to make it."""
     folder, static = out / f"{network.name}-{rule}", static_accuracy(network, rule)
-    found = {"network": network.title, "rule": LINES[rule][0], "static accuracy": static}
+    found = {"network": network.title, "rule": LABELS[rule], "static accuracy": static}
     summary = finished(folder)
     if not summary:
         return {**found, "accuracy": "not finished"}

@@ -27,6 +27,7 @@ import ratenet as rn
 from ratenet.connectivity import Dense
 from ratenet.report.record import processor, versions
 from ratenet.stimuli import HeldImages, Images
+from ratenet.training.classifier import Classifier
 
 TAU, B = 0.01, 256
 METHODS = {
@@ -38,7 +39,7 @@ METHODS = {
 }
 
 
-def digits(classifier: rn.training.classifier.Classifier, number: int) -> Iterator[HeldImages]:
+def digits(classifier: Classifier, number: int) -> Iterator[HeldImages]:
     """Give the drives of one digit after another."""
     pixels, before = rn.stimuli.load_images().train.pixels, None
     for n in range(number):
@@ -76,7 +77,7 @@ def ends(
     return found
 
 
-def costs(name: str, classifier: rn.training.classifier.Classifier, number: int) -> list[str]:
+def costs(name: str, classifier: Classifier, number: int) -> list[str]:
     W = classifier.network.connectivity.dense().detach().double()
     network = rn.Network("rate", W, parameters={"tau": TAU})
     drives = list(digits(classifier, number))

@@ -142,10 +142,11 @@ def shares(threads: int, steps: int) -> list[str]:
         return timed
 
     parts = {
-        "data": (step_module, "_batch"),
+        "data": (NetworkRun, "shown"),
         "metrics.csv and TensorBoard": (MetricsLog, "__call__"),
         "copies for a rollback and checkpoints": (NetworkRun, "position"),
-        "rule and optimizer": (step_module, "_learn"),
+        "rule": (NetworkRun, "learn"),
+        "optimizer": (step_module, "_change_weights"),
         "tracked modes": (step_module, "_track"),
     }
     with ExitStack() as stack:
