@@ -1,4 +1,4 @@
-"""Command lines in Markdown, read by the parser of the real command line."""
+"""Command lines in Markdown: parsed as the real command line does, or run as a reader does."""
 
 import re
 import shlex
@@ -7,6 +7,21 @@ from typing import Any
 from typer.main import get_command
 
 from ratenet.cli import app
+
+PIECE = re.compile(  # what a reader does with a page: run code or commands, write a file
+    r'^```(?P<language>\w*)(?: title="(?P<title>[^"]+)")?\n(?P<block>.*?)^```'
+    r"|`(?P<inline>ratenet [^`]+)`",
+    flags=re.MULTILINE | re.DOTALL,
+)
+NOT_RUN = {  # commands that no test can run: why
+    r"\$|\b[A-Z]{2,}\b": "a file, folder or host of the reader",
+    r"\b(?:own\.npz|photos|session\.nwb)": "data of the reader",
+    r"^(?:pip|uv|git|cd|make|source|python3 -m venv)\b": "an installation: .ci/run does it",
+    r"--device cuda": "needs a GPU",
+    r"^ratenet app\b": "ends when it is stopped: tests/app",
+    r"^ratenet reproduce (?!one-unit)": "minutes to hours: tests/reproduce runs each in small",
+}
+NAMED = re.compile(r"ratenet (?:data )?\w+(?: --resume)?")  # in a sentence, not called
 
 
 def command_lines(page: str) -> list[str]:
@@ -36,3 +51,37 @@ def parse(line: str) -> None:
         context = command.context_class(command, info_name=command.name, parent=context)
     _, rest, _ = command.make_parser(context).parse_args(words)
     assert not rest, f"ratenet {line}: not understood: {rest}"
+
+
+def not_run(command: str) -> str | None:
+    """Return why no test runs a command, or None for one that is run."""
+    return next((why for pattern, why in NOT_RUN.items() if re.search(pattern, command)), None)
+
+
+def shell_commands(piece: re.Match[str]) -> list[str]:
+    """Return the commands of a bash block, or the one that stands in a sentence."""
+    if piece["inline"]:
+        command = " ".join(piece["inline"].split())
+        return [] if NAMED.fullmatch(command) else [command]
+    if piece["language"] != "bash" or piece["block"].startswith("#!"):
+        return []
+    lines = piece["block"].replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.strip()]
+
+
+def script(page: str) -> str:
+    """Return a Python script that does in turn what a page tells its reader to do."""
+    steps = []
+    for piece in PIECE.finditer(page):
+        if piece["title"]:
+            steps.append(
+                f"__import__('pathlib').Path({piece['title']!r}).write_text({piece['block']!r})"
+            )
+        elif piece["language"] == "python":
+            steps.append(piece["block"])
+        steps += [
+            f"__import__('subprocess').run({command!r}, shell=True, check=True)"
+            for command in shell_commands(piece)
+            if not not_run(command)
+        ]
+    return "\n".join(steps)
