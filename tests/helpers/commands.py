@@ -20,6 +20,7 @@ NOT_RUN = {  # commands that no test can run: why
     r"--device cuda": "needs a GPU",
     r"^ratenet app\b": "ends when it is stopped: tests/app",
     r"^ratenet reproduce (?!one-unit)": "minutes to hours: tests/reproduce runs each in small",
+    r"--tasks linear,teacher,association,mnist": "an hour: test_compare_rules runs some of it",
 }
 NAMED = re.compile(r"ratenet (?:data )?\w+(?: --resume)?")  # in a sentence, not called
 
@@ -27,7 +28,7 @@ NAMED = re.compile(r"ratenet (?:data )?\w+(?: --resume)?")  # in a sentence, not
 def command_lines(page: str) -> list[str]:
     """Return each `ratenet ...` of a page, from its code blocks and from its text."""
     joined = page.replace("\\\n", " ")
-    blocks = re.findall(r"```\w*\n(.*?)```", joined, flags=re.DOTALL)
+    blocks = re.findall(r"```[^\n`]*\n(.*?)```", joined, flags=re.DOTALL)
     indented = re.findall(r"^ {4}(\S.*)$", joined, flags=re.MULTILINE)
     inline = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", joined, flags=re.DOTALL))
     lines = [line for block in blocks for line in block.splitlines()] + indented
