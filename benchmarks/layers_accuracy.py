@@ -7,6 +7,7 @@ the best validation accuracy it is then trained in full, with three seeds.
 
     python benchmarks/layers_accuracy.py --data-root DATA --out RUNS [--only one_layer_300-mnist]
     python benchmarks/layers_accuracy.py --out RUNS --report
+    python benchmarks/layers_accuracy.py --figure
 
 The report goes to benchmarks/results/layers_accuracy.md, its figure to
 docs/images/layers_accuracy.png; docs/results.md says what it means.
@@ -14,20 +15,21 @@ docs/images/layers_accuracy.png; docs/results.md says what it means.
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from ratenet.report.figures import new_figure, save
+from ratenet.report.figures import GREY, new_figure, save
 from ratenet.report.rule_looks import LABELS, look_of
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "layers_accuracy.md"
 ARCHITECTURES = ROOT / "benchmarks" / "architectures"
 HEAD = """\
 # Test accuracy of trained layers
@@ -48,6 +50,7 @@ was taken.
 """
 RULES = ("euclidean", "linearized-reparameterized", "gain-free-reparameterized")
 CONTROL = "frozen"
+NAMES = {rule: LABELS[rule].replace("$", "") for rule in (*RULES, CONTROL)}  # of the table
 SEEDS = (0, 1, 2)
 
 
@@ -220,7 +223,7 @@ def report(out: Path) -> None:
                 ends = last_rows(out, row, rule, unsettled)
                 stopped = (chosen["status"] == "stopped").sum()
                 lines.append(
-                    f"| {row.title}, {row.data} | {LABELS[rule]} | "
+                    f"| {row.title}, {row.data} | {NAMES[rule]} | "
                     f"{'-' if rate is None else f'{rate:g}'} | "
                     f"{'left out' if unsettled == 'leave-out' else 'kept'} | "
                     f"{len(chosen)}{f', {stopped} stopped' if stopped else ''} | "
@@ -230,8 +233,8 @@ def report(out: Path) -> None:
                     f"{spread(chosen['weight_norm'], 2)} | {spread(chosen['seconds'] / 60, 1)} |"
                 )
     parts = [HEAD.format(date=date.today()), "\n".join(lines) + "\n", SWEEP, sweep_table(out)]
-    (ROOT / "benchmarks" / "results" / "layers_accuracy.md").write_text("\n".join(parts))
-    draw(out, ROOT / "docs" / "images" / "layers_accuracy.png")
+    RESULTS.write_text("\n".join(parts))
+    draw()
 
 
 def last_rows(out: Path, row: Row, rule: str, unsettled: str) -> pd.DataFrame:
@@ -265,67 +268,83 @@ def sweep_table(out: Path) -> str:
                     said = "stopped" if summary["status"] == "stopped" else f"{best:.4f}"
                     found.append(f"{rate:g}: {said} ({summary['unsettled_samples']} unsettled)")
             if found:
-                lines.append(f"| {row.title}, {row.data} | {LABELS[rule]} | {', '.join(found)} |")
+                lines.append(f"| {row.title}, {row.data} | {NAMES[rule]} | {', '.join(found)} |")
     return "\n".join(lines) + "\n"
 
 
-def draw(out: Path, file: Path) -> None:
-    """Draw validation accuracy, iterations and abscissas along learning, a column a network."""
-    runs = results(out)
-    shown = [row for row in ROWS if (runs["row"] == row.name).any()]
-    figure, axes = new_figure(
-        figsize=(3.4 * len(shown), 8), ncols=len(shown), nrows=3, squeeze=False, sharex="col"
-    )
-    for column, row in enumerate(shown):
-        for rule in (*RULES, CONTROL):
-            rate = chosen_rate(row, rule, out)
-            folders = [place(out, row, rule, rate, seed, "leave-out") for seed in SEEDS]
-            _draw_rule(axes[:, column], folders, look_of(rule), LABELS[rule])
-        axes[0, column].set_title(f"{row.title}\n{row.data}", fontsize="medium")
-        axes[0, column].set_yscale("log")
-        axes[0, column].yaxis.set_major_formatter(ScalarFormatter())
-        axes[0, column].yaxis.set_minor_formatter(ScalarFormatter())
-        axes[0, column].axhline(100 * (1 - row.asked), color="black", lw=0.6)
-        axes[2, column].axhline(1, color="black", lw=0.6)
-        axes[2, column].set_xlabel("epoch")
-    axes[0, 0].set_ylabel("validation error (%)")
-    axes[1, 0].set_ylabel("iterations, all layers")
-    axes[2, 0].set_ylabel(r"largest Re $\lambda$ of $W$")
-    axes[0, 0].legend(frameon=False, fontsize="small")
-    save(figure, file)
+def draw() -> None:
+    """Draw the report's table: mean and range over the seeds, a group of points a network."""
+    rows = [line.strip("| ").split(" | ") for line in RESULTS.read_text().splitlines()]
+    table = [cells for cells in rows if len(cells) == 13 and cells[3] == "left out"]
+    figure, axes = new_figure(figsize=(7.2, 8), nrows=3, sharex=True)
+    shown = [
+        (axes[0], 5, lambda share: 100 * (1 - share), "test error (%)"),
+        (axes[1], 8, float, "iterations per sample"),
+        (axes[2], 10, float, r"largest Re $\lambda$ of $W$"),
+    ]
+    networks = [f"{row.title}, {row.data}" for row in ROWS]
+    for axis, column, scaled, label in shown:
+        for number, rule in enumerate((*RULES, CONTROL)):
+            cells = [row for row in table if row[1] == NAMES[rule]]
+            ends = [sorted(map(scaled, numbers(row[column]))) for row in cells]
+            middle = [scaled(numbers(row[column])[0]) for row in cells]
+            look = look_of(rule)
+            axis.errorbar(
+                [networks.index(row[0]) + 0.16 * (number - 1.5) for row in cells],
+                middle,
+                yerr=[[m - e[0] for m, e in zip(middle, ends, strict=True)],
+                      [e[-1] - m for m, e in zip(middle, ends, strict=True)]],
+                ls="none", marker=look["marker"], color=look["color"], capsize=3, ms=6,
+                label=LABELS[rule],
+            )  # fmt: skip
+        axis.set_ylabel(label)
+        for border in range(1, len(ROWS)):
+            axis.axvline(border - 0.5, color=GREY, lw=0.5, ls=":")
+    for place, row in enumerate(ROWS):
+        target = [100 * (1 - row.asked)] * 2
+        axes[0].plot([place - 0.4, place + 0.4], target, color="black", lw=0.8,
+                     label="_" if place else "target")  # fmt: skip
+    for axis in axes[:2]:
+        axis.set_yscale("log")
+        axis.yaxis.set_major_formatter(ScalarFormatter())
+        axis.yaxis.set_minor_formatter(NullFormatter())
+    axes[0].set_yticks([1, 2, 3, 5, 10])
+    axes[1].set_yticks([4, 6, 10, 20, 40, 80])
+    axes[2].axhline(1, color="black", lw=0.8)
+    titles = ["convolutional\ntwo layers" if row.title == "the same" else row.title for row in ROWS]
+    names = [
+        f"{title}\n{row.data.title().replace('Mnist', 'MNIST')}".replace(", ", "\n")
+        for title, row in zip(titles, ROWS, strict=True)
+    ]
+    axes[2].set_xticks(range(len(ROWS)), names, fontsize="small")
+    axes[2].set_xlim(-0.5, len(ROWS) - 0.5)
+    axes[0].legend(frameon=False, fontsize="small", ncols=3, loc="lower center",
+                   bbox_to_anchor=(0.5, 1.0))  # fmt: skip
+    save(figure, ROOT / "docs" / "images" / "layers_accuracy.png")
 
 
-def _draw_rule(axes: Any, folders: list[Path], look: dict[str, Any], label: str) -> None:
-    """Draw the mean over the seeds along learning, and the range, of three quantities."""
-    every = [pd.read_csv(folder / "metrics.csv") for folder in folders if finished(folder)]
-    if not every:
-        return
-    table = pd.concat([each.assign(seed=seed) for seed, each in enumerate(every)])
-    iterations = table.groupby(["epoch", "seed"])["iterations"].mean().groupby("epoch")
-    at_end = table[table["validation_accuracy"].notna()].groupby("epoch")
-    error = at_end["validation_accuracy"].agg(["mean", "min", "max"])
-    shown = (
-        100 * (1 - error),
-        iterations.agg(["mean", "min", "max"]),
-        at_end["weight_abscissa"].agg(["mean", "min", "max"]),
-    )
-    for axis, values in zip(axes, shown, strict=True):
-        axis.plot(values["mean"], color=look["color"], ls=look["ls"], lw=1.6, label=label)
-        ends = values["min"], values["max"]
-        axis.fill_between(values.index, *ends, color=look["color"], alpha=0.2, lw=0)
+def numbers(cell: str) -> list[float]:
+    """Return the numbers of a cell: the mean, and the range where there are several seeds."""
+    return [float(each) for each in re.findall(r"[-+]?\d[\d.]*(?:e[-+]?\d+)?", cell)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data-root", type=Path, help="torchvision's files")
-    parser.add_argument("--out", type=Path, required=True, help="where run folders are kept")
+    parser.add_argument("--out", type=Path, help="where run folders are kept")
     parser.add_argument(
         "--only", nargs="+", choices=(names := [row.name for row in ROWS]), default=names
     )
     parser.add_argument("--rules", nargs="+", default=[*RULES, CONTROL])
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--report", action="store_true", help="write the report, run nothing")
+    parser.add_argument("--figure", action="store_true", help="draw the report's table alone")
     given = parser.parse_args()
+    if given.figure:
+        draw()
+        return
+    if given.out is None:
+        raise SystemExit("--out is missing: the folder in which runs are kept.")
     if given.report:
         report(given.out)
         return
