@@ -11,8 +11,9 @@ from nicegui import Client, ui
 
 from ratenet.app import skeleton
 from ratenet.app.controls import as_query, from_query
+from ratenet.app.knobs import Knob
 from ratenet.app.messages import diagram_message, path_message, portrait_message
-from ratenet.app.plane import VARIATIONS, Plane, PlaneControls
+from ratenet.app.plane import Plane
 from ratenet.app.tab import Tab
 from ratenet.errors import RatenetError
 from ratenet.fixed_points.continuation.branch import Branch
@@ -37,14 +38,14 @@ class CircuitPage:
         self._along = given.pop("along", "drive_0")
         self._plane = Plane(name)
         self._branches: list[Branch] = []
-        self._drawn_for: tuple[str, PlaneControls] | None = None
+        self._drawn_for: tuple[str, Any] | None = None
         self._path: Any = None
         try:
-            self._plane.range_of(self._along)
-            self._plane.controls = from_query(PlaneControls(), given)
+            self._plane.knob(self._along)
+            self._plane.controls = from_query(self._plane.start, given)
         except RatenetError as error:
             self._wrong = str(error)
-            self._along = self._along if self._along in VARIATIONS else "drive_0"
+            self._along = self._along if self._along in self._plane.knobs else "drive_0"
         self._build()
         self._changed.set()
         self._tab.begin(self._follow)
@@ -63,26 +64,29 @@ class CircuitPage:
                     ui.button("Reset", on_click=self._reset).props(small)
                     ui.button("Save picture", on_click=self._save_picture).props(small)
                     ui.button("Save data", on_click=self._save_data).props(small)
-                self._sliders = {name: self._slider(name) for name in VARIATIONS}
+                self._sliders = {
+                    name: self._slider(knob) for name, knob in self._plane.knobs.items()
+                }
             with ui.element("section"):
                 ui.html(skeleton.CIRCUIT, sanitize=False)
                 ui.html(POINTS, sanitize=False)
-                ui.html('<p class="rn-note" id="certificate"></p>', sanitize=False)
+                ui.html('<p class="rn-note" id="certificate" role="status"></p>', sanitize=False)
         ui.on("clicked", self._clicked)
 
-    def _slider(self, name: str) -> Any:
-        low, high = self._plane.range_of(name)
-        value = getattr(self._plane.controls, name)
+    def _slider(self, knob: Knob) -> Any:
+        value = getattr(self._plane.controls, knob.name)
         with ui.element("div").classes("rn-name"):
-            ui.label(self._plane.label(name))
-            shown = ui.label(f"{value:g}").props(f"id=value-{name}")
+            name = ui.label(knob.label)
+            if knob.help:
+                name.tooltip(knob.help)
+            shown = ui.label(f"{value:.4g}").props(f"id=value-{knob.name}")
 
-        def moved(event: Any) -> None:
-            shown.text = f"{event.value:g}"
-            self._moved(name, float(event.value))
+        def slid(event: Any) -> None:
+            shown.text = f"{event.value:.4g}"
+            self._moved(knob.name, float(event.value))
 
-        slider = ui.slider(min=low, max=high, step=(high - low) / 400, value=value, on_change=moved)
-        return slider.props(f'id=slider-{name} aria-label="{escape(self._plane.label(name))}"')
+        slider = ui.slider(min=knob.low, max=knob.high, step=knob.step, value=value, on_change=slid)
+        return slider.props(f'id=slider-{knob.name} aria-label="{escape(knob.label)}"')
 
     async def _follow(self) -> None:
         """Draw anew whenever something has moved: the plane first, then the diagram."""
@@ -92,7 +96,7 @@ class CircuitPage:
             plane, along = self._plane, self._along
             portrait = await self._tab.compute(plane.portrait)
             await self._tab.send("portrait", portrait_message(plane, portrait))
-            others = dataclasses.replace(plane.controls, **{along: 0.0})
+            others = dataclasses.replace(plane.controls, **{along: getattr(plane.start, along)})
             if self._drawn_for != (along, others):
                 self._branches = await self._tab.compute(plane.diagram, along)
                 self._drawn_for = (along, others)
@@ -104,13 +108,13 @@ class CircuitPage:
             return
         self._plane.controls, self._along = controls, name
         self._changed.set()
-        query = as_query(controls, PlaneControls())
+        query = as_query(controls, self._plane.start)
         query += ("&" if query else "") + f"along={name}"
         ui.run_javascript(f"ratenet.address({query!r})")
 
     def _reset(self) -> None:
         for name, slider in self._sliders.items():
-            slider.value = getattr(PlaneControls(), name)
+            slider.value = getattr(self._plane.start, name)
 
     async def _clicked(self, event: Any) -> None:
         try:
@@ -129,4 +133,9 @@ class CircuitPage:
             self._tab.say("There is no branch of fixed points yet; wait until it is drawn.")
             return
         table = pd.concat(tables, ignore_index=True)
-        ui.download.content(table.to_csv(index=False), "ratenet.csv", "text/csv")
+        ui.download.content(table.to_csv(index=False), "branches.csv", "text/csv")
+        if self._path is not None:
+            names = [f"{self._plane.circuit.network.model.states[0]}_{n}" for n in range(2)]
+            states = pd.DataFrame(self._path.states.numpy(), columns=names)
+            states.insert(0, "time", self._path.t.numpy())
+            ui.download.content(states.to_csv(index=False), "trajectory.csv", "text/csv")

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ratenet.app.frames import Examined, Frame
 from ratenet.app.learning import Step
 from ratenet.app.plane import Path, Plane, Portrait
-from ratenet.app.settling import Examined, Frame, Settling
+from ratenet.app.settling import Settling
 from ratenet.fixed_points.continuation.branch import Branch
 
 DRAWN = 4  # decimals of what is only seen as a colour or a line
@@ -76,9 +77,10 @@ def portrait_message(plane: Plane, portrait: Portrait) -> dict[str, Any]:
 
 def diagram_message(plane: Plane, along: str, branches: Sequence[Branch]) -> dict[str, Any]:
     """Return a bifurcation diagram, and where on it the controls are."""
+    knob = plane.knob(along)
     return {
-        "range": list(plane.range_of(along)),
-        "along": plane.label(along),
+        "range": [knob.low, knob.high],
+        "along": knob.label,
         "value": getattr(plane.controls, along),
         "names": plane.unit_names,
         "unit": plane.unit,

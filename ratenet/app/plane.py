@@ -1,4 +1,4 @@
-"""Plane: a circuit of two units whose drive and weights are moved, with what then rests and moves.
+"""Plane: a circuit of two units whose numbers are moved, with what then rests and moves.
 
 Nullclines and basins are those of the figures, branches those of `continue_fixed_points`.
 """
@@ -6,64 +6,29 @@ Nullclines and basins are those of the figures, branches those of `continue_fixe
 import dataclasses
 import warnings
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from ratenet import circuits
+from ratenet.app.knobs import Knob, controls_type, knobs_of, moved
 from ratenet.circuits.arguments import numbers
 from ratenet.errors import ConvergenceError, DivergenceError, InputError, UnsupportedError
 from ratenet.fixed_points import FixedPointSet, Relaxation, find_all_fixed_points, find_fixed_points
 from ratenet.fixed_points.continuation.branch import Branch
 from ratenet.fixed_points.continuation.follow import continue_fixed_points
-from ratenet.fixed_points.continuation.variations import (
-    AbstractVariation,
-    DriveShift,
-    WeightScale,
-)
 from ratenet.network import Network
 from ratenet.report.phase_plane import basins, nullclines, unit_names
 from ratenet.report.rates import unit_name
 from ratenet.simulation import simulate
-from ratenet.validation import check_fields
 
 SIDE = 7  # starts along each axis, for the fixed points
 BASIN_SIDE = 40
 ITERATIONS = 400  # in which the dynamics come to rest, or are taken not to
 DURATION = 20  # of a trajectory, in longest time constants
 STEPS = 1000
-
-
-@dataclass(frozen=True)
-class PlaneControls:
-    """What the sliders of a circuit say.
-
-    Parameters
-    ----------
-    drive_0 : float
-        Drive that is added to the first unit, in the SI unit of the model's drive.
-    drive_1 : float
-        Drive that is added to the second unit.
-    weight_scale : float
-        Factor of the recurrent weights.
-    """
-
-    drive_0: Annotated[float, Field(ge=-1000, le=1000)] = 0.0
-    drive_1: Annotated[float, Field(ge=-1000, le=1000)] = 0.0
-    weight_scale: Annotated[float, Field(ge=0, le=3)] = 1.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
-VARIATIONS: dict[str, AbstractVariation] = {
-    "drive_0": DriveShift([1.0, 0.0]),
-    "drive_1": DriveShift([0.0, 1.0]),
-    "weight_scale": WeightScale(),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +66,13 @@ class Plane:
     ----------
     name : str
         Name of the circuit.
-    controls : PlaneControls, optional
 
     Attributes
     ----------
+    knobs : dict of str to Knob
+        What can be moved.
+    start, controls : object
+        Values of the knobs as the circuit has them, and as they are now: frozen dataclasses.
     span : pair of float
         Range of both axes, in the state's SI unit.
 
@@ -116,7 +84,7 @@ class Plane:
         If it has more units or state variables.
     """
 
-    def __init__(self, name: str, controls: PlaneControls | None = None) -> None:
+    def __init__(self, name: str) -> None:
         self.circuit = circuits.load(name)
         network = self.circuit.network
         if network.units != 2 or len(network.model.states) != 1:
@@ -125,7 +93,9 @@ class Plane:
                 f"{network.units} with {len(network.model.states)}; use `ratenet simulate {name}`.",
                 argument="target",
             )
-        self.controls = PlaneControls() if controls is None else controls
+        self.knobs = knobs_of(name)
+        self.start: Any = controls_type(self.knobs)()
+        self.controls = self.start
         self.span = self._span()
 
     @property
@@ -139,42 +109,26 @@ class Plane:
         model = self.circuit.network.model
         return unit_name(model.dimensions(model.states[0]))
 
-    def label(self, name: str) -> str:
-        """Return what a control is called."""
-        if name == "weight_scale":
-            return "weight scale"
-        model = self.circuit.network.model
-        added = f"drive added to {self.unit_names[int(name[-1])]}"
-        unit = unit_name(model.dimensions(model.drive))
-        return added if unit == "dimensionless" else f"{added} ({unit})"
-
-    def range_of(self, name: str) -> tuple[float, float]:
-        """Return over which values a control is moved, and branches are followed.
+    def knob(self, name: str) -> Knob:
+        """Return what a slider moves.
 
         Raises
         ------
         InputError
-            If there is no such control.
+            If there is no such knob.
         """
-        if name not in VARIATIONS:
-            expected = f"one of {', '.join(VARIATIONS)}"
+        if name not in self.knobs:
+            expected = f"one of {', '.join(self.knobs)}"
             raise InputError.at("along", got=name, expected=expected)
-        if name == "weight_scale":
-            return 0.0, 3.0
-        largest = max(2.0, 1.5 * float(self.circuit.drive[0].abs().max()))
-        return -largest, largest
+        return self.knobs[name]
 
-    def varied(self, *, without: str = "") -> tuple[Network, Tensor]:
-        """Return network and drive (1, 2) as the sliders say, one of them left out."""
-        network, drive = self.circuit.network, self.circuit.drive[:1]
-        for name, value in dataclasses.asdict(self.controls).items():
-            if name != without:
-                network, drive = VARIATIONS[name](network, drive, value)
-        return network, drive
+    def moved(self, **values: float) -> tuple[Network, Tensor]:
+        """Return network and drive (1, 2) as the sliders say, or with other values of some."""
+        return moved(self.circuit.name, {**dataclasses.asdict(self.controls), **values})
 
     def portrait(self) -> Portrait:
         """Return fixed points, nullclines and basins."""
-        network, drive = self.varied()
+        network, drive = self.moved()
         found = self._resting(network, drive)
         return Portrait(
             found,
@@ -193,7 +147,7 @@ class Plane:
         place = numbers(start, "start")
         if len(place) != 2:
             raise InputError.at("start", got=start, expected="two numbers, the states of the units")
-        network, drive = self.varied()
+        network, drive = self.moved()
         state = network.as_state(place[None], 1)
         duration = DURATION * network.longest_time_constant()
         with warnings.catch_warnings():
@@ -207,32 +161,31 @@ class Plane:
         return Path(run.t, run.states[network.model.states[0]][:, 0])
 
     def diagram(self, along: str) -> list[Branch]:
-        """Return the branches of fixed points that begin at either end of a control's range.
+        """Return the branches of fixed points that begin at either end of a knob's range.
 
         Raises
         ------
         InputError
-            If there is no such control.
+            If there is no such knob.
         """
-        low, high = self.range_of(along)
-        network, drive = self.varied(without=along)
+        low, high = self.knob(along)[3:5]
         branches: list[Branch] = []
         for start, stop in ((low, high), (high, low)):
-            at, there = VARIATIONS[along](network, drive, start)
-            for state in self._resting(at, there).points.state.split(1, dim=1):
+            for state in self._resting(*self.moved(**{along: start})).points.state.split(1, dim=1):
                 if not any(_passes(branch, start, state) for branch in branches):
-                    branches += self._branch(network, drive, along, start, stop, state)
+                    branches += self._branch(along, start, stop, state)
         return branches
 
-    def _branch(
-        self, network: Network, drive: Tensor, along: str, start: float, stop: float, state: Tensor
-    ) -> list[Branch]:
+    def _branch(self, along: str, start: float, stop: float, state: Tensor) -> list[Branch]:
+        def follow(network: Network, drive: Tensor, value: float) -> tuple[Network, Tensor]:
+            return self.moved(**{along: value})
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # why it ended is in the branch
             try:
                 return [
                     continue_fixed_points(
-                        network, drive, VARIATIONS[along], start=start, stop=stop, initial=state
+                        *self.moved(), follow, start=start, stop=stop, initial=state
                     )
                 ]
             except ConvergenceError:
@@ -249,8 +202,9 @@ class Plane:
         network, initial = self.circuit.network, self.circuit.initial
         state = network.as_state(initial, len(self.circuit.drive))
         fp = find_fixed_points(
-            network, self.circuit.drive, initial=state, certificate="residual", on_failure="return"
-        )
+            network, self.circuit.drive, initial=state, certificate="residual",
+            max_iterations=ITERATIONS, on_failure="return",
+        )  # fmt: skip
         seen = torch.cat([fp.state, state]).nan_to_num(0.0, 0.0, 0.0)
         size = max(1.0, 2 * float(seen.abs().max()))
         return (-size if bool((seen < -1e-6 * size).any()) else 0.0), size

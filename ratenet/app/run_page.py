@@ -83,8 +83,8 @@ class RunPage:
                 self._sliders = {each.name: self._slider(each) for each in sliders(Controls)}
             with ui.element("section"):
                 ui.html(skeleton.RUN, sanitize=False)
-                ui.html('<p class="rn-note rn-wrong" id="note"></p>', sanitize=False)
-                ui.html('<p class="rn-note" id="certificate"></p>', sanitize=False)
+                ui.html('<p class="rn-note rn-wrong" id="note" role="status"></p>', sanitize=False)
+                ui.html('<p class="rn-note" id="certificate" role="status"></p>', sanitize=False)
         ui.on("drawn", self._drawn)
 
     def _build_buttons(self) -> None:

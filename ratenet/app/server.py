@@ -1,7 +1,9 @@
 """The server: NiceGUI on 127.0.0.1, for the browser of this machine alone."""
 
+import os
 import socket
 import sys
+import threading
 import webbrowser
 from pathlib import Path
 
@@ -45,7 +47,7 @@ def serve(target: RunTarget | CircuitTarget, *, port: int | None, opens_browser:
     if isinstance(target, RunTarget):
         ui.page("/learning", title="ratenet")(lambda client: _page(target, client, learns=True))
     address = f"http://{HOST}:{port}"
-    app.on_startup(lambda: _opened(address, opens_browser))
+    app.on_startup(lambda: _started(address, opens_browser))
     ui.run(
         host=HOST, port=port, show=False, reload=False, dark=None, favicon=STATIC / "icon.svg",
         show_welcome_message=False, title="ratenet", tailwind=False,
@@ -65,10 +67,22 @@ def _page(target: RunTarget | CircuitTarget, client: Client, *, learns: bool = F
         ui.label(str(error)).classes("rn-note rn-wrong").props("id=wrong")
 
 
-def _opened(address: str, opens_browser: bool) -> None:
+def _started(address: str, opens_browser: bool) -> None:
     print(f"page    {address}   (Ctrl+C ends it)", flush=True)
-    if opens_browser and not webbrowser.open(address):
+    if opens_browser:  # in a thread: some browsers return when they are closed
+        threading.Thread(target=open_browser, args=(address,), daemon=True).start()
+
+
+def open_browser(address: str) -> None:
+    """Open the address in the browser, or say that it cannot be done."""
+    if not (_has_display() and webbrowser.open(address)):
         print("No browser could be opened; open the address in one yourself.", file=sys.stderr)
+
+
+def _has_display() -> bool:
+    """Return whether a browser has a screen to open on; without one it would be a terminal's."""
+    named = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    return not sys.platform.startswith("linux") or any(map(os.environ.get, named))
 
 
 def _free_port() -> int:
@@ -82,8 +96,11 @@ def _checked_port(port: int) -> int:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except OSError:
+        except OSError as error:  # in use, or below 1024
             raise InputError.at(
-                "port", got=port, expected="a free port", remedy="leave --port out for any"
+                "port",
+                found=f"{port} ({(error.strerror or str(error)).lower()})",
+                expected="a free port",
+                remedy="leave --port out for any",
             ) from None
     return port

@@ -17,18 +17,20 @@ def panel(
     told: str = "",
     about: str = "",
     over: str = "",
+    takes_keys: bool = False,
 ) -> str:
     """Return a panel: a title, numbers beside it, and a canvas with a description."""
+    role = 'role="application" tabindex="0"' if takes_keys else 'role="img"'
     return (
         f'<figure class="{size}"><figcaption><b>{escape(title)}</b><span>{told}</span></figcaption>'
-        f'<canvas id="{name}" class="{kind}" role="img" aria-label="{escape(about or title)}">'
+        f'<canvas id="{name}" class="{kind}" {role} aria-label="{escape(about or title)}">'
         f"</canvas>{over}</figure>"
     )
 
 
 def number(name: str, before: str = "") -> str:
-    """Return a place for a number that changes."""
-    return f'{before}<output id="{name}"></output>'
+    """Return a place for a number that changes, too often to be read aloud each time."""
+    return f'{before}<output id="{name}" aria-live="off"></output>'
 
 
 def panels(*each: str) -> str:
@@ -92,8 +94,10 @@ CIRCUIT = panels(
         "Phase plane",
         "tall",
         size="wide broad",
-        told="click: a trajectory",
-        about="Phase plane with nullclines, basins and fixed points",
+        told="click, or arrow keys and Enter: a trajectory",
+        about="Phase plane with nullclines, basins and fixed points; arrow keys move a cross, and "
+        "Enter starts a trajectory there",
+        takes_keys=True,
     ),
     panel(
         "diagram",

@@ -75,7 +75,7 @@ def target_of(word: str | None) -> RunTarget | CircuitTarget:
     """
     if word is None:
         return RunTarget(DEMO)
-    if Path(word).exists() or "/" in word:
+    if word and (Path(word).exists() or "/" in word):
         return RunTarget(Path(word))
     if word not in circuits.names():
         raise UnknownNameError.among(

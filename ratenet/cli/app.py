@@ -34,10 +34,11 @@ def app(
 
     from ratenet.app.server import serve
     from ratenet.app.targets import RunTarget, target_of
+    from ratenet.files import CONFIG
 
     shown: Any = target_of(target)
     if isinstance(shown, RunTarget):
-        if target is None and not shown.folder.exists():
+        if target is None and not (shown.folder / CONFIG).exists():
             _train_demo(shown.folder)
         shown.load()  # a mistake is told here, not in the browser
     serve(shown, port=port, opens_browser=not no_browser)
@@ -59,5 +60,5 @@ def _train_demo(folder: Path) -> None:
     """Train on the embedded digits in static presentation, with a progress bar."""
     from ratenet.training import TrainingConfig, train
 
-    print(f"{folder} is not there yet: the demo is trained, less than a minute.")
+    print(f"{folder} does not exist yet; training the demo (less than a minute).")
     train(TrainingConfig(presentation="static"), out=folder, show_progress=True)

@@ -7,7 +7,7 @@ import difflib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -127,6 +127,12 @@ def _read_file(path: Path, parse: Callable[[Mapping[str, Any]], Spec]) -> Spec:
     return spec
 
 
+@cache
+def _read_once(path: Path, parse: Callable[[Mapping[str, Any]], Spec]) -> Spec:
+    """Read a shipped file, which does not change; its spec cannot be changed either."""
+    return _read_file(path, parse)
+
+
 @dataclass(frozen=True)
 class _Shipped(Mapping[str, Any]):
     """The shipped files of a folder by name, each read when it is asked for."""
@@ -148,7 +154,7 @@ class _Shipped(Mapping[str, Any]):
 
     def _read(self, name: str, **parameters: Any) -> Any:
         """Return what a file says, with other defaults of some parameters."""
-        spec: Any = _read_file(self.folder / f"{name}.toml", self.parse)
+        spec: Any = _read_once(self.folder / f"{name}.toml", self.parse)
         if not parameters:
             return spec
         own = dict(spec.parameters)

@@ -18,12 +18,13 @@ NAMES = {
     "noise": "noise (sd over the size of the changes)",
     "animals": "animals",
 }
+COLUMNS = {"posterior": "posterior", "wins": "draws won"}  # shares that stand beside the evidence
 
 
 def alignment_figure(
     table: pd.DataFrame, *, ceiling: float | None, title: str = "", on: Any = None
 ) -> "Figure":
-    """Return alignments with intervals and what chance reaches, beside the probabilities.
+    """Return alignments with intervals and what chance reaches, beside the evidence.
 
     Parameters
     ----------
@@ -56,21 +57,26 @@ def alignment_figure(
     left.set_xlabel("alignment (cosine)")
     left.set_yticks(places, [str(name) for name in table.index])
     left.set_ylim(len(table) - 0.5, -0.5)
-    right.barh(places - 0.2, table["posterior"], 0.36, color=COLOURS[0], label="posterior")
-    right.barh(
-        places + 0.2,
-        table["wins"].fillna(0),
-        0.36,
-        color=COLOURS[4],
-        label="share of draws won",
-    )
-    right.set_xlim(0, 1.02)  # a bar of 1 ends before the border
-    right.set_xlabel("probability, share")
-    for axis in (left, right):
-        axis.legend(frameon=False, fontsize="small", loc="lower center", ncols=2,
-                    bbox_to_anchor=(0.5, 1.0))  # fmt: skip
+    best = table["log_likelihood"].max()
+    right.plot((best - table["log_likelihood"]) / np.log(10), places, "o", color=COLOURS[0])
+    right.set_xlim(left=min(0.0, right.get_xlim()[0]))
+    right.set_xlabel(r"evidence against it, $\log_{10}$ odds of the best")
+    for column, place in (("posterior", 1.08), ("wins", 1.26)):
+        beside = {"transform": right.get_yaxis_transform(), "ha": "center", "fontsize": "small"}
+        right.text(place, -0.8, COLUMNS[column], va="bottom", **beside)
+        for row, share in zip(places, table[column], strict=True):
+            right.text(place, row, _share(share), va="center", **beside)
+    left.legend(frameon=False, fontsize="small", loc="lower center", ncols=2,
+                bbox_to_anchor=(0.5, 1.0))  # fmt: skip
     entitle(figure, title)
     return figure
+
+
+def _share(value: float) -> str:
+    """Return a probability in words that fit beside a point; nothing where there is none."""
+    if np.isnan(value):
+        return ""
+    return "< 0.01" if value < 0.005 else "> 0.99" if 0.995 < value < 1 else f"{value:.2f}"
 
 
 def frequency_figure(

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 
 from ratenet.report.figures import COLOURS, GREY, new_figure
+from ratenet.report.rule_looks import looks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-STYLES = ("o", "s", "^", "D", "v", "P", "X")  # beside the colours
 
 
 def plasticity_lag_figure(measured: pd.DataFrame, tolerance: float = 0.01) -> "Figure":
@@ -39,7 +38,7 @@ def plasticity_lag_figure(measured: pd.DataFrame, tolerance: float = 0.01) -> "F
     ):
         _draw(axis, measured[measured["sweep"] == sweep], x, tolerance)
         axis.set_xlabel(label)
-        axis.legend(frameon=False, fontsize="x-small", loc="lower right")
+    axes[0].legend(frameon=False, fontsize="x-small", loc="lower right")
     axes[0].set_ylabel("difference to the change at fixed points (%)")
     return figure
 
@@ -77,18 +76,24 @@ def speeds_figure(measured: pd.DataFrame, *, on: Any = None) -> "Figure":
 
 def _draw(axis: Any, rows: pd.DataFrame, x: str, tolerance: float) -> None:
     """Draw points and predictions of each rule and presentation."""
-    for index, (case, of_case) in enumerate(rows.groupby(["rule", "presentation"], sort=False)):
-        colour, style = COLOURS[index % len(COLOURS)], STYLES[index % len(STYLES)]
+    groups, by_rule = rows.groupby(["rule", "presentation"], sort=False), looks(rows["rule"])
+    for index, (case, of_case) in enumerate(groups):
+        rule, presentation = map(str, case)  # type: ignore[call-overload]
+        colour = by_rule[rule]["color"]
         step = of_case.groupby("seed").cumcount()
         means = of_case.groupby(step)[[x, "difference", "predicted", "rates_lag"]].mean()
         spread = of_case.groupby(step)["difference"].agg(["min", "max"])
         bars = abs(spread.T.to_numpy() - means["difference"].to_numpy())
-        look = {"fmt": style, "color": colour, "ms": 5, "lw": 1, "mfc": "none"}
-        values, label = 100 * means["difference"], ", ".join(map(str, case))
-        axis.errorbar(means[x], values, 100 * bars, label=label, **look)
+        axis.errorbar(  # rules that agree stand one within the other
+            means[x], 100 * means["difference"], 100 * bars, fmt=by_rule[rule]["marker"],
+            color=colour, ms=max(3, 9 - 1.5 * index), lw=1,
+            mfc=colour if presentation == "held" else "none", label=f"{rule}, {presentation}",
+        )  # fmt: skip
         axis.plot(means[x], 100 * means["predicted"], "--", color=colour, lw=1)
         if index == 0 and x == "speed":
-            axis.plot(means[x], 100 * means["rates_lag"], ":", color=GREY, label="rates, |y - y*|")
+            axis.plot(
+                means[x], 100 * means["rates_lag"], ":", color=GREY, label=r"rates, $|y - y^*|$"
+            )
         _mark(axis, means[x].to_numpy(), means["predicted"].to_numpy(), tolerance, colour)
     axis.plot([], [], "--", color=GREY, label="predicted")
     axis.axhline(100 * tolerance, color=GREY, lw=0.7)

@@ -1,5 +1,6 @@
 """How rules look in every figure: one table of colours, line styles and markers."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,7 +14,7 @@ _ORDER = (
     "euclidean", "linearized-reparameterized", "gain-free-reparameterized", "reparameterized",
     "first-order-reparameterized", "hebb", "bptt", "recurrent-backpropagation",
     "truncated-adjoint", "feedback-alignment", "equilibrium-propagation", "contrastive-hebbian",
-    "oja", "bcm", "node-perturbation", "weight-perturbation", "exponentiated-gradient",
+    "weight-perturbation", "bcm", "node-perturbation", "oja", "exponentiated-gradient",
     "mirror-descent", "natural-gradient",
 )  # fmt: skip
 LABELS = {
@@ -52,19 +53,21 @@ def looks(rules: Iterable[str]) -> dict[str, Look]:
     Parameters
     ----------
     rules : iterable of str
-        As they are written, such as ``"truncated-adjoint(terms=5)"``.
+        As they are written, such as ``"truncated-adjoint(terms=5)"`` or ``"bcm, slow threshold"``.
     """
     named = list(dict.fromkeys(rules))
     numbers: dict[str, int] = {}
     others = []
     for rule in named:
-        name = rule.partition("(")[0].strip()
+        name = re.split("[(,]", rule)[0].strip()
         if name in _ORDER and _ORDER.index(name) not in numbers.values():
             numbers[rule] = _ORDER.index(name)
         elif name != CONTROL:
             others.append(rule)
-    free = (n for n in range(len(_ORDER) + len(others)) if n not in numbers.values())
-    numbers |= dict(zip(others, [*free], strict=False))
+    taken = {number % len(COLOURS) for number in numbers.values()}
+    free = [n for n in range(len(_ORDER) + len(others)) if n not in numbers.values()]
+    free.sort(key=lambda number: number % len(COLOURS) in taken)  # colours of their own come first
+    numbers |= dict(zip(others, free, strict=False))
     control = {"color": GREY, "ls": ":", "marker": "x"}
     return {rule: _look(numbers[rule]) if rule in numbers else control for rule in named}
 

@@ -1,11 +1,27 @@
 """A circuit of two units that is moved: its numbers are those of the library."""
 
+import dataclasses
+
 import pytest
 import torch
 
 import ratenet as rn
-from ratenet.app.plane import Plane, PlaneControls
+from ratenet import circuits
+from ratenet.app.plane import Plane
 from ratenet.errors import InputError, UnknownNameError, UnsupportedError
+
+CIRCUITS = [
+    "balanced_amplification",
+    "inhibition_stabilized",
+    "wilson_cowan_multistable",
+    "wilson_cowan_oscillating",
+]
+
+
+def as_numbers(network, drive):
+    """Return weights, parameters and drive as lists."""
+    parameters = {name: value.tolist() for name, value in network.parameters.items()}
+    return network.connectivity.dense().tolist(), parameters, drive.tolist()
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +69,9 @@ def test_diagram_shows_the_folds_of_the_published_hysteresis(multistable):
 
 
 def test_sliders_move_drive_and_weights():
-    plane = Plane(
-        "inhibition_stabilized", PlaneControls(drive_0=2.0, drive_1=-1.0, weight_scale=0.5)
-    )
-    network, drive = plane.varied()
+    plane = Plane("inhibition_stabilized")
+    plane.controls = dataclasses.replace(plane.start, drive_0=32, drive_1=19, weight_scale=0.5)
+    network, drive = plane.moved()
     assert drive.tolist() == [[32.0, 19.0]]
     assert torch.equal(
         network.connectivity.dense(), 0.5 * plane.circuit.network.connectivity.dense()
@@ -64,6 +79,41 @@ def test_sliders_move_drive_and_weights():
     fp = rn.find_fixed_points(network, drive)
     assert torch.allclose(plane.portrait().found.rates, fp.rates)
     assert plane.unit_names == ["E", "I"] and plane.unit == "Hz"
+
+
+@pytest.mark.parametrize("name", CIRCUITS)
+def test_every_knob_moves_the_network_or_the_drive_and_none_does_at_its_start(name):
+    plane = Plane(name)
+    network, drive = plane.moved()
+    assert as_numbers(network, drive) == as_numbers(plane.circuit.network, plane.circuit.drive[:1])
+    for knob in plane.knobs.values():
+        for value in (knob.low, knob.high):
+            assert as_numbers(*plane.moved(**{knob.name: value})) != as_numbers(network, drive)
+
+
+def test_an_argument_is_moved_as_far_as_the_circuit_takes_it():
+    plane = Plane("inhibition_stabilized")
+    w = plane.knob("w_EE")
+    assert w.start == 2 and w.low == pytest.approx(0.2) and 2.74 < w.high <= 2.75
+    network, _ = plane.moved(w_EE=w.high)
+    assert float(network.connectivity.dense()[0, 0]) == w.high
+
+
+def test_parameters_have_names_and_units():
+    labels = {name: knob.label for name, knob in Plane("wilson_cowan_oscillating").knobs.items()}
+    assert labels["tau"] == "tau (s)" and labels["a_0"] == "a of E" and labels["w_II"] == "w_II"
+
+
+@pytest.mark.slow
+def test_diagram_along_an_argument_ends_where_the_library_s_does():
+    plane = Plane("wilson_cowan_oscillating")
+    (branch,) = plane.diagram("w_II")
+    low = circuits.wilson_cowan_oscillating(w_II=float(branch.values[0]))
+    fp = rn.find_fixed_points(
+        low.network, low.drive, initial=branch.states[0, :1], on_failure="return"
+    )
+    assert torch.allclose(fp.rates[0], branch.rates[0], atol=1e-6)
+    assert float(branch.values[-1]) == plane.knob("w_II").high
 
 
 @pytest.mark.slow
@@ -88,4 +138,4 @@ def test_wrong_circuits_and_controls_are_refused(multistable):
     with pytest.raises(UnsupportedError, match="two units with one state variable each, got 360"):
         Plane("ssn_ring")
     with pytest.raises(InputError, match="along: expected one of drive_0"):
-        multistable.diagram("tau")
+        multistable.diagram("w_II")

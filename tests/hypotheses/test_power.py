@@ -156,12 +156,15 @@ def test_alignments_are_drawn_where_they_are():
             "alignment_low": [0.4, -0.2, np.nan],
             "alignment_high": [0.6, 0.0, np.nan],
             "chance": [0.2, 0.2, np.nan],
-            "posterior": [0.9, 0.0, 0.1],
+            "log_likelihood": [-3.0, -3.0 - 4 * np.log(10), -3.0 - np.log(9)],
+            "posterior": [0.9, 0.0001, 0.1],
             "wins": [1.0, 0.0, np.nan],
         },
         index=["a", "b", "none"],
     )
     left, right = alignment_figure(table, ceiling=0.9, title="").axes
     assert left.containers[0].lines[0].get_xdata().tolist() == [0.5, -0.1]
-    assert [patch.get_width() for patch in right.patches[:3]] == [0.9, 0.0, 0.1]
+    assert right.lines[0].get_xdata() == pytest.approx([0, 4, np.log10(9)])
+    texts = [text.get_text() for text in right.texts]
+    assert texts == ["B", "posterior", "0.90", "< 0.01", "0.10", "draws won", "1.00", "< 0.01", ""]
     assert any(line.get_xdata()[0] == 0.9 for line in left.lines)

@@ -3,14 +3,17 @@
 {
   const { $, PALETTE, colour, say, short, axes, line, dot } = window.ratenet;
   const KEPT = 8, SECONDS = 3; // trajectories that stay; how long the newest one runs on the screen
-  let shown = null, paths = [], running = 0;
+  const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
+  let shown = null, paths = [], running = 0, share = 1, cross = null;
 
   const unitOf = (name, unit) => (unit === "dimensionless" ? name : `${name} (${unit})`);
 
   function portrait(p) {
     shown = p;
     paths = [];
+    share = 1;
     drawPlane();
+    listen();
     $("course").getContext("2d").clearRect(0, 0, 1e5, 1e5);
     say("course-note", "click into the phase plane");
     say("certificate", p.summary);
@@ -43,7 +46,7 @@
     plot.pen.drawImage(small, plot.left, plot.top, plot.width, plot.height);
   }
 
-  function drawPlane(share = 1) {
+  function drawPlane() {
     const p = shown, [x, y] = p.names.map((name) => ({ range: p.span, name: unitOf(name, p.unit) }));
     const plot = axes("plane", x, y);
     basins(plot);
@@ -58,15 +61,39 @@
     p.points.forEach(([a, b], n) => dot(plot, a, b,
       p.stability[n] === "stable" ? PALETTE[n % PALETTE.length] : colour("--ink"),
       { size: 5, hollow: p.stability[n] === "stable" ? false : "filled" }));
+    if (cross) {
+      const [a, b] = cross, long = (p.span[1] - p.span[0]) / 40;
+      line(plot, [[a - long, b], [a + long, b]], colour("--ink"));
+      line(plot, [[a, b - long], [a, b + long]], colour("--ink"));
+    }
     plot.end();
-    $("plane").onclick = (event) => {
-      const box = $("plane").getBoundingClientRect();
+    return plot;
+  }
+
+  // A click, or Enter where the arrow keys have moved a cross, starts a trajectory.
+  function listen() {
+    const canvas = $("plane"), [low, high] = shown.span;
+    canvas.onclick = (event) => {
+      const box = canvas.getBoundingClientRect(), plot = drawPlane();
       const place = [plot.x(event.clientX - box.left), plot.y(event.clientY - box.top)];
-      if (place.every((v) => v >= p.span[0] && v <= p.span[1])) emitEvent("clicked", place);
+      if (place.every((v) => v >= low && v <= high)) emitEvent("clicked", place);
+    };
+    canvas.onkeydown = (event) => {
+      const arrow = ARROWS[event.key], from = cross || [(low + high) / 2, (low + high) / 2];
+      if (arrow)
+        cross = from.map((v, k) => Math.max(low, Math.min(high, v + arrow[k] * (high - low) / 50)));
+      else if (event.key === "Enter") emitEvent("clicked", from);
+      else return;
+      event.preventDefault();
+      drawPlane();
+    };
+    canvas.onblur = () => {
+      cross = null;
+      drawPlane();
     };
   }
 
-  function drawCourse(path, share) {
+  function drawCourse(path) {
     const upTo = Math.max(1, Math.ceil(share * path.t.length)), values = path.states.flat();
     const low = Math.min(shown.span[0], ...values), high = Math.max(...values, low + 1e-9);
     const plot = axes("course", { range: [0, 1e3 * (path.t.at(-1) || 1)], name: "time (ms)" },
@@ -89,9 +116,9 @@
     const began = performance.now(), mine = ++running;
     const step = (now) => {
       if (mine !== running || paths.at(-1) !== found) return;
-      const share = Math.min(1, Math.max(0, (now - began) / (1e3 * SECONDS)));
-      drawPlane(share);
-      drawCourse(found, share);
+      share = Math.min(1, Math.max(0, (now - began) / (1e3 * SECONDS)));
+      drawPlane();
+      drawCourse(found);
       if (share < 1) requestAnimationFrame(step);
     };
     requestAnimationFrame(step);

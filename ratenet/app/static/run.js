@@ -115,12 +115,13 @@
         (event.clientY - box.top) / box.height * canvas.height];
     };
     canvas.onpointerdown = (event) => {
+      if (!event.isPrimary || event.button) return; // one finger, or the mouse's main button
       canvas.setPointerCapture(event.pointerId);
       last = place(event);
       stroke(last, last);
     };
     canvas.onpointermove = (event) => {
-      if (!last) return;
+      if (!last || !event.isPrimary) return;
       const to = place(event);
       stroke(last, to);
       last = to;
