@@ -68,7 +68,10 @@ class LearningPage:
     def _build_side(self, side: str) -> None:
         rule, rate = (getattr(self._controls, name) for name in (side, f"{side}_rate"))
         ui.select(
-            rule_names(), value=rule, on_change=lambda event: self._moved(side, event.value)
+            rule_names(),
+            label=side,
+            value=rule,
+            on_change=lambda event: self._moved(side, event.value),
         ).props(f'dense outlined id=rule-{side} aria-label="{side} rule"').classes(f"rn-{side}")
         with ui.element("div").classes("rn-name"):
             ui.label("learning rate")

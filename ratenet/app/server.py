@@ -57,6 +57,7 @@ def serve(target: RunTarget | CircuitTarget, *, port: int | None, opens_browser:
 def _page(target: RunTarget | CircuitTarget, client: Client, *, learns: bool = False) -> None:
     """Build what one tab shows, or the sentence that says why it cannot."""
     ui.add_head_html(HEAD)
+    ui.colors(primary="#0072b2")
     try:
         if isinstance(target, RunTarget):
             page = LearningPage if learns else RunPage

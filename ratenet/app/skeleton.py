@@ -52,7 +52,7 @@ RUN = panels(
         "Answer",
         "square",
         size="broad",
-        told=f"{number('answer')} {number('confidence')} {number('reached')}",
+        told=number("answer") + number("confidence", " \u00b7 ") + number("reached", " \u00b7 "),
         about="Confidence of each class",
     ),
     panel("drive", "Drive", "map", about="Drive of all units"),

@@ -3,12 +3,18 @@
 window.ratenet = {};
 {
   const $ = (id) => document.getElementById(id);
-  const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+  const PALETTE = {
+    light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"],
+    dark: ["#56b4e9", "#e69f00", "#2ec99c", "#e59ac6", "#f0e442", "#9fb8ff"],
+  };
   const MARGIN = { left: 58, right: 14, top: 10, bottom: 36 };
   const colours = new Map(); // read anew when the page turns dark or light
 
+  const isDark = () => document.body.classList.contains("body--dark");
+  const hue = (n) => PALETTE[isDark() ? "dark" : "light"][n % PALETTE.light.length];
+
   function colour(name) {
-    const dark = document.body.classList.contains("body--dark");
+    const dark = isDark();
     if (colours.get("dark") !== dark) {
       colours.clear();
       colours.set("dark", dark);
@@ -23,8 +29,8 @@ window.ratenet = {};
     if (place && place.textContent !== text) place.textContent = text;
   }
 
-  const short = (x, digits = 3) =>
-    x === null || x === undefined ? "–" : String(Number(Number(x).toPrecision(digits)));
+  const short = (x, digits = 3) => x === null || x === undefined
+    ? "–" : String(Number(Number(x).toPrecision(digits))).replace("-", "−");
 
   function sized(id) {
     const canvas = $(id), ratio = window.devicePixelRatio || 1, box = canvas.getBoundingClientRect();
@@ -218,7 +224,7 @@ window.ratenet = {};
   }
 
   Object.assign(window.ratenet, {
-    $, PALETTE, colour, say, short, sized, map, grey, axes, line, dot, spectrum, spectrumRange,
+    $, hue, colour, say, short, sized, map, grey, axes, line, dot, spectrum, spectrumRange,
     savePicture, address,
   });
 }

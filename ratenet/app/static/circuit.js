@@ -1,7 +1,7 @@
 // The page of a circuit of two units: phase plane, bifurcation diagram, trajectories.
 "use strict";
 {
-  const { $, PALETTE, colour, say, short, axes, line, dot } = window.ratenet;
+  const { $, hue, colour, say, short, axes, line, dot } = window.ratenet;
   const KEPT = 8, SECONDS = 3; // trajectories that stay; how long the newest one runs on the screen
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
   let shown = null, paths = [], running = 0, share = 1, cross = null;
@@ -36,7 +36,7 @@
     const pen = small.getContext("2d"), picture = pen.createImageData(side, side);
     shown.basins.forEach((row, i) => row.forEach((number, j) => {
       if (number < 0) return;
-      const hex = PALETTE[number % PALETTE.length], place = 4 * ((side - 1 - j) * side + i);
+      const hex = hue(number), place = 4 * ((side - 1 - j) * side + i);
       for (let k = 0; k < 3; k++)
         picture.data[place + k] = parseInt(hex.slice(1 + 2 * k, 3 + 2 * k), 16);
       picture.data[place + 3] = 50;
@@ -59,7 +59,7 @@
       if (n === paths.length - 1) dot(plot, ...states.at(-1), colour("--three"), { size: 3 });
     });
     p.points.forEach(([a, b], n) => dot(plot, a, b,
-      p.stability[n] === "stable" ? PALETTE[n % PALETTE.length] : colour("--ink"),
+      p.stability[n] === "stable" ? hue(n) : colour("--ink"),
       { size: 5, hollow: p.stability[n] === "stable" ? false : "filled" }));
     if (cross) {
       const [a, b] = cross, long = (p.span[1] - p.span[0]) / 40;
@@ -98,14 +98,14 @@
     const low = Math.min(shown.span[0], ...values), high = Math.max(...values, low + 1e-9);
     const plot = axes("course", { range: [0, 1e3 * (path.t.at(-1) || 1)], name: "time (ms)" },
       { range: [low, high + 0.05 * (high - low)], name: unitOf(shown.state, shown.unit) });
-    [0, 1].forEach((k) => line(plot, path.states.slice(0, upTo).map((s, n) => [1e3 * path.t[n], s[k]]),
-      PALETTE[k]));
+    [0, 1].forEach((k) =>
+      line(plot, path.states.slice(0, upTo).map((s, n) => [1e3 * path.t[n], s[k]]), hue(k)));
     plot.end();
     $("course-note").innerHTML = "";
     shown.names.forEach((name, k) => {
       const each = document.createElement("span");
       each.textContent = `${k ? "  " : ""}— ${name}`;
-      each.style.color = PALETTE[k];
+      each.style.color = hue(k);
       $("course-note").append(each);
     });
     if (path.note) say("course-note", path.note);

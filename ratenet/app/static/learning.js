@@ -1,7 +1,7 @@
 // The page of two rules that learn from the same stream of images.
 "use strict";
 {
-  const { PALETTE, say, short, axes, line, spectrum, spectrumRange } = window.ratenet;
+  const { hue, colour, say, short, axes, line, spectrum, spectrumRange } = window.ratenet;
   const SIDES = ["left", "right"];
   let rows = [], range = null, most = 1;
 
@@ -33,16 +33,16 @@
     const x = { range: [0, Math.min(most, Math.max(30, ...rows.map((r) => 1.1 * r.length)))], name: "step" };
     const accuracy = axes("accuracy", x, { range: [0, 1.02], name: "accuracy" });
     rows.forEach((side, n) => {
-      line(accuracy, side.map((r) => [r.step, r.accuracy]), PALETTE[n], { thick: 1.2 });
+      line(accuracy, side.map((r) => [r.step, r.accuracy]), hue(n), { thick: 1.2 });
       const tested = side.filter((r) => r.test !== null);
-      line(accuracy, tested.map((r) => [r.step, r.test]), PALETTE[n], { thick: 3 });
+      line(accuracy, tested.map((r) => [r.step, r.test]), hue(n), { thick: 3 });
     });
     accuracy.end();
     const seen = rows.flat().map((r) => r.abscissa).filter((v) => v !== null);
     const low = Math.min(-1, ...seen), high = Math.max(0, ...seen), room = 0.08 * (high - low);
-    const slowest = axes("slowest", x, { range: [low - room, high + room], name: "1/s" });
-    line(slowest, [[x.range[0], 0], [x.range[1], 0]], window.ratenet.colour("--two"));
-    rows.forEach((side, n) => line(slowest, side.map((r) => [r.step, r.abscissa]), PALETTE[n]));
+    const slowest = axes("slowest", x, { range: [low - room, high + room], name: "abscissa (1/s)" });
+    line(slowest, [[x.range[0], 0], [x.range[1], 0]], colour("--soft"), { dashes: [4, 3] });
+    rows.forEach((side, n) => line(slowest, side.map((r) => [r.step, r.abscissa]), hue(n)));
     slowest.end();
   }
 

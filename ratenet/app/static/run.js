@@ -1,7 +1,7 @@
 // The page of a trained run: the latest frames, and the pad to draw on.
 "use strict";
 {
-  const { $, PALETTE, colour, say, short, sized, map, grey, axes, line, dot } = window.ratenet;
+  const { $, hue, colour, say, short, sized, map, grey, axes, line, dot } = window.ratenet;
   const LOWEST = -6, HIGHEST = 1; // powers of ten of the distances
   let facts = null, history = [], stamps = [], pad = null, range = null;
 
@@ -40,8 +40,8 @@
     say("label", f.label < 0 ? "" : `a ${facts.classes[f.label]}`);
     say("found", f.target ? "" : "none found");
     say("answer", answered ? facts.classes[f.answer] : "none yet");
-    say("confidence", answered ? `${(100 * f.confidence[f.answer]).toFixed(1)} %` : "");
-    say("reached", answered ? `after ${(1e3 * f.reached).toFixed(0)} ms` : "");
+    say("confidence", answered ? `${(100 * f.confidence[f.answer]).toFixed(1)} %` : "–");
+    say("reached", answered ? `after ${(1e3 * f.reached).toFixed(0)} ms` : "–");
     say("distance", short(f.distance));
     say("predicted", short(f.predicted));
     say("note", f.note);
@@ -56,11 +56,11 @@
     const span = 1.1 * facts.rateSpan;
     const plot = axes("traces", times(f), { range: [-span, span], name: "rate" });
     facts.traced.forEach((unit, n) => {
-      line(plot, history.map((h) => [1e3 * h.time, h.rates[unit]]), PALETTE[n % PALETTE.length]);
+      line(plot, history.map((h) => [1e3 * h.time, h.rates[unit]]), hue(n));
     });
     facts.traced.forEach((unit, n) => {
       if (f.target)
-        dot(plot, 1e3 * f.time, f.target[unit], PALETTE[n % PALETTE.length], { hollow: true });
+        dot(plot, 1e3 * f.time, f.target[unit], hue(n), { hollow: true });
     });
     plot.end();
   }
