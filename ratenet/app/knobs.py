@@ -133,7 +133,8 @@ def _around(
             else:
                 far = middle
         ends.append(start + side * near * step)
-    return Knob(name, label, start, *ends, step)
+    low, high = ends
+    return Knob(name, label, start, low, high, step)
 
 
 def _accepts(circuit: str, name: str, value: float) -> bool:

@@ -18,7 +18,7 @@ NAMES = {
     "noise": "noise (sd over the size of the changes)",
     "animals": "animals",
 }
-COLUMNS = {"posterior": "posterior", "wins": "draws won"}  # shares that stand beside the evidence
+COLUMNS = {"posterior": "posterior", "wins": "draws\nwon"}  # shares that stand beside the evidence
 
 
 def alignment_figure(
@@ -60,8 +60,8 @@ def alignment_figure(
     best = table["log_likelihood"].max()
     right.plot((best - table["log_likelihood"]) / np.log(10), places, "o", color=COLOURS[0])
     right.set_xlim(left=min(0.0, right.get_xlim()[0]))
-    right.set_xlabel(r"evidence against it, $\log_{10}$ odds of the best")
-    for column, place in (("posterior", 1.08), ("wins", 1.26)):
+    right.set_xlabel(r"$\log_{10}$ odds of the best rule to it")
+    for column, place in (("posterior", 1.09), ("wins", 1.29)):
         beside = {"transform": right.get_yaxis_transform(), "ha": "center", "fontsize": "small"}
         right.text(place, -0.8, COLUMNS[column], va="bottom", **beside)
         for row, share in zip(places, table[column], strict=True):

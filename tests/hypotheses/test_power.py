@@ -166,5 +166,5 @@ def test_alignments_are_drawn_where_they_are():
     assert left.containers[0].lines[0].get_xdata().tolist() == [0.5, -0.1]
     assert right.lines[0].get_xdata() == pytest.approx([0, 4, np.log10(9)])
     texts = [text.get_text() for text in right.texts]
-    assert texts == ["B", "posterior", "0.90", "< 0.01", "0.10", "draws won", "1.00", "< 0.01", ""]
+    assert texts == ["B", "posterior", "0.90", "< 0.01", "0.10", "draws\nwon", "1.00", "< 0.01", ""]
     assert any(line.get_xdata()[0] == 0.9 for line in left.lines)
