@@ -9,6 +9,7 @@ from .comparison.schedulers import (
 from .data_listing import describe as describe
 from .evidence import Identification as Identification
 from .identification.animals import GroupIdentification as GroupIdentification
+from .identification.gain_power import GainPower as GainPower, gain_power as gain_power
 from .identification.identify import identify as identify
 from .identification.observation import Observation as Observation, Observations as Observations
 from .identification.observe import (

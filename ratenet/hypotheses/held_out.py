@@ -142,8 +142,8 @@ def fits(
     by_cosine *= there[:, None]
     freedom = min(len(np.unique(axis)) for axis in axes if len(np.unique(axis)) > 1) - 1
     reach = float(stdtrit(freedom, (1 + INTERVAL) / 2))
-    spread = _covariance(by_cosine, axes)
-    off = [reach * np.sqrt(np.diag(each)) for each in (_covariance(by_slope, axes), spread)]
+    spread = covariance(by_cosine, axes)
+    off = [reach * np.sqrt(np.diag(each)) for each in (covariance(by_slope, axes), spread)]
     return {
         "learning_rate": np.maximum(slope, 0),
         "learning_rate_low": np.maximum(slope - off[0], 0),
@@ -155,7 +155,7 @@ def fits(
     }
 
 
-def _covariance(influences: np.ndarray, axes: Sequence[np.ndarray]) -> np.ndarray:
+def covariance(influences: np.ndarray, axes: Sequence[np.ndarray]) -> np.ndarray:
     """Return the covariance (K, K) of estimates with influences (K, M), not below independence."""
     alone = influences @ influences.T
     common = np.zeros_like(alone)

@@ -76,15 +76,17 @@ def coefficients_figure(estimates: pd.DataFrame, *, on: Any = None) -> "Figure":
     figure, axis = new_figure(on=on, figsize=(6.4, 1.6 + 0.28 * len(estimates)))
     places = np.arange(len(estimates))
     value = estimates["value"].to_numpy(dtype=float)
-    spread = np.abs(estimates[["low", "high"]].to_numpy(dtype=float).T - value)
+    low, high = estimates[["low", "high"]].to_numpy(dtype=float).T
+    # Not around `value`, which is that of the chosen terms alone and may lie outside.
+    axis.errorbar(
+        (low + high) / 2, places, xerr=(high - low) / 2, fmt="none", ecolor=GREY, capsize=3,
+        label="interval",
+    )  # fmt: skip
     kept = estimates["kept"].to_numpy(dtype=bool)
     kinds = ((kept, COLOURS[0], "o", "kept"), (~kept, GREY, "|", "left out"))
     for chosen, colour, marker, label in kinds:
         if chosen.any():
-            axis.errorbar(
-                value[chosen], places[chosen], xerr=spread[:, chosen], fmt=marker, color=colour,
-                capsize=3, label=label,
-            )  # fmt: skip
+            axis.plot(value[chosen], places[chosen], marker, color=colour, label=label)
     hidden = ~estimates["identifiable"].to_numpy(dtype=bool)
     if hidden.any():
         axis.plot(value[hidden], places[hidden], "s", mfc="none", color=COLOURS[1], ms=10,

@@ -90,8 +90,8 @@ def analysed(
         {
             "name": family.labels,
             "value": value,
-            "low": np.minimum(intervals.low, value),
-            "high": np.maximum(intervals.high, value),
+            "low": intervals.low,
+            "high": intervals.high,
             "identifiable": identifiable,
             "kept": support,
             "stability": _stability(ways["synapses"], support, rng),

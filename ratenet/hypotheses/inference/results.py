@@ -43,9 +43,10 @@ class Inferred:
         What was fitted.
     estimates : pandas.DataFrame
         A row for each coefficient: name; value, 0 where the term is left out; low, high, its
-        interval in the whole family, made wider where it would not hold `value`; identifiable,
-        whether the data see it by itself; kept; stability, the share of resamples in which it
-        is among the terms that are kept; full, its value with all terms. All in SI units.
+        interval, for the fit with all terms, which choosing terms does not change: of terms left
+        out it may exclude `value`, 0; identifiable, whether the data see it by itself; kept;
+        stability, the share of resamples in which it is among the terms that are kept; full, its
+        value with all terms. All in SI units.
     held_out : pandas.DataFrame
         A row for each rule: r2, the share of the squared error of the best constant rule (dw/dt =
         c) that it explains on data held out; coefficients, how many were fitted.
@@ -149,11 +150,25 @@ class Inferred:
         said.append(f"{line}.")
         resampled = ", ".join(self.intervals.over)
         said.append(f"Intervals: {100 * self.level:g} %, bootstrap over {resampled}.")
+        said.extend(self._doubtful())
         for direction in self.unseen[:3]:
             said.append(f"Not seen: {direction}{direction.advice}")
         if len(self.unseen) > 3:
             said.append(f"Not seen: {len(self.unseen) - 3} more directions (`unseen`).")
         return "\n".join([*said, *self.notes])
+
+    def _doubtful(self) -> list[str]:
+        """Return a sentence on terms that are left out although their interval excludes 0."""
+        table = self.estimates
+        holds = (table["low"] <= 0) & (table["high"] >= 0)
+        names = [str(name) for name in table["name"][~table["kept"] & ~holds]]
+        if not names:
+            return []
+        by_chance = (1 - self.level) * int((~table["kept"]).sum())
+        return [
+            f"Left out since they predict nothing more, with an interval that excludes 0: "
+            f"{', '.join(names)} (by chance about {by_chance:.1g} of the terms left out)."
+        ]
 
     def __str__(self) -> str:
         return self.report()

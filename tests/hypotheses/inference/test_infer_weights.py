@@ -62,9 +62,23 @@ def test_ojas_rule_from_a_third_of_noisy_weights() -> None:
     assert found.r2 > 0.99
     assert found.held_out["r2"].iloc[1:].idxmax() == "oja"
     table = found.estimates
-    assert (table["low"] <= table["value"]).all()
-    assert (table["value"] <= table["high"]).all()
+    assert (table["low"] <= table["full"]).all()
+    assert (table["full"] <= table["high"]).all()
     assert "y_post**2*w" in found.report()
+
+
+def test_intervals_are_not_stretched_to_hold_the_0_of_terms_left_out() -> None:
+    held, doubted = [], 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        y, w = rng.normal(size=(25, 8)), np.broadcast_to(rng.normal(size=(8, 8)), (25, 8, 8))
+        found = infer(recorded(y, w, rng), "taylor(1, 1, 1)", against=(), level=0.6)
+        table = found.estimates
+        np.testing.assert_array_equal(table["low"], found.intervals.low)
+        held.append((table["low"] <= 0) & (table["high"] >= 0))
+        doubted += "excludes 0" in found.report()
+    assert 0.5 < np.mean(held) < 0.8  # 1 where they are made to hold the estimate
+    assert doubted > 10
 
 
 def test_parameters_of_bcm_with_its_moving_threshold() -> None:
