@@ -203,7 +203,7 @@ def _groups(
     group, member = observed.columns, observed.rows
     if not is_weights:
         group, member = member, group
-    found = []
+    found: list[tuple[np.ndarray, Columns]] = []
     for each in np.unique(group):
         at = np.nonzero(group == each)[0]
         if len(at) <= len(e):  # as many right factors as changes: nothing is left

@@ -1,6 +1,6 @@
 """From a fit to what is said of it: terms that are there, intervals, held-out R2, the unseen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,9 +31,9 @@ class Fits:
     plain : Fitted
         To the data as they are.
     weights : tuple of float
-        Those of the sums of squares and products of each part.
+        Those of the estimates from each part.
     parts : tuple of list of Fitted
-        The sums of each list are averaged.
+        The sums of squares and products of each list are averaged.
     """
 
     problem: Problem
@@ -81,7 +81,7 @@ def analysed(
     of_folds = fits.by(folds)
     support = np.ones(len(family.free), dtype=bool)
     if family.is_linear:
-        support = selected(of_folds)
+        support = _confirmed(selected(of_folds), ways, single, level, rng)
     intervals = bootstrap(ways, single, level, rng)
     everything = np.ones((1, of_folds.clusters))
     value = of_folds.theta(everything, support)[0]
@@ -106,6 +106,26 @@ def analysed(
     )  # fmt: skip
 
 
+def _confirmed(
+    support: np.ndarray,
+    ways: Mapping[str, Sums],
+    single: Sums,
+    level: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return the terms whose interval, with the others of them, excludes 0."""
+    support = support.copy()
+    while support.any():
+        found = bootstrap(ways, single, level, rng, support=support)
+        # From the middle to 0, over that to the end of the interval on this side.
+        reach = np.where(found.middle > 0, found.middle - found.low, found.high - found.middle)
+        share = np.abs(found.middle[support]) / np.maximum(reach[support], 1e-300)
+        if share.min() > 1:
+            break
+        support[np.nonzero(support)[0][np.argmin(share)]] = False
+    return support
+
+
 def _stability(sums: Sums, support: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return in which share of resamples each term is among as many as were kept."""
     size, C = int(support.sum()), sums.clusters
@@ -114,8 +134,8 @@ def _stability(sums: Sums, support: np.ndarray, rng: np.random.Generator) -> np.
     counts = rng.multinomial(C, np.full(C, 1 / C), size=RESAMPLES).astype(float)
     some = sums.weighed(counts)
     kept = [
-        next(each for each in eliminated(A, c) if each.sum() <= size)
-        for A, c in zip(some.A, some.c, strict=True)
+        next(each for each in eliminated(some.one(draw)) if each.sum() <= size)
+        for draw in range(RESAMPLES)
     ]
     return np.asarray(np.mean(kept, axis=0))
 

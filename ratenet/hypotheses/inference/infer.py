@@ -22,7 +22,6 @@ from ratenet.validation import check_seed, check_whole
 EXTRA = (0.5, 1.0, 1.5, 2.0)  # variances of noise that is added, over that of the rates
 REPEATS = 5  # of each
 DEGREE = 2  # of the polynomial in the variance
-ROUNDS = 3
 HELD = 0.8  # of the time; the rest says when to stop
 WORSE = 4.0  # squares held out, over those of the fit from which simulated learning began
 TAKEN = (
@@ -104,9 +103,8 @@ def infer(
     compared with its weights wherever those were observed: measured weights stand on one side only,
     so their errors do not flatten the dependence on w. Where a rate is missing, the synapse starts
     anew. Equations of units begin at zero and take the unit's mean for missing rates. With
-    ``noise={"rates": sd}`` the recording says how noisy the rates are, and the sums of squares and
-    products are followed back to rates without noise, by adding more (SIMEX; Cook & Stefanski
-    1994).
+    ``noise={"rates": sd}`` the recording says how noisy the rates are, and the estimate is followed
+    back to rates without noise, by adding more (SIMEX; Cook & Stefanski 1994).
 
     Where no synapse was observed twice, the learning is simulated: rates are the fixed points for
     each row's drive, weights advance from row to row, and derivatives pass through the fixed points
@@ -115,8 +113,9 @@ def infer(
 
     Terms are left out one by one, each time the one that explains least; as few remain as predict
     synapses of held-out postsynaptic units (blocks of time, of rates) within one standard error of
-    the best number. Intervals are those of the whole family, by a bootstrap over synapses, blocks
-    of time and animals.
+    the best number; of these, terms are left out whose interval in this fit holds 0. The intervals
+    that are returned are those of the fit with all terms, by a bootstrap over synapses, blocks of
+    time and animals.
 
     References
     ----------
@@ -273,29 +272,22 @@ def _extrapolated(
 ) -> Fits:
     """Return fits that extrapolate to rates without noise, where their noise is known (SIMEX).
 
-    The sums of squares and products that the estimate follows from are polynomials in the variance
-    of the noise. With noise added they move on, and are followed back to where there is none.
+    The estimate is a smooth function of the variance of the noise. With noise added it moves on,
+    and is followed back to where there is none.
     """
     sd = [float(np.sqrt(np.mean(np.square(each.noise.get("rates", 0.0))))) for each in recordings]
     if not any(sd):
         return Fits(problem, found, (1.0,), ([found],))
     say("Correcting for the noise of the rates")
-    noisy = [
-        [problem.with_noisy_rates([np.sqrt(extra) * each for each in sd], rng)
-         for _ in range(REPEATS)]
-        for extra in EXTRA
-    ]  # fmt: skip
+
+    def noisier(extra: float) -> Fitted:
+        more = problem.with_noisy_rates([np.sqrt(extra) * each for each in sd], rng)
+        return fit(more, found.theta, found.others, iterations=1)  # it is near, and nearly linear
+
+    noisy = [[noisier(extra) for _ in range(REPEATS)] for extra in EXTRA]
     at = np.vander([0.0, *EXTRA], DEGREE + 1)
     weights = tuple(map(float, np.vander([-1.0], DEGREE + 1)[0] @ np.linalg.pinv(at)))
-    clusters = np.zeros(len(problem.places.row), dtype=np.int64)
-    theta, others = found.theta, found.others
-    for _ in range(ROUNDS):
-        plain = problem.at(theta, others)
-        parts = ([plain], *([each.at(theta, others) for each in some] for some in noisy))
-        fits = Fits(problem, plain, weights, parts)
-        step = fits.by(clusters).theta(np.ones((1, 1)))[0] - theta
-        theta, others = theta + step, plain.later(step)
-    return fits
+    return Fits(problem, found, weights, ([found], *noisy))
 
 
 def _best(problem: WeightsProblem, starts: int, rng: np.random.Generator) -> Fitted:

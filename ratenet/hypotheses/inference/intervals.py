@@ -23,17 +23,19 @@ LEAST = {"synapses": 1, "time": 5, "animals": 3}  # clusters
 
 @dataclass(frozen=True, eq=False)
 class Intervals:
-    """Bounds of each coefficient of the whole family.
+    """Bounds of each coefficient.
 
     Attributes
     ----------
-    low, high : ndarray, shape (K,)
+    middle, low, high : ndarray, shape (K,)
+        The estimate, and the ends of its interval.
     over : tuple of str
         What was resampled.
     draws : ndarray, shape (R, K)
         Coefficients of resampled synapses.
     """
 
+    middle: np.ndarray
     low: np.ndarray
     high: np.ndarray
     over: tuple[str, ...]
@@ -46,6 +48,7 @@ def bootstrap(
     level: float,
     rng: np.random.Generator,
     draws: int = DRAWS,
+    support: np.ndarray | None = None,
 ) -> Intervals:
     """Return intervals that allow for what synapses, times and animals have in common.
 
@@ -60,27 +63,31 @@ def bootstrap(
     rng : numpy.random.Generator
     draws : int
         Resamples of each way.
+    support : ndarray of bool, shape (K,), optional
+        The terms that are fitted; default all.
     """
     used = {name: sums for name, sums in ways.items() if sums.clusters >= LEAST[name]}
-    drawn = {name: _drawn(sums, rng, draws) for name, sums in used.items()}
-    middle = single.theta(np.ones((1, single.clusters)))[0]
+    drawn = {name: _drawn(sums, rng, draws, support) for name, sums in used.items()}
+    middle = single.theta(np.ones((1, single.clusters)), support)[0]
     spreads = {n: _spread(drawn[n], middle, level) for n in used}
     total = spreads["synapses"] ** 2
     if "time" in used:
-        alone = _spread(_drawn(single, rng, draws), middle, level)
+        alone = _spread(_drawn(single, rng, draws, support), middle, level)
         total = total + np.maximum(spreads["time"] ** 2 - alone**2, 0)
     total = np.sqrt(total) * _stretch(used["synapses"].clusters, level)
     if "animals" in used:
         stretch = _stretch(used["animals"].clusters, level)
         total = np.maximum(total, spreads["animals"] * stretch)
-    return Intervals(middle - total[0], middle + total[1], tuple(used), drawn["synapses"])
+    return Intervals(middle, middle - total[0], middle + total[1], tuple(used), drawn["synapses"])
 
 
-def _drawn(sums: Sums, rng: np.random.Generator, draws: int) -> np.ndarray:
+def _drawn(
+    sums: Sums, rng: np.random.Generator, draws: int, support: np.ndarray | None
+) -> np.ndarray:
     """Return coefficients (R, K) of resamples of the clusters."""
     C = sums.clusters
     counts = rng.multinomial(C, np.full(C, 1 / C), size=draws).astype(float)
-    return sums.theta(counts)
+    return sums.theta(counts, support)
 
 
 def _spread(drawn: np.ndarray, middle: np.ndarray, level: float) -> np.ndarray:

@@ -5,7 +5,10 @@ Around the fit the sum of squares is a parabola in the coefficients,
     R(theta) = r - 2 b^T (theta - found) + (theta - found)^T A (theta - found),
 
 and so is its part of each cluster. Resampling, leaving out and leaving terms out are therefore sums
-of few numbers, whatever the number of measurements.
+of few numbers, whatever the number of measurements. Where a fit is extrapolated from P fits to data
+with more noise, the estimate is the weighted sum of theirs,
+
+    theta = sum_p weight_p A_p^-1 c_p .
 """
 
 from collections.abc import Sequence
@@ -21,54 +24,44 @@ RIDGE = 1e-9  # of the diagonal, so that of two equal terms either may be left o
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """Parabolas of clusters.
+    """Parabolas of clusters, those of P fits.
 
     Attributes
     ----------
-    A : ndarray, shape (C, K, K)
-    c : ndarray, shape (C, K)
+    A : ndarray, shape (P, C, K, K)
+    c : ndarray, shape (P, C, K)
         b + A found, so that theta = A^-1 c.
-    squares : ndarray, shape (C,)
+    squares : ndarray, shape (P, C)
         R(0) in this parabola.
+    weights : ndarray, shape (P,)
+        How the P fits are combined; their sum is 1.
     """
 
     A: np.ndarray
     c: np.ndarray
     squares: np.ndarray
+    weights: np.ndarray
 
     @classmethod
     def mean(cls, fits: Sequence[Fitted], clusters: np.ndarray) -> "Sums":
         """Return the mean over fits of their sums over clusters, numbered from 0."""
-        parts = [cls._of(each, clusters) for each in fits]
-        return cls(*(np.mean([getattr(each, name) for each in parts], axis=0)
-                     for name in ("A", "c", "squares")))  # fmt: skip
-
-    @classmethod
-    def _of(cls, found: Fitted, clusters: np.ndarray) -> "Sums":
-        table, K = found.table, len(found.theta)
-        C = int(clusters.max()) + 1
-        A, c, squares = np.zeros((C, K, K)), np.zeros((C, K)), np.zeros(C)
-        order = np.argsort(clusters, kind="stable")
-        ends = np.searchsorted(clusters[order], np.arange(C + 1))
-        aimed = table.residual + table.slopes @ found.theta
-        for cluster in range(C):
-            at = order[ends[cluster] : ends[cluster + 1]]
-            slopes, aim = table.slopes[at], aimed[at]
-            A[cluster], c[cluster], squares[cluster] = slopes.T @ slopes, slopes.T @ aim, aim @ aim
-        return cls(A, c, squares)
+        parts = [_sums(each, clusters) for each in fits]
+        A, c, squares = (np.mean(each, axis=0)[None] for each in zip(*parts, strict=True))
+        return cls(A, c, squares, np.ones(1))
 
     @classmethod
     def combined(cls, weights: Sequence[float], parts: Sequence["Sums"]) -> "Sums":
-        """Return a weighted sum of sums over the same clusters."""
-        return cls(*(
-            sum(w * getattr(each, name) for w, each in zip(weights, parts, strict=True))
+        """Return what combines the estimates of several sums over the same clusters."""
+        A, c, squares = (
+            np.concatenate([getattr(each, name) for each in parts])
             for name in ("A", "c", "squares")
-        ))  # fmt: skip
+        )
+        return cls(A, c, squares, np.asarray(weights, dtype=float))
 
     @property
     def clusters(self) -> int:
         """C."""
-        return len(self.c)
+        return self.c.shape[1]
 
     def theta(self, weights: np.ndarray, support: np.ndarray | None = None) -> np.ndarray:
         """Return the least-squares coefficients (R, K) for weights (R, C) of the clusters.
@@ -76,23 +69,41 @@ class Sums:
         Those outside of a support (K,) are 0.
         """
         some = self.weighed(weights)
-        return solved(some.A, some.c, support)
+        return np.tensordot(self.weights, solved(some.A, some.c, support), axes=1)
 
     def weighed(self, weights: np.ndarray) -> "Sums":
         """Return sums over the clusters with weights (R, C)."""
         return Sums(
-            np.einsum("rc,cij->rij", weights, self.A, optimize=True),
+            np.einsum("rc,pcij->prij", weights, self.A, optimize=True),
             weights @ self.c,
-            weights @ self.squares,
+            self.squares @ weights.T,
+            self.weights,
         )
 
+    def one(self, cluster: int) -> "Sums":
+        """Return those of a single cluster."""
+        at = slice(cluster, cluster + 1)
+        return Sums(self.A[:, at], self.c[:, at], self.squares[:, at], self.weights)
+
     def remaining(self, theta: np.ndarray) -> np.ndarray:
-        """Return R(theta) of each, (C,); theta is (K,) or (C, K)."""
-        quadratic = np.einsum("...i,cij,...j->c", theta, self.A, theta) if theta.ndim == 1 else (
-            np.einsum("ci,cij,cj->c", theta, self.A, theta)
-        )  # fmt: skip
-        linear = self.c @ theta if theta.ndim == 1 else (self.c * theta).sum(axis=1)
-        return self.squares - 2 * linear + quadratic
+        """Return R(theta) of each, (C,), combined like the estimates; theta is (K,) or (C, K)."""
+        theta = np.broadcast_to(theta, self.c.shape[1:])
+        quadratic = np.einsum("ci,pcij,cj->pc", theta, self.A, theta, optimize=True)
+        return self.weights @ (self.squares - 2 * (self.c * theta).sum(axis=-1) + quadratic)
+
+
+def _sums(found: Fitted, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    table, K = found.table, len(found.theta)
+    C = int(clusters.max()) + 1
+    A, c, squares = np.zeros((C, K, K)), np.zeros((C, K)), np.zeros(C)
+    order = np.argsort(clusters, kind="stable")
+    ends = np.searchsorted(clusters[order], np.arange(C + 1))
+    aimed = table.residual + table.slopes @ found.theta
+    for cluster in range(C):
+        at = order[ends[cluster] : ends[cluster + 1]]
+        slopes, aim = table.slopes[at], aimed[at]
+        A[cluster], c[cluster], squares[cluster] = slopes.T @ slopes, slopes.T @ aim, aim @ aim
+    return A, c, squares
 
 
 def solved(A: np.ndarray, c: np.ndarray, support: np.ndarray | None = None) -> np.ndarray:
@@ -113,21 +124,24 @@ def numbered(labels: np.ndarray, rng: np.random.Generator, most: int = MOST_CLUS
     return shuffled[number] % most if len(unique) > most else shuffled[number]
 
 
-def eliminated(A: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
+def eliminated(sums: Sums) -> list[np.ndarray]:
     """Return supports with K, K - 1, ... 0 terms: each time the one that explains least is dropped.
 
-    What a term explains is how much the sum of squares grows without it: theta_k^2 / (A^-1)_kk.
+    What a term explains is how much the sum of squares grows without it: theta_k^2 / (A^-1)_kk,
+    with A that of the data as they are. The sums are those of a single cluster.
     """
-    diagonal = np.diagonal(A)
-    support = diagonal > 0
+    A, c = sums.A[:, 0], sums.c[:, 0]
+    diagonal = np.einsum("pkk->pk", A)
+    support = diagonal[0] > 0
     found = [support.copy()]
-    whole = A + RIDGE * np.diag(diagonal)
+    whole = A + RIDGE * np.einsum("pk,kl->pkl", diagonal, np.eye(A.shape[1]))
     while support.any():
         at = np.nonzero(support)[0]
-        scale = np.sqrt(diagonal[at])
-        inverse = np.linalg.inv(whole[np.ix_(at, at)] / np.outer(scale, scale))
-        theta = inverse @ (c[at] / scale)
-        support[at[np.argmin(theta**2 / np.diagonal(inverse))]] = False
+        scale = np.sqrt(diagonal[:, at])
+        inverse = np.linalg.inv(whole[:, at[:, None], at] / (scale[:, :, None] * scale[:, None, :]))
+        each = np.einsum("pkl,pl->pk", inverse, c[:, at] / scale) / scale
+        theta = (sums.weights @ each) * scale[0]
+        support[at[np.argmin(theta**2 / np.diagonal(inverse[0]))]] = False
         found.append(support.copy())
     return found
 
@@ -137,18 +151,18 @@ def selected(folds: Sums) -> np.ndarray:
 
     As well: within one standard error, over the folds, of the best number of terms.
     """
-    F, K = folds.c.shape
-    rest = 1 - np.eye(F)
-    train = folds.weighed(rest)
+    F, K = folds.c.shape[1:]
+    train = folds.weighed(1 - np.eye(F))
     losses = np.full((K + 1, F), np.inf)
     for fold in range(F):
-        for support in eliminated(train.A[fold], train.c[fold]):
-            theta = solved(train.A[fold], train.c[fold], support)
-            losses[support.sum(), fold] = folds.remaining(theta)[fold]
+        some, held = train.one(fold), folds.one(fold)
+        for support in eliminated(some):
+            theta = some.theta(np.ones((1, 1)), support)
+            losses[support.sum(), fold] = held.remaining(theta)[0]
     losses = losses[np.isfinite(losses).all(axis=1)]  # fewer where terms have no effect at all
     mean = losses.mean(axis=1)
     differences = losses - losses[np.argmin(mean)]
     error = differences.std(axis=1, ddof=1) / np.sqrt(F)
     size = int(np.argmax(mean - mean.min() <= error))
     total = folds.weighed(np.ones((1, F)))
-    return next(s for s in eliminated(total.A[0], total.c[0]) if s.sum() <= size)
+    return next(s for s in eliminated(total) if s.sum() <= size)

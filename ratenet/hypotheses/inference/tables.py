@@ -129,7 +129,11 @@ class Problem(Protocol):
 
 
 def fit(
-    problem: Problem, theta: np.ndarray, others: Any = None, held: np.ndarray | None = None
+    problem: Problem,
+    theta: np.ndarray,
+    others: Any = None,
+    held: np.ndarray | None = None,
+    iterations: int = ITERATIONS,
 ) -> Fitted:
     """Return the least-squares fit, from coefficients to begin with.
 
@@ -141,6 +145,8 @@ def fit(
         The other unknowns to begin with.
     held : ndarray of bool, shape (M,), optional
         Residuals that are held out: the fit stops early where they grow, and is the best by them.
+    iterations : int
+        At most.
 
     Raises
     ------
@@ -151,7 +157,7 @@ def fit(
     held = np.zeros(len(found.table.residual), dtype=bool) if held is None else held
     if not np.isfinite(found.table.squares):
         raise DivergenceError("infer: the simulated weights become infinite from this start.")
-    for _ in range(ITERATIONS):
+    for _ in range(iterations):
         better = _better(problem, found, ~held)
         if better is None:
             break

@@ -123,6 +123,39 @@ def test_noise_of_rates_is_corrected_where_it_is_known() -> None:
     assert np.mean(corrected, axis=0) == pytest.approx([1, 1], abs=0.06)
 
 
+@pytest.mark.slow
+def test_heavy_noise_of_rates_hides_no_term_and_brings_in_none_that_is_large() -> None:
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        rates, weights = oja(rng, N=8)
+        noisy = recorded(rates + 0.3 * rng.normal(size=rates.shape), weights, rng)
+        recording = dataclasses.replace(noisy, noise={"rates": 0.3})
+        table = infer(recording, "taylor(1, 2, 1)", against=()).estimates
+        kept = table[table["kept"]].set_index("name")["value"]
+        assert kept.pop("y_post*y_pre") == pytest.approx(1, abs=0.1)
+        assert kept.pop("y_post**2*w") == pytest.approx(-1, abs=0.15)
+        assert len(kept) <= 1  # of the other ten
+        assert kept.abs().max() < 0.1 or kept.empty
+
+
+def test_estimates_of_noisier_data_are_extrapolated_not_their_sums() -> None:
+    rng = np.random.default_rng(0)
+    slopes = rng.normal(size=(40, 2))
+    targets = [slopes @ theta for theta in ([1.0, -1.0], [0.8, -0.7])]
+    A = (slopes.T @ slopes)[None, None]
+    parts = [Sums(size * A, size * (slopes.T @ y)[None, None], np.array([[y @ y]]), np.ones(1))
+             for size, y in zip((1.0, 3.0), targets, strict=True)]  # fmt: skip
+    both = Sums.combined((2.0, -1.0), parts)
+    one = np.ones((1, 1))
+    assert both.theta(one)[0] == pytest.approx([1.2, -1.3])
+    assert both.theta(one, np.array([True, False]))[0, 1] == 0
+    theta = np.array([0.5, 0.5])
+    squares = [size * np.sum((slopes @ theta) ** 2) for size in (1.0, 3.0)]
+    crossed = [size * 2 * (slopes @ theta) @ y for size, y in zip((1.0, 3.0), targets, strict=True)]
+    left = [y @ y - c + q for y, c, q in zip(targets, crossed, squares, strict=True)]
+    assert both.remaining(theta)[0] == pytest.approx(2 * left[0] - left[1])
+
+
 @pytest.mark.parametrize("family", ["taylor(1, 1, 2)", "bcm", "three_factor"])
 def test_derivatives_are_those_of_finite_differences(family: str) -> None:
     rng = np.random.default_rng(4)
