@@ -78,7 +78,7 @@ def _draw(axis: Any, rows: pd.DataFrame, x: str, tolerance: float) -> None:
     """Draw points and predictions of each rule and presentation."""
     groups, by_rule = rows.groupby(["rule", "presentation"], sort=False), looks(rows["rule"])
     for index, (case, of_case) in enumerate(groups):
-        rule, presentation = map(str, case)  # type: ignore[call-overload]
+        rule, presentation = map(str, case)
         colour = by_rule[rule]["color"]
         step = of_case.groupby("seed").cumcount()
         means = of_case.groupby(step)[[x, "difference", "predicted", "rates_lag"]].mean()

@@ -133,19 +133,22 @@ def _draw(folder: Path, seeds: range) -> "Figure":
                 axis.fill_between(ends[0].index, *ends, color=colour, alpha=0.25, lw=0)
         axes[0, column].set_title(LABELS.get(rule, rule), fontsize="medium")
         axes[0, column].legend(
-            frameon=False, title=r"learning rate $\eta$", fontsize="small", ncols=2
-        )
+            frameon=False, title=r"learning rate $\eta$", fontsize="small", ncols=3,
+            loc="upper right",
+        )  # fmt: skip
         axes[3, column].set_xlabel("iteration")
         _draw_spectra(axes[-1, column], folder, rule, seeds[:1])
     for axis, label in zip(axes[:, 0], (*shown.values(), r"Im $\lambda$"), strict=True):
         axis.set_ylabel(label)
     for axis in axes[:2].flat:
-        axis.set_ylim(0, 3)
+        axis.set_ylim(0, 3.8)  # room for the legend
     for axis in axes[2:4].flat:
         axis.set_ylim(0, 1)
     reach = max(abs(end) for axis in axes[-1] for end in axis.dataLim.intervalx)
     for axis in axes[-1]:
         axis.set_xlim(-1.05 * reach, 1.05 * reach)
+        axis.set_ylim(-1.2, 2)  # likewise
+        axis.set_yticks([-1, 0, 1])
     return figure
 
 
@@ -158,7 +161,7 @@ def _draw_spectra(axis: Any, folder: Path, rule: str, seeds: range) -> None:
     for epoch, (_, values) in enumerate(spectra.groupby("step"), start=1):
         look = {"color": colours[epoch - 1], "ms": 3, "label": f"after epoch {epoch}"}
         axis.plot(values["real"], values["imag"], ".", **look)
-    axis.axvline(1, color="black", lw=0.8)
+    axis.axvline(1, ymax=0.75, color="black", lw=0.8)
     axis.set_aspect("equal", adjustable="box")
     axis.set_xlabel(rf"Re $\lambda$ of $W$, $\eta$ = {rate:g}")
     axis.legend(frameon=False, fontsize="x-small", loc="upper center", ncols=2)
