@@ -62,7 +62,7 @@ def portrait_message(plane: Plane, portrait: Portrait) -> dict[str, Any]:
     """Return a phase plane."""
     found = portrait.found
     return {
-        "span": list(plane.span),
+        "span": list(portrait.span),
         "names": plane.unit_names,
         "state": plane.circuit.network.model.states[0],
         "unit": plane.unit,

@@ -27,6 +27,7 @@ from ratenet.simulation import simulate
 SIDE = 7  # starts along each axis, for the fixed points
 BASIN_SIDE = 40
 ITERATIONS = 400  # in which the dynamics come to rest, or are taken not to
+ROOM = 1.2  # from 0 to the end of an axis, over the way to a fixed point beyond the plane
 DURATION = 20  # of a trajectory, in longest time constants
 STEPS = 1000
 
@@ -39,6 +40,8 @@ class Portrait:
     ----------
     found : FixedPointSet
         C fixed points, stable ones first.
+    span : pair of float
+        Range of both axes: that of the plane, or more where there is a fixed point beyond it.
     nullclines : pair of list of array (P, 2)
     basins : Tensor of int, shape (40, 40)
         Number of the fixed point that is reached from a grid of starts, rows the first unit; -1:
@@ -46,6 +49,7 @@ class Portrait:
     """
 
     found: FixedPointSet
+    span: tuple[float, float]
     nullclines: tuple[list[np.ndarray], list[np.ndarray]]
     basins: Tensor
 
@@ -74,7 +78,7 @@ class Plane:
     start, controls : object
         Values of the knobs as the circuit has them, and as they are now: frozen dataclasses.
     span : pair of float
-        Range of both axes, in the state's SI unit.
+        Range of both axes as the circuit is by itself, in the state's SI unit.
 
     Raises
     ------
@@ -130,10 +134,14 @@ class Plane:
         """Return fixed points, nullclines and basins."""
         network, drive = self.moved()
         found = self._resting(network, drive)
+        low, high = self.span
+        for end in found.points.state.flatten().tolist():
+            low, high = min(low, ROOM * end), max(high, ROOM * end)
         return Portrait(
             found,
-            nullclines(network, drive, *self.span),
-            basins(found, *self.span, side=BASIN_SIDE, iterations=ITERATIONS),
+            (low, high),
+            nullclines(network, drive, low, high),
+            basins(found, low, high, side=BASIN_SIDE, iterations=ITERATIONS),
         )
 
     def path(self, start: Any) -> Path:

@@ -104,7 +104,7 @@ CIRCUIT = panels(
         "Fixed points",
         "tall",
         size="wide broad",
-        told=number("along", "against the "),
+        told=number("along", "against "),
         about="Bifurcation diagram of the first unit",
     ),
     panel(

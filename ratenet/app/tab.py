@@ -80,6 +80,7 @@ class Tab:
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         await self._client.connected()
+        self._client.run_javascript("ratenet.nameSliders();")
         try:
             await work()
         except RatenetError as error:

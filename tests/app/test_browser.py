@@ -12,7 +12,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 import ratenet as rn
 
@@ -153,6 +156,47 @@ def test_wrong_addresses_are_told_on_the_page(page, address):
     assert "address, tau: expected a number, got 'fast'" in page.inner_text("#wrong")
 
 
+def saved(page, button, folder):
+    """Click a button that saves; return the file."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button).click()
+    file = folder / download.value.suggested_filename
+    download.value.save_as(file)
+    return file
+
+
+def test_a_digit_is_drawn_with_the_mouse_and_what_is_seen_is_saved(page, address, tmp_path):
+    page.goto(f"{address}/?fade=0&speed=25")
+    wait_for(page, "ratenet.latest()")
+    page.get_by_role("button", name="Show the drawing").click()
+    page.get_by_text("expected a digit, got an empty frame").wait_for()
+    box = page.locator("#pad").bounding_box()
+    middle = box["x"] + box["width"] / 2
+    page.mouse.move(middle, box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(middle, box["y"] + 0.8 * box["height"], steps=10)
+    page.mouse.up()
+    wait_for(page, "ratenet.latest().label === -1 && ratenet.latest().distance < 1e-3")
+    seen = np.reshape(latest(page)["image"], (28, 28))
+    assert seen[8:20, 13:15].min() > 0.5 and seen[:, :8].max() == seen[:, 20:].max() == 0
+    with Image.open(saved(page, "Save picture", tmp_path)) as picture:
+        assert picture.format == "PNG" and picture.width > 1000
+        assert len(picture.convert("RGB").getcolors(1 << 24)) > 20
+    table = pd.read_csv(saved(page, "Save data", tmp_path))
+    assert len(table) > 5 and table["time"].is_monotonic_increasing
+    assert table["label"].iloc[-1] == -1 and table["distance"].iloc[-1] < 1e-2
+
+
+def test_sliders_are_named_and_take_the_focus(page, address):
+    page.goto(address)
+    wait_for(page, "ratenet.latest()")
+    noise = page.get_by_role("slider", name="noise")
+    noise.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**noise=0.01**")
+    assert noise.get_attribute("aria-valuenow") == "0.01"
+
+
 def test_two_rules_learn(page, address):
     page.goto(f"{address}/learning?right=oja")
     page.wait_for_function("document.getElementById('step').textContent.startsWith('step 2 ')")
@@ -177,8 +221,19 @@ def test_a_circuit_is_clicked_and_a_bad_folder_gives_a_sentence(tmp_path, page, 
         page.wait_for_function(
             "document.getElementById('points')?.textContent.includes('unstable')"
         )
+        page.focus("#plane")
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("Enter")
+        page.wait_for_function("document.getElementById('course-note').textContent.includes('E')")
+        page.get_by_role("slider", name="refractoriness").focus()
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_url("**refractoriness=0.9955&along=refractoriness")
         page.click("#plane")
         page.wait_for_function("document.getElementById('course-note').textContent.includes('E')")
+        page.wait_for_function("document.getElementById('along').textContent === 'refractoriness'")
+        table = pd.read_csv(saved(page, "Save data", tmp_path))
+        low, high = table["value"].min(), table["value"].max()
+        assert (low, high) == pytest.approx((0.1, 1.9))
     finally:
         process.terminate()
         process.wait(20)

@@ -99,6 +99,15 @@ def test_an_argument_is_moved_as_far_as_the_circuit_takes_it():
     assert float(network.connectivity.dense()[0, 0]) == w.high
 
 
+def test_axes_reach_beyond_every_fixed_point():
+    plane = Plane("inhibition_stabilized")
+    assert plane.portrait().span == plane.span
+    plane.controls = dataclasses.replace(plane.start, w_EE=2.7)
+    portrait = plane.portrait()
+    furthest = float(portrait.found.points.state.max())
+    assert plane.span[1] < furthest < portrait.span[1]
+
+
 def test_parameters_have_names_and_units():
     labels = {name: knob.label for name, knob in Plane("wilson_cowan_oscillating").knobs.items()}
     assert labels["tau"] == "tau (s)" and labels["a_0"] == "a of E" and labels["w_II"] == "w_II"

@@ -204,9 +204,11 @@ window.ratenet = {};
       pen.fillRect(card.left, card.top, card.width, card.height);
       for (const text of figure.querySelectorAll("figcaption b, figcaption span")) {
         const box = text.getBoundingClientRect(), style = getComputedStyle(text);
-        pen.font = `${style.fontWeight} ${style.fontSize} system-ui, sans-serif`;
+        const atRight = text.tagName === "SPAN", room = card.width - 24;
+        pen.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+        pen.textAlign = atRight ? "right" : "left";
         pen.fillStyle = style.color;
-        pen.fillText(text.textContent, box.left, box.top + box.height / 2);
+        pen.fillText(text.textContent, atRight ? box.right : box.left, box.top + box.height / 2, room);
       }
       for (const each of figure.querySelectorAll("canvas")) {
         const box = each.getBoundingClientRect();
@@ -219,12 +221,27 @@ window.ratenet = {};
     link.click();
   }
 
+  // Quasar's sliders take the focus at an element without a role: it gets that of the slider around.
+  function nameSliders() {
+    for (const slider of document.querySelectorAll(".q-slider[role=slider]")) {
+      const handle = slider.querySelector("[tabindex]");
+      const tell = () => {
+        for (const { name, value } of slider.attributes)
+          if (name.startsWith("aria-")) handle.setAttribute(name, value);
+      };
+      tell();
+      handle.setAttribute("role", "slider");
+      slider.setAttribute("role", "presentation");
+      new MutationObserver(tell).observe(slider, { attributeFilter: ["aria-valuenow"] });
+    }
+  }
+
   function address(query) {
     window.history.replaceState(null, "", query ? `?${query}` : window.location.pathname);
   }
 
   Object.assign(window.ratenet, {
     $, hue, colour, say, short, sized, map, grey, axes, line, dot, spectrum, spectrumRange,
-    savePicture, address,
+    savePicture, nameSliders, address,
   });
 }
