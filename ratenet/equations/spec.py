@@ -151,7 +151,7 @@ class ModelSpec(TableSpec):
         --------
         >>> import ratenet as rn
         >>> rn.load_model("rate").plot().get_ylabel()
-        'rate y at rest (dimensionless)'
+        'rate $y$ at rest (dimensionless)'
         """
         from ratenet.report.pictures import plot_model
 

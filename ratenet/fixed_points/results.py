@@ -174,7 +174,7 @@ class FixedPoints:
         --------
         >>> import ratenet as rn
         >>> rn.find_fixed_points(rn.Network("rate", [[0.5]]), [1.0]).plot().get_ylabel()
-        'rate y (dimensionless)'
+        'rate $y$ (dimensionless)'
         """
         from ratenet.report.pictures import plot_fixed_points
 

@@ -191,5 +191,5 @@ def _check_unit(unit: int, units: int) -> None:
 
 def _finish(axis: Any, label: str, unit: int, rate_unit: str) -> None:
     axis.set_xlabel(label)
-    axis.set_ylabel(f"rate y of unit {unit} ({rate_unit})")
+    axis.set_ylabel(f"rate $y$ of unit {unit} ({rate_unit})")
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))

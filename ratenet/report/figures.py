@@ -336,8 +336,8 @@ def digits_through_time(
         for start in starts:
             axis.axvspan(1e3 * start, 1e3 * (start + fade), color=GREY, alpha=0.15, lw=0)
     below.fill_between([], [], color=GREY, alpha=0.15, label="cross-fade")
-    above.set_ylabel("drive x (dimensionless)")
-    below.set_ylabel("rate y (dimensionless)")
+    above.set_ylabel("drive $x$ (dimensionless)")
+    below.set_ylabel("rate $y$ (dimensionless)")
     below.set_xlabel("time (ms)")
     for axis in (above, below):
         axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -80,7 +80,7 @@ def plot_fixed_points(
     fp: FixedPoints, ax: Any, stimuli: Any = None, units: Any = None, populations: Any = None
 ) -> Any:
     """Draw the rates of units at fixed points; see `FixedPoints.plot`."""
-    label = f"rate y ({unit_name(fp.network.model.output_dimensions)})"
+    label = f"rate $y$ ({unit_name(fp.network.model.output_dimensions)})"
     columns = _columns(fp.network, units, populations)
     rows = list(range(len(fp)))
     if stimuli is not None:
@@ -152,8 +152,8 @@ def plot_model(model: ModelSpec | JointSpec, ax: Any) -> Any:
     for index, name in enumerate(names):
         look = {"color": COLOURS[index % len(COLOURS)], "ls": STYLES[index % 4]}
         axis.plot(drive, rates[:, index], lw=1.8, label=name, **look)
-    axis.set_xlabel(f"drive x ({unit_name(model.dimensions(model.drive))})")
-    axis.set_ylabel(f"rate y at rest ({unit_name(model.output_dimensions)})")
+    axis.set_xlabel(f"drive $x$ ({unit_name(model.dimensions(model.drive))})")
+    axis.set_ylabel(f"rate $y$ at rest ({unit_name(model.output_dimensions)})")
     if sizes:
         axis.legend(frameon=False)
     return _drawn(figure, ax)
@@ -233,7 +233,7 @@ def plot_circuit(circuit: Circuit, ax: Any, stimuli: Any = None) -> Any:
             label = ", ".join(word for word in words if word) or None
             axis.plot(values[place][order], rates[shown, place][order], label=label, **look)
     axis.set_xlabel(circuit.coordinate.label)
-    axis.set_ylabel(f"rate y ({unit_name(network.model.output_dimensions)})")
+    axis.set_ylabel(f"rate $y$ ({unit_name(network.model.output_dimensions)})")
     if axis.get_legend_handles_labels()[0]:
         axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return _drawn(figure, ax)

@@ -96,9 +96,9 @@ def rates_by_population(
     model = trajectory.network.model
     t, unit = time_axis(trajectory.t.cpu().numpy())
     rates = trajectory.rates.detach().cpu().numpy()
-    panels = [(axes[-1], rates, f"rate y ({unit_name(model.output_dimensions)})")]
+    panels = [(axes[-1], rates, f"rate $y$ ({unit_name(model.output_dimensions)})")]
     if inputs is not None:
-        panels.append((axes[0], inputs, f"drive x ({unit_name(model.dimensions(model.drive))})"))
+        panels.append((axes[0], inputs, f"drive $x$ ({unit_name(model.dimensions(model.drive))})"))
     for row, values, label in panels:
         for axis, stimulus in zip(row, shown, strict=True):
             _draw(axis, t, values[:, stimulus], drawn)

@@ -178,7 +178,7 @@ class SettlingPicture:
         values = np.concatenate([self._rates[:, self.units], self._targets[:, self.units]])
         low, high = np.nanmin(values), np.nanmax(values)
         margin = 0.08 * (high - low or 1.0)
-        axis.set(ylim=(low - margin, high + margin), ylabel=f"rate y ({rate})")
+        axis.set(ylim=(low - margin, high + margin), ylabel=f"rate $y$ ({rate})")
         axis.plot([], [], "o-", color=GREY, lw=1.8, ms=4, label="rate")
         axis.plot([], [], "o:", color=GREY, lw=1, ms=9, mfc="none", label="its fixed point now")
         axis.legend(

@@ -173,15 +173,15 @@ def _crossing(at: np.ndarray, change: np.ndarray) -> float:
 
 
 def _draw(table: pd.DataFrame) -> "Figure":
-    figure, axes = new_figure(figsize=(11, 3.2), ncols=len(RULES), sharey=True)
+    figure, axes = new_figure(figsize=(11, 3.4), ncols=len(RULES), sharey=True)
     for axis, (name, rows) in zip(axes, table.groupby("rule", sort=False), strict=True):
         axis.axhline(0, color=GREY, linewidth=0.8)
         axis.fill_between(rows["rate"], rows["low"], rows["high"], color=COLOURS[0], alpha=0.3)
         axis.plot(rows["rate"], rows["change"], color=COLOURS[0], label="inferred, 95 %")
         if rows["truth"].any():
-            axis.plot(rows["rate"], rows["truth"], "--", color=COLOURS[1], label="truth, scaled")
+            axis.plot(rows["rate"], rows["truth"], "--", color="black", label="truth, scaled")
         axis.set_title(str(name), fontsize="medium")
-        axis.set_xlabel("postsynaptic rate (s.d. from mean)")
+        axis.set_xlabel("postsynaptic rate\n(s.d. from mean)")
     axes[0].set_ylabel("change of input (s.d.)")
     axes[0].legend(frameon=False, fontsize="small")
     return figure

@@ -236,7 +236,7 @@ def test_populations_have_a_colour_and_a_name_of_their_own() -> None:
     thick = [line for line in axis.lines if line.get_linewidth() == 2]
     assert len({line.get_color() for line in thick}) == 4
     assert {line.get_color() for line in thick} <= set(COLOURS)
-    assert axis.get_ylabel() == "rate y (Hz)"
+    assert axis.get_ylabel() == "rate $y$ (Hz)"
     assert axis.get_xlabel() == "time (ms)"
 
 
@@ -246,7 +246,7 @@ def test_a_drive_that_varies_is_drawn_above_and_a_constant_one_is_not() -> None:
     trajectory = populations(3, 2, drive=drive)
     figure = rates_by_population(trajectory, title="a ramp", drive=drive)
     assert [axis.get_ylabel() for axis in figure.axes] == [
-        "drive x (dimensionless)", "", "rate y (Hz)", "",
+        "drive $x$ (dimensionless)", "", "rate $y$ (Hz)", "",
     ]  # fmt: skip
     ramp = next(line for line in figure.axes[0].lines if line.get_label() == "E, mean of 3")
     np.testing.assert_allclose(ramp.get_ydata(), [*samples[:, 0, 0], 1.0])

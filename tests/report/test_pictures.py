@@ -180,8 +180,8 @@ def test_a_drive_that_changes_is_drawn_above() -> None:
     drive = rn.SampledDrive(torch.stack([drives(1), 2 * drives(1)]), 0.05)
     run = rn.simulate(network(), drive, duration=0.05, dt=0.001)
     above, below = run.plot(drive=drive)
-    assert above.get_ylabel().startswith("drive x")
-    assert below.get_ylabel().startswith("rate y")
+    assert above.get_ylabel().startswith("drive $x$")
+    assert below.get_ylabel().startswith("rate $y$")
 
 
 def test_fixed_points_that_did_not_settle_are_marked() -> None:
