@@ -98,13 +98,14 @@ def make(example: Path) -> None:
     from PIL import Image
 
     GALLERY.mkdir(exist_ok=True)
-    figure = GALLERY / f"{example.stem}.png"
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(example), str(figure)]
+        drawn = Path(folder) / f"{example.stem}.png"
+        command = [sys.executable, str(example), str(drawn)]
         done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
+        with Image.open(drawn) as image:
+            few = image.convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    few.save(GALLERY / drawn.name, optimize=True)
     (GALLERY / f"{example.stem}.txt").write_text(done.stdout)
-    with Image.open(figure) as image:
-        image.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(figure, optimize=True)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class CircuitPage:
                 ui.label(self._wrong).classes("rn-note rn-wrong").props("id=wrong")
             with ui.element("section").classes("rn-side"):
                 with ui.element("div").classes("rn-buttons"):
-                    small = "dense no-caps unelevated size=sm padding=4px_8px"
+                    small = "dense no-caps unelevated size=12px padding=4px_8px"
                     ui.button("Reset", on_click=self._reset).props(small)
                     ui.button("Save picture", on_click=self._save_picture).props(small)
                     ui.button("Save data", on_click=self._save_data).props(small)

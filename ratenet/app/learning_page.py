@@ -16,7 +16,7 @@ from ratenet.app.targets import RunTarget
 from ratenet.errors import RatenetError
 
 SPECTRA_EVERY = 5  # steps
-SMALL = "dense no-caps unelevated size=sm padding=4px_8px"
+SMALL = "dense no-caps unelevated size=12px padding=4px_8px"
 
 
 class LearningPage:

@@ -89,7 +89,7 @@ class RunPage:
 
     def _build_buttons(self) -> None:
         with ui.element("div").classes("rn-buttons"):
-            small = "dense no-caps unelevated size=sm padding=4px_8px"
+            small = "dense no-caps unelevated size=12px padding=4px_8px"
             if self._session.images is not None:
                 ui.button("Test digits", on_click=self._stream).props(small)
                 ui.button("Next digit", on_click=self._next).props(small)

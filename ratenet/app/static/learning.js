@@ -9,7 +9,8 @@
     rows = [[], []];
     range = null;
     most = facts.steps;
-    SIDES.forEach((side) => ["accuracy", "test", "abscissa", "note"].forEach((n) => say(`${side}-${n}`, "")));
+    SIDES.forEach((side) => ["accuracy", "test", "abscissa", "note"].forEach(
+      (n) => say(`${side}-${n}`, n === "note" ? "" : "–")));
     curves();
   }
 
