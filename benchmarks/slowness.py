@@ -45,7 +45,7 @@ STREAMS, DIGITS, EPOCHS = 100, 10_000, 2  # of training
 NOTES = """\
 One tanh layer, N = 300, tau = 10 ms, random read-in and read-out. Speed is tau / T, with T the time
 of a digit. Lags: medians over 64 streams of W of that radius before learning, at the end of the
-fourth digit; lag, predicted, and corrected (what is left with the predicted lag taken off, by the
+fourth digit; lag, predicted, and corrected (what is left with the predicted lag subtracted, by the
 Jacobian at the rates themselves) over |y*|; size_error and vector_error: of the predicted lag, over
 the measured one, in length and as a vector; missing: fixed points that were not found; angles to
 the update at y*, in degrees. 0: below the 1e-9 to which fixed points are solved. Training: 10,000

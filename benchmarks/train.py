@@ -226,7 +226,7 @@ def ways(threads: int, rounds: int) -> list[str]:
         "4 times a hold": {"update_at": (0.25, 0.5, 0.75, 1.0)},
         "continuously (200 times)": {"update_at": "continuous"},
         "images that never rest, fade 250 ms": {"hold": 0, "fade": 0.25},
-        "the same, predicted lag taken off": {"hold": 0, "fade": 0.25, "correct_lag": True},
+        "the same, predicted lag subtracted": {"hold": 0, "fade": 0.25, "correct_lag": True},
     }
     runs = {n: new(threads, **o, unsettled="include") for n, o in options.items()}
     times = fastest({n: lambda run=run: advance(run) for n, run in runs.items()}, rounds)

@@ -6,7 +6,7 @@ Runs of `rn.train` on the embedded digits. `waiting`: each digit fades in over 5
 20 tau, and the rule acts once, some time after the fade; the answer to a test digit is read at that
 same time, or at its fixed point. `continuous`: the rule acts after every time step of the hold, by
 itself or on a running average. `moving`: no hold, each digit fades into the next, and the rule acts
-when it has just come, on the rates as they are or with the predicted lag taken off.
+when it has just come, on the rates as they are or with the predicted lag subtracted.
 
 Finished rows are kept in --out and not computed again; tables go to benchmarks/results/waiting.md,
 the figure to docs/images/waiting.png.

@@ -5,8 +5,8 @@ a lag that follows from the time constants and the weights alone:
 
     y - y* = -(I - G W)^{-1} tau dy*/dt
 
-It is proportional to tau / T, larger for stronger weights, and can be taken off before a plasticity
-rule acts, without solving for y*.
+It is proportional to tau / T, larger for stronger weights, and can be subtracted before a
+plasticity rule acts, without solving for y*.
 
     python examples/05_how_slow_is_slow_enough.py [FIGURE.png]
 

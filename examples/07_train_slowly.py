@@ -2,7 +2,7 @@
 
 The same network learns the same digits in four ways: at their fixed points; at the end of a hold of
 20 tau; one tau after a digit has come, long before the rates have settled; and while digits never
-rest, with the lag that their speed predicts taken off the rates.
+rest, with the lag that their speed predicts subtracted from the rates.
 
     python examples/07_train_slowly.py [FIGURE.png]
 
@@ -26,7 +26,7 @@ ways = {
     "at fixed points": {"presentation": "static"},
     "at the end of a hold of 20 tau": {"presentation": "slow", "hold": 20 * tau, "fade": 5 * tau},
     "1 tau into the hold": {**moving, "hold": 20 * tau, "fade": 5 * tau, "update_at": (0.05,)},
-    "never at rest, lag taken off": {**moving, "hold": 0, "fade": 8 * tau, "correct_lag": True},
+    "never at rest, lag subtracted": {**moving, "hold": 0, "fade": 8 * tau, "correct_lag": True},
 }
 
 # --- Four runs --------------------------------------------------------------------------------

@@ -267,8 +267,8 @@ def find_all_fixed_points(
         How many random starts, every state variable of every unit drawn uniformly from `span`;
         or the states, (S, N) for a single state variable, (k, S, N), or (S, N) by name.
     span : pair of float
-        The range of random starts, in the state's SI unit. The default suits rates within
-        [-1, 1]: give what your model's rates can be.
+        Range of the random initial states, in their SI unit. The default is for tanh networks,
+        whose rates lie within [-1, 1]; for rates in Hz give, for example, ``(0, 100)``.
     tol : float, optional
         Largest residual; default as of `find_fixed_points`.
     seed : int

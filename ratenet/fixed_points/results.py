@@ -49,7 +49,8 @@ class FixedPoints:
     rates : Tensor, shape (B, N)
         The transmitted variable y.
     gain : Tensor, shape (B, N)
-        Static gain dy/dI = -rho_s F_s^{-1} F_I; NaN where F_s is singular.
+        Slope dy/dI of each unit's steady-state response to its total input (f' for a simple rate
+        unit), -rho_s F_s^{-1} F_I; NaN where it is undefined, since F_s is singular.
     drive : Tensor, shape (B, N)
         External input x of each stimulus, in the unit of the model's drive.
     residual : Tensor, shape (B,)
@@ -57,7 +58,7 @@ class FixedPoints:
     absolute_residual : Tensor, shape (B,)
         The same, not divided: in SI units of the state.
     iterations : Tensor of int, shape (B,)
-        Evaluations of the recurrent input; 0 for a measured state.
+        Number of products W y used for each stimulus; 0 if the state was only measured.
     status : Tensor of int, shape (B,)
         Codes of `Status`.
     tol : float
@@ -113,7 +114,7 @@ class FixedPoints:
 
     @property
     def unsettled(self) -> int:
-        """How many samples did not converge, and are left out by a plasticity rule."""
+        """Number of stimuli that did not settle; plasticity rules exclude them."""
         return int((~self.converged).sum())
 
     def __len__(self) -> int:

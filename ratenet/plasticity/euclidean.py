@@ -32,7 +32,7 @@ class Euclidean(AbstractRule):
 
     References
     ----------
-    Zhu and Rosenbaum 2023, arXiv 2307.06732, delta W1; Almeida 1987; Pineda 1987.
+    Zhu and Rosenbaum 2024, arXiv 2307.06732, delta W1; Almeida 1987; Pineda 1987.
 
     Examples
     --------

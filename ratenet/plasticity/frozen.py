@@ -20,7 +20,7 @@ class Frozen(AbstractRule):
     Notes
     -----
     What a read-in and a read-out learn around fixed recurrent weights is the control for what
-    recurrent plasticity adds; Zhu and Rosenbaum 2023, arXiv 2307.06732, compare with it.
+    recurrent plasticity adds; Zhu and Rosenbaum 2024, arXiv 2307.06732, compare with it.
 
     Examples
     --------

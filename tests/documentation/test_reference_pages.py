@@ -1,19 +1,24 @@
 """The reference pages name what there is: keys, functions, distributions, files, columns."""
 
 import dataclasses
+import inspect
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from helpers.public import public_objects
 
 import ratenet as rn
 from ratenet.equations.files import parse_model, parse_plasticity
 from ratenet.equations.functions import FUNCTIONS
 from ratenet.equations.parameters import _DRAW
 from ratenet.equations.table import ModelTable, PlasticityTable
+from ratenet.fixed_points.adjoint import default_adjoint_tolerance
+from ratenet.fixed_points.certificate import default_tolerance
 from ratenet.training.metrics_table import METRICS, METRICS_OF_TARGETS
 from ratenet.training.run_folder import FIGURES, RunFolder
 
@@ -124,3 +129,33 @@ def test_the_run_page_has_every_file_and_section(folders: list[Path]) -> None:
         config = tomllib.loads((folder / "config.toml").read_text())
         assert all(f"`[{name}]`" in text or f"`[[{name}]]`" in text for name in config)
         assert set(config["data"]) | set(config["machine"]) <= named("run-folder", "config.toml")
+
+
+def test_the_solver_page_has_the_tolerance_of_each_function() -> None:
+    listed = {}
+    for line in page("solvers").split("\n## Tolerances\n")[1].split("\n## ")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `"):
+            said = (float(cells[2]), float(cells[3]))
+            listed |= dict.fromkeys(re.findall("`([^`]+)`", cells[0]), said)
+    dtypes = (torch.float64, torch.float32)
+    solved = tuple(map(default_tolerance, dtypes))
+    of_adjoint = tuple(map(default_adjoint_tolerance, dtypes))
+    known = {}
+    for name, thing in public_objects().items():
+        default = tolerance_of(thing)
+        short = name.rpartition(".")[2]
+        if default is None:
+            known[short] = of_adjoint if "adjoint" in short else solved
+        elif default is not inspect.Parameter.empty:
+            known[short] = (default, default)
+    assert listed == known
+
+
+def tolerance_of(thing: Any) -> Any:
+    """Return the default of a parameter `tol`; empty where there is no such default."""
+    try:
+        found = inspect.signature(thing).parameters.get("tol")
+    except ValueError:  # a builtin
+        found = None
+    return inspect.Parameter.empty if found is None else found.default

@@ -73,7 +73,7 @@ def continue_fixed_points(
         Where to look for the first fixed point, as for `Network.as_state`; default zero. A fixed
         point of `find_all_fixed_points` stays as it is.
     tol : float, optional
-        Largest residual of a point; default 1e-9.
+        Largest residual of a point; default as of `find_fixed_points`.
     step, max_step, min_step : float
         The first, longest and shortest step along the curve. Lengths are in the space of the
         parameter, as a share of stop - start, and the root mean square over units of the states,

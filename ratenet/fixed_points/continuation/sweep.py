@@ -212,7 +212,8 @@ def sweep_fixed_points(
     dynamics : AbstractSolver, optional
         What follows the dynamics; default ``Relaxation()``.
     nudge : float
-        Standard deviation of the displacement before each value, over max(1, largest |s_k|).
+        Size of the random perturbation added before each parameter value, so that the state leaves
+        a fixed point that has become unstable: its standard deviation, over max(1, largest |s_k|).
     seed : int
         Seed of the displacements.
 

@@ -86,7 +86,7 @@ def source_of(given: Any) -> Any:
 def load_images(
     name: Any = EMBEDDED, *, root: str | Path = "data", download: bool = True
 ) -> ImageSet:
-    """Return a data set of labelled images.
+    """Load a data set with classes by name; `ImageSet.from_arrays` takes images of your own.
 
     Parameters
     ----------
