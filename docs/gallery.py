@@ -98,14 +98,13 @@ def make(example: Path) -> None:
     from PIL import Image
 
     GALLERY.mkdir(exist_ok=True)
+    kept = GALLERY / f"{example.stem}.png"
     with tempfile.TemporaryDirectory() as folder:
-        drawn = Path(folder) / f"{example.stem}.png"
-        command = [sys.executable, str(example), str(drawn)]
+        command = [sys.executable, str(example), kept.name]
         done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
-        with Image.open(drawn) as image:
-            few = image.convert("RGB").quantize(64, dither=Image.Dither.NONE)
-    few.save(GALLERY / drawn.name, optimize=True)
-    (GALLERY / f"{example.stem}.txt").write_text(done.stdout)
+        with Image.open(Path(folder) / kept.name) as image:
+            image.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(kept, optimize=True)
+    kept.with_suffix(".txt").write_text(done.stdout)
 
 
 if __name__ == "__main__":
