@@ -1,8 +1,9 @@
 """The adjoint (transposed) solve: lambda = G (e + W^T lambda), matrix-free.
 
 lambda = G (I - W^T G)^{-1} e is the gradient of the loss with respect to the drive. Batched
-GMRES solves (I - G W^T) lambda = G e for each sample by itself, with products only; where a solver
-made Q = W (I - G_mean W)^{-1}, it is preconditioned by v -> v + G Q^T v. Samples that GMRES does
+GMRES solves (I - G W^T) lambda = G e for each sample by itself, with products only, preconditioned
+by v -> v + G Q^T v with Q = W (I - G_mean W)^{-1}: that of the solver, or one made here where the
+batch is so large that Q costs less than the products it saves. Samples that GMRES does
 not solve are solved densely, one by one. Components that settle one after another
 (`Network.components`) are solved in the reverse order, from the top down: the error of each is its
 own and F^T lambda of those behind it.
@@ -19,10 +20,12 @@ from ratenet.connectivity.computation import computation
 from ratenet.equations.arrays import real_numbers
 from ratenet.errors import InputError
 from ratenet.fixed_points.results import FixedPoints
+from ratenet.fixed_points.solvers.mean_gain import MeanGain
 from ratenet.fixed_points.solvers.newton import preconditioner
 from ratenet.linear_algebra import gmres
 
 DENSE_UNITS = 2000  # N up to which a sample that GMRES leaves is solved by a matrix
+WORTH_Q = 0.25  # of N: for so many samples Q costs five products, and saves ten or more
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ def solve_adjoint(
     Parameters
     ----------
     fp : FixedPoints
-        Gives the gains, and the preconditioner if the solver made one.
+        Gives the gains, and the preconditioner if the solver made one; else, with at least N / 4
+        samples, it is made here.
     error : Tensor, shape (B, N)
         e = dL/dy, one row per sample.
     tol : float, optional
@@ -187,6 +191,8 @@ def adjoint_of(fp: FixedPoints, error: Tensor, *, tol: float | None = None) -> A
 def _solve(fp: FixedPoints, error: Tensor, tol: float, max_iterations: int) -> Adjoint:
     """Solve for the adjoint of all units together."""
     right, gain, Q = fp.gain * error, fp.gain, fp.mean_response
+    if Q is None and len(gain) >= WORTH_Q * fp.network.units:  # rates that no solver found
+        Q = MeanGain().make(fp.network, gain).matrix
     transpose = fp.network.connectivity.apply_transpose
 
     def operator(samples: Tensor, vectors: Tensor) -> Tensor:
