@@ -7,6 +7,7 @@ import pandas as pd
 
 from ratenet.errors import show_any
 from ratenet.notebook import frame, table
+from ratenet.training.classifier import Classifier
 from ratenet.training.plasticity_options import rule_of
 from ratenet.training.run import Progress, Run
 
@@ -63,6 +64,11 @@ def said_score(summary: Mapping[str, Any]) -> Iterator[str]:
 def run_table(caption: str, summary: Mapping[str, Any], metrics: pd.DataFrame, learner: Any) -> str:
     """Return what a notebook shows of a run."""
     wanted = ("test_accuracy", "test_accuracy_slow", "test_loss", "control_accuracy", "status")
-    rows = {name: show_any(summary[name]) for name in wanted if name in summary}
-    rows |= {"network": repr(learner), "last steps": frame(metrics.tail(5))}
+    values = {name.replace("_", " "): summary[name] for name in wanted if name in summary}
+    rows = {
+        name: f"{value:.4g}" if isinstance(value, float) else show_any(value).strip("'")
+        for name, value in values.items()
+    }
+    rows["network"] = repr(learner.network if isinstance(learner, Classifier) else learner)
+    rows["last steps"] = frame(metrics.tail(5))
     return table(caption, rows)
