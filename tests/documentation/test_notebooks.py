@@ -1,4 +1,4 @@
-"""The notebooks of the documentation run from top to bottom, and their pages show what they show."""
+"""The notebooks of the documentation run from top to bottom, and pages show their output."""
 
 import base64
 import importlib.util
