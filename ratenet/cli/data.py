@@ -1,7 +1,7 @@
 """``ratenet data``: what is in files of measurements."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,7 +42,9 @@ def describe(
     shown = Table()
     for name in table.columns:
         is_word = name in ("name", "unit", "times")
-        shown.add_column(name, justify="left" if is_word else "right", overflow="fold")
+        # Paths stay whole, to be copied; whatever else is long may be broken.
+        overflow: Any = "ellipsis" if name == "name" else "fold"
+        shown.add_column(name, justify="left" if is_word else "right", overflow=overflow)
     for _, row in table.iterrows():
         shape = " x ".join(map(str, row["shape"])) or "one value"
         ends = [each if isinstance(each, str) else f"{each:.4g}"

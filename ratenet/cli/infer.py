@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TABLES = ("estimates.csv", "held_out.csv")
 FIGURES = ("surface", "coefficients", "predicted")
 SUMMARY = "summary.json"
+NWB = ("rates", "weights", "drive", "stimulus")  # any other name is a signal
 
 
 def infer(
@@ -24,7 +25,8 @@ def infer(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A recording: .npz, .zarr, .nc, a folder of CSV tables, or a folder of these.",
+            help="A recording: .npz, .zarr, .nc, .nwb, a folder of CSV tables, or a folder of "
+            "these.",
         ),
     ],
     family: Annotated[
@@ -34,6 +36,13 @@ def infer(
             "`taylor(a,b,c,reward)`; or a plasticity rule, by name or .toml."
         ),
     ] = "taylor(2,2,1)",
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="Where an NWB file holds rates, weights, drive, stimulus or a signal; repeat it.",
+        ),
+    ] = None,
     free: Annotated[
         str | None,
         typer.Option(help="Parameters of a rule to estimate, by commas; default all."),
@@ -63,6 +72,11 @@ def infer(
     Example: `ratenet infer mouse.npz --family "taylor(2,2,1)" --out inferred`
 
     Example: `ratenet infer animals --family bcm --free eta,tau_theta`
+
+    Of an NWB file give the paths that `ratenet data describe` lists; names other than rates,
+    weights, drive and stimulus are signals, such as `--at reward=trials/outcome=hit`.
+
+    Example: `ratenet infer session.nwb --at rates=DfOverF/RoiResponseSeries --at weights=spines`
     """
     from ratenet.files import new_results
     from ratenet.hypotheses import infer as run, load_recordings
@@ -71,7 +85,7 @@ def infer(
         out, (*TABLES, *figure_files(*FIGURES), SUMMARY), overwrite=overwrite
     ) as results:
         found = run(
-            load_recordings(data),
+            load_recordings(data, **_places(at or [])),
             family,
             free=None if free is None else split_list(free),
             model=model,
@@ -81,7 +95,7 @@ def infer(
             seed=seed,
             progress=lambda sentence: print(f"{sentence} ...", flush=True),
         )
-        options = {"data": str(data), "family": family, "free": free, "model": model,
+        options = {"data": str(data), "at": at, "family": family, "free": free, "model": model,
                    "starts": starts, "against": against, "level": level, "seed": seed}  # fmt: skip
         _write(found, {"infer": options}, results, form)
     _print_table(found)
@@ -90,6 +104,20 @@ def infer(
         print(f"table   {out / name}")
     for name in FIGURES:
         print(f"figure  {out / f'{name}.{form}'}")
+
+
+def _places(given: list[str]) -> dict[str, Any]:
+    """Return paths inside an NWB file by argument, from NAME=PATH."""
+    from ratenet.errors import InputError
+
+    found: dict[str, Any] = {}
+    for text in given:
+        name, _, place = text.partition("=")
+        if not name or not place or name in found:
+            raise InputError.at("at", got=text, expected="NAME=PATH, each name once")
+        found[name] = place
+    named = {name: found.pop(name) for name in NWB if name in found}
+    return {**named, "signals": found} if found else named
 
 
 def _write(found: "Inferred", record: dict[str, Any], results: "ResultsFolder", form: str) -> None:

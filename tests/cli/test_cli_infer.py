@@ -1,6 +1,8 @@
 """``ratenet infer``: tables and pictures from a recording, and mistakes in one sentence."""
 
+import datetime
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,60 @@ def test_tables_and_pictures(tmp_path: Path) -> None:
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     again = CliRunner().invoke(app, ["infer", str(saved(tmp_path)), *options])
     assert isinstance(again.exception, RatenetError)
+
+
+@pytest.fixture(scope="module")
+def nwb_file(tmp_path_factory) -> Path:
+    """Return an NWB file with rates, weights and outcomes of trials."""
+    pynwb = pytest.importorskip("pynwb")
+    contents = Recording.load(saved(tmp_path_factory.mktemp("nwb")))
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    file = pynwb.NWBFile("spines", "id", start)
+    for name, values in (("firing", contents.rates), ("spines", contents.weights)):
+        file.add_acquisition(
+            pynwb.TimeSeries(name=name, data=values, unit="a.u.", timestamps=contents.time)
+        )
+    file.add_trial_column(name="outcome", description="of the trial")
+    for number in range(3):
+        outcome = ("hit", "miss")[number % 2]
+        file.add_trial(start_time=float(number), stop_time=number + 0.5, outcome=outcome)
+    path = tmp_path_factory.mktemp("nwb") / "day1.nwb"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pynwb.NWBHDF5IO(path, "w") as io:
+            io.write(file)
+    return path
+
+
+@pytest.mark.slow
+def test_paths_inside_an_nwb_file(nwb_file, tmp_path) -> None:
+    out = tmp_path / "out"
+    places = ["rates=firing", "weights=acquisition/spines", "reward=trials/outcome=hit"]
+    options = ["--family", "taylor(1,1,1)", "--against", "hebb", "--out", str(out)]
+    given = [part for place in places for part in ("--at", place)]
+    result = CliRunner().invoke(app, ["infer", str(nwb_file), *options, *given])
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(out / "estimates.csv", index_col="name")
+    assert table["value"]["y_post*y_pre"] == pytest.approx(1, abs=0.05)
+    assert "reward=trials/outcome=hit" in (out / "config.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("places", "words"),
+    [
+        ([], "acquisition/firing"),
+        (["rates=nix"], "acquisition/firing"),
+        (["rates"], "NAME=PATH"),
+        (["rates=firing", "rates=spines"], "each name once"),
+        (["rates=firing", "reward=trials/outcome=nix"], "hit"),
+    ],
+)
+def test_paths_that_are_not_there_are_said_with_those_that_are(nwb_file, places, words) -> None:
+    given = [part for place in places for part in ("--at", place)]
+    result = CliRunner().invoke(app, ["infer", str(nwb_file), *given])
+    assert isinstance(result.exception, RatenetError)
+    assert words in str(result.exception)
+    assert not Path("inferred").exists()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ combination of as many columns as there are stimuli, which is projected out.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -199,6 +200,12 @@ def _groups(
         q = G**power * e
         return (q - (G * q) @ W.T).T  # (N, B)
 
+    def chosen(power: float, rows: np.ndarray) -> np.ndarray:
+        return left(power)[rows]
+
+    def responded(power: float, some: np.ndarray) -> np.ndarray:
+        return some @ left(power)
+
     is_weights = observed.kind == "weights"
     group, member = observed.columns, observed.rows
     if not is_weights:
@@ -209,10 +216,10 @@ def _groups(
         if len(at) <= len(e):  # as many right factors as changes: nothing is left
             continue
         if is_weights:
-            found.append((at, lambda a, rows=member[at]: left(a)[rows]))
+            found.append((at, partial(chosen, rows=member[at])))
             continue
         respond = np.linalg.solve(np.eye(len(W)) - G[each][:, None] * W, np.diag(G[each]))
-        found.append((at, lambda a, some=respond[member[at]]: some @ left(a)))
+        found.append((at, partial(responded, some=respond[member[at]])))
     if not found:
         what = "synapses of a presynaptic unit" if is_weights else "units at a stimulus"
         raise InputError.at(

@@ -113,10 +113,14 @@ def _confirmed(
     level: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Return the terms whose interval, with the others of them, excludes 0."""
-    support = support.copy()
+    """Return the terms whose interval, with the others of them, excludes 0.
+
+    The probability of missing 0 is shared out among all terms of the family (Bonferroni), since
+    those that are asked are the ones that looked largest.
+    """
+    support, each = support.copy(), 1 - (1 - level) / len(support)
     while support.any():
-        found = bootstrap(ways, single, level, rng, support=support)
+        found = bootstrap(ways, single, each, rng, support=support)
         # From the middle to 0, over that to the end of the interval on this side.
         reach = np.where(found.middle > 0, found.middle - found.low, found.high - found.middle)
         share = np.abs(found.middle[support]) / np.maximum(reach[support], 1e-300)

@@ -28,6 +28,7 @@ TAKEN = (
     "Plasticity and recurrent input were taken from the observed rates, since learning that is "
     "simulated does not follow these data; unobserved rates are those before learning."
 )
+BIASED = "With rates that were not observed the estimate is then biased."
 RANDOM = 0.3  # of the whole change, what a start at random makes of it
 SPREAD = 0.5  # of the logarithm of a parameter, between starts
 
@@ -113,9 +114,9 @@ def infer(
 
     Terms are left out one by one, each time the one that explains least; as few remain as predict
     synapses of held-out postsynaptic units (blocks of time, of rates) within one standard error of
-    the best number; of these, terms are left out whose interval in this fit holds 0. The intervals
-    that are returned are those of the fit with all terms, by a bootstrap over synapses, blocks of
-    time and animals.
+    the best number. Of these, terms are left out whose interval in this fit holds 0, at a level
+    that allows for the number of terms. The intervals that are returned are those of the fit with
+    all terms, by a bootstrap over synapses, blocks of time and animals.
 
     References
     ----------
@@ -156,7 +157,7 @@ def infer(
         problem, found = _stopped_early(problem, tries, rng)
         fits = Fits(problem, found, (1.0,), ([found],))
         by = "activity"
-        notes = [TAKEN] if problem.is_forced else []
+        notes = [TAKEN, *([BIASED] if _misses_rates(recordings) else [])] * problem.is_forced
     else:
         found = _best(problem, 1 if wanted.is_linear else tries, rng)
         fits = _extrapolated(problem, found, recordings, rng, say)
@@ -199,6 +200,10 @@ def _has_weights(recording: Recording) -> bool:
     if recording.weights is None or recording.rates is None:
         return False
     return bool(((~np.isnan(recording.weights)).sum(axis=0) >= 2).any())
+
+
+def _misses_rates(recordings: list[Recording]) -> bool:
+    return any(bool(np.isnan(each.rates).any()) for each in recordings if each.rates is not None)
 
 
 def _check_size(problem: "WeightsProblem | ActivityProblem", family: Family) -> None:

@@ -26,6 +26,7 @@ from ratenet.hypotheses.inference.rate_units import in_hertz
 from ratenet.validation.archives import LARGEST, reason
 
 BOUNDS = ("start_time", "stop_time")
+SLACK = 1e-6  # of a step: times that differ by rounding alone are the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +163,11 @@ def _samples(series: Any, where: str) -> tuple[np.ndarray, np.ndarray]:
     return time, values
 
 
+def _slack(time: np.ndarray) -> float:
+    """Return up to which difference two times count as the same, in seconds."""
+    return SLACK * float(np.diff(time).min()) if len(time) > 1 else 0.0
+
+
 def _names(series: Any, values: np.ndarray) -> list[str] | None:
     """Return the ids of regions of interest or electrodes, where the file has them."""
     table = getattr(series, "rois", None) or getattr(series, "electrodes", None)
@@ -181,7 +187,7 @@ def _held(found: Contents, path: str, argument: str, time: np.ndarray) -> np.nda
     """Return the last value of a series at or before each time; NaN before the first."""
     place = found.find(path, argument, found.series)
     at, values = _samples(found.series[place], f"{found.path}, {place}")
-    row = np.searchsorted(at, time, side="right") - 1
+    row = np.searchsorted(at, time + _slack(time), side="right") - 1
     held: np.ndarray = np.array(values[np.maximum(row, 0)], dtype=np.float64)
     held[row < 0] = np.nan
     return held
@@ -191,7 +197,7 @@ def _placed(found: Contents, path: str, time: np.ndarray) -> np.ndarray:
     """Return weights at the first time at or after their own, and NaN at all others."""
     place = found.find(path, "weights", found.series)
     at, values = _samples(found.series[place], f"{found.path}, {place}")
-    row = np.searchsorted(time, at)
+    row = np.searchsorted(time, at - _slack(time))
     if np.any(row == len(time)) or len(np.unique(row)) < len(row):
         raise InputError.at(
             f"{found.path}, weights",
@@ -221,6 +227,7 @@ def _intervals(
             found=f"one until {stop[late]:g} s and the next from {start[late + 1]:g} s",
             expected="intervals that do not overlap",
         )
+    time = time + _slack(time)
     row = np.searchsorted(start, time, side="right") - 1
     inside = (row >= 0) & (time < stop[np.maximum(row, 0)]) if len(start) else row >= 0
     return entries, np.where(inside, row, -1)

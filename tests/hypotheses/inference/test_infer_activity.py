@@ -76,6 +76,7 @@ def test_a_rule_with_half_the_units_unobserved_and_start_weights_unknown() -> No
     found = infer(half, "oja", network=rn.Network("rate", start), starts=1, against=())
     assert 0.5 < values(found)["eta"] < 2.5  # the unobserved half is taken as before learning
     assert any("observed rates" in note for note in found.notes)
+    assert "the estimate is then biased" in found.report()
     found = infer(recording, "oja", starts=1, against=())  # the weights before are fitted, too
     assert values(found)["eta"] == pytest.approx(1, abs=0.02)
 

@@ -147,3 +147,27 @@ def test_a_truncated_file_is_one_sentence(file, tmp_path):
     with pytest.raises(OSError, match="cannot be read as NWB") as error:
         Recording.load(part, rates=SERIES)
     assert "\n" not in str(error.value)
+
+
+def test_times_that_differ_by_rounding_are_the_same(tmp_path):
+    file = pynwb.NWBFile("rounding", "id", datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
+    times, weights = 0.1 * np.arange(20), np.arange(180.0).reshape(20, 3, 3)  # 3 * 0.1 > 0.3
+    file.add_acquisition(pynwb.TimeSeries(name="rates", data=RATES, unit="dF/F", rate=10.0))
+    for name, data in (("weights", weights), ("speed", times)):
+        file.add_acquisition(pynwb.TimeSeries(name=name, data=data, unit="", timestamps=times))
+    file.add_trial_column(name="reward", description="d")
+    for start in times[::2]:
+        file.add_trial(start_time=start, stop_time=start + 0.1, reward=1.0)
+    path = tmp_path / "rounding.nwb"
+    with warnings.catch_warnings(), pynwb.NWBHDF5IO(path, "w") as io:
+        warnings.simplefilter("ignore")
+        io.write(file)
+    found = Recording.load(
+        path,
+        rates="rates",
+        weights="weights",
+        signals={"speed": "speed", "reward": "trials/reward"},
+    )
+    np.testing.assert_array_equal(found.weights, weights)
+    np.testing.assert_array_equal(found.signals["speed"], times)
+    np.testing.assert_array_equal(found.signals["reward"], np.arange(20) % 2 == 0)
