@@ -73,7 +73,7 @@ def infer(
 
     Example: `ratenet infer animals --family bcm --free eta,tau_theta`
 
-    Of an NWB file give the paths that `ratenet data describe` lists; names other than rates,
+    For an NWB file give the paths that `ratenet data describe` lists; names other than rates,
     weights, drive and stimulus are signals, such as `--at reward=trials/outcome=hit`.
 
     Example: `ratenet infer session.nwb --at rates=DfOverF/RoiResponseSeries --at weights=spines`
