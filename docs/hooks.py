@@ -25,6 +25,8 @@ from ratenet.cli import app
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 MARKED = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+COLUMN = re.compile(r"(<th[^>]*>)(\w+_\w+)(?=</th>)")
+UNITS = {"ms": "ms", "s": "s", "gb": "GB", "MB": "MB"}  # at the end of a benchmark's column
 NUMBER = re.compile(r"\\tag\{(.+?)\}")
 HANDED_ON = {  # what a room hands to those above it: a public name of that room
     "errors": "RatenetError",
@@ -131,7 +133,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Render formulas as MathML, which browsers show without scripts or fonts of ours."""
+    if page.file.src_uri.startswith("benchmarks/"):
+        content = COLUMN.sub(lambda match: match[1] + in_words(match[2]), content)
     return MARKED.sub(lambda match: formula(html.unescape(match[2]), match[1] == "div"), content)
+
+
+def in_words(column: str) -> str:
+    """Return a benchmark's name of a column as words: `step_s` is "step, s"."""
+    *words, last = column.split("_")
+    return f"{' '.join(words)}, {UNITS[last]}" if last in UNITS else " ".join([*words, last])
 
 
 def formula(latex: str, block: bool) -> str:

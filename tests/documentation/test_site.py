@@ -115,6 +115,19 @@ def test_the_rules_page_shows_a_formula_for_each_rule(site):
     assert [name for name, row in changes.items() if "<math" not in row] == ["frozen"]
 
 
+def test_columns_of_benchmarks_are_words(site):
+    pages = [page.read_text() for page in (site / "benchmarks" / "results").glob("*.html")]
+    assert not re.findall(r"<th[^>]*>\w+_\w+</th>", "".join(pages))
+    assert any("step, s</th>" in page for page in pages)
+
+
+def test_notebooks_are_pages(site):
+    for source in (ROOT / "docs" / "notebooks").glob("*.py"):
+        page = (site / "notebooks" / f"{source.stem}.html").read_text()
+        assert f'href="{source.stem}.ipynb"' in page
+        assert (site / "notebooks" / f"{source.stem}.ipynb").is_file()
+
+
 def test_search_works_without_a_server(site):
     assert (site / "search" / "search_index.js").read_text().startswith("var __index = {")
     page = (site / "index.html").read_text()
