@@ -64,7 +64,11 @@ def on_config(config: MkDocsConfig) -> None:
             {question(path).partition(":")[0]: f"examples/{path.stem}.md"} for path in EXAMPLES
         ],
         "benchmarks/results/index.md": [
-            {path.stem.replace("_", " ").capitalize(): f"benchmarks/results/{path.name}"}
+            {
+                path.stem.replace("_", " ")
+                .capitalize()
+                .replace("mnist", "MNIST"): f"benchmarks/results/{path.name}"
+            }
             for path in results
         ],
     }

@@ -66,7 +66,7 @@ def command_line() -> str:
 def titled(path: Path) -> str:
     """Return a benchmark's results, with its name as the title where they have none."""
     text = path.read_text()
-    title = path.stem.replace("_", " ").capitalize()
+    title = path.stem.replace("_", " ").capitalize().replace("mnist", "MNIST")
     return text if text.startswith("# ") else f"# {title}\n\n{text}"
 
 
@@ -148,6 +148,7 @@ def formula(latex: str, block: bool) -> str:
     r"""Return MathML; a block may have a number, ``\tag{3}``."""
     if not block:
         return convert(latex)
+    latex = latex.replace("{aligned}", "{align*}")  # of the two latex2mathml knows the second
     number = NUMBER.search(latex)
     math = convert(NUMBER.sub("", latex).strip(), display="block")
     shown = f"<span>({number[1]})</span>" if number else ""

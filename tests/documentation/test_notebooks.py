@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+import ratenet as rn
+
 jupytext = pytest.importorskip("jupytext", reason="the notebooks need: pip install '.[docs]'")
 nbformat = pytest.importorskip("nbformat", reason="the notebooks need: pip install '.[docs]'")
 pytest.importorskip("nbclient", reason="the notebooks need: pip install '.[docs]'")
@@ -18,13 +20,18 @@ NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.py"))
 EQUATION = r"<table><caption>Rate</caption><tr><td><div>$$a &amp;= b$$</div></td></tr></table>"
 
 
-@pytest.fixture(scope="module")
-def hook() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("run_notebooks", DOCS / "run_notebooks.py")
+def load(name: str) -> ModuleType:
+    """Return a hook of the site, which is a file in docs and in no package."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def hook() -> ModuleType:
+    return load("run_notebooks")
 
 
 def result(**data: str) -> Any:
@@ -67,6 +74,15 @@ def test_a_page_shows_tables_figures_and_prints(hook: ModuleType) -> None:
     assert f"]({name})" in page and "Axes" not in page
     assert "```text\nsettled\n```" in page and "```text\n2\n```" in page
     assert "](first.ipynb)" in page
+
+
+def test_the_equations_of_a_model_are_drawn_in_rows() -> None:
+    pytest.importorskip("latex2mathml", reason="the site needs: pip install '.[docs]'")
+    pytest.importorskip("mkdocstrings", reason="the site needs: pip install '.[docs]'")
+    latex = rn.load_model("rate")._repr_latex_().strip("$")
+    drawn = load("hooks").formula(latex, block=True)
+    assert drawn.count("<mtr>") == latex.count("&=") == 5
+    assert "<mi>&</mi>" not in drawn
 
 
 @pytest.mark.slow
