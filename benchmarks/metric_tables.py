@@ -1,0 +1,147 @@
+"""Tables and figure of benchmarks/metric.py."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+from fleet import FACTORS, Plan
+from fleet_tables import by_case, chosen, difference_text, mean_text, scores, table
+
+from ratenet.report.figures import COLOURS, new_figure, save
+from ratenet.report.record import processor, versions
+
+ROOT = Path(__file__).parent.parent
+RESULT = ROOT / "benchmarks" / "results" / "metric.md"
+FIGURE = ROOT / "docs" / "images" / "metric.png"
+CASE = ["task", "step", "rule"]
+NEAR = 0.9  # share of the best score at which a length still counts as usable
+NOTES = """\
+Score: share of test images classified correctly (digits); -log10 of the relative squared error, 2
+for 1 % (linear, teacher). Means over seeds with 95 % intervals (BCa bootstrap over seeds; with few
+seeds these are narrow). The length is the one with the best mean score on validation samples, and
+the score is that of other samples; for the linear task, where 50 samples do not determine the
+weights, both are the fit itself. `edge`: the chosen length is the shortest or longest that was
+tried, and a better one may lie beyond. Usable: how many of the 7 lengths have a mean validation
+score of at least 0.9 of the best. Stopped: runs at the chosen length that lost the fixed points of
+half the batch. In the linear task rule 4 and a = -1 are rule 3. What is not in the tables has not
+been run; the command makes it."""
+
+
+def report(rows: pd.DataFrame, curves: pd.DataFrame, plans: Mapping[str, Plan]) -> None:
+    """Write tables, all runs and the figure, as far as they have been made."""
+    rows = complete(rows.assign(path=rows["path"].round(6)), plans)
+    order = {name: number for number, name in enumerate([*plans, *FACTORS])}
+    rows = rows.sort_values(["task", "rule"], key=lambda names: names.map(order), kind="stable")
+    best = chosen(rows, CASE)
+    of_rules = by_case(best, CASE, lambda part: told(part, rows))
+    made = ", ".join(f"{name} {version}" for name, version in versions().items())
+    lines = [
+        "# Metric or step size?", "",
+        f"`python benchmarks/metric.py`, {date.today()}, {processor()}, one thread, {made}.", "",
+        *NOTES.splitlines(), "",
+        *sizes(plans), "",
+        "## Each rule at its own best length", "", *of_rules, "",
+        "## Metric: rules less rule 1, by the same kind of step", "", *metric_rows(best), "",
+        "## Step size: kinds of step less the learning rate, of the same rule", "",
+        *step_rows(best), "",
+        "## At a common length of step", "", *common_rows(rows),
+    ]  # fmt: skip
+    RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows.round(6).to_csv(RESULT.with_suffix(".csv"), index=False)
+    draw(best, curves)
+
+
+def complete(rows: pd.DataFrame, plans: Mapping[str, Plan]) -> pd.DataFrame:
+    """Return the runs of kinds of steps that rules 1 and 3 made, on seeds that all rules have."""
+    parts = []
+    for task in plans:
+        for _, part in rows[rows["task"] == task].groupby("step", sort=False):
+            if {"rule 1", "rule 3"} <= set(part["rule"]):
+                each = [set(own["seed"]) for _, own in part.groupby("rule")]
+                parts.append(part[part["seed"].isin(set.intersection(*each))])
+    return pd.concat(parts)
+
+
+def sizes(plans: Mapping[str, Plan]) -> list[str]:
+    """Return what each task consists of."""
+    return table([
+        {"name": name, "units": str(made.setting.units), "samples": str(made.setting.samples),
+         "held out": str(made.setting.held_out), "batch": str(made.batch),
+         "steps": str(made.steps)}
+        for name, made in plans.items()
+    ])  # fmt: skip
+
+
+def told(part: pd.DataFrame, rows: pd.DataFrame) -> dict[str, str]:
+    """Return what one rule came to with one kind of step."""
+    first = part.iloc[0]
+    same = rows[(rows[CASE] == first[CASE]).all(axis=1)]
+    means = same.groupby("length")["validation"].mean()
+    return {
+        "length": f"{first['length']:g}", "edge": first["edge"] or "-",
+        "score": mean_text(part["score"]),
+        "usable": str(int((means >= NEAR * means.max()).sum())),
+        "path in W": mean_text(part["path"], ".3g"),
+        "stopped": str(int((part["stopped"] >= 0).sum())),
+        "seeds": str(len(part)),
+    }  # fmt: skip
+
+
+def metric_rows(best: pd.DataFrame) -> list[str]:
+    """Return paired differences to rule 1."""
+    return table([
+        {"task": task, "step": step, "rule": rule,
+         "less rule 1": difference_text(scores(part), scores(group[group["rule"] == "rule 1"]))}
+        for (task, step), group in best.groupby(["task", "step"], sort=False)
+        for rule, part in group.groupby("rule", sort=False) if rule != "rule 1"
+    ])  # fmt: skip
+
+
+def step_rows(best: pd.DataFrame) -> list[str]:
+    """Return paired differences to steps by the learning rate."""
+    return table([
+        {"task": task, "rule": rule, "step": step,
+         "less rate": difference_text(scores(part), scores(group[group["step"] == "rate"]))}
+        for (task, rule), group in best.groupby(["task", "rule"], sort=False)
+        for step, part in group.groupby("step", sort=False) if step != "rate"
+    ])  # fmt: skip
+
+
+def common_rows(rows: pd.DataFrame) -> list[str]:
+    """Return rule 3 less rule 1 where both make normalised steps of the same length."""
+    normalized = rows[rows["step"] == "normalized"]
+    return table([
+        {"task": task, "length": f"{length:g}",
+         **{rule: f"{scores(group[group['rule'] == rule]).mean():.3f}"
+            for rule in ("rule 1", "rule 3")},
+         "rule 3 less rule 1": difference_text(
+             *(scores(group[group["rule"] == rule]) for rule in ("rule 3", "rule 1")))}
+        for (task, length), group in normalized.groupby(["task", "length"], sort=False)
+    ])  # fmt: skip
+
+
+def draw(best: pd.DataFrame, curves: pd.DataFrame) -> None:
+    """Draw loss against path length in W, at the chosen lengths: tasks by kinds of step."""
+    tasks, steps = list(best["task"].unique()), ["rate", "normalized", "line-search"]
+    figure, axes = new_figure(
+        nrows=len(tasks), ncols=len(steps), figsize=(9, 2.4 * len(tasks)), squeeze=False
+    )
+    colours = dict(zip(FACTORS, COLOURS, strict=False))
+    keys = [*CASE, "seed", "length"]
+    own = curves.merge(best[keys], on=keys)
+    for (task, step, rule), part in own.groupby(CASE, sort=False):
+        axis = axes[tasks.index(task), steps.index(step)]
+        way = part.groupby("number")[["path", "loss"]].mean()
+        axis.plot(way["path"], way["loss"], color=colours[rule], label=rule, lw=1.2)
+    for row, task in zip(axes, tasks, strict=True):
+        row[0].set_ylabel(f"{task}: training loss")
+        for axis, step in zip(row, steps, strict=True):
+            if axis.lines:
+                axis.set_yscale("log")
+                axis.set_xscale("symlog", linthresh=0.1)
+                axis.set_xlabel(f"path in W, step {step}")
+            else:
+                axis.set_axis_off()
+    axes[-1, 1].legend(frameon=False, fontsize="small")
+    save(figure, FIGURE)

@@ -1,0 +1,165 @@
+"""Networks that learn side by side (benchmarks/fleet.py) beside ratenet's own training."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import ratenet as rn
+from ratenet.hypotheses.tasks.digits import Digits
+from ratenet.hypotheses.tasks.linear import LinearRegression
+from ratenet.hypotheses.tasks.teacher import Teacher
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import findings
+import fleet as fleets
+import fleet_tables
+import metric
+import metric_tables
+
+NAMES = {
+    "rule 1": "euclidean",
+    "rule 3": "linearized-reparameterized",
+    "rule 4": "gain-free-reparameterized",
+    "a = -1": "first-order-reparameterized",
+}
+STEPS, UNITS, IMAGES = 3, 8, 12
+
+
+@pytest.fixture
+def images() -> rn.stimuli.ImageSet:
+    draw = np.random.default_rng(0)
+    some = (draw.random((IMAGES, 28, 28)), np.arange(IMAGES) % 4)
+    return rn.stimuli.ImageSet.from_arrays(train=some, test=some, name="noise")
+
+
+def digits(images: rn.stimuli.ImageSet) -> fleets.Plan:
+    """Return a plan in which each batch holds all images that there are."""
+    setting = fleets.Setting(UNITS, IMAGES, 0, rn.load_model("rate"), images, "data")
+    return fleets.Plan(Digits, setting, STEPS, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("rule", "step"),
+    [
+        ("rule 3", "normalized"),
+        *(
+            pytest.param(rule, step, marks=pytest.mark.slow)
+            for rule, step in (
+                ("rule 1", "rate"),
+                ("rule 4", "line-search"),
+                ("a = -1", "normalized"),
+            )
+        ),
+    ],
+)
+def test_a_fleet_learns_as_rn_train_does(rule, step, images, tmp_path):
+    lengths = (0.05, 0.1)
+    fleet = fleets.Fleet(digits(images), [3], lengths, fleets.FACTORS[rule], step)
+    fleet.learn()
+    rn.train(
+        rn.TrainingConfig(
+            data=images, rule=NAMES[rule], learning_rate=lengths[1], step=step, seed=3,
+            epochs=STEPS, batch_size=IMAGES, units=UNITS, presentation="static",
+            dtype="float64", schedule="constant" if step == "line-search" else "cosine",
+        ), out=tmp_path,
+    )  # fmt: skip
+    learned = rn.load_run(tmp_path).network.connectivity.dense()
+    torch.testing.assert_close(fleet.W[1], learned, rtol=1e-4, atol=1e-5)
+    assert (fleet.W[0] - learned).norm() > 0.01 * learned.norm()
+
+
+@pytest.mark.parametrize("kind", [Teacher, LinearRegression])
+def test_fixed_points_and_scores_are_those_of_the_task(kind):
+    made = fleets.plan(kind, "rate", 9, (12, 12), steps=1, batch=12)
+    fleet = fleets.Fleet(made, [0, 1], (0.1,), fleets.FACTORS["rule 1"], "rate")
+    before = fleet.outcome()
+    for seed, row in before.set_index("seed").iterrows():
+        task = kind.drawn(made.setting, seed)
+        asked = task.train if kind is LinearRegression else task.test
+        fp = task.reached(asked.drive)
+        assert row["score"] == pytest.approx(task.score(fp, asked.aim), rel=1e-6)
+        fp = task.reached(task.train.drive)
+        loss = float(task.losses(fp.rates, task.train.aim).mean())
+        assert row["loss"] == pytest.approx(loss, rel=1e-6)
+
+
+@pytest.mark.parametrize("rule", ["left only", "right only"])
+def test_the_halves_of_rule_3_are_the_gradient_with_one_of_its_metrics_factors(rule):
+    made = fleets.plan(Teacher, "rate", 6, (5, 5), steps=1, batch=5)
+    fleet = fleets.Fleet(made, [2], (1.0,), fleets.FACTORS[rule], "rate")
+    W, task, eye = fleet.W[0].clone(), fleet.tasks[0], torch.eye(6, dtype=torch.float64)
+    fleet.take_step(0, *fleet.samples("train"))
+    fp = task.reached(task.train.drive)
+    expected = torch.zeros_like(W)
+    for y, g, e in zip(fp.rates, fp.gain, task.error(fp.rates, task.train.aim), strict=True):
+        G = torch.diag(g)
+        gradient = torch.outer(G @ torch.linalg.solve(eye - W.T @ G, e), y)
+        if rule == "left only":
+            expected -= (eye - W @ G) @ (eye - W @ G).T @ gradient / 5
+        else:
+            expected -= gradient @ (eye - G @ W).T @ (eye - G @ W) / 5
+    torch.testing.assert_close(fleet.W[0] - W, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_a_fleet_that_loses_its_fixed_points_stops():
+    made = fleets.plan(LinearRegression, "linear", 5, (8, 8), steps=3, batch=8)
+    fleet = fleets.Fleet(made, [0], (0.01, 1e30), fleets.FACTORS["rule 3"], "rate")
+    fleet.learn()
+    assert fleet.stopped.tolist()[0] == -1 and fleet.stopped.tolist()[1] >= 0
+
+
+def test_rule_2_of_the_findings_is_ratenets():
+    made = fleets.plan(LinearRegression, "linear", 5, (8, 8), steps=1, batch=8)
+    fleet = findings.Exact(made, [0], (0.2,), fleets.FACTORS["rule 3"], "rate")
+    W, task = fleet.W[0].clone(), fleet.tasks[0]
+    fleet.take_step(0, *fleet.samples("train"))
+    fp = task.reached(task.train.drive)
+    error = task.error(fp.rates, task.train.aim)
+    delta = rn.plasticity.Reparameterized().update(fp, error, 0.2)
+    torch.testing.assert_close(fleet.W[0] - W, delta, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("start", [1, -1])
+@pytest.mark.parametrize("target", [1, -1])
+def test_the_border_task_has_the_signs_that_it_names(start, target):
+    setting = fleets.plan(LinearRegression, "linear", 6, (9, 9), steps=1, batch=9).setting
+    task = findings.Sided(start, target).drawn(setting, 1)
+    eye = torch.eye(6, dtype=torch.float64)
+    assert torch.linalg.det(eye - task.network.connectivity.dense()).sign() == start
+    A = torch.linalg.lstsq(task.train.drive, task.train.aim).solution.T
+    assert torch.linalg.det(A).sign() == target
+
+
+def test_lengths_are_chosen_on_validation_and_edges_are_marked():
+    rows = pd.DataFrame({
+        "rule": ["a"] * 6 + ["b"] * 6, "length": [1, 1, 2, 2, 3, 3] * 2, "seed": [0, 1] * 6,
+        "validation": [0, 1, 5, 6, 2, 2, 0, 0, 1, 1, 4, np.nan],
+        "score": np.arange(12.0),
+    })  # fmt: skip
+    best = fleet_tables.chosen(rows, ["rule"])
+    assert best["score"].tolist() == [2, 3, 10, 11]
+    assert best["edge"].tolist() == ["", "", "longest", "longest"]
+
+
+def test_the_tables_hold_what_was_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(metric_tables, "RESULT", tmp_path / "metric.md")
+    monkeypatch.setattr(metric_tables, "FIGURE", tmp_path / "metric.png")
+    plans = {"linear": fleets.plan(LinearRegression, "linear", 6, (9, 9), steps=10, batch=9)}
+    monkeypatch.setattr(metric, "PLANS", plans)
+    made = [metric.compute(*cell, range(3)) for cell in metric.cells()]
+    rows, curves = (pd.concat(tables) for tables in zip(*made, strict=True))
+    metric_tables.report(rows, curves, plans)
+    normalized = rows[(rows["step"] == "normalized") & (rows["length"] == 1.0)]
+    score = {r: own["score"].to_numpy() for r, own in normalized.groupby("rule")}
+    expected = (score["rule 3"] - score["rule 1"]).mean()
+    text = (tmp_path / "metric.md").read_text()
+    assert f"| linear | 1 | {score['rule 1'].mean():.3f} |" in text
+    assert f"| {expected:+.3f} (" in text
+    lacking = metric_tables.complete(
+        rows[(rows["rule"] != "rule 1") | (rows["step"] == "rate")], plans
+    )
+    assert set(lacking["step"]) == {"rate"}
