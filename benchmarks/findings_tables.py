@@ -100,6 +100,7 @@ def _draw_border(along: pd.DataFrame) -> None:
                 axis.plot([], [], color=colour, label=None if number else rule)
         axis.axhline(1, color="black", lw=0.8, ls=":")
         axis.set_yscale("symlog", linthresh=1)
+        axis.set_yticks([-1e12, -1e6, -1, 1, 1e6, 1e12])
         axis.set_ylabel(f"Re $\\lambda$ of $W$, det $A$ {_sign(start)} to {_sign(target)}")
     for axis in axes[-1]:
         axis.set_xlabel("step")

@@ -1,5 +1,6 @@
 """Networks that learn side by side (benchmarks/fleet.py) beside ratenet's own training."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -107,9 +108,11 @@ def test_the_halves_of_rule_3_are_the_gradient_with_one_of_its_metrics_factors(r
 
 def test_a_fleet_that_loses_its_fixed_points_stops():
     made = fleets.plan(LinearRegression, "linear", 5, (8, 8), steps=3, batch=8)
-    fleet = fleets.Fleet(made, [0], (0.01, 1e30), fleets.FACTORS["rule 3"], "rate")
+    fleet = fleets.Fleet(made, [0], (0.01, math.inf), fleets.FACTORS["rule 3"], "rate")
+    start = fleet.W[1].clone()
     fleet.learn()
-    assert fleet.stopped.tolist()[0] == -1 and fleet.stopped.tolist()[1] >= 0
+    assert fleet.stopped.tolist() == [-1, 0]
+    assert torch.equal(fleet.W[1], start) and not torch.equal(fleet.W[0], start)
 
 
 def test_rule_2_of_the_findings_is_ratenets():
