@@ -44,5 +44,5 @@ fp.plot()
 # %%
 answers = run.answer(digits).argmax(dim=1)
 right = int((answers == digits.labels).sum())
-print(f"{right} of {len(digits)} digits are named right")
+print(f"{right} of {len(digits)} digits are classified correctly")
 assert right > 10
