@@ -44,7 +44,7 @@ def power(rows: pd.DataFrame) -> list[str]:
             spread = own.groupby("saturation")["score"].agg(["mean", "std"])
             axis.errorbar(spread.index, spread["mean"], spread["std"], color=colour, marker="o",
                           ms=4, capsize=3, label=f"a = {a}")  # fmt: skip
-        axis.set_xlabel(f"standard deviation of the drive, step {step}")
+        axis.set_xlabel(f"SD of the drive, step {step}")
         axis.set_ylabel(r"score, $-\log_{10}$ relative error")
     axes[0].legend(frameon=False)
     save(figure, IMAGES / "finding-power.png")

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "metric.md"
 FIGURE = ROOT / "docs" / "images" / "metric.png"
 CASE = ["task", "step", "rule"]
-LONGEST = 300  # path that is drawn
+LONGEST = 100  # path that is drawn
 NEAR = 0.9  # share of the best score at which a length still counts as usable
 NOTES = """\
 Score: share of test images classified correctly (digits); -log10 of the relative squared error, 2
@@ -140,8 +140,7 @@ def draw(best: pd.DataFrame, curves: pd.DataFrame) -> None:
         for axis, step in zip(row, steps, strict=True):
             if axis.lines:
                 axis.set_yscale("log")
-                axis.set_xscale("log")
-                axis.set_xlim(right=min(axis.get_xlim()[1], LONGEST))
+                axis.set_xlim(0, min(axis.get_xlim()[1], LONGEST))
                 axis.set_xlabel(f"path in W, step {step}")
             else:
                 axis.set_axis_off()
