@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
-from fleet_tables import by_case, chosen, difference_text, mean_text, scores
+from fleet_tables import by_case, chosen, difference_text, line_looks, mean_text, scores
 
 from ratenet.report.figures import COLOURS, new_figure, save
 from ratenet.report.record import processor, versions
@@ -92,8 +92,10 @@ def _draw_border(along: pd.DataFrame) -> None:
     """Draw the ends of W's eigenvalues against steps: signs in panels, rules in colours."""
     figure, axes = new_figure(nrows=2, ncols=2, figsize=(8, 5), sharex=True)
     cases = along.groupby(["start", "target"], sort=False)
+    look = line_looks(sorted(along["rule"].unique()))
     for axis, ((start, target), group) in zip(axes.flat, cases, strict=True):
-        for colour, (rule, part) in zip(COLOURS, group.groupby("rule"), strict=False):
+        for rule, part in group.groupby("rule"):
+            colour = look[rule]["color"]
             for number, end in enumerate(("rightmost", "leftmost")):
                 for _, own in part.groupby("seed"):
                     axis.plot(own["number"], own[end], color=colour, lw=0.6, alpha=0.6)

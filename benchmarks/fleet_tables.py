@@ -1,13 +1,21 @@
 """Step lengths chosen on validation, and means and paired differences with bootstrap intervals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from ratenet.hypotheses.comparison_statistics import mean_interval, paired_interval
+from ratenet.report.rule_looks import Look, looks
 
 LEVEL = 0.95
+NAMES = {  # of ratenet's own rules
+    "rule 1": "euclidean",
+    "rule 2": "reparameterized",
+    "rule 3": "linearized-reparameterized",
+    "rule 4": "gain-free-reparameterized",
+    "a = -1": "first-order-reparameterized",
+}
 
 
 def chosen(rows: pd.DataFrame, case: list[str]) -> pd.DataFrame:
@@ -23,6 +31,15 @@ def chosen(rows: pd.DataFrame, case: list[str]) -> pd.DataFrame:
         edge = {grid[0]: "shortest", grid[-1]: "longest"}.get(length, "")
         parts.append(part[part["length"] == length].assign(edge=edge))
     return pd.concat(parts)
+
+
+def line_looks(rules: Sequence[str]) -> dict[str, Look]:
+    """Return colour and line style of each rule, those that it has in every figure."""
+    found = looks([NAMES.get(rule, rule) for rule in rules])
+    return {
+        rule: {"color": look["color"], "ls": look["ls"]}
+        for rule, look in zip(rules, found.values(), strict=True)
+    }
 
 
 def mean_text(values: pd.Series, form: str = ".3f") -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 from fleet import FACTORS, Plan
-from fleet_tables import by_case, chosen, difference_text, mean_text, scores, table
+from fleet_tables import by_case, chosen, difference_text, line_looks, mean_text, scores, table
 
-from ratenet.report.figures import COLOURS, new_figure, save
+from ratenet.report.figures import new_figure, save
 from ratenet.report.record import processor, versions
 
 ROOT = Path(__file__).parent.parent
@@ -128,13 +128,13 @@ def draw(best: pd.DataFrame, curves: pd.DataFrame) -> None:
     figure, axes = new_figure(
         nrows=len(tasks), ncols=len(steps), figsize=(9, 2.4 * len(tasks)), squeeze=False
     )
-    colours = dict(zip(FACTORS, COLOURS, strict=False))
+    look = line_looks(list(FACTORS))
     keys = [*CASE, "seed", "length"]
     own = curves.merge(best[keys], on=keys)
     for (task, step, rule), part in own.groupby(CASE, sort=False):
         axis = axes[tasks.index(task), steps.index(step)]
         way = part.groupby("number")[["path", "loss"]].mean()
-        axis.plot(way["path"], way["loss"], color=colours[rule], label=rule, lw=1.2)
+        axis.plot(way["path"], way["loss"], label=rule, lw=1.2, **look[rule])
     for row, task in zip(axes, tasks, strict=True):
         row[0].set_ylabel(f"{task}: training loss")
         for axis, step in zip(row, steps, strict=True):
@@ -143,6 +143,7 @@ def draw(best: pd.DataFrame, curves: pd.DataFrame) -> None:
                 axis.set_xlim(0, min(axis.get_xlim()[1], LONGEST))
                 axis.set_xlabel(f"path in W, step {step}")
             else:
-                axis.set_axis_off()
-    axes[-1, 1].legend(frameon=False, fontsize="small")
+                axis.remove()
+    handles, labels = axes[-1, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, ncols=6, loc="outside upper center")
     save(figure, FIGURE)
