@@ -43,9 +43,10 @@ def report(rows: pd.DataFrame, curves: pd.DataFrame, plans: Mapping[str, Plan]) 
         *NOTES.splitlines(), "",
         *sizes(plans), "",
         "## Each rule at its own best length", "", *of_rules, "",
-        "## Metric: rules less rule 1, by the same kind of step", "", *metric_rows(best), "",
+        "## Metric: rules less rule 1, by the same kind of step", "",
+        *differences(best, ["task", "step"], "rule", "rule 1"), "",
         "## Step size: kinds of step less the learning rate, of the same rule", "",
-        *step_rows(best), "",
+        *differences(best, ["task", "rule"], "step", "rate"), "",
         "## At a common length of step", "", *common_rows(rows),
     ]  # fmt: skip
     RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -89,23 +90,13 @@ def told(part: pd.DataFrame, rows: pd.DataFrame) -> dict[str, str]:
     }  # fmt: skip
 
 
-def metric_rows(best: pd.DataFrame) -> list[str]:
-    """Return paired differences to rule 1."""
+def differences(best: pd.DataFrame, same: list[str], other: str, baseline: str) -> list[str]:
+    """Return paired differences to a baseline, of rows that are the same in two columns."""
     return table([
-        {"task": task, "step": step, "rule": rule,
-         "less rule 1": difference_text(scores(part), scores(group[group["rule"] == "rule 1"]))}
-        for (task, step), group in best.groupby(["task", "step"], sort=False)
-        for rule, part in group.groupby("rule", sort=False) if rule != "rule 1"
-    ])  # fmt: skip
-
-
-def step_rows(best: pd.DataFrame) -> list[str]:
-    """Return paired differences to steps by the learning rate."""
-    return table([
-        {"task": task, "rule": rule, "step": step,
-         "less rate": difference_text(scores(part), scores(group[group["step"] == "rate"]))}
-        for (task, rule), group in best.groupby(["task", "rule"], sort=False)
-        for step, part in group.groupby("step", sort=False) if step != "rate"
+        {**dict(zip(same, key, strict=True)), other: name,
+         f"less {baseline}": difference_text(scores(part), scores(group[group[other] == baseline]))}
+        for key, group in best.groupby(same, sort=False)
+        for name, part in group.groupby(other, sort=False) if name != baseline
     ])  # fmt: skip
 
 
