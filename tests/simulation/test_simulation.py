@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from brian2 import ms, mV
+from brian2 import ms, mV, second
 from helpers.problems import FLOAT, PLAIN_MODELS, random, random_weights, write_model
 from torch import Tensor
 
@@ -254,3 +254,14 @@ def test_what_is_not_a_number_is_not_a_time(wrong: Any) -> None:
 def test_options_of_another_kind_are_refused(name: str) -> None:
     with pytest.raises(rn.errors.InputError, match=f"{name}: expected .* got True"):
         rn.simulate(network(), drive(), 10 * ms, 1 * ms, **{name: True})
+
+
+@pytest.mark.parametrize("method", ["euler", "exponential_euler", "rk4", "rkc", "dopri5"])
+def test_rates_of_silent_units_end_at_zero_not_among_subnormal_numbers(method: str) -> None:
+    silent = rn.Network("threshold_linear", torch.zeros(3, 3), parameters={"tau": 10 * ms})
+    start = torch.tensor([1e-3, 1e-29, 1e-44]).expand(1, 2, 3).requires_grad_()
+    after = rn.simulate(
+        silent, -torch.ones(2, 3), 1 * second, 2 * ms, initial=start, method=method
+    ).final["r"]
+    assert ((after == 0) | (after.abs() >= torch.finfo(after.dtype).smallest_normal)).all()
+    torch.autograd.grad(after.sum(), start)  # through what was set to 0, too

@@ -28,6 +28,7 @@ from ratenet.simulation.backends.torch_pairs import (
     chebyshev,
     stages_for,
 )
+from ratenet.simulation.backends.torch_steps import without_subnormals
 from ratenet.simulation.drives import AbstractDrive, ConstantDrive, SampledDrive
 from ratenet.simulation.step_limit import FastestMode
 from ratenet.simulation.time_grid import WHOLE
@@ -124,7 +125,7 @@ class _Stages:
 
 def _steps(task: Task) -> Iterator[_Step]:
     """Give steps whose error is small enough, one after another."""
-    stages, h, state = _Stages(task), task.grid.dt, task.initial
+    stages, h, state = _Stages(task), task.grid.dt, without_subnormals(task.initial)
     slope: Tensor | None = None
     for drive, begin, end in _pieces(task):
         t = begin
@@ -141,7 +142,7 @@ def _steps(task: Task) -> Iterator[_Step]:
             if error <= 1:
                 yield step
                 h = max(wanted, h if until == end else 0.0)
-                t, state, slope = until, step.after, step.slopes[-1]
+                t, state, slope = until, without_subnormals(step.after), step.slopes[-1]
             elif (h := wanted) < SHORTEST * task.grid.dt or t + h == t:
                 raise DivergenceError(_sentence(task.network, drive, t, state))
 

@@ -6,7 +6,7 @@ import torch
 
 from ratenet.simulation.backends.base import AbstractBackend, Observer, Task
 from ratenet.simulation.backends.torch_adaptive import run_adaptive
-from ratenet.simulation.backends.torch_steps import STEPS, noise
+from ratenet.simulation.backends.torch_steps import CLEAR_EVERY, STEPS, noise, without_subnormals
 from ratenet.simulation.time_grid import ADAPTIVE, seed_of_step
 
 
@@ -53,7 +53,7 @@ def _run_steps(task: Task, observe: Observer) -> None:
     for n in range(grid.steps):
         if stop:
             return
-        t, before = grid.time(n), state
+        t, before = grid.time(n), state if n % CLEAR_EVERY else without_subnormals(state)
         state = step(network, drive, before, t, grid.dt)
         if network.model.noises:
             if generator is not None and task.seed is not None:
