@@ -28,10 +28,8 @@ from ratenet.fixed_points.continuation.variations import (
     WeightScale as WeightScale,
 )
 from ratenet.fixed_points.find import find_fixed_points as find_fixed_points
-from ratenet.fixed_points.find_all import (
-    FixedPointSet as FixedPointSet,
-    find_all_fixed_points as find_all_fixed_points,
-)
+from ratenet.fixed_points.find_all import find_all_fixed_points as find_all_fixed_points
+from ratenet.fixed_points.fixed_point_set import FixedPointSet as FixedPointSet
 from ratenet.fixed_points.maps.fixed_points_of import fixed_points_of as fixed_points_of
 from ratenet.fixed_points.maps.results import MapFixedPoints as MapFixedPoints
 from ratenet.fixed_points.results import FixedPoints as FixedPoints

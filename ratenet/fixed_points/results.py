@@ -1,7 +1,6 @@
 """Results as data: FixedPoints, states with their certificates."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +11,16 @@ from torch import Tensor
 
 from ratenet.connectivity.computation import computation
 from ratenet.equations.units import unit_text
-from ratenet.errors import ConvergenceError, InputError, StaleError
+from ratenet.errors import StaleError
 from ratenet.fixed_points.dataset import as_dataset
-from ratenet.fixed_points.jacobian import (
-    DENSE_EIGENVALUES,
-    dense_jacobian,
-    jacobian_abscissa,
-    map_radius,
+from ratenet.fixed_points.eigenvalues import (
+    abscissa_at,
+    eigenvalues_at,
+    jacobian_at,
+    spectral_radius_at,
 )
 from ratenet.fixed_points.status import Status, at_rest, judge
-from ratenet.linear_algebra import all_eigenvalues
-from ratenet.network import Component, JacobianBlocks, Network
+from ratenet.network import Component, Network
 from ratenet.notebook import lines, table
 from ratenet.simulation import Trajectory as Trajectory
 from ratenet.simulation.datasets import write_netcdf
@@ -338,13 +336,8 @@ class FixedPoints:
             self.check_current()
             parts = [self.within(part) for part in self.network.components]
             return torch.stack([part.abscissa(samples) for part in parts]).amax(dim=0)
-        small = len(self.state) * self.network.units <= DENSE_EIGENVALUES
-        return self.residual.new_tensor(
-            [
-                float(self.eigenvalues(sample)[0].real) if small else self._arnoldi(sample)
-                for sample in self._chosen(samples)
-            ]
-        )
+        found = [abscissa_at(self, sample) for sample in self._chosen(samples)]
+        return self.residual.new_tensor(found)
 
     @computation()
     def spectral_radius(self, samples: Sequence[int] | None = None) -> Tensor:
@@ -383,7 +376,8 @@ class FixedPoints:
         >>> fp.abscissa(), fp.spectral_radius()
         (tensor([-300.], dtype=torch.float64), tensor([2.], dtype=torch.float64))
         """
-        return self.residual.new_tensor([self._radius(sample) for sample in self._chosen(samples)])
+        found = [spectral_radius_at(self, sample) for sample in self._chosen(samples)]
+        return self.residual.new_tensor(found)
 
     @computation()
     def eigenvalues(self, sample: int) -> Tensor:
@@ -396,8 +390,7 @@ class FixedPoints:
         sample : int
             Its row.
         """
-        found = all_eigenvalues(self.jacobian(sample))
-        return found[found.real.argsort(descending=True, stable=True)]
+        return eigenvalues_at(self, sample)
 
     @computation()
     def jacobian(self, sample: int) -> Tensor:
@@ -408,57 +401,7 @@ class FixedPoints:
         sample : int
             Its row.
         """
-        return dense_jacobian(self.network, self._blocks(sample))
-
-    def _check_sample(self, sample: int) -> None:
-        """Refuse weights that changed since, and a sample that is not there."""
-        self.check_current()
-        if not -len(self) <= sample < len(self):
-            raise InputError.at(
-                "samples", got=sample, expected=f"numbers of samples, from 0 to {len(self) - 1}"
-            )
-
-    def _blocks(self, sample: int) -> JacobianBlocks:
-        """Return the parts of one sample's Jacobian; refuse what has none."""
-        self._check_sample(sample)
-        state, drive = self.state[:, [sample]], self.drive[[sample]]
-        if not torch.isfinite(state).all():
-            raise InputError(
-                f"sample {sample} has a NaN or infinite state, and so no Jacobian.",
-                argument="samples", got=sample,
-            )  # fmt: skip
-        return self.network.jacobian_blocks(state, drive)
+        return jacobian_at(self, sample)
 
     def _chosen(self, samples: Sequence[int] | None) -> Sequence[int]:
         return range(len(self)) if samples is None else [int(sample) for sample in samples]
-
-    def _radius(self, sample: int) -> float:
-        """Return one sample's spectral radius."""
-        self._check_sample(sample)
-        gain = self.gain[[sample]]
-        if not torch.isfinite(gain).all():
-            raise InputError(
-                f"sample {sample} has no static gain, and so no spectral radius: "
-                f"{Status(int(self.status[sample])).sentence}",
-                argument="samples",
-            )
-        return self._found(
-            map_radius(self.network, gain), "spectral_radius", sample, "",
-            "the eigenvalues of diag(gain) W",
-        )  # fmt: skip
-
-    def _arnoldi(self, sample: int) -> float:
-        """Return one sample's abscissa, matrix-free."""
-        found = jacobian_abscissa(self.network, self._blocks(sample))
-        where = "the eigenvalues of `jacobian(sample)`"
-        return self._found(found, "abscissa", sample, "'s Jacobian", where)
-
-    def _found(self, value: float, name: str, sample: int, of: str, remedy: str) -> float:
-        """Return an eigenvalue, unless Arnoldi's iteration found none."""
-        if math.isnan(value):
-            raise ConvergenceError(
-                f"{name}: the Arnoldi iteration found no eigenvalue of sample {sample}{of}; look "
-                f"at {remedy}.",
-                self,
-            )
-        return value

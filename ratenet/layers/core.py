@@ -18,7 +18,8 @@ from ratenet.layers._buffers import are_equal, buffers, named
 from ratenet.layers.gradients import Passage, Rest, Settled, count_settled
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule, Euclidean
-from ratenet.plasticity.base import LeftOut, check_learning_rate
+from ratenet.plasticity.base import check_learning_rate
+from ratenet.plasticity.proposal import LeftOut
 from ratenet.validation import check_choice
 
 OnUnsettled = Literal["mask", "include", "raise"]

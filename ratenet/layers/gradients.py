@@ -29,7 +29,7 @@ from ratenet.errors import UnsupportedError
 from ratenet.fixed_points import FixedPoints, Status, adjoint_of
 from ratenet.fixed_points.adjoint import default_adjoint_tolerance
 from ratenet.plasticity import AbstractRule, Euclidean
-from ratenet.plasticity.base import LeftOut
+from ratenet.plasticity.proposal import LeftOut
 
 
 @dataclass(frozen=True)

@@ -14,25 +14,21 @@ import itertools
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from ratenet.connectivity import AbstractConnectivity, Block
 from ratenet.connectivity.computation import computation
 from ratenet.equations.units import DIMENSIONLESS
-from ratenet.errors import InputError, UnsupportedError, shorten
+from ratenet.errors import InputError, UnsupportedError
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.certificate import certify
 from ratenet.layers.base import AbstractFixedPointLayer
-from ratenet.layers.convolutional import ConvFixedPointLayer
 from ratenet.layers.core import FixedPointCore
-from ratenet.layers.feedback import FeedbackLayers
-from ratenet.layers.joint import joint_network
-from ratenet.layers.linear_maps import NamedModule, Shape, linear_map
+from ratenet.layers.linear_maps import NamedModule
+from ratenet.layers.stacked_layer import StackedLayer, joined_network
 from ratenet.network import Network
 from ratenet.network.coerce import as_tensor
 
@@ -105,7 +101,7 @@ class Stack(torch.nn.Sequential):
             *((p.data_ptr(), p.dtype) for p in tensors),
         ]
         if self._kept is None or not _are_same(self._kept[0], now):
-            self._kept = (now, _joined(layers))
+            self._kept = (now, joined_network(layers))
         return self._kept[1]
 
     @computation()
@@ -237,15 +233,15 @@ class Stack(torch.nn.Sequential):
                 contexts.enter_context(layer.core.given(parts[layer.name]))
             yield
 
-    def _layers(self) -> list["_Layer"]:
+    def _layers(self) -> list[StackedLayer]:
         """Return the recurrent layers, each with what lies before it."""
-        found: list[_Layer] = []
+        found: list[StackedLayer] = []
         before: list[NamedModule] = []
         for name, module in _flat(self):
             if isinstance(module, AbstractFixedPointLayer | FixedPointCore):
                 if isinstance(module, AbstractFixedPointLayer):
                     before.append((f"{name}.read_in", module.get_submodule("read_in")))
-                found.append(_Layer(_layer_name(name), module, tuple(before)))
+                found.append(StackedLayer(_layer_name(name), module, tuple(before)))
                 before = []
                 continue
             if any(isinstance(part, FixedPointCore) for part in module.modules()):
@@ -271,111 +267,6 @@ class Stack(torch.nn.Sequential):
             for _, module in _flat(self)
         ]
         return len(kinds) - 1 - kinds[::-1].index(True)
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """A recurrent layer of a stack."""
-
-    name: str
-    layer: AbstractFixedPointLayer | FixedPointCore
-    modules: tuple[NamedModule, ...]  # from the layer before to its drive, its read-in the last
-
-    @property
-    def core(self) -> FixedPointCore:
-        return self.layer if isinstance(self.layer, FixedPointCore) else self.layer.core
-
-    @cached_property
-    def sizes(self) -> dict[str, int]:
-        """Its populations: itself, or the layers that have feedback to one another."""
-        if not isinstance(self.layer, FeedbackLayers):
-            return {self.name: self.core.units}
-        return {f"{self.name}_{n}": size for n, size in enumerate(self.layer.units, start=1)}
-
-    @property
-    def driven(self) -> str:
-        return next(iter(self.sizes))
-
-    @property
-    def handed_on(self) -> str:
-        """The population whose rates it hands on."""
-        return list(self.sizes)[-1]
-
-    @property
-    def shape(self) -> Shape:
-        """Shape of what it hands on."""
-        if isinstance(self.layer, ConvFixedPointLayer):
-            return self.layer.grid
-        return (self.sizes[self.handed_on],)
-
-    def read_in(self, x: Tensor) -> Tensor:
-        """Return the drive that samples make, (B, N of the driven population)."""
-        given = tuple(x.shape)
-        for name, module in self.modules:
-            try:
-                x = module(x)
-            except RuntimeError as error:  # torch has no class of its own for shapes
-                raise InputError.at(
-                    "images",
-                    got=given,
-                    expected="a batch of the shape that the stack takes",
-                    remedy=f"at {name} torch says: {shorten(str(error))}",
-                ) from None
-        rows, wanted = x.flatten(1), self.sizes[self.driven]
-        if rows.shape[1] != wanted:
-            raise InputError.at(
-                f"layers, {self.name}", got=tuple(x.shape), expected=f"a drive of {wanted} units"
-            )
-        return rows
-
-    def padded(self, rows: Tensor) -> Tensor:
-        """Return a drive of all its units, of which only some are driven."""
-        return torch.nn.functional.pad(rows, (0, self.core.units - rows.shape[1]))
-
-    def read(self, rates: Tensor) -> Tensor:
-        """Return what it hands on, of rates (B, N) of a network that it is the end of."""
-        return rates[:, -self.sizes[self.handed_on] :].unflatten(1, self.shape)
-
-    def recurrent(self) -> dict[str, dict[str, AbstractConnectivity]]:
-        """Return its recurrent weights by post- and presynaptic population."""
-        W = self.core.network.connectivity
-        if not isinstance(self.layer, FeedbackLayers):
-            return {self.name: {self.name: W}}
-        assert isinstance(W, Block), "as FeedbackLayers makes it"
-        names = dict(zip(W.sizes, self.sizes, strict=True))
-        return {
-            names[post]: {names[pre]: part for pre, part in row.items()}
-            for post, row in W.blocks.items()
-        }
-
-
-def _joined(layers: list[_Layer]) -> Network:
-    """Return the layers as one network."""
-    blocks: dict[str, dict[str, AbstractConnectivity]] = {}
-    sizes: dict[str, int] = {}
-    for before, layer in zip([None, *layers], layers, strict=False):
-        for name in layer.sizes:
-            if name in sizes:
-                raise InputError(
-                    f"layers: two of them would be called {name}; give them other names "
-                    "(Stack(OrderedDict(...))).",
-                    argument="layers",
-                    got=name,
-                )
-        blocks.update(layer.recurrent())
-        sizes.update(layer.sizes)
-        if before is not None:
-            like = next(iter(layer.core.network.connectivity.parameters.values()))
-            F = linear_map(layer.modules, before.shape, like.detach().new_zeros(()))
-            if F.shape[0] != layer.sizes[layer.driven]:
-                raise InputError.at(
-                    f"layers, {layer.name}",
-                    found=f"a read-in that gives {F.shape[0]} numbers",
-                    expected=f"one for its {layer.sizes[layer.driven]} units",
-                )
-            blocks[layer.driven] = {**blocks[layer.driven], before.handed_on: F}
-    parts = {layer.name: (layer.core.network, tuple(layer.sizes)) for layer in layers}
-    return joint_network(Block(blocks, sizes), parts)
 
 
 def _flat(module: torch.nn.Module, prefix: str = "") -> Iterator[NamedModule]:

@@ -4,11 +4,7 @@ from ratenet.plasticity.approximate_adjoint import (
     FeedbackAlignment as FeedbackAlignment,
     TruncatedAdjoint as TruncatedAdjoint,
 )
-from ratenet.plasticity.base import (
-    AbstractRule as AbstractRule,
-    Proposal as Proposal,
-    Traits as Traits,
-)
+from ratenet.plasticity.base import AbstractRule as AbstractRule, Traits as Traits
 from ratenet.plasticity.equilibrium import (
     ContrastiveHebbian as ContrastiveHebbian,
     EquilibriumPropagation as EquilibriumPropagation,
@@ -33,6 +29,7 @@ from ratenet.plasticity.perturbation import (
     NodePerturbation as NodePerturbation,
     WeightPerturbation as WeightPerturbation,
 )
+from ratenet.plasticity.proposal import Proposal as Proposal
 from ratenet.plasticity.recurrent import (
     BackpropagationThroughTime as BackpropagationThroughTime,
     RecurrentBackpropagation as RecurrentBackpropagation,

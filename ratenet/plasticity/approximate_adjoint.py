@@ -9,14 +9,10 @@ from torch import Tensor
 from ratenet.connectivity import Dense
 from ratenet.connectivity.base import Change
 from ratenet.fixed_points import FixedPoints
-from ratenet.plasticity.base import (
-    AbstractRule,
-    Proposal,
-    Traits,
-    descent,
-)
+from ratenet.plasticity.base import AbstractRule, Traits, descent
 from ratenet.plasticity.euclidean import solved_adjoint
 from ratenet.plasticity.loss import Loss
+from ratenet.plasticity.proposal import Proposal
 from ratenet.validation import check_positive, check_seed, check_whole
 
 

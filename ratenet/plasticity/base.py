@@ -9,25 +9,19 @@ import inspect
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import Change, as_change, scaled
 from ratenet.connectivity.computation import computation
-from ratenet.errors import (
-    DivergenceError,
-    InputError,
-    LeftOutWarning,
-    UnsettledError,
-    UnsupportedError,
-    show_any,
-)
+from ratenet.errors import InputError, LeftOutWarning, UnsettledError, UnsupportedError
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.adjoint import as_error
 from ratenet.notebook import lines, table
 from ratenet.plasticity.loss import Loss, loss_of_kept, required
+from ratenet.plasticity.proposal import Proposal, as_proposal, check_change, check_shapes
 from ratenet.validation import check_positive
 
 
@@ -63,36 +57,6 @@ class Traits:
     is_proportional: bool = True
     is_mean: bool = True
     uses_adjoint: bool = False
-
-
-class Proposal(NamedTuple):
-    """What a rule proposes: a change, and the settled samples that it could not use.
-
-    Attributes
-    ----------
-    delta : Tensor or dict of str to Tensor
-        The change, shaped like the connectivity's parameters; a mean over the samples used.
-    left_out : int
-        Number of settled samples that the rule left out, such as those without an adjoint.
-    reason : str
-        Why, as a sentence; empty if none was left out.
-
-    Examples
-    --------
-    >>> Proposal(torch.zeros(2, 2)).left_out
-    0
-    """
-
-    delta: Change
-    left_out: int = 0
-    reason: str = ""
-
-
-class LeftOut(NamedTuple):
-    """The last two items of a `Proposal`: how many settled samples are left out, and why."""
-
-    samples: int = 0
-    reason: str = ""
 
 
 class AbstractRule(ABC):
@@ -266,7 +230,7 @@ class AbstractRule(ABC):
         """
         fp.check_current()
         parameters = fp.network.connectivity.parameters
-        _check_shapes(delta, fp, f"{type(self).__name__}.squared_length")
+        check_shapes(delta, fp, f"{type(self).__name__}.squared_length")
         named = fp.network.connectivity.named(delta)
         delta = as_change({name: named[name].to(like) for name, like in parameters.items()})
         return float(self.squared_lengths(settled_samples(fp), delta).mean())
@@ -359,13 +323,8 @@ class AbstractRule(ABC):
                 expected="finite numbers at settled samples",
             )
         proposal = as_proposal(self.change(fp, error, learning_rate, loss))
-        _check_delta(proposal.delta, fp, self)
+        check_change(proposal.delta, fp, getattr(self, "name", type(self).__name__))
         return proposal
-
-
-def as_proposal(change: Change | Proposal) -> Proposal:
-    """Return what a rule's `change` returned, as a proposal."""
-    return change if isinstance(change, Proposal) else Proposal(change)
 
 
 def settled_samples(fp: FixedPoints) -> FixedPoints:
@@ -376,38 +335,6 @@ def settled_samples(fp: FixedPoints) -> FixedPoints:
             f"learn from.\n{fp.summary()}"
         )
     return fp if fp.converged.all() else fp.select(fp.converged)
-
-
-def _check_delta(delta: Any, fp: FixedPoints, rule: AbstractRule) -> None:
-    """Refuse a change of another shape, or with infinite entries, as huge learning rates make."""
-    name = getattr(rule, "name", type(rule).__name__)
-    parts = _check_shapes(delta, fp, f"rule {name}")
-    if not all(torch.isfinite(part).all() for part in parts.values()):
-        raise DivergenceError(
-            f"rule {name}: the weight change has NaN or infinite entries; lower learning_rate or "
-            "the recurrent weights."
-        )
-
-
-def _check_shapes(delta: Any, fp: FixedPoints, where: str) -> dict[str, Tensor]:
-    """Return a change by the parameters' names; refuse one that is not shaped like them."""
-    expected = {n: tuple(t.shape) for n, t in fp.network.connectivity.parameters.items()}
-    if isinstance(delta, Tensor) and len(expected) == 1:
-        delta = dict.fromkeys(expected, delta)
-    found = delta
-    if isinstance(delta, Tensor):
-        found = tuple(delta.shape)
-    elif isinstance(delta, dict) and all(isinstance(part, Tensor) for part in delta.values()):
-        found = {n: tuple(t.shape) for n, t in delta.items()}
-    if found != expected:
-        raise InputError(
-            f"{where}: expected tensors shaped like the connectivity's parameters, {expected}, "
-            f"got {show_any(found)}.",
-            argument="rule",
-            got=delta,
-            expected=str(expected),
-        )
-    return delta
 
 
 def check_learning_rate(learning_rate: float) -> None:

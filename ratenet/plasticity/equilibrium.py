@@ -12,14 +12,10 @@ from torch import Tensor
 
 from ratenet.connectivity.base import Change, scaled
 from ratenet.fixed_points import FixedPoints
-from ratenet.plasticity.base import (
-    AbstractRule,
-    Proposal,
-    Traits,
-    descent,
-)
+from ratenet.plasticity.base import AbstractRule, Traits, descent
 from ratenet.plasticity.loss import Loss
 from ratenet.plasticity.phases import both_settled, settled_at, settled_under
+from ratenet.plasticity.proposal import Proposal
 from ratenet.validation import check_choice, check_positive
 
 NUDGES = {"both": (1, -1), "positive": (1, 0), "negative": (0, -1)}  # signs of the two phases

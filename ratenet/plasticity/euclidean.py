@@ -7,15 +7,9 @@ from torch import Tensor
 from ratenet.connectivity.base import Change
 from ratenet.errors import SingularError
 from ratenet.fixed_points import FixedPoints, adjoint_of
-from ratenet.plasticity.base import (
-    AbstractRule,
-    LeftOut,
-    Proposal,
-    Traits,
-    descent,
-    squared_norm,
-)
+from ratenet.plasticity.base import AbstractRule, Traits, descent, squared_norm
 from ratenet.plasticity.loss import Loss
+from ratenet.plasticity.proposal import LeftOut, Proposal
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from torch import Tensor
 from ratenet.connectivity.base import AbstractConnectivity, Change, as_change
 from ratenet.errors import InputError, UnsupportedError
 from ratenet.fixed_points import FixedPoints
-from ratenet.plasticity.base import AbstractRule, Proposal, Traits
+from ratenet.plasticity.base import AbstractRule, Traits
 from ratenet.plasticity.euclidean import Euclidean
 from ratenet.plasticity.loss import Loss
+from ratenet.plasticity.proposal import Proposal
 from ratenet.validation import check_positive
 
 

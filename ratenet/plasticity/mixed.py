@@ -11,8 +11,9 @@ from torch import Tensor
 from ratenet.connectivity.base import as_change
 from ratenet.errors import InputError
 from ratenet.fixed_points import FixedPoints
-from ratenet.plasticity.base import AbstractRule, LeftOut, Proposal, Traits, as_proposal
+from ratenet.plasticity.base import AbstractRule, Traits
 from ratenet.plasticity.loss import Loss
+from ratenet.plasticity.proposal import LeftOut, Proposal, as_proposal
 
 
 @dataclass(frozen=True)

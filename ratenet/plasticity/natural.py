@@ -8,9 +8,10 @@ from torch import Tensor
 from ratenet.connectivity.base import Change, as_change
 from ratenet.errors import SingularError, UnsupportedError
 from ratenet.fixed_points import FixedPoints, solve_adjoint
-from ratenet.plasticity.base import AbstractRule, Proposal, Traits, squared_norm
+from ratenet.plasticity.base import AbstractRule, Traits, squared_norm
 from ratenet.plasticity.euclidean import solved_adjoint
 from ratenet.plasticity.loss import Loss
+from ratenet.plasticity.proposal import Proposal
 from ratenet.validation import check_positive
 
 LARGEST = 50_000_000  # entries of the Jacobian dy/dW: 0.4 GB in float64

@@ -14,14 +14,10 @@ from torch import Tensor
 from ratenet.connectivity.base import Change, as_change, scaled
 from ratenet.fixed_points import FixedPoints
 from ratenet.network import Network
-from ratenet.plasticity.base import (
-    AbstractRule,
-    LeftOut,
-    Proposal,
-    Traits,
-)
+from ratenet.plasticity.base import AbstractRule, Traits
 from ratenet.plasticity.loss import Loss, required
 from ratenet.plasticity.phases import both_settled, settled_at
+from ratenet.plasticity.proposal import LeftOut, Proposal
 from ratenet.validation import check_positive, check_seed, check_whole
 
 

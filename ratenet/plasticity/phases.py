@@ -13,8 +13,8 @@ from ratenet.errors import UnsettledError
 from ratenet.fixed_points import FixedPoints, Status, find_fixed_points
 from ratenet.fixed_points.certificate import certify, default_tolerance
 from ratenet.network import Network
-from ratenet.plasticity.base import LeftOut
 from ratenet.plasticity.loss import Loss, slope
+from ratenet.plasticity.proposal import LeftOut
 
 ITERATIONS = 300
 STEP = 0.1  # of the shortest time constant

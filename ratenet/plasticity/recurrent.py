@@ -18,8 +18,9 @@ from ratenet.connectivity.base import scaled
 from ratenet.errors import DivergenceError
 from ratenet.fixed_points import FixedPoints
 from ratenet.network import JacobianBlocks, Network
-from ratenet.plasticity.base import AbstractRule, LeftOut, Proposal, Traits
+from ratenet.plasticity.base import AbstractRule, Traits
 from ratenet.plasticity.loss import Loss, slope
+from ratenet.plasticity.proposal import LeftOut, Proposal
 from ratenet.simulation.time_grid import seconds
 from ratenet.validation import check_choice
 

@@ -17,8 +17,9 @@ from ratenet.connectivity import Dense
 from ratenet.connectivity.base import Change, weight_change
 from ratenet.errors import SingularError, UnsupportedError
 from ratenet.fixed_points import FixedPoints
-from ratenet.plasticity.base import AbstractRule, Proposal, Traits, descent
+from ratenet.plasticity.base import AbstractRule, Traits, descent
 from ratenet.plasticity.loss import Loss
+from ratenet.plasticity.proposal import Proposal
 
 
 @dataclass(frozen=True)
