@@ -15,12 +15,11 @@ from ratenet.errors import InputError, LeftOutWarning, RatenetWarning
 from ratenet.fixed_points import AbstractSolver, Automatic, FixedPoints, MeanGain, find_fixed_points
 from ratenet.fixed_points.certificate import check_solvable, check_tolerance
 from ratenet.layers._buffers import are_equal, buffers, named
-from ratenet.layers.gradients import Passage, Rest, Settled, count_settled
+from ratenet.layers.gradients import Passage, Rest, Settled, count_settled, step_size_for
 from ratenet.network import Network
 from ratenet.plasticity import AbstractRule, Euclidean
-from ratenet.plasticity.base import check_learning_rate
 from ratenet.plasticity.proposal import LeftOut
-from ratenet.validation import check_choice
+from ratenet.validation import check_choice, check_positive
 
 OnUnsettled = Literal["mask", "include", "raise"]
 STALE_AFTER = 10  # changes of the weights for which the default solver keeps its preconditioner
@@ -118,15 +117,7 @@ class FixedPointCore(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.rule = Euclidean() if rule is None else rule
-        if not isinstance(self.rule, AbstractRule):
-            raise InputError.at("rule", got=rule, expected="a rule, such as Euclidean()")
-        if self.rule.traits.needs_loss:
-            raise InputError(
-                f"rule: {type(rule).__name__} needs each sample's loss, and a layer has only its "
-                "gradient; find fixed points and call rule.update(..., loss=...) yourself.",
-                argument="rule",
-            )
-        self.step_size = _checked_step_size(self.rule, step_size)
+        self.step_size = step_size_for(self.rule, step_size)
         check_solvable(network)
         if tol is not None:
             check_tolerance(tol, network.dtype)
@@ -266,7 +257,7 @@ class FixedPointCore(torch.nn.Module):
         learning_rate : float
             Factor of the gradient.
         """
-        check_learning_rate(learning_rate)
+        check_positive(learning_rate, "learning_rate")
         gradients = {
             name: torch.zeros_like(p) if p.grad is None else p.grad
             for name, p in zip(self._names, self._weights(), strict=True)
@@ -398,17 +389,3 @@ class FixedPointCore(torch.nn.Module):
         if kind not in self._said:
             self._said.add(kind)
             warnings.warn(kind(f"FixedPointCore: {message}", *facts), stacklevel=3)
-
-
-def _checked_step_size(rule: AbstractRule, step_size: float | None) -> float:
-    """Return what the rule is to be told; 1 where it makes no difference."""
-    if step_size is not None:
-        check_learning_rate(step_size)
-        return float(step_size)
-    if not rule.traits.is_proportional:
-        raise InputError(
-            f"step_size: {type(rule).__name__} is a finite step, whose size must be known; give "
-            "that of torch.optim.SGD, or use another rule.",
-            argument="step_size",
-        )
-    return 1.0

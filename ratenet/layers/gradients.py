@@ -25,11 +25,12 @@ from torch import Tensor
 
 from ratenet.connectivity.base import scaled
 from ratenet.connectivity.computation import computation
-from ratenet.errors import UnsupportedError
+from ratenet.errors import InputError, UnsupportedError
 from ratenet.fixed_points import FixedPoints, Status, adjoint_of
 from ratenet.fixed_points.adjoint import default_adjoint_tolerance
 from ratenet.plasticity import AbstractRule, Euclidean
 from ratenet.plasticity.proposal import LeftOut
+from ratenet.validation import check_positive
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,31 @@ def count_settled(fp: FixedPoints, left_out: int) -> Settled:
         iterations=float(fp.iterations.double().mean()),
         left_out=left_out,
     )
+
+
+def step_size_for(rule: AbstractRule, given: float | None) -> float:
+    """Return the learning rate that a rule is told, 1 where it makes no difference.
+
+    Refuse a rule that the backward pass cannot serve: one that needs the loss itself, of which it
+    sees only the gradient, or a finite step of unknown size.
+    """
+    if not isinstance(rule, AbstractRule):
+        raise InputError.at("rule", got=rule, expected="a rule, such as Euclidean()")
+    if rule.traits.needs_loss:
+        raise InputError(
+            f"rule: {type(rule).__name__} needs each sample's loss, and a layer has only its "
+            "gradient; find fixed points and call rule.update(..., loss=...) yourself.",
+            argument="rule",
+        )
+    if given is not None:
+        return check_positive(given, "step_size")
+    if not rule.traits.is_proportional:
+        raise InputError(
+            f"step_size: {type(rule).__name__} is a finite step, whose size must be known; give "
+            "that of torch.optim.SGD, or use another rule.",
+            argument="step_size",
+        )
+    return 1.0
 
 
 Find = Callable[[Tensor, Sequence[Tensor]], FixedPoints]

@@ -6,6 +6,7 @@ States are tensors of shape (k, B, N): state variable, stimulus, unit. With y = 
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,14 @@ from ratenet.connectivity.changes import fingerprint
 from ratenet.connectivity.computation import computation, current_computation
 from ratenet.equations import JointSpec, ModelSpec, load_model
 from ratenet.errors import InputError
-from ratenet.network.coerce import as_tensor, check_arguments, expand_to
+from ratenet.network.coerce import check_arguments
 from ratenet.network.components import Component, components
 from ratenet.network.contents import table_of, tensors_of
+from ratenet.network.door import drive_of, state_of, tensor_of
 from ratenet.network.dynamics import Method, Point, dynamics_of
 from ratenet.network.linearization import JacobianBlocks, UnitResponse
 from ratenet.network.parameters import Known, ParameterDoor
-from ratenet.network.populations import (
-    check_complete,
-    given_sizes,
-    join_populations,
-    place_populations,
-)
+from ratenet.network.populations import given_sizes, place_populations
 from ratenet.network.prints import Shown
 from ratenet.network.weights import as_connectivity
 from ratenet.tensor_files import write_table
@@ -48,7 +45,7 @@ class Network:
         not copied, so a change of it changes the network. A mapping gives blocks by population,
         post -> pre -> one number or (N_post, N_pre); missing blocks are zero.
     parameters : mapping of str to value, optional
-        Overrides of the model's defaults: numbers (SI), Brian2 quantities, texts such as
+        Overrides of the model's defaults: numbers (SI), Brian2 quantities, strings such as
         ``"normal(10*ms, 2*ms)"``, arrays (N,), or mappings from populations to these.
     populations : mapping of str to int, optional
         Sizes of the model's populations, where they are not those of the model file.
@@ -102,7 +99,8 @@ class Network:
         self.populations = place_populations(sizes, self.units)
         self._dynamics = dynamics_of(self.model)
         self.seed = int(seed)
-        door = ParameterDoor(self.model, self.populations, self.units, self.seed, self._tensor)
+        tensor = partial(tensor_of, self)
+        door = ParameterDoor(self.model, self.populations, self.units, self.seed, tensor)
         self.parameters = door.values(parameters or {})
         self._numbers: tuple[object, dict[str, float]] | None = None  # of one computation
         self._components: tuple[list[Any], tuple[Component, ...]] | None = None
@@ -366,24 +364,7 @@ class Network:
         InputError
             If its shape or unit does not fit, or it holds NaN.
         """
-        if isinstance(drive, Mapping):
-            check_complete(drive, self.populations, "drive")
-            parts = {p: self._tensor(v, self.model.drive, f"drive, {p}") for p, v in drive.items()}
-            drive = join_populations(parts, self.populations, "drive")
-        tensor = self._tensor(drive, self.model.drive, "drive")
-        if tensor.ndim == 0:
-            tensor = tensor.repeat(self.units)
-        if tensor.ndim == 1:
-            tensor = tensor[None]
-        if tensor.ndim != 2 or tensor.shape[1] != self.units:
-            is_turned = tensor.ndim == 2 and tensor.shape[0] == self.units
-            raise InputError.at(
-                "drive",
-                got=tuple(tensor.shape),
-                expected=f"one number, or shape (N,) or (B, N) with N = {self.units} units",
-                remedy="each row is one stimulus: give its transpose" if is_turned else "",
-            )
-        return tensor
+        return drive_of(self, drive)
 
     def as_state(self, state: Any, stimuli: int, *, finite: bool = True) -> Tensor:
         """Return a state as a tensor (k, B, N).
@@ -403,38 +384,7 @@ class Network:
         InputError
             If names, shapes or units do not fit, or an entry is not finite.
         """
-        shape = (stimuli, self.units)
-        names = self.model.states
-        if state is None:
-            return torch.zeros(len(names), *shape, dtype=self.dtype, device=self.device)
-        if isinstance(state, Mapping):
-            if set(state) != set(names):
-                raise InputError.at(
-                    "state",
-                    got=list(state),
-                    expected=f"the state variables of {self.model.name!r}, {', '.join(names)}",
-                )
-            rows = [self._state_row(state[name], name, shape, finite) for name in names]
-            return torch.stack(rows)
-        tensor = self._tensor(state, names[0], "state", finite)
-        if tensor.ndim == 3 and tuple(tensor.shape) == (len(names), *shape):
-            return tensor.clone()
-        if len(names) > 1:
-            raise InputError.at(
-                "state",
-                got=tuple(tensor.shape),
-                expected=f"a mapping with {', '.join(names)}, or shape {(len(names), *shape)}",
-            )
-        return self._state_row(tensor, names[0], shape, finite)[None].clone()
-
-    def _state_row(self, value: Any, name: str, shape: tuple[int, int], finite: bool) -> Tensor:
-        where = f"state, {name}"
-        return expand_to(self._tensor(value, name, where, finite), torch.Size(shape), where)
-
-    def _tensor(self, value: Any, name: str, where: str, finite: bool = True) -> Tensor:
-        """Return a value given at the door for `name` as a tensor, its unit checked."""
-        dimensions = self.model.dimensions(name)
-        return as_tensor(value, dimensions, where, self.dtype, self.device, finite=finite)
+        return state_of(self, state, stimuli, finite=finite)
 
     def _constants(self) -> dict[str, Any]:
         """Return the parameters; plain numbers where units share one that needs no gradient."""

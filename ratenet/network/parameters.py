@@ -1,4 +1,4 @@
-"""The door for parameter values: numbers, quantities, texts, arrays, or these by population."""
+"""The door for parameter values: numbers, quantities, strings, arrays, or these by population."""
 
 import warnings
 from collections.abc import Callable, Mapping

@@ -308,7 +308,7 @@ class AbstractRule(ABC):
         Proposal
         """
         fp.check_current()
-        check_learning_rate(learning_rate)
+        check_positive(learning_rate, "learning_rate")
         error = as_error(fp, error)
         settled, everything = fp.converged, fp
         fp = settled_samples(fp)
@@ -335,11 +335,6 @@ def settled_samples(fp: FixedPoints) -> FixedPoints:
             f"learn from.\n{fp.summary()}"
         )
     return fp if fp.converged.all() else fp.select(fp.converged)
-
-
-def check_learning_rate(learning_rate: float) -> None:
-    """Refuse a learning rate that is not a finite number above 0."""
-    check_positive(learning_rate, "learning_rate")
 
 
 def descent(fp: FixedPoints, left: Tensor, right: Tensor, learning_rate: float) -> Change:

@@ -340,7 +340,7 @@ def test_no_matrix_is_built_for_12544_units(rule: AbstractRule) -> None:
         (lambda: rn.FixedPointLayer(3, 4, rule=NodePerturbation()), "needs each sample's loss"),
         (
             lambda: rn.FixedPointLayer(3, 4, step_size=-1.0),
-            "expected a finite number above 0, got -1.0",
+            "step_size: expected a finite number above 0, got -1.0",
         ),
         (
             lambda: rn.FixedPointLayer(3, 4, tol=1e-12),
