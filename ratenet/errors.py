@@ -23,6 +23,15 @@ def shorten(text: str) -> str:
     return line if len(line) <= LONGEST_SHOWN else line[: LONGEST_SHOWN - 3] + "..."
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 stimulus", "2 stimuli", "0 entries"."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("us"):
+        return f"{number} {noun[:-2]}i"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
+
+
 def show_any(value: Any) -> str:
     """Return any value as a short string of one line, for a sentence about it."""
     try:

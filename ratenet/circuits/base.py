@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from ratenet.errors import counted
 from ratenet.network import Network
 from ratenet.notebook import Html, table
 
@@ -61,8 +62,8 @@ class Circuit:
     def __repr__(self) -> str:
         B, N = self.drive.shape
         return (
-            f"Circuit({self.name}: {self.title}; {N} units, {B} "
-            f"{'stimulus' if B == 1 else 'stimuli'}, {self.duration:g} s in steps of {self.dt:g} s)"
+            f"Circuit({self.name}: {self.title}; {counted(N, 'unit')}, {counted(B, 'stimulus')}, "
+            f"{self.duration:g} s in steps of {self.dt:g} s)"
         )
 
     def _repr_html_(self) -> str:

@@ -10,7 +10,8 @@ from typer.core import TyperGroup
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ratenet.conformance.answers import Check
+    from ratenet.errors import counted
+from ratenet.conformance.answers import Check
 
 
 class NamesAreShown(TyperGroup):
@@ -101,7 +102,8 @@ def show(
     if name in circuits.names() and not is_shipped:
         circuit = circuits.load(name)
         model = circuit.network.model
-        heading = f"{name}: {circuit.title} ({circuit.source})\n{circuit.network.units} units of:"
+        units = counted(circuit.network.units, "unit")
+        heading = f"{name}: {circuit.title} ({circuit.source})\n{units} of:"
         ending = f"\nRun it with: ratenet simulate {name}"
     else:
         model, heading, ending = load_model(name), "", ""

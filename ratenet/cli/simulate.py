@@ -22,6 +22,7 @@ from ratenet.cli.options import (
     whole,
 )
 from ratenet.cli.output import print_table
+from ratenet.errors import counted
 from ratenet.files import figure_files
 
 if TYPE_CHECKING:
@@ -187,5 +188,5 @@ def _print_table(scene: "Scene", trajectory: "Trajectory", tol: float) -> None:
     fp = fixed_points_at(network, scene.drive, trajectory.final, tol=tol)
     settled = "settled" if bool(fp.converged.all()) else "not settled"
     if len(fp) > 1:
-        settled = f"{int(fp.converged.sum())} of {len(fp)} stimuli settled"
+        settled = f"{int(fp.converged.sum())} of {counted(len(fp), 'stimulus')} settled"
     print(f"{settled}: largest residual {float(fp.residual.max()):.2g}, tolerance {tol:g}")

@@ -10,6 +10,7 @@ import typer
 
 from ratenet.cli.config_options import takes_options_of
 from ratenet.cli.options import FigureFormat, path
+from ratenet.errors import counted
 from ratenet.training.config import TrainingConfig
 
 
@@ -134,17 +135,17 @@ def _report(result: Any) -> None:
         print(f"               {summary[f'test_{score}_slow']:.3f} {_when(summary)}")
     same = ", its read-out fitted, too" if summary.get("read_out") == "fitted" else ""
     print(f"control        {summary[f'control_{score}']:.3f} with the weights as drawn{same}")
-    print(f"{what:14s} {summary['unsettled_samples']} samples that did not settle")
+    print(f"{what:14s} {counted(summary['unsettled_samples'], 'sample')} that did not settle")
     if summary.get("unlabelled_samples"):
         print(f"               {summary['unlabelled_samples']} whose stimulus showed no class")
     if summary["adjoint_left_out"]:
         print(f"               {summary['adjoint_left_out']} whose adjoint could not be solved")
     if "barrier" in summary:
         corrected, refused = summary["corrected_steps"], summary["refused_steps"]
-        print(f"barrier        {corrected} steps corrected, {refused} refused")
+        print(f"barrier        {counted(corrected, 'step')} corrected, {refused} refused")
     if summary["reason"]:
         print(f"ended early    {summary['reason']}")
-    print(f"time           {summary['seconds']:.1f} s for {summary['steps']} steps")
+    print(f"time           {summary['seconds']:.1f} s for {counted(summary['steps'], 'step')}")
     print(f"run folder     {result.folder}")
     for file in sorted((result.folder / "figures").glob("*.*")):
         print(f"{'figure' if file.suffix != '.csv' else 'its data':<15}{file}")

@@ -19,7 +19,7 @@ from ratenet.connectivity.synapses import (
     compressed,
     ordered,
 )
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 
 SPARSE_BELOW = 0.05  # share of synapses: up to here compressed rows are clearly faster on a CPU
 
@@ -136,7 +136,7 @@ class Masked(AbstractMatrix):
         if len(off):
             post, pre = off[0].tolist()
             raise InputError(
-                f"W has {len(off)} entries where the mask has no synapse, the first at "
+                f"W has {counted(len(off), 'entry')} where the mask has no synapse, the first at "
                 f"W[{post}, {pre}]; multiply W by the mask.",
                 argument="W",
             )

@@ -11,7 +11,7 @@ from ratenet.connectivity.base import Change
 from ratenet.connectivity.checks import check_weights
 from ratenet.connectivity.dense import AbstractMatrix
 from ratenet.connectivity.matmul import Product
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 from ratenet.validation import check_choice
 
 UPDATES = ("projection", "exponentiated")
@@ -84,8 +84,8 @@ class Signed(AbstractMatrix):
                 ("excitatory", "at least 0") if signs[pre] > 0 else ("inhibitory", "at most 0")
             )
             raise InputError(
-                f"W has {len(wrong)} entries of the wrong sign, the first at W[{post}, {pre}]: "
-                f"unit {pre} is {kind}, so its column must be {allowed}.",
+                f"W has {counted(len(wrong), 'entry')} of the wrong sign, the first at "
+                f"W[{post}, {pre}]: unit {pre} is {kind}, so its column must be {allowed}.",
                 argument="W",
             )
         object.__setattr__(self, "_forward", Product(self.W, transposed=False))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection
 
 from ratenet.equations.functions import FUNCTIONS, number_of_arguments
 from ratenet.equations.names import check_name, has_control_characters, unknown_name
-from ratenet.errors import ModelError, show_any
+from ratenet.errors import ModelError, counted, show_any
 
 MAX_CHARACTERS = 2_000
 MAX_DEPTH = 50
@@ -227,6 +227,6 @@ def check_functions_known(node: ast.expr, where: str, user_functions: Collection
         if got != expected:
             hint = "" if name == "clip" else likely_mistake(ast.unparse(call))
             raise ModelError(
-                f"{where}: {name} takes {expected} argument{'s' * (expected > 1)}, got {got}"
+                f"{where}: {name} takes {counted(expected, 'argument')}, got {got}"
                 f"{hint and '; '}{hint}."
             )

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ratenet.connectivity.computation import computation
 from ratenet.equations.arrays import real_numbers
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 from ratenet.fixed_points.results import FixedPoints
 from ratenet.fixed_points.solvers.mean_gain import MeanGain
 from ratenet.fixed_points.solvers.newton import preconditioner
@@ -70,7 +70,8 @@ class Adjoint:
         solved, worst = int(self.converged.sum()), float(self.condition.max())
         if not self.iterations and self.condition.isnan().all():
             return f"{solved} of {len(self.converged)} simulated adjoints are finite."
-        line = f"{solved} of {len(self.converged)} adjoints solved; condition at least {worst:.2g}."
+        adjoints = counted(len(self.converged), "adjoint")
+        line = f"{solved} of {adjoints} solved; condition at least {worst:.2g}."
         if solved == len(self.converged):
             return line
         if not self.has_dense:

@@ -43,4 +43,4 @@ def as_dataset(fp: "FixedPoints") -> "xarray.Dataset":
 
 
 def _names(codes: list[int]) -> np.ndarray:
-    return np.array([Status(code).name.lower().replace("_", " ") for code in codes], dtype=str)
+    return np.array([Status(code).words for code in codes], dtype=str)

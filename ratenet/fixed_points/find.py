@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
-from ratenet.errors import ConvergenceError, InputError
+from ratenet.errors import ConvergenceError, InputError, counted
 from ratenet.fixed_points.certificate import (
     certify,
     check_solvable,
@@ -176,15 +176,17 @@ def _places_of(found: FixedPoints) -> tuple[str, ...]:
         residual = relative_size(step[..., units], found.state[..., units])
         counts[name] = int((~(residual <= found.tol)).sum())
     moving = ", ".join(
-        f"{name} in {count} of {len(found)}" for name, count in counts.items() if count
+        f"{name} in {count} of {counted(len(found), 'sample')}"
+        for name, count in counts.items()
+        if count
     )
-    return (f"Not at rest: {moving} samples.",) if moving else ()
+    return (f"Not at rest: {moving}.",) if moving else ()
 
 
 def _complaint(found: FixedPoints, limit: int) -> str:
     return (
-        f"{found.unsettled} of {len(found)} samples did not reach a stable fixed point within "
-        f"{limit} iterations (largest residual {float(found.residual.max()):.2g}, tol "
-        f"{found.tol:g}).\n{found.summary()}\nThe partial result is this error's `result`; "
-        "on_failure='return' returns it."
+        f"{found.unsettled} of {counted(len(found), 'sample')} did not reach a stable fixed point "
+        f"within {counted(limit, 'iteration')} (largest residual "
+        f"{float(found.residual.max()):.2g}, tol {found.tol:g}).\n{found.summary()}\n"
+        "The partial result is this error's `result`; on_failure='return' returns it."
     )

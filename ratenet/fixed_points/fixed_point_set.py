@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 from ratenet.fixed_points.results import FixedPoints
 from ratenet.notebook import frame, table
 
@@ -189,7 +189,8 @@ class FixedPointSet:
         stable, starts, drives = int(self.stable.sum()), len(self.solved), len(self.drives)
         of = f" of {drives} drives" if drives > 1 else ""
         return (
-            f"{len(self)} fixed points{of}, {stable} stable, from {starts} starts.\n"
+            f"{counted(len(self), 'fixed point')}{of}, {stable} stable, from "
+            f"{counted(starts, 'start')}.\n"
             f"The solver found none from {self.unsolved} of them; the dynamics reach no stable "
             f"one from {self.unreached}."
         )

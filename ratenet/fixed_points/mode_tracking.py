@@ -39,7 +39,7 @@ def batch_jacobians(fp: FixedPoints) -> BatchJacobians:
     """
     settled = fp.converged
     if not bool(settled.any()):
-        raise UnsettledError(f"None of the {len(fp)} samples is at a fixed point.\n{fp.summary()}")
+        raise UnsettledError(f"No sample is at a fixed point.\n{fp.summary()}")
     found = fp if bool(settled.all()) else fp.select(settled)
     blocks = fp.network.jacobian_blocks(found.state, found.drive)
     most = found.gain.argmax(dim=0)  # (N,)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ratenet.connectivity.computation import computation
 from ratenet.equations.units import unit_text
-from ratenet.errors import StaleError
+from ratenet.errors import StaleError, counted
 from ratenet.fixed_points.dataset import as_dataset
 from ratenet.fixed_points.eigenvalues import (
     abscissa_at,
@@ -120,15 +120,10 @@ class FixedPoints:
 
     def __repr__(self) -> str:
         codes = self.status.tolist()
-        counts = ", ".join(
-            f"{codes.count(status)} {status.name.lower().replace('_', ' ')}"
-            for status in Status
-            if status in codes
-        )
+        counts = ", ".join(f"{codes.count(s)} {s.words}" for s in Status if s in codes)
         settled = self.residual[self.converged]
         at_most = f", residual at most {float(settled.max()):.2g}" if len(settled) else ""
-        samples = "1 sample" if len(self) == 1 else f"{len(self)} samples"
-        units = "1 unit" if self.rates.shape[1] == 1 else f"{self.rates.shape[1]} units"
+        samples, units = counted(len(self), "sample"), counted(self.rates.shape[1], "unit")
         return f"FixedPoints({self.network.model.name}: {samples} of {units}; {counts}{at_most})"
 
     def _repr_html_(self) -> str:
@@ -298,17 +293,15 @@ class FixedPoints:
         One line for each status that occurs: how many samples, and its sentence.
         """
         codes = self.status.tolist()
-        lines = [
-            f"{codes.count(status)} of {len(codes)} samples "
-            f"{status.name.lower().replace('_', ' ')}: {status.sentence}"
-            for status in Status
-            if status in codes
+        samples = counted(len(codes), "sample")
+        said = [
+            f"{codes.count(s)} of {samples} {s.words}: {s.sentence}" for s in Status if s in codes
         ]
         used = [(self.solver == index).sum().item() for index in range(len(self.solvers))]
         by = [f"{n} by {name}" for n, name in zip(used, self.solvers, strict=True) if n]
         if by:
-            lines.append(f"Solved: {', '.join(by)}.")
-        return "\n".join([*lines, *self.notes])
+            said.append(f"Solved: {', '.join(by)}.")
+        return "\n".join([*said, *self.notes])
 
     @computation()
     def abscissa(self, samples: Sequence[int] | None = None) -> Tensor:

@@ -20,7 +20,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from ratenet.errors import ConvergenceError
+from ratenet.errors import ConvergenceError, counted
 from ratenet.fixed_points.jacobian import jacobian_product
 from ratenet.fixed_points.kept import kept_for
 from ratenet.fixed_points.results import FixedPoints
@@ -61,8 +61,9 @@ def examined(found: FixedPoints) -> FixedPoints:
     status[settled] = torch.where(is_known, verdict, int(Status.SETTLED))
     known[settled] = is_known
     if not is_known.all():
+        unknown = counted(int((~is_known).sum()), "settled sample")
         notes += (
-            f"Stability is unknown for {int((~is_known).sum())} settled samples: the Arnoldi "
+            f"Stability is unknown for {unknown}: the Arnoldi "
             "iteration found no eigenvalue; look at the eigenvalues of `jacobian(sample)`.",
         )
     return dataclasses.replace(found, status=status, examined=known, notes=notes)

@@ -31,6 +31,11 @@ class Status(enum.IntEnum):
     SLOW_POINT = 9
 
     @property
+    def words(self) -> str:
+        """Its name as it is written in a sentence."""
+        return self.name.lower().replace("_", " ")
+
+    @property
     def sentence(self) -> str:
         """One sentence: what it means, the likely cause, what to do."""
         return _SENTENCES[self]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ratenet.errors import counted
 from ratenet.hypotheses.chance import draws_needed, flipped, relabelled, shuffled, unit_rows
 from ratenet.hypotheses.held_out import fits, held_out
 from ratenet.notebook import frame, table
@@ -159,8 +160,8 @@ class Identification:
         lines = [
             self._verdict(),
             f"Best: {self.best}, alignment {row.alignment:.3f} [{row.alignment_low:.3f}, "
-            f"{row.alignment_high:.3f}] with {self.measured} changes of {self.kind}; chance "
-            f"reaches {row.chance:.3f}, p = {row.p_value:.2g}; learning rate "
+            f"{row.alignment_high:.3f}] with {counted(self.measured, 'change')} of {self.kind}; "
+            f"chance reaches {row.chance:.3f}, p = {row.p_value:.2g}; learning rate "
             f"{row.learning_rate:.3g} [{row.learning_rate_low:.3g}, {row.learning_rate_high:.3g}].",
         ]
         if self.noise is not None:
@@ -179,7 +180,8 @@ class Identification:
                 "and resembles this one, or steps were large."
             )
         if self.unsettled:
-            lines.append(f"Left out, since they have no fixed point: {self.unsettled} stimuli.")
+            left = counted(self.unsettled, "stimulus")
+            lines.append(f"Left out, since they have no fixed point: {left}.")
         return "\n".join(lines)
 
     def _verdict(self) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.changes import fingerprint
-from ratenet.errors import InputError, LeftOutWarning, RatenetWarning
+from ratenet.errors import InputError, LeftOutWarning, RatenetWarning, counted
 from ratenet.fixed_points import AbstractSolver, Automatic, FixedPoints, MeanGain, find_fixed_points
 from ratenet.fixed_points.certificate import check_solvable, check_tolerance
 from ratenet.layers._buffers import are_equal, buffers, named
@@ -197,7 +197,7 @@ class FixedPointCore(torch.nn.Module):
             raise InputError.at(
                 "drive",
                 got=tuple(drive.shape),
-                expected=f"shape (..., N) with N = {self.units} units",
+                expected=f"shape (..., N) with N = {counted(self.units, 'unit')}",
             )
         parameters = self._weights()
         self._constrain(parameters)
@@ -272,8 +272,8 @@ class FixedPointCore(torch.nn.Module):
     def extra_repr(self) -> str:
         """Return what is printed of the module."""
         W = self._network.connectivity
-        model = self._network.model.name
-        return f"{self.units} units, model {model!r}, {type(W).__name__}, rule {self.rule!r}"
+        units, model = counted(self.units, "unit"), self._network.model.name
+        return f"{units}, model {model!r}, {type(W).__name__}, rule {self.rule!r}"
 
     def _open_passage(self, asked: str) -> Passage:
         passage = None if self._passage is None else self._passage()
@@ -369,8 +369,8 @@ class FixedPointCore(torch.nn.Module):
         if fp.unsettled:
             what = "get no gradient" if self.on_unsettled == "mask" else "are learned from"
             self._warn_once(
-                f"{fp.unsettled} of {len(fp)} samples did not settle and {what}; shown once, later "
-                f"batches: `last.unsettled`.\n{fp.summary()}",
+                f"{fp.unsettled} of {counted(len(fp), 'sample')} did not settle and {what}; shown "
+                f"once, later batches: `last.unsettled`.\n{fp.summary()}",
                 RatenetWarning,
             )
         return fp.with_tolerance(math.inf) if self.on_unsettled == "include" else fp

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ratenet.connectivity.base import scaled
 from ratenet.connectivity.computation import computation
-from ratenet.errors import InputError, UnsupportedError
+from ratenet.errors import InputError, UnsupportedError, counted
 from ratenet.fixed_points import FixedPoints, Status, adjoint_of
 from ratenet.fixed_points.adjoint import default_adjoint_tolerance
 from ratenet.plasticity import AbstractRule, Euclidean
@@ -195,7 +195,9 @@ class Passage:
         if solved.all():
             return adjoint.values
         number = int((~solved).sum())
-        reason = f"{number} of {len(solved)} samples get no gradient: {adjoint.summary()}"
+        reason = (
+            f"{number} of {counted(len(solved), 'sample')} without a gradient: {adjoint.summary()}"
+        )
         self._report(LeftOut(number, reason))
         return adjoint.values.where(solved[:, None], 0.0)
 

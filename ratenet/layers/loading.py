@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ratenet.connectivity.tables import under
 from ratenet.equations.recording import Recorded
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 from ratenet.layers.convolutional import ConvFixedPointLayer
 from ratenet.layers.core import FixedPointCore
 from ratenet.layers.feedback import FeedbackLayers
@@ -128,7 +128,7 @@ def _put_together(table: Any, tensors: Mapping[str, Tensor], rules: Rules) -> to
     assert isinstance(core, FixedPointCore)
     layer = made(**arguments)
     if core.units != layer.core.units:
-        raise InputError.at("core", got=core.units, expected=f"{layer.core.units} units")
+        raise InputError.at("core", got=core.units, expected=counted(layer.core.units, "unit"))
     layer.core = core
     _filled(layer.get_submodule("read_in"), under(tensors, "read_in"))
     return layer

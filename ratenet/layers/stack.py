@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ratenet.connectivity.computation import computation
 from ratenet.equations.units import DIMENSIONLESS
-from ratenet.errors import InputError, UnsupportedError
+from ratenet.errors import InputError, UnsupportedError, counted
 from ratenet.fixed_points import FixedPoints
 from ratenet.fixed_points.certificate import certify
 from ratenet.layers.base import AbstractFixedPointLayer
@@ -157,7 +157,7 @@ class Stack(torch.nn.Sequential):
             raise InputError.at(
                 "rates",
                 got=tuple(rates.shape) if isinstance(rates, Tensor) else rates,
-                expected=f"a tensor (B, N) with N = {units} units, as of network()",
+                expected=f"a tensor (B, N) with N = {counted(units, 'unit')}, as of network()",
             )
         found, last = layers[-1].read(rates), self._last()
         modules = [module for _, module in _flat(self)]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import AbstractConnectivity, Block
-from ratenet.errors import InputError, shorten
+from ratenet.errors import InputError, counted, shorten
 from ratenet.layers.base import AbstractFixedPointLayer
 from ratenet.layers.convolutional import ConvFixedPointLayer
 from ratenet.layers.core import FixedPointCore
@@ -70,7 +70,9 @@ class StackedLayer:
         rows, wanted = x.flatten(1), self.sizes[self.driven]
         if rows.shape[1] != wanted:
             raise InputError.at(
-                f"layers, {self.name}", got=tuple(x.shape), expected=f"a drive of {wanted} units"
+                f"layers, {self.name}",
+                got=tuple(x.shape),
+                expected=f"a drive of {counted(wanted, 'unit')}",
             )
         return rows
 
@@ -116,8 +118,8 @@ def joined_network(layers: list[StackedLayer]) -> Network:
             if F.shape[0] != layer.sizes[layer.driven]:
                 raise InputError.at(
                     f"layers, {layer.name}",
-                    found=f"a read-in that gives {F.shape[0]} numbers",
-                    expected=f"one for its {layer.sizes[layer.driven]} units",
+                    found=f"a read-in that gives {counted(F.shape[0], 'number')}",
+                    expected=f"one for its {counted(layer.sizes[layer.driven], 'unit')}",
                 )
             blocks[layer.driven] = {**blocks[layer.driven], before.handed_on: F}
     parts = {layer.name: (layer.core.network, tuple(layer.sizes)) for layer in layers}

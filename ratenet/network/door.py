@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 from ratenet.network.coerce import as_tensor, expand_to
 from ratenet.network.populations import check_complete, join_populations
 
@@ -39,7 +39,7 @@ def drive_of(network: "Network", drive: Any) -> Tensor:
         raise InputError.at(
             "drive",
             got=tuple(tensor.shape),
-            expected=f"one number, or shape (N,) or (B, N) with N = {N} units",
+            expected=f"one number, or shape (N,) or (B, N) with N = {counted(N, 'unit')}",
             remedy="each row is one stimulus: give its transpose" if is_turned else "",
         )
     return tensor

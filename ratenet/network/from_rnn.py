@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ratenet.connectivity.computation import computation
 from ratenet.equations.units import DIMENSIONLESS
-from ratenet.errors import InputError, UnsupportedError
+from ratenet.errors import InputError, UnsupportedError, counted
 from ratenet.network.coerce import as_tensor
 from ratenet.network.network import Network
 
@@ -63,14 +63,15 @@ class AffineReadIn:
         weights = self.weights
         u = as_tensor(inputs, DIMENSIONLESS, "inputs", weights.dtype, weights.device)
         if u.ndim not in (1, 2) or u.shape[-1] != weights.shape[1]:
-            expected = f"shape (M,) or (B, M) with M = {weights.shape[1]} inputs"
+            expected = f"shape (M,) or (B, M) with M = {counted(weights.shape[1], 'input')}"
             raise InputError.at("inputs", got=tuple(u.shape), expected=expected)
         drive = u @ weights.T
         return drive if self.bias is None else drive + self.bias
 
     def __repr__(self) -> str:
         units, inputs = self.weights.shape
-        return f"AffineReadIn({inputs} inputs to {units} units{', bias' * (self.bias is not None)})"
+        ends = f"{counted(inputs, 'input')} to {counted(units, 'unit')}"
+        return f"AffineReadIn({ends}{', bias' * (self.bias is not None)})"
 
 
 @computation()
@@ -153,8 +154,8 @@ def _checked(rnn: Any, layer: Any) -> str:
     layers = getattr(rnn, "num_layers", 1)
     if isinstance(layer, bool) or not isinstance(layer, Integral) or not 0 <= int(layer) < layers:
         allowed = "0" if layers == 1 else f"a whole number from 0 to {layers - 1}"
-        raise InputError.at("layer", got=layer, expected=f"{allowed}, as the RNN has {layers} "
-                            f"layer{'s' * (layers > 1)}")  # fmt: skip
+        raise InputError.at("layer", got=layer, expected=f"{allowed}, as the RNN has "
+                            f"{counted(layers, 'layer')}")  # fmt: skip
     if rnn.nonlinearity not in MODELS:
         got, expected = rnn.nonlinearity, " or ".join(map(repr, MODELS))
         raise UnsupportedError.at("rnn.nonlinearity", got=got, expected=expected)

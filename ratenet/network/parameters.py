@@ -11,7 +11,7 @@ from ratenet.equations import JointSpec, ModelSpec
 from ratenet.equations.arrays import real_numbers
 from ratenet.equations.parameters import check_time_constant, read_parameter
 from ratenet.equations.units import Quantity, second
-from ratenet.errors import InputError, RatenetWarning
+from ratenet.errors import InputError, RatenetWarning, counted
 from ratenet.network.coerce import expand_to
 from ratenet.network.populations import check_known
 
@@ -96,7 +96,7 @@ class ParameterDoor:
             raise InputError.at(
                 where,
                 got=tuple(tensor.shape),
-                expected=f"one value, or shape (N,) with N = {self.units} units",
+                expected=f"one value, or shape (N,) with N = {counted(self.units, 'unit')}",
             )
         quantity = Quantity(tensor.detach().double().cpu().numpy(), dim=self.model.dimensions(name))
         try:

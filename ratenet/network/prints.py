@@ -9,6 +9,7 @@ from ratenet.connectivity import AbstractConnectivity
 from ratenet.equations import JointSpec, ModelSpec
 from ratenet.equations.latex import equations_latex
 from ratenet.equations.units import Quantity
+from ratenet.errors import counted
 from ratenet.notebook import formula, table
 
 
@@ -24,7 +25,7 @@ class Shown:
     def line(self) -> str:
         """Return model, units, parameters and weights in a line."""
         sizes = ", ".join(f"{name} {p.stop - p.start}" for name, p in self.populations.items())
-        units = f"{self.connectivity.shape[0]} units" + (f" ({sizes})" if sizes else "")
+        units = counted(self.connectivity.shape[0], "unit") + (f" ({sizes})" if sizes else "")
         values = ", ".join(f"{name} = {self._value(name)}" for name in self.parameters)
         parts = [units, *([values] if values else []), repr(self.connectivity)]
         return f"Network({self.model.name}: {'; '.join(parts)})"

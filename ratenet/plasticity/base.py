@@ -331,8 +331,7 @@ def settled_samples(fp: FixedPoints) -> FixedPoints:
     """Return the samples that converged; refuse fixed points of which none did."""
     if not fp.converged.any():
         raise UnsettledError(
-            f"None of the {len(fp)} samples is at a fixed point, so there is nothing to "
-            f"learn from.\n{fp.summary()}"
+            f"No sample is at a fixed point, so there is nothing to learn from.\n{fp.summary()}"
         )
     return fp if fp.converged.all() else fp.select(fp.converged)
 

@@ -15,7 +15,7 @@ from ratenet.equations.plasticity_parser import OUTPUT
 from ratenet.equations.symbolic import left_derivative, symbol
 from ratenet.equations.synapse_terms import Term, parted
 from ratenet.equations.torch_expressions import TorchExpressions
-from ratenet.errors import InputError, SingularError, UnknownNameError, UnsupportedError
+from ratenet.errors import InputError, SingularError, UnknownNameError, UnsupportedError, counted
 from ratenet.fixed_points import FixedPoints
 from ratenet.network.coerce import as_tensor
 from ratenet.plasticity.base import AbstractRule, Traits
@@ -231,7 +231,7 @@ class _Program:
                 raise InputError.at(
                     f"values, {name}",
                     got=len(value),
-                    expected=f"a number, or one for each of the N = {y.shape[1]} units",
+                    expected=f"a number, or one for each of the N = {counted(y.shape[1], 'unit')}",
                 )
         return found
 

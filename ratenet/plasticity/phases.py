@@ -86,7 +86,7 @@ def both_settled(one: FixedPoints, other: FixedPoints, rule: str) -> tuple[Tenso
     missing = int((~settled).sum())
     if missing == len(settled):
         raise UnsettledError(
-            f"{rule}: none of the {missing} samples settles again when it is perturbed; use a "
+            f"{rule}: no sample settles again when it is perturbed; use a "
             "smaller perturbation, or smaller weights."
         )
     if not missing:

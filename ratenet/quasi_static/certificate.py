@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 from ratenet.fixed_points import FixedPoints, Status, find_fixed_points
 from ratenet.fixed_points.certificate import check_solvable, unit_step
 from ratenet.fixed_points.status import at_rest
@@ -107,7 +107,7 @@ class JointCertificate:
         """Return how many stimuli are settled and the median lag; so for each population."""
         rows = {"all units": self.whole, **self.populations}
         return "\n".join(
-            f"{name}: {int(row.settled.sum())} of {len(row.lag)} stimuli settled, lag "
+            f"{name}: {int(row.settled.sum())} of {counted(len(row.lag), 'stimulus')} settled, lag "
             f"{_percent(row.lag)}, residual at most {_largest(row.residual)}"
             for name, row in rows.items()
         )

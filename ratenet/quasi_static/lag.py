@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 from ratenet.fixed_points import FixedPoints, find_fixed_points, fixed_points_at
 from ratenet.fixed_points.certificate import unit_step
 from ratenet.fixed_points.jacobian import jacobian_product
@@ -215,7 +215,9 @@ def measure_lag(
     B = trajectory.rates.shape[1]
     if len(bound.at(times[0])) != B:
         raise InputError.at(
-            "drive", got=len(bound.at(times[0])), expected=f"{B} stimuli, as were simulated"
+            "drive",
+            got=len(bound.at(times[0])),
+            expected=f"{counted(B, 'stimulus')}, as were simulated",
         )
     drives = torch.cat([bound.at(t) for t in times])  # (T B, N)
     velocities = torch.cat(

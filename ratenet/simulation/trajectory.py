@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ratenet.equations.units import Dimension, unit_text
+from ratenet.errors import counted
 from ratenet.network import Network
 from ratenet.notebook import table
 from ratenet.simulation.datasets import (
@@ -88,12 +89,12 @@ class Trajectory:
     def __repr__(self) -> str:
         T, B, U = self.rates.shape
         low, high = _range(self.rates)
-        of = "" if self.network.units == U else f" of {self.network.units}"
+        units = f"{U} of " * (self.network.units != U) + counted(self.network.units, "unit")
         moved = "" if self.plasticity is None else f", plasticity {self.plasticity.spec.name}"
         return (
-            f"Trajectory({self.network.model.name}: {T} records from {float(self.t[0]):g} to "
-            f"{float(self.t[-1]):g} s, {B} {'stimulus' if B == 1 else 'stimuli'}, {U}{of} "
-            f"{'unit' if U == 1 else 'units'}, rates {low} to {high}; {self.backend}, "
+            f"Trajectory({self.network.model.name}: {counted(T, 'record')} from "
+            f"{float(self.t[0]):g} to {float(self.t[-1]):g} s, {counted(B, 'stimulus')}, {units}, "
+            f"rates {low} to {high}; {self.backend}, "
             f"{self.method}, dt = {self.dt:g} s{moved})"
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 from ratenet.simulation.time_grid import seconds
 from ratenet.stimuli.images import Images
 
@@ -241,7 +241,7 @@ class ReadIn:
             )
         found = None if self.bias is None else tuple(getattr(self.bias, "shape", ()))
         if found is not None and found != shape[:1]:
-            expected = f"a tensor (N,) with N = {shape[0]} units"
+            expected = f"a tensor (N,) with N = {counted(shape[0], 'unit')}"
             raise InputError.at("ReadIn, bias", got=found, expected=expected)
 
     def at(self, t: float) -> Tensor:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ratenet.errors import counted
 from ratenet.training.run import Run
 
 Row = dict[str, Any]
@@ -62,7 +63,7 @@ class Validate:
         best = math.nan if progress.best_score is None else progress.best_score
         return (
             f"the validation {found.score_name} has not {moved} {best:.4g} of step "
-            f"{progress.best_step} for {waited} measurements"
+            f"{progress.best_step} for {counted(waited, 'measurement')}"
         )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import Change
-from ratenet.errors import InputError, UnsupportedError
+from ratenet.errors import InputError, UnsupportedError, counted
 from ratenet.fixed_points import FixedPoints, find_fixed_points
 from ratenet.layers.architecture import build_stack, cores_of
 from ratenet.layers.stack import Stack
@@ -208,7 +208,7 @@ class LoadedRun:
 
     def __repr__(self) -> str:
         rule, data = rule_of(self.config), written_data(self.config.data)
-        facts = [rule, data, f"{len(self.metrics)} steps", *said_score(self.summary)]
+        facts = [rule, data, counted(len(self.metrics), "step"), *said_score(self.summary)]
         return f"LoadedRun({str(self.folder)!r}: {', '.join(facts)})"
 
 

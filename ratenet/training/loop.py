@@ -20,7 +20,14 @@ from typing import Any, NamedTuple, NoReturn
 import pandas as pd
 
 from ratenet.connectivity.computation import shielded
-from ratenet.errors import STOPPED_BY_SCIENCE, InputError, RatenetError, RatenetWarning, show_any
+from ratenet.errors import (
+    STOPPED_BY_SCIENCE,
+    InputError,
+    RatenetError,
+    RatenetWarning,
+    counted,
+    show_any,
+)
 from ratenet.files import check_figure_format
 from ratenet.report.progress import StepBar
 from ratenet.training.callbacks import Callback, Row, built_in
@@ -60,7 +67,12 @@ class TrainingResult:
 
     def __repr__(self) -> str:
         rule, data = (self.summary.get(name) for name in ("rule", "data"))
-        facts = [f"{rule}", f"{data}", f"{len(self.metrics)} steps", *said_score(self.summary)]
+        facts = [
+            f"{rule}",
+            f"{data}",
+            counted(len(self.metrics), "step"),
+            *said_score(self.summary),
+        ]
         return f"TrainingResult({str(self.folder)!r}: {', '.join(facts)})"
 
     def _repr_html_(self) -> str:
@@ -241,8 +253,9 @@ def _finished(run: Run, summary: dict[str, Any]) -> TrainingResult:
         why = f" ({run.progress.ended})" if run.progress.ended else ""
         warnings.warn(
             RatenetWarning(
-                f"{str(run.folder.path)!r} is finished, after {run.progress.step} steps{why}; "
-                "nothing is left to do; ask for more epochs to continue it."
+                f"{str(run.folder.path)!r} is finished, after "
+                f"{counted(run.progress.step, 'step')}{why}; nothing is left to do; ask for more "
+                "epochs to continue it."
             ),
             stacklevel=3,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ratenet.errors import RunFolderError
+from ratenet.errors import RunFolderError, counted
 from ratenet.files import read_regular, write_text
 
 # iterations: mean over the batch. Abscissas, 1/s: of a few samples at the end of an epoch; at the
@@ -52,8 +52,9 @@ def keep_metrics(
         rows += recent[len(rows) - known :]
     if len(rows) < steps:
         raise RunFolderError(
-            f"{file}: the first {len(rows)} rows are whole, the checkpoint is at step {steps}; "
-            "restore the file, or start again with --overwrite."
+            f"{file}: the first {counted(len(rows), 'row')} {'is' if len(rows) == 1 else 'are'} "
+            f"whole, the checkpoint is at step {steps}; restore the file, or start again "
+            "with --overwrite."
         )
     write_text(file, "\n".join([",".join(columns), *rows, ""]))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ratenet.connectivity.computation import shielded
 from ratenet.equations import ModelSpec
-from ratenet.errors import InputError, RatenetWarning
+from ratenet.errors import InputError, RatenetWarning, counted
 from ratenet.report.record import Entries, code_entries
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import code_of
@@ -113,8 +113,8 @@ class SavedRun:
             run.progress.ended = None  # a run that has ended is continued where more is asked for
         if run.progress.step > run.steps:
             raise InputError(
-                f"epochs: the run has done {run.progress.step} steps already, more than the "
-                f"{run.steps} of {self.config.epochs} epochs; ask for more epochs.",
+                f"epochs: the run has done {counted(run.progress.step, 'step')} already, more than "
+                f"the {run.steps} of {counted(self.config.epochs, 'epoch')}; ask for more epochs.",
                 argument="epochs",
                 got=self.config.epochs,
             )

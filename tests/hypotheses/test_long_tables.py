@@ -174,7 +174,7 @@ def test_observations_are_a_list_in_which_each_animal_and_session_stands_once():
     one, two = (observe_weights(NETWORK, W + step) for step in (0.1, 0.2))
     assert Observations((one, two)).animals == ("1", "2")
     found = observe_weights(NETWORK, both())
-    assert repr(found[:1]) == "Observations of weights: 1 animals, 1 sessions, 36 changes"
+    assert repr(found[:1]) == "Observations of weights: 1 animal, 1 session, 36 changes"
     with pytest.raises(InputError, match="observed: expected .*, got animal m1, session 1 twice"):
         Observations((found[0], found[0]))
     with pytest.raises(InputError, match="expected an animal for all"):

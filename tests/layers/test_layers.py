@@ -288,7 +288,7 @@ def test_a_singular_adjoint_is_said_and_left_out() -> None:
     core = rn.FixedPointCore(rn.Network("linear", W))
     drive = torch.tensor([[0.0, 1.0]], dtype=FLOAT, requires_grad=True)
     rates = core(drive)
-    with pytest.warns(RatenetWarning, match="1 of 1 samples get no gradient.*singular"):
+    with pytest.warns(RatenetWarning, match="1 of 1 sample without a gradient.*singular"):
         rates.sum().backward()
     assert (drive.grad == 0).all()
 

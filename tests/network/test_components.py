@@ -151,5 +151,5 @@ def test_the_population_that_does_not_come_to_rest_is_named() -> None:
     fp = rn.find_fixed_points(net, [[0.5] * 6, [0.1] * 6], on_failure="return")
     assert not fp.converged.any()
     assert "Not at rest: mid in 2 of 2 samples." in fp.notes
-    with pytest.raises(ConvergenceError, match="Not at rest: mid in 1 of 1 samples"):
+    with pytest.raises(ConvergenceError, match="Not at rest: mid in 1 of 1 sample"):
         rn.find_fixed_points(net, [0.5] * 6)

@@ -151,7 +151,7 @@ def test_samples_that_do_not_settle_under_a_nudge_are_left_out() -> None:
         delta = rule.update(fp, error, 0.1)
     assert warned[0].filename == __file__
     assert torch.equal(delta, torch.zeros(1, 1, dtype=FLOAT))
-    with pytest.raises(UnsettledError, match=r"none of the 1 samples settles again.* smaller"):
+    with pytest.raises(UnsettledError, match=r"no sample settles again.* smaller"):
         rule.update(fp.select(torch.tensor([1])), error[1:], 0.1)
 
 

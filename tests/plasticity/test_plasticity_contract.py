@@ -155,7 +155,7 @@ def test_unsettled_samples_are_left_out_of_the_mean(rule: AbstractRule) -> None:
 @every_rule
 def test_none_settled_is_an_error(rule: AbstractRule) -> None:
     fp = partly_settled().select(torch.tensor([1, 3]))
-    with pytest.raises(UnsettledError, match="None of the 2 samples is at a fixed point"):
+    with pytest.raises(UnsettledError, match="No sample is at a fixed point"):
         update(rule, fp, errors()[:2], 0.01)
 
 

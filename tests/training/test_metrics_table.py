@@ -49,5 +49,5 @@ def test_later_rows_are_dropped_and_damaged_ones_come_from_the_checkpoint(tmp_pa
 
 def test_rows_that_nobody_has_are_missed(tmp_path):
     (tmp_path / "m.csv").write_text(table(ROWS[0]))
-    with pytest.raises(RunFolderError, match="first 1 rows are whole, the checkpoint is at step 4"):
+    with pytest.raises(RunFolderError, match="first 1 row is whole, the checkpoint is at step 4"):
         keep_metrics(tmp_path / "m.csv", 4, ROWS[2:4])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 from ratenet.fixed_points.certificate import check_tolerance, default_tolerance
 from ratenet.fixed_points.continuation.variations import (
     AbstractVariation,
@@ -73,9 +73,9 @@ class SweepDirection:
         return self._abscissa
 
     def __repr__(self) -> str:
-        names = [Status(code).name.lower().replace("_", " ") for code in self.status.tolist()]
+        names = [Status(code).words for code in self.status.tolist()]
         counts = ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
-        return f"SweepDirection of {len(names)} values: {counts}"
+        return f"SweepDirection of {counted(len(names), 'value')}: {counts}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +109,8 @@ class Sweep:
     def __repr__(self) -> str:
         ends = f"{float(self.values[0]):g} to {float(self.values[-1]):g}"
         return (
-            f"Sweep of {len(self.values)} values of {self.label}, {ends}; settles at different "
-            f"rates up and down at {int(self.differs().sum())}.\n  up:   {self.up}\n"
+            f"Sweep of {counted(len(self.values), 'value')} of {self.label}, {ends}; settles at "
+            f"different rates up and down at {int(self.differs().sum())}.\n  up:   {self.up}\n"
             f"  down: {self.down}"
         )
 

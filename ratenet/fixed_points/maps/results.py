@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.computation import computation
-from ratenet.errors import InputError, StaleError
+from ratenet.errors import InputError, StaleError, counted
 from ratenet.fixed_points.clusters import check_distance, clusters, in_order
 from ratenet.fixed_points.maps.descent import residual_of
 from ratenet.fixed_points.maps.steps import Step, jacobians
@@ -206,19 +206,21 @@ class MapFixedPoints:
         return points.select(in_order(points.state[None], keys, apart))
 
     def __repr__(self) -> str:
-        return f"MapFixedPoints({self._counts()}; {_many(self.state.shape[1], 'unit')})"
+        return f"MapFixedPoints({self._counts()}; {counted(self.state.shape[1], 'unit')})"
 
     def _counts(self) -> str:
         """Return how many samples there are of each status."""
         codes = self.status.tolist()
         counts = [
-            _many(codes.count(code), code.name.lower().replace("_", " "), code == Status.SLOW_POINT)
+            counted(codes.count(code), code.words)
+            if code == Status.SLOW_POINT
+            else f"{codes.count(code)} {code.words}"
             for code in Status
             if code in codes
         ]
         settled = self.residual[self.converged]
         if len(settled):  # the first of the codes
-            fixed = _many(len(settled), "fixed point")
+            fixed = counted(len(settled), "fixed point")
             counts[0] = f"{fixed} with residual at most {float(settled.max()):.2g}"
         return ", ".join(counts) or "no points"
 
@@ -227,9 +229,9 @@ class MapFixedPoints:
         points = self.unique()
         fixed, slow = int(points.converged.sum()), int(points.slow.sum())
         lines = [
-            f"{_many(fixed, 'fixed point')}, {int(points.stable.sum())} stable, and "
-            f"{_many(slow, 'slow point')}.",
-            f"Where {_many(len(self), 'start')} ended: {self._counts()}.",
+            f"{counted(fixed, 'fixed point')}, {int(points.stable.sum())} stable, and "
+            f"{counted(slow, 'slow point')}.",
+            f"Where {counted(len(self), 'start')} ended: {self._counts()}.",
         ]
         if slow:
             lines.append(
@@ -251,8 +253,3 @@ class MapFixedPoints:
             numbers = rows.cpu().numpy()
             columns |= {f"{prefix}_{index}": numbers[:, index] for index in range(rows.shape[1])}
         return pd.DataFrame(columns)
-
-
-def _many(count: int, name: str, plural: bool = True) -> str:
-    """Return "1 point", "2 points"."""
-    return f"{count} {name}{'s' * (plural and count != 1)}"

@@ -22,6 +22,7 @@ from ratenet.errors import (
     SingularError,
     UnsettledError,
     UnsupportedError,
+    counted,
 )
 from ratenet.fixed_points import FixedPoints
 from ratenet.hypotheses.comparison.measures import Modes, beside, flat
@@ -226,6 +227,6 @@ class _Course:
 def _refuse_unsettled(fp: FixedPoints) -> None:
     if fp.unsettled > LARGEST_UNSETTLED_SHARE * len(fp):
         raise UnsettledError(
-            f"{fp.unsettled} of {len(fp)} samples did not settle, more than half; lower the "
-            "learning rate."
+            f"{fp.unsettled} of {counted(len(fp), 'sample')} did not settle, more than half; lower "
+            "the learning rate."
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ratenet.errors import RatenetWarning
+from ratenet.errors import RatenetWarning, counted
 from ratenet.files import read_regular, write_text
 from ratenet.hypotheses.comparison.config import Cell, cell_id
 from ratenet.hypotheses.comparison.schedulers import Finished
@@ -62,7 +62,8 @@ class CellFiles:
                     progress(done, len(cells))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"Interrupted after {done} of {len(cells)} cells; repeat the command to continue."
+                f"Interrupted after {done} of {counted(len(cells), 'cell')}; repeat the command to "
+                "continue."
             ) from None
 
     def _file(self, cell: Cell) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 from ratenet.hypotheses.evidence import NONE, Identification
 from ratenet.hypotheses.frequencies import exchanged, rule_frequencies, sign_flips
 from ratenet.hypotheses.identification.observation import Observation, Observations
@@ -142,7 +142,8 @@ class GroupIdentification:
                 "large."
             )
         if self.unsettled:
-            lines.append(f"Left out, since they have no fixed point: {self.unsettled} stimuli.")
+            left = counted(self.unsettled, "stimulus")
+            lines.append(f"Left out, since they have no fixed point: {left}.")
         return "\n".join(lines)
 
     def _verdict(self) -> str:

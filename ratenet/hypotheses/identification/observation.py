@@ -6,7 +6,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 from ratenet.hypotheses.held_out import FOLDS
 from ratenet.hypotheses.identification.long_tables import in_words, label
 from ratenet.validation import check_positive
@@ -63,7 +63,7 @@ class Observation:
         if self.kind == "rates" and units < FOLDS:
             raise InputError.at(
                 "rates",
-                found=f"{units} recorded units",
+                found=counted(units, "recorded unit"),
                 expected=f"at least {FOLDS}, since rules are judged by units held out",
             )
         largest = float(np.abs(self.changes).max())
@@ -211,8 +211,9 @@ class Observations(Sequence[Observation]):
         controls = sum(part.control for part in self)
         some = f" ({controls} of them control)" if controls else ""
         return (
-            f"Observations of {self[0].kind}: {len(self.animals)} animals, {len(self)} "
-            f"sessions{some}, {sum(map(len, self.changes))} changes"
+            f"Observations of {self[0].kind}: {counted(len(self.animals), 'animal')}, "
+            f"{counted(len(self), 'session')}{some}, "
+            f"{counted(sum(map(len, self.changes)), 'change')}"
         )
 
     @property

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 from ratenet.hypotheses.evidence import NONE
 from ratenet.notebook import frame, table
 
@@ -108,7 +108,8 @@ class Power:
             right, quiet = here.loc["any rule"], here.loc[NONE]
             animals = f"{design['animals']} animals, " if design["animals"] > 1 else ""
             line = (
-                f"{animals}{design['units']} units, {design['stimuli']} stimuli, "
+                f"{animals}{counted(design['units'], 'unit')}, "
+                f"{counted(design['stimuli'], 'stimulus')}, "
                 f"{design['observed']} {things(self.kind)} observed, noise {design['noise']:g}: "
                 f"the right rule named in {_percent(right)}, another rule in {right.wrong:.0f}; "
                 f"without a signal a rule named in {_percent(quiet, but=True)}"

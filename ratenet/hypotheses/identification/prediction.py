@@ -15,7 +15,7 @@ from torch import Tensor
 from ratenet.connectivity import Dense
 from ratenet.equations.recording import without_folders
 from ratenet.equations.units import DIMENSIONLESS, Dimension, Quantity
-from ratenet.errors import InputError, SingularError, UnsettledError
+from ratenet.errors import InputError, SingularError, UnsettledError, counted
 from ratenet.fixed_points import FixedPoints, find_fixed_points
 from ratenet.fixed_points.solvers.newton import preconditioner
 from ratenet.linear_algebra import gmres
@@ -182,7 +182,7 @@ def _respond(fp: FixedPoints, gain: Tensor, right: Tensor) -> Tensor:
     if missing:
         raise SingularError(
             f"The response of the rates to a change of W was not found for {missing} of "
-            f"{len(right)} rows: I - G W is close to singular; leave these stimuli out, or compare "
-            "weights instead."
+            f"{counted(len(right), 'row')}: I - G W is close to singular; leave these stimuli out, "
+            "or compare weights instead."
         )
     return found.values

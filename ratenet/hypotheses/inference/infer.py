@@ -8,7 +8,7 @@ import numpy as np
 
 from ratenet.connectivity.computation import computation
 from ratenet.equations import plasticity_names
-from ratenet.errors import DivergenceError, InputError, UnknownNameError, UnsettledError
+from ratenet.errors import DivergenceError, InputError, UnknownNameError, UnsettledError, counted
 from ratenet.hypotheses.inference.analysis import Fits, analysed
 from ratenet.hypotheses.inference.families import Family, read_family
 from ratenet.hypotheses.inference.from_activity import ActivityProblem
@@ -147,7 +147,7 @@ def infer(
     tries = check_whole(starts, "starts")
     problem = _problem(recordings, wanted, network, model)
     _check_size(problem, wanted)
-    say(f"Fitting {len(wanted.free)} coefficients")
+    say(f"Fitting {counted(len(wanted.free), 'coefficient')}")
 
     def refit(other: Family) -> tuple[Problem, Fitted]:
         its = problem.of(other)
@@ -213,8 +213,9 @@ def _check_size(problem: "WeightsProblem | ActivityProblem", family: Family) -> 
     what = "changes of weights between known rates" if is_weights else "observed rates"
     if size <= len(family.free):
         raise InputError(
-            f"family: expected fewer coefficients than data, got {len(family.free)} coefficients "
-            f"for {size} {what}; give a smaller family or more data.",
+            "family: expected fewer coefficients than data, got "
+            f"{counted(len(family.free), 'coefficient')} for {size} {what}; give a "
+            "smaller family or more data.",
             argument="family",
             got=family.name,
         )

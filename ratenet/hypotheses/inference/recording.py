@@ -10,7 +10,7 @@ import numpy as np
 
 from ratenet.equations.arrays import real_numbers
 from ratenet.equations.units import DIMENSIONLESS, Dimension, Quantity, second
-from ratenet.errors import InputError, shorten, show_any
+from ratenet.errors import InputError, counted, shorten, show_any
 from ratenet.hypotheses.identification.long_tables import in_words, label
 from ratenet.hypotheses.inference.rate_units import check_rates
 from ratenet.network.coerce import check_unit
@@ -239,13 +239,13 @@ class Recording:
                 if getattr(self, name) is not None]  # fmt: skip
         if self.stimulus is not None:
             shown = len(np.unique(self.stimulus[~np.isnan(self.stimulus)]))
-            seen.append(f"{shown} {'stimulus' if shown == 1 else 'stimuli'}")
+            seen.append(counted(shown, "stimulus"))
         if self.signals:
             seen.append(f"signals {', '.join(self.signals)}")
         of = f" of {self.place}" if self.place else ""
         return (
-            f"Recording{of}: {len(self)} times from {first:g} to {last:g} s, {self.units} "
-            f"{'unit' if self.units == 1 else 'units'}; {', '.join(seen)}"
+            f"Recording{of}: {counted(len(self), 'time')} from {first:g} to {last:g} s, "
+            f"{counted(self.units, 'unit')}; {', '.join(seen)}"
         )
 
     def _repr_html_(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ratenet.errors import counted
 from ratenet.hypotheses.inference.families import Family
 from ratenet.hypotheses.inference.identifiability import Direction
 from ratenet.hypotheses.inference.intervals import Intervals
@@ -134,7 +135,7 @@ class Inferred:
         said = [
             f"{self.family.name}, from {self.measured:,} observed "
             f"{'weights' if self.by == 'weights' else 'rates'}: "
-            f"{len(kept)} of {len(self.estimates)} terms."
+            f"{len(kept)} of {counted(len(self.estimates), 'term')}."
         ]
         width = max((len(name) for name in kept["name"]), default=0)
         for row in kept.itertuples():

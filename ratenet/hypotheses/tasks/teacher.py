@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ratenet.errors import UnsettledError
+from ratenet.errors import UnsettledError, counted
 from ratenet.fixed_points import FixedPoints
 from ratenet.hypotheses.identification.simulated import random_network
 from ratenet.hypotheses.tasks.base import (
@@ -46,8 +46,8 @@ class Teacher(AbstractTask):
         taught = solved(teacher, drive)
         if taught.unsettled:
             raise UnsettledError(
-                f"The teacher has no fixed point for {taught.unsettled} of {len(taught)} drives; "
-                "choose another model, or other seeds."
+                f"The teacher has no fixed point for {taught.unsettled} of "
+                f"{counted(len(taught), 'drive')}; choose another model, or other seeds."
             )
         return cls(network, *parts(drive, taught.rates, setting))
 
