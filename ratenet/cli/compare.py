@@ -23,7 +23,9 @@ SWEPT = ("tasks", "rules", "learning_rates")
 
 @takes_options_of(ComparisonConfig)
 def compare(
-    data_root: Annotated[Path, typer.Option(help="Folder of torchvision's files.")] = Path("data"),
+    data_root: Annotated[
+        Path | None, typer.Option(help="Folder of torchvision's files. [data]")
+    ] = None,
     processes: Annotated[
         int | None,
         typer.Option(help="Processes on this machine. Default: this one."),
@@ -52,10 +54,13 @@ def compare(
     """
     from ratenet.hypotheses import compare as run
     from ratenet.report.progress import StepBar
+    from ratenet.stimuli import check_root
     from ratenet.training.interruption import caught_signals
 
     where = scheduler_of(processes, scheduler)
     config = ComparisonConfig(**options)
+    if data_root is not None:
+        check_root(config.data)
     try:
         with (
             caught_signals(at_once=True) as ended_by,
@@ -63,7 +68,7 @@ def compare(
         ):
             found = run(
                 **{name: getattr(config, name) for name in (*SWEPT, *options)}, out=out,
-                scheduler=where, data_root=data_root, overwrite=overwrite,
+                scheduler=where, data_root=data_root or "data", overwrite=overwrite,
                 figure_format=form,
                 progress=lambda done, total: bar.show(done),
             )  # fmt: skip

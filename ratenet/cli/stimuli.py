@@ -1,7 +1,7 @@
 """``ratenet stimuli``: list the stimuli, or show how one changes in time and what follows it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,7 +9,7 @@ from ratenet.cli.options import Overwrite, given, milliseconds, path, seed as se
 from ratenet.errors import InputError
 
 if TYPE_CHECKING:
-    from ratenet.stimuli import AbstractStimulus
+    from ratenet.stimuli import AbstractStimulus, ImageSet
     from ratenet.training import LoadedRun
 
 STREAMS = 4
@@ -53,7 +53,9 @@ def stimuli(
             help="A data set, an .npz file, a folder or FILE.py:NAME. [mnist-5k, or the run's]"
         ),
     ] = None,
-    data_root: Annotated[Path, path("Folder with torchvision's data sets.")] = Path("data"),
+    data_root: Annotated[
+        Path | None, path("Folder with torchvision's data sets. [data, or the run's]")
+    ] = None,
     seed: Annotated[int, seed_option("Seed of the images, their course, and the weights.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -68,7 +70,7 @@ def stimuli(
     from ratenet.cli.listing import print_names
     from ratenet.report.animation import check_place
     from ratenet.report.preview import preview as draw
-    from ratenet.stimuli import STIMULI, load_images, stimulus_named, stimulus_names
+    from ratenet.stimuli import STIMULI, stimulus_named, stimulus_names
 
     names = stimulus_names()
     if name is None:
@@ -85,10 +87,9 @@ def stimuli(
         check_place(place, which, overwrite=overwrite)
     learned = None if run is None else _load(run)
     if learned is not None:
-        data = learned.config.data if data is None else data
         tau = 1e3 * learned.network.longest_time_constant()
     tau = TAU if tau is None else tau
-    sets = load_images(data or "mnist-5k", root=data_root)
+    sets = _images(data, data_root, learned)
     images = sets.train if learned is None else sets.test
     shown = stimulus_named(name, images, STREAMS, period / 1000, seed)
     print(f"{name}: {names[name]}" if name in names else name)
@@ -122,6 +123,21 @@ def _load(run: Path) -> "LoadedRun":
 
     refuse_no_run(run)
     return load_run(run)
+
+
+def _images(data: str | None, root: Path | None, run: "LoadedRun | None") -> "ImageSet":
+    """Return the images of --data, or else those of the run, or else the embedded ones."""
+    from ratenet.stimuli import check_root, load_images
+    from ratenet.stimuli.data_sets import EMBEDDED
+
+    named: Any = data
+    usual = "data"
+    if data is None and run is not None:
+        named, usual = run.config.data, run.config.data_root
+    named = EMBEDDED if named is None else named
+    if root is not None:
+        check_root(named)
+    return load_images(named, root=root or usual)
 
 
 def _settle(

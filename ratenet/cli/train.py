@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,7 +74,7 @@ def train(
             result = resume_run(out, options, trust=trust, **how)
         else:
             in_file = {} if config_file is None else read_options(config_file, trust=trust)
-            config = TrainingConfig(**{**in_file, **options})
+            config = _with_root(TrainingConfig(**{**in_file, **options}), options)
             _check_layers_listen(config, options)
             result = train_anew(config, out=out, overwrite=overwrite, **how)
     except KeyboardInterrupt as interrupt:
@@ -107,6 +108,18 @@ def _check_resume(
         raise InputError(
             "--trust: has an effect on --resume and --config only; leave it out.", argument="trust"
         )
+
+
+def _with_root(config: TrainingConfig, given: Mapping[str, Any]) -> TrainingConfig:
+    """Refuse a folder for images that need none; in --config it may be meant for other images."""
+    from ratenet.stimuli import check_root, reads_root
+
+    usual = TrainingConfig.data_root
+    if "data" in given and "data_root" not in given and not reads_root(config.data):
+        return replace(config, data_root=usual)
+    if "data_root" in given or config.data_root != usual:
+        check_root(config.data)
+    return config
 
 
 def _check_layers_listen(config: TrainingConfig, given: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from ratenet.reproduce.slow import slow as slow
 from ratenet.reproduce.which_rule_lim import which_rule_lim as which_rule_lim
 from ratenet.reproduce.which_rule_nayebi import which_rule_nayebi as which_rule_nayebi
 from ratenet.reproduce.which_rule_portes import which_rule_portes as which_rule_portes
-from ratenet.stimuli.data_sets import EMBEDDED
+from ratenet.stimuli.data_sets import EMBEDDED, check_root
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,11 +63,13 @@ def figure_named(
     UnknownNameError
         If there is no such figure.
     InputError
-        If images are given for a figure that needs none.
+        If images are given for a figure that needs none, or a folder for images that need none.
     """
     if name in TRAINED:
         make, own = TRAINED[name]
         images = {"data": data or own, "data_root": data_root or "data"}
+        if data_root is not None:
+            check_root(images["data"])
         return lambda seed, progress: make(seed, progress, folder / "runs", images)
     if name not in FIGURES:
         raise UnknownNameError.among("figure", name, (*FIGURES, *TRAINED))

@@ -11,7 +11,9 @@ from ratenet.stimuli.batches import batches_of_epoch as batches_of_epoch
 from ratenet.stimuli.data_sets import (
     DATA as DATA,
     DATA_SETS as DATA_SETS,
+    check_root as check_root,
     load_images as load_images,
+    reads_root as reads_root,
     source_of as source_of,
 )
 from ratenet.stimuli.held_images import GammaDwell as GammaDwell, HeldImages as HeldImages

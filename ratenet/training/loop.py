@@ -217,8 +217,8 @@ def resume(
         If there is no run or no checkpoint, they are damaged, or another process is writing to
         the folder.
     InputError
-        If another option differs, or the run names code of your own, and it is neither given
-        again nor trusted.
+        If another option differs, the run's images need no data_root, or it names code of your
+        own, and that is neither given again nor trusted.
 
     Examples
     --------

@@ -11,6 +11,7 @@ from ratenet.connectivity.computation import shielded
 from ratenet.equations import ModelSpec
 from ratenet.errors import InputError, RatenetWarning, counted
 from ratenet.report.record import Entries, code_entries
+from ratenet.stimuli import check_root
 from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import code_of
 from ratenet.training.evaluation import Evaluation
@@ -56,7 +57,8 @@ def evaluate(
     RunFolderError
         If there is no run or no checkpoint, or they are damaged.
     InputError
-        If the run names code of your own, and it is neither given again nor trusted.
+        If the run names code of your own, and it is neither given again nor trusted; or its images
+        need no data_root.
 
     Examples
     --------
@@ -95,6 +97,8 @@ class SavedRun:
         machine = {name: value for name, value in wanted.items() if name in OF_MACHINE}
         recorded, model = folder.read_config(machine, trust=trust)
         config, code = resumed_config(recorded, wanted), folder.read_code()
+        if "data_root" in wanted:
+            check_root(config.data)
         _tell_of_changes(code_entries(code_of(config)), code, folder)
         return cls(folder, recorded, config, model, code)
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 from ratenet.stimuli.image_sets import ImageSet
 
@@ -9,7 +10,15 @@ EMBEDDED = "mnist-5k"
 
 
 class AbstractSource(ABC):
-    """Where images come from; final ones are frozen dataclasses."""
+    """Where images come from; final ones are frozen dataclasses.
+
+    Attributes
+    ----------
+    reads_root : bool
+        Whether `load` looks into the folder that it is given.
+    """
+
+    reads_root: ClassVar[bool] = True
 
     @abstractmethod
     def load(self, root: Path, *, download: bool) -> ImageSet:

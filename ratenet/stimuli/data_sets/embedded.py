@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -16,6 +17,8 @@ _SPLIT_SEED = 5_000  # fixes which of the embedded digits are test digits, for g
 @dataclass(frozen=True)
 class Embedded(AbstractSource):
     """5,000 real MNIST digits, 4,000 to train and 1,000 to test; needs no network."""
+
+    reads_root: ClassVar[bool] = False
 
     def load(self, root: Path, *, download: bool) -> ImageSet:
         """Return the digits in a fixed stratified split."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ class ClassFolders(AbstractSource):
         Whether images are made grey. Default: if all of them are.
     """
 
+    reads_root: ClassVar[bool] = False
     path: Annotated[str, Field(min_length=1)]
     size: Annotated[int, Field(ge=1, le=4096)] | None = None
     grey: bool | None = None

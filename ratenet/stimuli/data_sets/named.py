@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ratenet.equations.registry import Registry
+from ratenet.errors import InputError, shorten
 from ratenet.stimuli.data_sets.base import EMBEDDED, AbstractSource
 from ratenet.stimuli.data_sets.embedded import Embedded
 from ratenet.stimuli.data_sets.folders import ClassFolders
@@ -81,6 +82,43 @@ def source_of(given: Any) -> Any:
         if given.strip() and Path(given).is_dir():
             return ClassFolders(str(Path(given).absolute()))
     return given
+
+
+def reads_root(data: Any) -> bool:
+    """Return whether `load_images` looks into its `root` for these images.
+
+    Code of the user's own is not run to find out: it may.
+    """
+    source = source_of(data)
+    return DATA.names_own(source) or bool(getattr(DATA.read(source), "reads_root", False))
+
+
+def check_root(data: Any) -> None:
+    """Refuse that a folder is given for images that are not read from it.
+
+    Parameters
+    ----------
+    data : str, path, mapping or ImageSet
+        As for `load_images`.
+
+    Raises
+    ------
+    InputError
+        If `load_images` would not look into its `root` for them.
+
+    Examples
+    --------
+    >>> check_root("fashion-mnist")
+    >>> check_root("mnist-5k")
+    Traceback (most recent call last):
+    ratenet.errors.InputError: data_root: the images 'mnist-5k' need no such folder; leave it out.
+    """
+    if not reads_root(data):
+        name = data.name if isinstance(data, ImageSet) else DATA.written(data)
+        raise InputError(
+            f"data_root: the images {shorten(name)!r} need no such folder; leave it out.",
+            argument="data_root",
+        )
 
 
 def load_images(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from ratenet.errors import DataError, InputError, escape
 from ratenet.stimuli.data_sets.base import AbstractSource
@@ -20,6 +21,7 @@ class NpzFile(AbstractSource):
     path : str
     """
 
+    reads_root: ClassVar[bool] = False
     path: str
 
     def load(self, root: Path, *, download: bool) -> ImageSet:
