@@ -105,20 +105,22 @@ class Convolution(AbstractConnectivity):
 
     def apply(self, rates: Tensor) -> Tensor:
         """Return W y for each row of `rates` (B, C_pre H W)."""
-        return conv2d(self._padded(self._images(rates)), self.kernel, stride=self.stride).flatten(1)
+        images, margin = self._padded(self._images(rates))
+        return conv2d(images, self.kernel, stride=self.stride, padding=margin).flatten(1)
 
     def apply_transpose(self, values: Tensor) -> Tensor:
         """Return W^T v for each row of `values` (B, N_post)."""
         if self.stride == 1:
             turned = self.kernel.flip(2, 3).transpose(0, 1)
-            return conv2d(self._padded(self._images(values)), turned).flatten(1)
+            images, margin = self._padded(self._images(values))
+            return conv2d(images, turned, padding=margin).flatten(1)
         spread = conv_transpose2d(self._targets(values), self.kernel, stride=self.stride)
         return self._folded(spread).flatten(1)
 
     def accumulate(self, left: Tensor, right: Tensor) -> Tensor:
         """Return the kernel's gradient: correlations of `left` with shifted `right`."""
-        padded, shape = self._padded(self._images(right)), self.kernel.shape
-        return conv2d_weight(padded, shape, self._targets(left), stride=self.stride)
+        (images, margin), shape = self._padded(self._images(right)), self.kernel.shape
+        return conv2d_weight(images, shape, self._targets(left), stride=self.stride, padding=margin)
 
     @torch.no_grad()
     def add_(self, delta: Change) -> None:
@@ -148,13 +150,15 @@ class Convolution(AbstractConnectivity):
             1, (-1, -(-self.height // self.stride), -(-self.width // self.stride))
         )
 
-    def _padded(self, images: Tensor) -> Tensor:
-        """Return images with a margin beyond the border."""
-        p, mode = self._margin, "circular" if self.border == "circular" else "constant"
-        return pad(images, (p, p, p, p), mode=mode) if p else images
+    def _padded(self, images: Tensor) -> tuple[Tensor, int]:
+        """Return images for a convolution, and the margin of zeros that it is to add itself."""
+        p = self._margin
+        if self.border == "circular" and p:
+            return pad(images, (p, p, p, p), mode="circular"), 0
+        return images, p
 
     def _folded(self, spread: Tensor) -> Tensor:
-        """Return what a margin holds to where it was taken from: the transpose of `_padded`."""
+        """Return what a margin holds to where it was taken from: the transpose of adding it."""
         p, sizes = self._margin, (self.height, self.width)
         reach = [0, sizes[1] + 2 * p - spread.shape[3], 0, sizes[0] + 2 * p - spread.shape[2]]
         spread = pad(spread, reach)  # the stride may not come to the last row
