@@ -1,6 +1,6 @@
 """Why does rule 1 fail in the paper? The authors' protocol, and one factor changed at a time.
 
-Source: Zhu and Rosenbaum 2023, arXiv 2307.06732, and the code of its authors
+Source: Zhu and Rosenbaum 2024, arXiv 2307.06732, and the code of its authors
 (github.com/RobertRosenbaum/LearningFixedPointsInRNNs). One tanh layer, N = 300, fixed random
 read-in and read-out, batches of 512, plain gradient steps, 351 of them (3 epochs). Their protocol:
 

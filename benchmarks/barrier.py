@@ -1,7 +1,7 @@
 """Adam on rules 1 and 3 with trained read-in and read-out: what a stability barrier changes.
 
 Full MNIST, one tanh layer, N = 300, batches of 512, static presentation, learning rate 0.001; the
-rules of Zhu and Rosenbaum 2023, arXiv 2307.06732.
+rules of Zhu and Rosenbaum 2024, arXiv 2307.06732.
 
     python benchmarks/barrier.py --data-root DIR
 

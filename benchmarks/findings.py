@@ -1,6 +1,6 @@
 """Three findings about the reparameterized rules: powers of G, det A = 0, and locality.
 
-The rules are those of Zhu and Rosenbaum (2023, arXiv 2307.06732). Small networks of several
+The rules are those of Zhu and Rosenbaum (2024, arXiv 2307.06732). Small networks of several
 seeds and step lengths learn side by side (benchmarks/fleet.py):
 
     power     left factors (I - W G) G^a e for a = -1, 0, 1, 2, with rule 3's right factor, at three

@@ -3,7 +3,7 @@
 One tanh layer, N = 300, batches of 512 real MNIST images, float32, residual at most 1e-5. Ours is
 the default call, stability included, and the rule. The authors take 500 Euler steps of dt/tau =
 0.01, then form each sample's matrices: three products for rule 3, one inverse for rule 1 (Zhu and
-Rosenbaum 2023). Everything is timed in turn in one run, and the median counts.
+Rosenbaum 2024). Everything is timed in turn in one run, and the median counts.
 
     python benchmarks/fixed_points.py --data-root DIR [--quick]
 

@@ -1,6 +1,6 @@
 """What the rules reach on the full MNIST, and what becomes of unsettled samples.
 
-Source: Zhu and Rosenbaum 2023, arXiv 2307.06732. One tanh layer, N = 300, batches of 512, plain
+Source: Zhu and Rosenbaum 2024, arXiv 2307.06732. One tanh layer, N = 300, batches of 512, plain
 gradient steps, 3 epochs, fixed random read-in and read-out.
 
     python benchmarks/full_mnist.py --data-root DIR

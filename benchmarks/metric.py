@@ -1,7 +1,7 @@
 """Metric or step size? The same rules with plain, normalised and searched steps.
 
 A plasticity rule fixes a direction, its learning rate a length, and a comparison of rules at a
-learning rate compares both. Here the directions of rules 1, 3 and 4 of Zhu and Rosenbaum (2023,
+learning rate compares both. Here the directions of rules 1, 3 and 4 of Zhu and Rosenbaum (2024,
 arXiv 2307.06732), of the first order in A (a = -1), and of the two halves of rule 3 (its left
 factor alone, its right one alone) are followed with steps of three kinds, as in `ratenet train
 --step`: `rate` (the learning rate times the change), `normalized` (each step has a given Frobenius

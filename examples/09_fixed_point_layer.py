@@ -2,7 +2,7 @@
 
 The same model, a recurrent layer between a trained read-in and a trained read-out, learns 4,000
 digits twice with Adam: the recurrent weights follow the Euclidean gradient (rule 1), or the
-linearized reparameterized rule (rule 3) of Zhu and Rosenbaum 2023, arXiv 2307.06732. Read-in and
+linearized reparameterized rule (rule 3) of Zhu and Rosenbaum 2024, arXiv 2307.06732. Read-in and
 read-out have their exact gradients in both.
 
     python examples/09_fixed_point_layer.py [FIGURE.png]

@@ -31,7 +31,7 @@ def reproduce(
 ) -> None:
     """Repeat a published figure: a table, a picture and the numbers that it shows.
 
-    Figures of Zhu and Rosenbaum (2023), and three experiments that infer a plasticity rule from
+    Figures of Zhu and Rosenbaum (2024), and three experiments that infer a plasticity rule from
     what can be recorded. docs/reproduce.md puts what the papers claim beside what is found. mnist,
     slow and conv train networks, in --out/runs: an interrupted one is resumed by the same command.
 

@@ -20,7 +20,6 @@ NOT_RUN = {  # commands that no test can run: why
     r"--device cuda": "needs a GPU",
     r"^ratenet app\b": "ends when it is stopped: tests/app",
     r"^ratenet reproduce (?!one-unit)": "minutes to hours: tests/reproduce runs each in small",
-    r"--tasks linear,teacher,association,mnist": "an hour: test_compare_rules runs some of it",
 }
 NAMED = re.compile(r"ratenet (?:data )?\w+(?: --resume)?")  # in a sentence, not called
 

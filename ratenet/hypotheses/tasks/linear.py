@@ -1,4 +1,4 @@
-"""The linear task of Zhu and Rosenbaum (2023): a network learns the responses of another one.
+"""The linear task of Zhu and Rosenbaum (2024): a network learns the responses of another one.
 
 y = (I - W)^{-1} x,    target = (I - V)^{-1} x + noise,    L = mean over samples of |y - target|^2
 """
