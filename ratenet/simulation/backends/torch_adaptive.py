@@ -86,10 +86,12 @@ class _Step:
         """Return the largest estimated error as a multiple of what is allowed; maybe NaN."""
         if not self.after.numel():
             return 0.0
-        error = _combined(torch.zeros_like(self.after), self.h, self.pair.error, self.slopes)
-        size = torch.maximum(self.before.abs(), self.after.abs())
+        moved = self.pair.difference * (self.before - self.after)
+        error = _combined(moved, self.h, self.pair.error, self.slopes)
+        sizes = [self.before.abs(), self.after.abs()]
         if task.method == "rkc":
-            error, size = (each.abs().amax(dim=(1, 2)) for each in (error, size))
+            error, *sizes = (each.abs().amax(dim=(1, 2)) for each in (error, *sizes))
+        size = torch.maximum(*sizes)
         return float((error.abs() / (task.tolerances.atol + task.tolerances.rtol * size)).max())
 
 
@@ -176,10 +178,11 @@ def _combined(
     state: Tensor, h: float, coefficients: tuple[float, ...], slopes: list[Tensor]
 ) -> Tensor:
     """Return s + h sum_i a_i F_i."""
+    total = state.clone()  # all is added to it in place, which needs no new memory
     for a, slope in zip(coefficients, slopes, strict=True):
         if a:
-            state = torch.add(state, slope, alpha=h * a)
-    return state
+            total.add_(slope, alpha=h * a)
+    return total
 
 
 def _pieces(task: Task) -> Iterator[tuple[AbstractDrive, float, float]]:

@@ -1,6 +1,7 @@
 """Pairs of Runge-Kutta formulas: a step, and an estimate of its error from the same slopes.
 
-    s_j = s_0 + h sum_i a_ji F_i,   F_j = F(t + c_j h, s_j),   error = h sum_i e_i F_i
+    s_j = s_0 + h sum_i a_ji F_i,   F_j = F(t + c_j h, s_j)
+    error = d (s_0 - s_end) + h sum_i e_i F_i
 
 The last s_j is the state at t + h, so that its slope is the first of the next step. Two families:
 
@@ -33,6 +34,8 @@ class Pair:
         c_j of these stages.
     error : tuple of float
         e_i.
+    difference : float
+        d.
     order : int
         Power of h that the error estimate falls with.
     middle : tuple of float, optional
@@ -43,6 +46,7 @@ class Pair:
     times: tuple[float, ...]
     error: tuple[float, ...]
     order: int
+    difference: float = 0.0
     middle: tuple[float, ...] | None = None
 
 
@@ -88,12 +92,12 @@ def chebyshev(stages: int) -> Pair:
         new = np.eye(s)[j - 1] - (1 - b[j - 1] * T[j - 1]) * np.eye(s)[0]
         newer = 2 * b[j] / b[j - 1] * (w0 * rows[j - 1] + w1 * new)
         rows.append(newer - b[j] / b[j - 2] * rows[j - 2])
-    last = rows[s]
     return Pair(
         rows=tuple(tuple(row[:j].tolist()) for j, row in enumerate(rows) if j),
         times=(*(float(row.sum()) for row in rows[1:s]), 1.0),
-        error=(0.4 - 0.8 * float(last[0]), *(-0.8 * last[1:]).tolist(), 0.4),
+        error=(0.4, *(0.0 for _ in range(s - 1)), 0.4),
         order=3,
+        difference=0.8,
     )
 
 
