@@ -1,4 +1,4 @@
-"""Published circuits: a model with its weights, its stimulus and a start, ready to simulate.
+"""Circuits from the literature: a model with weights, its stimulus and a start, ready to simulate.
 
 Each constructor takes what a user varies, as Brian2 quantities or SI floats, and returns a
 `Circuit`. `load` returns one by name.

@@ -1,4 +1,4 @@
-"""The network that a command works on: a published circuit, or a model with random weights."""
+"""The network that a command works on: a circuit, or a model with random weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -80,7 +80,7 @@ def load_scene(
     for option, value in (("units", units), ("radius", radius)):
         if value is not None and option not in own:
             raise InputError(
-                f"{option}: {name!r} is a published circuit with its own weights; omit --{option}.",
+                f"{option}: {name!r} is a circuit with its own weights; omit --{option}.",
                 argument=option,
                 got=value,
             )

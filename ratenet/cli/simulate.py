@@ -71,7 +71,7 @@ def simulate(
     form: FigureFormat = "png",
     overwrite: Overwrite = False,
 ) -> None:
-    """Simulate a published circuit, or a model with random weights and drive.
+    """Simulate a circuit with its own weights, or a model with random weights and drive.
 
     A circuit has its own weights, stimulus, initial state and times. A model starts at zero, with
     normal weights of standard deviation radius/sqrt(N) and a standard normal, constant drive.

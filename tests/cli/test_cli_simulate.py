@@ -112,8 +112,8 @@ def test_brian2_says_the_same(run: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("wong_wang", "--units", 5), "units: 'wong_wang' is a published circuit .* omit --units"),
-        (("ssn_ring", "--radius", 0.5), "radius: 'ssn_ring' is a published circuit"),
+        (("wong_wang", "--units", 5), "units: 'wong_wang' is a circuit .* omit --units"),
+        (("ssn_ring", "--radius", 0.5), "radius: 'ssn_ring' is a circuit"),
         (
             ("rate", "--record-every", 7),
             "expected a whole number that divides the 1000 steps, got 7",
