@@ -16,12 +16,12 @@ import argparse
 import math
 import tempfile
 import warnings
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import torch
+from kept_rows import computed
 
 import ratenet as rn
 from ratenet.errors import RatenetError
@@ -60,18 +60,6 @@ def row(kind: str, speed: float, correct_lag: bool, seed: int) -> dict:
         return {"accuracy": math.nan, "stopped": str(error).splitlines()[0]}
     assert math.isclose(summary["speed"], speed, rel_tol=1e-6)
     return {"accuracy": summary["test_accuracy_slow"], "stopped": ""}
-
-
-def computed(path: Path, keys: list[dict], compute: Callable[..., dict]) -> pd.DataFrame:
-    """Return a row for each key, from the file where it is there, else computed and added."""
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
-    for key in keys:
-        if not any(all(found[name] == value for name, value in key.items()) for found in rows):
-            rows.append({**key, **compute(**key)})
-            print(rows[-1], flush=True)
-            pd.DataFrame(rows).to_csv(path, index=False)
-    wanted = pd.DataFrame(keys)
-    return wanted.merge(pd.DataFrame(rows), on=list(wanted.columns), how="left")
 
 
 def draw(table: pd.DataFrame) -> None:

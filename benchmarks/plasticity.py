@@ -29,6 +29,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # before to
 import brian2
 import numpy as np
 import torch
+from timing import random_network
 
 import ratenet as rn
 from ratenet.equations.synapse_terms import parted
@@ -38,12 +39,6 @@ TAU, DT = 0.01, 1e-4
 SHORT, LONG = 50, 250
 SIGNALS = {"btsp": {"plateau": 1.0}, "contrastive_hebbian": {"phase": 1.0}}
 Run = Callable[[int], object]
-
-
-def problem(units: int, stimuli: int) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    W = 0.5 * torch.randn(units, units, generator=generator) / units**0.5
-    return W, torch.randn(stimuli, units, generator=generator)
 
 
 def steps_of(contenders: dict[str, Run], rounds: int) -> dict[str, float]:
@@ -103,7 +98,7 @@ def products_of(spec: rn.PlasticitySpec) -> int:
 
 
 def shared(rounds: int) -> list[str]:
-    W, x = problem(300, 256)
+    W, x = random_network(300, 256)
     specs = {name: rn.load_plasticity(name) for name in rn.plasticity_names()}
     names = [name for name, spec in specs.items() if len(spec.synapse_variables) == 1]
     contenders = {"without": simulated(W, x), "product": products(W, x)}
@@ -155,7 +150,7 @@ def bare(W: torch.Tensor, x: torch.Tensor, rule: str) -> Run:
 
 
 def own(rounds: int) -> list[str]:
-    W, x = problem(200, 32)
+    W, x = random_network(200, 32)
     rows = []
     for rule in BARE:
         ours, theirs = simulated(W, x, rule, "own"), bare(W, x, rule)
@@ -253,7 +248,7 @@ def by_hand(W: np.ndarray, x: np.ndarray, steps: int) -> Callable[[], np.ndarray
 
 def in_brian2(rounds: int) -> list[str]:
     steps = 5000
-    W, x = (value.double() for value in problem(100, 1))
+    W, x = (value.double() for value in random_network(100, 1))
     network = rn.Network("rate", W, parameters={"tau": TAU})
 
     def ours() -> np.ndarray:

@@ -15,7 +15,6 @@ import argparse
 import datetime
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,31 +31,13 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 from jax import lax
+from timing import fastest, random_network
 
 import ratenet as rn
 from ratenet.connectivity import choose_route
 from ratenet.report.record import processor, versions
 
 TAU, DT, STEPS = 0.01, 0.0001, 500
-
-
-def random_network(units: int, stimuli: int) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    W = 0.5 * torch.randn(units, units, generator=generator) / units**0.5
-    return W, torch.randn(stimuli, units, generator=generator)
-
-
-def fastest(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return each one's fastest time in seconds, measured in turn."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for run in contenders.values():
-        run()
-    for _ in range(rounds):
-        for name, run in contenders.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
-    return {name: min(found) for name, found in times.items()}
 
 
 def with_ratenet(W: torch.Tensor, x: torch.Tensor) -> Callable[[], torch.Tensor]:

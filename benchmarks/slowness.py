@@ -15,7 +15,7 @@ import argparse
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from kept_rows import computed
 from torch import Tensor
 
 import ratenet as rn
@@ -180,18 +181,6 @@ def learn(reader: Reader, rule: tuple, way: str, T: float, seed: int, images: Im
 def order(number: int, seed: int) -> Iterator[Tensor]:
     for epoch in range(EPOCHS):
         yield from batches_of_epoch(number, STREAMS, seed, epoch)
-
-
-def computed(path: Path, keys: list[dict], compute: Callable[..., dict]) -> pd.DataFrame:
-    """Return a row for each key, from the file where it is there, else computed and added."""
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
-    for key in keys:
-        if not any(all(row[name] == value for name, value in key.items()) for row in rows):
-            rows.append({**key, **compute(**key)})
-            print(rows[-1], flush=True)
-            pd.DataFrame(rows).to_csv(path, index=False)
-    wanted = pd.DataFrame(keys)
-    return wanted.merge(pd.DataFrame(rows), on=list(wanted.columns), how="left")
 
 
 def main() -> None:

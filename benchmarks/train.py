@@ -25,6 +25,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+from timing import fastest
 
 import ratenet as rn
 from ratenet.connectivity import Dense, choose_route
@@ -52,19 +53,6 @@ def advance(run: NetworkRun) -> dict:
     row = step_module.take_step(run)
     run.progress.step += 1
     return row
-
-
-def fastest(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return each one's fastest time in seconds, measured in turn."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for run in contenders.values():
-        run()
-    for _ in range(rounds):
-        for name, run in contenders.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
-    return {name: min(found) for name, found in times.items()}
 
 
 def count_products(function: Callable[[], object]) -> int:

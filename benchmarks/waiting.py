@@ -16,13 +16,13 @@ import argparse
 import math
 import tempfile
 import warnings
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from kept_rows import computed
 
 import ratenet as rn
 from ratenet.errors import RatenetError
@@ -72,18 +72,6 @@ def row(rule: str, way: str, value: float, seed: int) -> dict:
     if way == "continuous":
         return train(rule, seed, update_at="continuous", eligibility=value or None)
     return train(rule, seed, hold=0, fade=TAU / value, correct_lag=way == "moving, corrected")
-
-
-def computed(path: Path, keys: list[dict], compute: Callable[..., dict]) -> pd.DataFrame:
-    """Return a row for each key, from the file where it is there, else computed and added."""
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
-    for key in keys:
-        if not any(all(found[name] == value for name, value in key.items()) for found in rows):
-            rows.append({**key, **compute(**key)})
-            print(rows[-1], flush=True)
-            pd.DataFrame(rows).to_csv(path, index=False)
-    wanted = pd.DataFrame(keys)
-    return wanted.merge(pd.DataFrame(rows), on=list(wanted.columns), how="left")
 
 
 def draw(table: pd.DataFrame) -> None:

@@ -169,7 +169,7 @@ class AbstractConnectivity(ABC):
             Shaped like the parameters; for a dense W, left^T right.
         """
 
-    @abstractmethod
+    @torch.no_grad()
     def add_(self, delta: Change) -> None:
         """Add a change, shaped like the parameters, in place, and keep what is constrained.
 
@@ -178,14 +178,16 @@ class AbstractConnectivity(ABC):
         delta : Tensor or dict of str to Tensor
             As `AbstractRule.update` returns it.
         """
+        for name, change in self.named(delta).items():
+            self.parameters[name].add_(change)
+        self.touch_()
 
-    @abstractmethod
-    def constrain_(self) -> None:
+    def constrain_(self) -> None:  # noqa: B027 -- most connectivities allow any values
         """Put the parameters back, in place, onto what is allowed, after others changed them."""
 
-    @abstractmethod
     def dense(self) -> Tensor:
         """Return W as a (post, pre) tensor: for figures, eigenvalues and small checks."""
+        return dense_by_products(self)
 
     def __repr__(self) -> str:
         post, pre = self.shape

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import AbstractConnectivity, Change, as_change, dense_by_products
+from ratenet.connectivity.base import AbstractConnectivity, Change, as_change
 from ratenet.connectivity.checks import check_alike
 from ratenet.errors import InputError, UnknownNameError
 from ratenet.validation import check_whole
@@ -49,10 +49,6 @@ class _OfParts(AbstractConnectivity):
         """Let each part keep its own constraint."""
         for part in self.parts.values():
             part.constrain_()
-
-    def dense(self) -> Tensor:
-        """Return W (post, pre)."""
-        return dense_by_products(self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 from torch.nn.grad import conv2d_weight
 
-from ratenet.connectivity.base import AbstractConnectivity, Change, dense_by_products
+from ratenet.connectivity.base import AbstractConnectivity
 from ratenet.connectivity.checks import check_weights
 from ratenet.errors import InputError
 from ratenet.validation import check_choice, check_whole
@@ -121,19 +120,6 @@ class Convolution(AbstractConnectivity):
         """Return the kernel's gradient: correlations of `left` with shifted `right`."""
         (images, margin), shape = self._padded(self._images(right)), self.kernel.shape
         return conv2d_weight(images, shape, self._targets(left), stride=self.stride, padding=margin)
-
-    @torch.no_grad()
-    def add_(self, delta: Change) -> None:
-        """Add a change of the kernel in place."""
-        self.kernel.add_(self.named(delta)["kernel"])
-        self.touch_()
-
-    def constrain_(self) -> None:
-        """Leave the kernel as it is: every one is allowed."""
-
-    def dense(self) -> Tensor:
-        """Return W (post, pre)."""
-        return dense_by_products(self)
 
     @property
     def _margin(self) -> int:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import AbstractConnectivity, Change
+from ratenet.connectivity.base import AbstractConnectivity
 from ratenet.connectivity.checks import check_weights
 from ratenet.connectivity.matmul import AbstractProduct, Product
 
@@ -91,12 +90,3 @@ class Dense(AbstractMatrix):
     def accumulate(self, left: Tensor, right: Tensor) -> Tensor:
         """Return sum_b left_b right_b^T, shape (post, pre)."""
         return left.T @ right
-
-    @torch.no_grad()
-    def add_(self, delta: Change) -> None:
-        """Add a change of shape (post, pre) to W in place."""
-        self.W.add_(self.named(delta)["W"])
-        self.touch_()
-
-    def constrain_(self) -> None:
-        """Leave W as it is: every matrix is allowed."""

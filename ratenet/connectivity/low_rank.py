@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import AbstractConnectivity, Change, dense_by_products
+from ratenet.connectivity.base import AbstractConnectivity, Change
 from ratenet.connectivity.checks import check_weights
 from ratenet.errors import InputError
 
@@ -89,17 +88,3 @@ class LowRank(AbstractConnectivity):
         """Return the gradients: of m sum_b left_b (n^T right_b)^T / pre, of n likewise."""
         N = len(self.n)
         return {"m": left.T @ (right @ self.n) / N, "n": right.T @ (left @ self.m) / N}
-
-    @torch.no_grad()
-    def add_(self, delta: Change) -> None:
-        """Add changes of m and n in place."""
-        for name, change in self.named(delta).items():
-            self.parameters[name].add_(change)
-        self.touch_()
-
-    def constrain_(self) -> None:
-        """Leave m and n as they are: the rank is kept by construction."""
-
-    def dense(self) -> Tensor:
-        """Return W (post, pre)."""
-        return dense_by_products(self)

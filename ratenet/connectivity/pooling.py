@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-from ratenet.connectivity.base import AbstractConnectivity, Change, dense_by_products
+from ratenet.connectivity.base import AbstractConnectivity, Change
 from ratenet.connectivity.checks import check_weights
 from ratenet.errors import InputError
 from ratenet.validation import check_whole
@@ -104,13 +104,3 @@ class Pooling(AbstractConnectivity):
     def accumulate(self, left: Tensor, right: Tensor) -> Change:
         """Return no gradients: there are no parameters."""
         return {}
-
-    def add_(self, delta: Change) -> None:
-        """Change nothing."""
-
-    def constrain_(self) -> None:
-        """Leave the share as it is."""
-
-    def dense(self) -> Tensor:
-        """Return W (post, pre)."""
-        return dense_by_products(self)

@@ -62,15 +62,6 @@ class Streams(AbstractConnectivity):
         """Return left_b right_b^T of each stream, shape (B, post, pre)."""
         return left[:, :, None] * right[:, None]
 
-    @torch.no_grad()
-    def add_(self, delta: Change) -> None:
-        """Add a change of shape (B, post, pre) in place."""
-        self.W.add_(self.named(delta)["W"])
-        self.touch_()
-
-    def constrain_(self) -> None:
-        """Leave W as it is: every matrix is allowed."""
-
     def dense(self) -> Tensor:
         """Return the mean over the streams, shape (post, pre)."""
         return self.W.mean(dim=0)
@@ -139,15 +130,6 @@ class SynapseStreams(AbstractConnectivity):
         """Return left_b right_b^T of each stream on the synapses, shape (B, synapses)."""
         post, pre = self.places
         return left[:, post] * right[:, pre]
-
-    @torch.no_grad()
-    def add_(self, delta: Change) -> None:
-        """Add a change of shape (B, synapses) in place."""
-        self.W.add_(self.named(delta)["W"])
-        self.touch_()
-
-    def constrain_(self) -> None:
-        """Leave W as it is: every weight is allowed."""
 
     def dense(self) -> Tensor:
         """Return the mean over the streams, shape (post, pre)."""

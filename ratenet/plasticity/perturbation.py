@@ -20,6 +20,10 @@ from ratenet.plasticity.phases import both_settled, settled_at
 from ratenet.plasticity.proposal import LeftOut, Proposal
 from ratenet.validation import check_positive, check_seed, check_whole
 
+REINFORCED = Traits(
+    "Euclidean in W, in expectation", needs_loss=True, uses_error=False, is_mean=False
+)
+
 
 @dataclass(frozen=True)
 class NodePerturbation(AbstractRule):
@@ -70,9 +74,7 @@ class NodePerturbation(AbstractRule):
     @property
     def traits(self) -> Traits:
         """Euclidean, in expectation."""
-        return Traits(
-            "Euclidean in W, in expectation", needs_loss=True, uses_error=False, is_mean=False
-        )
+        return REINFORCED
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
@@ -141,9 +143,7 @@ class WeightPerturbation(AbstractRule):
     @property
     def traits(self) -> Traits:
         """Euclidean, in expectation."""
-        return Traits(
-            "Euclidean in W, in expectation", needs_loss=True, uses_error=False, is_mean=False
-        )
+        return REINFORCED
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None

@@ -113,6 +113,6 @@ def test_a_docstring_is_read_as_it_is_written():
 def test_there_are_public_names():
     assert len(CLASSES) > 100
     assert len(PUBLIC) - len(CLASSES) > 40
-    assert methods(PUBLIC["ratenet.connectivity.dense.Dense"]) == [
+    assert methods(PUBLIC["ratenet.connectivity.signed.Signed"]) == [
         "with_parameters", "accumulate", "add_", "constrain_",
     ]  # fmt: skip

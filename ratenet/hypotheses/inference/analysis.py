@@ -13,12 +13,12 @@ from ratenet.hypotheses.inference.intervals import bootstrap
 from ratenet.hypotheses.inference.results import Inferred, Seen
 from ratenet.hypotheses.inference.sums import Sums, eliminated, numbered, selected
 from ratenet.hypotheses.inference.surface import Surface
-from ratenet.hypotheses.inference.tables import Fitted, Problem
+from ratenet.hypotheses.inference.tables import AbstractProblem, Fitted
 
 FOLDS = 5
 RESAMPLES = 100  # for the stability of terms
 WAYS = {"synapses": "synapse", "time": "block", "animals": "animal"}  # and what a place calls them
-Refit = Callable[[Family], tuple[Problem, Fitted]]
+Refit = Callable[[Family], tuple[AbstractProblem, Fitted]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Fits:
 
     Attributes
     ----------
-    problem : Problem
+    problem : AbstractProblem
     plain : Fitted
         To the data as they are.
     weights : tuple of float
@@ -36,7 +36,7 @@ class Fits:
         The sums of squares and products of each list are averaged.
     """
 
-    problem: Problem
+    problem: AbstractProblem
     plain: Fitted
     weights: tuple[float, ...]
     parts: tuple[list[Fitted], ...]

@@ -12,7 +12,6 @@ prior, and are projected out. Unobserved units are simulated like all others.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +23,15 @@ from ratenet.fixed_points import Anderson, find_fixed_points
 from ratenet.hypotheses.inference.families import Family
 from ratenet.hypotheses.inference.learning import Learner
 from ratenet.hypotheses.inference.recording import Recording
-from ratenet.hypotheses.inference.tables import FAR, Fitted, Places, Table, animals_of, block_of
+from ratenet.hypotheses.inference.tables import (
+    FAR,
+    AbstractProblem,
+    Fitted,
+    Places,
+    Table,
+    animals_of,
+    block_of,
+)
 from ratenet.network import Network
 
 MOST_UNKNOWN = 3000  # start weights, whose derivatives are (N^2, unknown) numbers
@@ -65,7 +72,7 @@ class _Session:
     ridge: float
 
 
-class ActivityProblem:
+class ActivityProblem(AbstractProblem):
     """Residuals of observed rates, and their derivatives by the coefficients.
 
     Parameters
@@ -88,18 +95,6 @@ class ActivityProblem:
         self.places = Places.joined([_places(self._sessions[i], i, n) for i, n in animals])
         self.nuisance = sum(len(each.unknown) for each in self._sessions)
         self.most_units = max(each.network.units for each in self._sessions)
-
-    def of(self, family: Family) -> "ActivityProblem":
-        """Return the same data for another family."""
-        for name in family.signals:
-            if not all(name in each.signals for each in self._sessions):
-                raise InputError.at("signals", got=name, expected="signals that were recorded")
-        return self._changed(family=family)
-
-    def _changed(self, **changes: Any) -> "ActivityProblem":
-        found = object.__new__(type(self))
-        found.__dict__.update(self.__dict__ | changes)
-        return found
 
     def eased(self) -> "ActivityProblem":
         """Return a problem nearby that can be fitted from afar: units hear the observed rates.

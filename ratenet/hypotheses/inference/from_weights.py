@@ -12,7 +12,6 @@ meanwhile is not known. The starts w_0 are projected out, group by group.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,15 @@ from ratenet.errors import InputError
 from ratenet.hypotheses.inference.families import Family
 from ratenet.hypotheses.inference.learning import Learner
 from ratenet.hypotheses.inference.recording import Recording
-from ratenet.hypotheses.inference.tables import FAR, Fitted, Places, Table, animals_of, block_of
+from ratenet.hypotheses.inference.tables import (
+    FAR,
+    AbstractProblem,
+    Fitted,
+    Places,
+    Table,
+    animals_of,
+    block_of,
+)
 
 PAIRS = 20_000  # of rates and weights that a picture shows
 
@@ -60,7 +67,7 @@ class _Session:
     weights: Tensor
 
 
-class WeightsProblem:
+class WeightsProblem(AbstractProblem):
     """Residuals of observed weights, and their derivatives by the coefficients.
 
     Parameters
@@ -84,24 +91,6 @@ class WeightsProblem:
 
     def __len__(self) -> int:
         return sum(len(each.rows) for each in self._sessions)
-
-    def of(self, family: Family) -> "WeightsProblem":
-        """Return the same data for another family.
-
-        Raises
-        ------
-        InputError
-            If a signal of it was not recorded, or not at all rows.
-        """
-        for name in family.signals:
-            if not all(name in each.signals for each in self._sessions):
-                raise InputError.at("signals", got=name, expected="signals that were recorded")
-        return self._changed(family=family)
-
-    def _changed(self, **changes: Any) -> "WeightsProblem":
-        found = object.__new__(type(self))
-        found.__dict__.update(self.__dict__ | changes)
-        return found
 
     def with_noisy_rates(
         self, extra: Sequence[np.ndarray], rng: np.random.Generator

@@ -15,7 +15,7 @@ from ratenet.hypotheses.inference.from_activity import ActivityProblem
 from ratenet.hypotheses.inference.from_weights import WeightsProblem
 from ratenet.hypotheses.inference.recording import Recording
 from ratenet.hypotheses.inference.results import Inferred
-from ratenet.hypotheses.inference.tables import Fitted, Problem, fit
+from ratenet.hypotheses.inference.tables import AbstractProblem, Fitted, fit
 from ratenet.network import Network
 from ratenet.validation import check_seed, check_whole
 
@@ -149,7 +149,7 @@ def infer(
     _check_size(problem, wanted)
     say(f"Fitting {counted(len(wanted.free), 'coefficient')}")
 
-    def refit(other: Family) -> tuple[Problem, Fitted]:
+    def refit(other: Family) -> tuple[AbstractProblem, Fitted]:
         its = problem.of(other)
         return its, fit(its, other.start)
 

@@ -5,13 +5,15 @@ activity; a problem gives residuals and derivatives with everything projected ou
 coefficient.
 """
 
+import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Self
 
 import numpy as np
 
-from ratenet.errors import DivergenceError
+from ratenet.errors import DivergenceError, InputError
 from ratenet.hypotheses.inference.families import Family
 from ratenet.hypotheses.inference.recording import Recording
 
@@ -107,29 +109,52 @@ class Fitted:
         return self.later(np.zeros_like(self.theta))
 
 
-class Problem(Protocol):
+class AbstractProblem(ABC):
     """Residuals as a function of the coefficients."""
 
     family: Family
     places: Places
     nuisance: int  # other unknowns that were fitted
     most_units: int  # N
+    _sessions: Sequence[Any]  # what is known of each recording, its signals among it
 
+    def of(self, family: Family) -> Self:
+        """Return the same data for another family.
+
+        Raises
+        ------
+        InputError
+            If a signal of it was not recorded, or not at all rows.
+        """
+        for name in family.signals:
+            if not all(name in each.signals for each in self._sessions):
+                raise InputError.at("signals", got=name, expected="signals that were recorded")
+        return self._changed(family=family)
+
+    def _changed(self, **changes: Any) -> Self:
+        found = copy.copy(self)
+        found.__dict__.update(changes)
+        return found
+
+    @abstractmethod
     def pairs(self) -> np.ndarray:
         """Return y_post, y_pre and w of synapses at some rows, (n, 3)."""
 
+    @abstractmethod
     def mean_units(self, theta: np.ndarray) -> dict[str, float]:
         """Return the mean over rows and units of each variable of units."""
 
+    @abstractmethod
     def start(self) -> Any:
         """Return the other unknowns at the start."""
 
+    @abstractmethod
     def at(self, theta: np.ndarray, others: Any) -> Fitted:
         """Return the table for coefficients and the other unknowns."""
 
 
 def fit(
-    problem: Problem,
+    problem: AbstractProblem,
     theta: np.ndarray,
     others: Any = None,
     held: np.ndarray | None = None,
@@ -139,7 +164,7 @@ def fit(
 
     Parameters
     ----------
-    problem : Problem
+    problem : AbstractProblem
     theta : ndarray, shape (K,)
     others : object, optional
         The other unknowns to begin with.
@@ -172,7 +197,7 @@ def fit(
     return best
 
 
-def _better(problem: Problem, found: Fitted, kept: np.ndarray) -> Fitted | None:
+def _better(problem: AbstractProblem, found: Fitted, kept: np.ndarray) -> Fitted | None:
     """Return the next iterate; None where no step lowers the sum of squares."""
     slopes, squares = found.table.slopes[kept], found.table.squared(kept)
     A, b = slopes.T @ slopes, slopes.T @ found.table.residual[kept]
