@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity.base import AbstractConnectivity
-from ratenet.errors import InputError
+from ratenet.errors import InputError, counted
 
 
 def check_weights(weights: Tensor, name: str, dimensions: str) -> None:
@@ -44,7 +44,7 @@ def _check_finite(weights: Tensor, name: str) -> None:
     if bad.any():
         where = ", ".join(map(str, torch.nonzero(bad)[0].tolist()))
         raise InputError(
-            f"{name} holds {int(bad.sum())} NaN or infinite entries, the first at "
+            f"{name} holds {counted(int(bad.sum()), 'NaN or infinite entry')}, the first at "
             f"{name}[{where}]; weights must be finite.",
             argument=name,
         )

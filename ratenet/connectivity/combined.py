@@ -341,7 +341,7 @@ def _with_parameters(
 
 
 def _total(products: list[Tensor]) -> Tensor:
-    """Add up tensors that nobody else holds."""
+    """Return the sum of some products."""
     total = products[0]
     for product in products[1:]:
         total = total + product

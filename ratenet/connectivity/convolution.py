@@ -10,6 +10,7 @@ as a read-in may have it, only every s-th row and column of places has postsynap
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -81,17 +82,17 @@ class Convolution(AbstractConnectivity):
     def shape(self) -> tuple[int, int]:
         """Numbers of post- and presynaptic units."""
         post, pre = self.kernel.shape[:2]
-        return int(post) * self._places, int(pre) * self.height * self.width
+        return int(post) * math.prod(self._grid), int(pre) * self.height * self.width
 
     @property
-    def _places(self) -> int:
-        """Number of postsynaptic places."""
-        return -(-self.height // self.stride) * -(-self.width // self.stride)
+    def _grid(self) -> tuple[int, int]:
+        """Size of the postsynaptic grid: the presynaptic one over the stride, rounded up."""
+        return -(-self.height // self.stride), -(-self.width // self.stride)
 
     @property
     def cost(self) -> int:
         """Multiplications of a product."""
-        return self.kernel.numel() * self._places
+        return self.kernel.numel() * math.prod(self._grid)
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -132,9 +133,7 @@ class Convolution(AbstractConnectivity):
 
     def _targets(self, rows: Tensor) -> Tensor:
         """Return postsynaptic rows as images."""
-        return rows.unflatten(
-            1, (-1, -(-self.height // self.stride), -(-self.width // self.stride))
-        )
+        return rows.unflatten(1, (-1, *self._grid))
 
     def _padded(self, images: Tensor) -> tuple[Tensor, int]:
         """Return images for a convolution, and the margin of zeros that it is to add itself."""

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -206,6 +206,11 @@ class Masked(AbstractMatrix):
         """Return W; its synapses alone where they are few."""
         product = self._forward
         return [product.entries() if isinstance(product, SparseProduct) else self.W]
+
+
+def is_listed(connectivity: Any) -> TypeGuard[Masked]:
+    """Return whether weights are stored synapse by synapse, without a matrix."""
+    return isinstance(connectivity, Masked) and connectivity.size is not None
 
 
 class SparseProduct(AbstractProduct):

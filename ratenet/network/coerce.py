@@ -60,12 +60,7 @@ def as_tensor(
     InputError
         If the value is not an array of real numbers, or its unit does not fit.
     """
-    value = real_numbers(value, where)
-    if isinstance(value, Quantity):
-        check_unit(value, dimensions, where)
-    if not isinstance(value, Tensor):
-        value = torch.from_numpy(np.asarray(value))
-    tensor: Tensor = value.to(dtype=dtype, device=device)
+    tensor = numbers_of(value, dimensions, where).to(dtype=dtype, device=device)
     if finite and not torch.isfinite(tensor).all():
         raise InputError(
             f"{where}: NaN or infinite entries; all values must be finite.",
@@ -74,6 +69,14 @@ def as_tensor(
             expected="finite numbers",
         )
     return tensor
+
+
+def numbers_of(value: Any, dimensions: Dimension, where: str, note: str = "") -> Tensor:
+    """Return real numbers in SI units as a tensor of their own dtype; see `check_unit`."""
+    numbers = real_numbers(value, where)
+    if isinstance(numbers, Quantity):
+        check_unit(numbers, dimensions, where, note)
+    return numbers if isinstance(numbers, Tensor) else torch.from_numpy(np.asarray(numbers))
 
 
 def check_unit(value: Quantity, dimensions: Dimension, where: str, note: str = "") -> None:

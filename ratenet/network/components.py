@@ -13,7 +13,7 @@ order, adjoints in the reverse one.
 import copy
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from ratenet.connectivity import AbstractConnectivity, Block, Dense
 from ratenet.equations import JointSpec, ModelSpec
 from ratenet.equations.parameters import ByPopulation, ParameterText
 from ratenet.network.dynamics import dynamics_of
+from ratenet.network.populations import slices
 
 if TYPE_CHECKING:
     from ratenet.network.network import Network
@@ -128,7 +129,7 @@ def components(network: "Network") -> tuple[Component, ...]:
     groups = _in_order(W) if isinstance(W, Block) else []
     if not isinstance(W, Block) or len(groups) < 2:
         return ()
-    places = dict(_places(W.sizes))
+    places = slices(dict(W.sizes))
     spans = [_span([places[name] for name in group]) for group in groups]
     if None in spans:  # populations of a component that do not follow one another
         return ()
@@ -145,12 +146,6 @@ def _component(
     own, states = _within(network, W, group, units), network.model.states
     rows = [states.index(n) for n in _names(network.model, own.model, own.model.states).values()]
     return Component(own, units, rows, _inputs(W, group, places))
-
-
-def _places(sizes: Mapping[str, int]) -> Iterator[tuple[str, slice]]:
-    ends = itertools.accumulate(sizes.values())
-    for (name, size), end in zip(sizes.items(), ends, strict=True):
-        yield name, slice(end - size, end)
 
 
 def _in_order(W: Block) -> list[list[str]]:

@@ -28,9 +28,9 @@ class JacobianBlocks(NamedTuple):
     (-100.0, 100.0, 1.0)
     """
 
-    F_s: Tensor  # (k, k, B, N): dF_i / ds_j, 1/s
-    F_I: Tensor  # (k, B, N): dF_i / dI_rec
-    rho_s: Tensor  # (k, B, N): dy / ds_j
+    F_s: Tensor
+    F_I: Tensor
+    rho_s: Tensor
 
 
 class UnitResponse(NamedTuple):
@@ -57,7 +57,7 @@ class UnitResponse(NamedTuple):
     1.0
     """
 
-    step: Tensor  # (k, B, N): the Newton step -F_s^{-1} F at fixed input, in units of the state
-    F_s: Tensor  # (k, k, B, N): dF_i / ds_j, 1/s
-    response: Tensor  # (k, B, N): ds / dI = -F_s^{-1} F_I of the unit at rest
-    rho_s: Tensor  # (k, B, N): dy / ds_j
+    step: Tensor
+    F_s: Tensor
+    response: Tensor
+    rho_s: Tensor

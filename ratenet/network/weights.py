@@ -13,10 +13,12 @@ from ratenet.connectivity.checks import check_square
 from ratenet.connectivity.synapses import small_enough
 from ratenet.equations.arrays import is_scipy_sparse, real_numbers
 from ratenet.equations.populations import Sizes
-from ratenet.equations.units import Dimension, Quantity
+from ratenet.equations.units import Dimension
 from ratenet.errors import InputError
-from ratenet.network.coerce import check_unit
+from ratenet.network.coerce import numbers_of
 from ratenet.network.populations import check_known, slices
+
+OF_WEIGHTS = " (recurrent input over output)"  # what their unit is
 
 
 def as_connectivity(
@@ -83,11 +85,8 @@ def _matrix(
     device: str | torch.device | None,
 ) -> Tensor:
     """Return a square matrix as a tensor; one that fits already is not copied."""
-    numbers = W if isinstance(W, Tensor) and W.is_inference() else real_numbers(W, where)
-    if isinstance(numbers, Quantity):
-        check_unit(numbers, dimensions, where, " (recurrent input over output)")
-    if not isinstance(numbers, Tensor):
-        numbers = torch.from_numpy(np.asarray(numbers))
+    is_inference = isinstance(W, Tensor) and W.is_inference()
+    numbers = W if is_inference else numbers_of(W, dimensions, where, OF_WEIGHTS)
     check_square(tuple(numbers.shape))
     target = dtype or (numbers.dtype if numbers.is_floating_point() else torch.float64)
     return numbers.to(dtype=target, device=device or numbers.device)
@@ -182,11 +181,7 @@ def _assembled(parts: Mapping[str, Mapping[str, Any]], sizes: dict[str, int]) ->
 
 def _block(value: Any, shape: tuple[int, int], dimensions: Dimension, where: str) -> Tensor:
     """Return a block (N_post, N_pre) from one number or a matrix."""
-    numbers = real_numbers(value, where)
-    if isinstance(numbers, Quantity):
-        check_unit(numbers, dimensions, where, " (recurrent input over output)")
-    if not isinstance(numbers, Tensor):
-        numbers = torch.from_numpy(np.asarray(numbers))
+    numbers = numbers_of(value, dimensions, where, OF_WEIGHTS)
     if tuple(numbers.shape) not in ((), shape):
         raise InputError.at(
             where, got=tuple(numbers.shape), expected=f"one number, or shape {shape}"

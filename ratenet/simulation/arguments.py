@@ -1,7 +1,7 @@
 """What a user passes to simulate, checked: seed, tolerances, recorded units, residual to reach."""
 
 import math
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ratenet.network import Network
 from ratenet.simulation.backends.base import Tolerances
 from ratenet.simulation.drives import AbstractDrive
 from ratenet.simulation.time_grid import ADAPTIVE
-from ratenet.validation import check_seed
+from ratenet.validation import check_positive, check_seed
 
 RTOL_OF_RKC = 6e-3
 
@@ -37,7 +37,7 @@ def checked_tolerances(network: Network, method: str, rtol: Any, atol: Any) -> T
                 got=value,
             )
     return Tolerances(
-        **{n: default[n] if v is None else _above_zero(n, v) for n, v in given.items()}
+        **{n: default[n] if v is None else check_positive(v, n) for n, v in given.items()}
     )
 
 
@@ -45,7 +45,7 @@ def checked_residual(network: Network, drive: AbstractDrive, until_settled: Any)
     """Return the residual at which a simulation may stop, or None."""
     if until_settled is None:
         return None
-    value, model = _above_zero("until_settled", until_settled), network.model
+    value, model = check_positive(until_settled, "until_settled"), network.model
     if model.uses_time or model.noises:
         reason = "depend on t explicitly" if model.uses_time else "have noise"
         raise UnsupportedError(
@@ -60,13 +60,6 @@ def checked_residual(network: Network, drive: AbstractDrive, until_settled: Any)
             argument="until_settled",
         )
     return value
-
-
-def _above_zero(name: str, value: Any) -> float:
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if is_number and 0 < value < math.inf:
-        return float(value)
-    raise InputError.at(name, got=value, expected="a finite number above 0")
 
 
 def unit_numbers(network: Network, units: Any) -> Tensor | None:

@@ -75,9 +75,7 @@ def facts_of(network: Network) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write_netcdf(
-    dataset: "xarray.Dataset", path: Path | str, remedy: str, largest: int = LARGEST
-) -> None:
+def write_netcdf(dataset: "xarray.Dataset", path: Path | str, remedy: str) -> None:
     """Write a data set as a netCDF file of the classic kind, whole or not at all.
 
     Raises
@@ -88,7 +86,7 @@ def write_netcdf(
         If the file cannot be written.
     """
     place, size = as_path(path), max(each.nbytes for each in dataset.variables.values())
-    if size > largest:
+    if size > LARGEST:
         raise InputError(
             f"Variables of {size / 2**30:.1f} GiB do not fit into a netCDF file (4 GiB); {remedy}.",
             got=size,

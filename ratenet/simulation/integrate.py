@@ -10,7 +10,14 @@ from torch import Tensor
 
 from ratenet.connectivity.computation import computation
 from ratenet.equations import PlasticitySpec
-from ratenet.errors import DivergenceError, InputError, RatenetWarning, UnsupportedError, show_any
+from ratenet.errors import (
+    DivergenceError,
+    InputError,
+    RatenetWarning,
+    UnsupportedError,
+    counted,
+    show_any,
+)
 from ratenet.linear_algebra import require_memory
 from ratenet.network import Network
 from ratenet.simulation.arguments import (
@@ -161,6 +168,7 @@ def simulate(
         raise InputError.at("network", got=network, expected="rn.Network(model, W)")
     simulator = backend_named(backend)
     _check_offered(simulator, network, method, device)
+    _check_observers(statistics, progress)
     grid = time_grid(duration, dt, record_every, start)
     bound = drive_for(network, drive, grid.start)
     first = bound.at(grid.start)
@@ -188,10 +196,6 @@ def simulate(
         device=device,
         plasticity=None if moving is None else moving.state,
     )
-    if statistics is not None and not isinstance(statistics, Statistics):
-        raise InputError.at("statistics", got=statistics, expected="rn.simulation.Statistics(...)")
-    if progress is not None and not callable(progress):
-        raise InputError.at("progress", got=progress, expected="a function of the number of steps")
     recorder = Recorder(
         task=task,
         units=units,
@@ -205,18 +209,13 @@ def simulate(
         _warn_of_long_step(task, first)
         _warn_of_skipped_samples(bound, grid.dt)
     needs_gradient = torch.is_grad_enabled() and _needs_gradient(network, task, first)
-    if needs_gradient and not (simulator.has_gradients and moving is None):
+    keeps_graph = simulator.has_gradients and moving is None
+    if needs_gradient and not keeps_graph:
         _warn_of_no_gradients(backend, is_plastic=moving is not None)
-        needs_gradient = False
-    with torch.set_grad_enabled(needs_gradient):
+    with torch.set_grad_enabled(needs_gradient and keeps_graph):
         _run(simulator, task, recorder)
     if recorder.welford is not None and recorder.welford.count == 0:
-        warnings.warn(
-            "statistics: the network settled before the first step that counts, so there are none; "
-            "choose an earlier `after`.",
-            RatenetWarning,
-            stacklevel=3,
-        )
+        _warn_of_no_statistics()
     if recorder.residual is not None and until_settled is not None:
         _warn_of_unsettled(recorder.residual, until_settled, grid.end)
     return recorder.trajectory(simulator.name, network)
@@ -279,6 +278,14 @@ def _check_offered(
         )
 
 
+def _check_observers(statistics: Any, progress: Any) -> None:
+    """Refuse what cannot be told of the steps."""
+    if statistics is not None and not isinstance(statistics, Statistics):
+        raise InputError.at("statistics", got=statistics, expected="rn.simulation.Statistics(...)")
+    if progress is not None and not callable(progress):
+        raise InputError.at("progress", got=progress, expected="a function of the number of steps")
+
+
 def _check_size(simulator: AbstractBackend, task: Task, recorder: Recorder) -> None:
     """Refuse what cannot fit into memory, and a batch of no stimuli where none is taken."""
     network, grid = task.network, task.grid
@@ -290,7 +297,8 @@ def _check_size(simulator: AbstractBackend, task: Task, recorder: Recorder) -> N
     require_memory(
         recorder.bytes(),
         f"simulate: {grid.steps // grid.record_every + 1:,} records of {B:,} stimuli",
-        "record fewer steps (record_every) or units (record_units), or simulate fewer stimuli",
+        "record fewer steps (record_every, record_weights), units (record_units) or synapses "
+        "(record_synapses), or simulate fewer stimuli",
         device=network.device,
     )
     require_memory(
@@ -311,13 +319,23 @@ def _needs_gradient(network: Network, task: Task, first: Tensor) -> bool:
     return any(tensor.requires_grad for tensor in given)
 
 
+def _warn_of_no_statistics() -> None:
+    warnings.warn(
+        "statistics: the network settled before the first step that counts, so there are none; "
+        "choose an earlier `after`.",
+        RatenetWarning,
+        stacklevel=4,
+    )
+
+
 def _warn_of_unsettled(residual: Tensor, tol: float, end: float) -> None:
     moving = int((~(residual <= tol)).sum())
     if moving:
+        of = counted(len(residual), "stimulus")
         warnings.warn(
-            f"{moving} of {len(residual)} stimuli have not settled at t = {end:g} s: the largest "
-            f"residual is {float(residual.max()):.2g}, the tolerance {tol:g}. Simulate longer; if "
-            "the rates oscillate, they never settle.",
+            f"{moving} of {of} had not settled at t = {end:g} s: the largest residual "
+            f"is {float(residual.max()):.2g}, the tolerance {tol:g}. Simulate longer; if the "
+            "rates oscillate, they never settle.",
             RatenetWarning,
             stacklevel=4,
         )

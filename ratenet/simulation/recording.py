@@ -98,12 +98,13 @@ class Recorder:
         )
 
     def bytes(self) -> int:
-        """Return the memory that records and statistics need; 0 where the end is not known."""
+        """Return the memory that records and statistics need; of rates 0 without a known end."""
         k, B, N = self.task.initial.shape
         U = N if self.units is None else len(self.units)
         records = 0 if self.until_settled else self.task.grid.steps // self.task.grid.record_every
         covariances = 3 * 8 * B * N * N if self.welford and self.welford.has_covariance else 0
-        return records * (k + 1) * B * U * self.task.initial.element_size() + covariances
+        weights = 0 if self.plasticity is None else self.plasticity.bytes()
+        return records * (k + 1) * B * U * self.task.initial.element_size() + covariances + weights
 
     def __call__(self, n: int, state: Tensor) -> bool:
         """Take in the state after n steps; return whether the run may end here."""

@@ -13,7 +13,6 @@ from ratenet.errors import counted
 from ratenet.network import Network
 from ratenet.notebook import table
 from ratenet.simulation.datasets import (
-    LARGEST,
     add_states,
     add_weights,
     facts_of,
@@ -26,8 +25,6 @@ from ratenet.simulation.statistics import RateStatistics
 
 if TYPE_CHECKING:
     import xarray
-
-_LARGEST = LARGEST
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +197,7 @@ class Trajectory:
             If the file cannot be written.
         """
         remedy = "record fewer steps (record_every) or units (record_units)"
-        write_netcdf(self.to_xarray(), path, remedy, _LARGEST)
+        write_netcdf(self.to_xarray(), path, remedy)
 
 
 def _range_in(values: Tensor, dimensions: Dimension) -> str:

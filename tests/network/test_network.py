@@ -172,7 +172,7 @@ def test_units_that_do_not_fit_are_refused() -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([[0.0, math.nan], [0.0, 0.0]], r"1 NaN or infinite entries, the first at W\[0, 1\]"),
+        ([[0.0, math.nan], [0.0, 0.0]], r"1 NaN or infinite entry, the first at W\[0, 1\]"),
         ([[0.0, 0.0], [math.inf, 0.0]], r"the first at W\[1, 0\]"),
         (torch.zeros(2, 3), r"W: expected a square matrix.*got \(2, 3\)"),
         (torch.zeros(4), r"W: expected a square matrix.*got \(4,\)"),

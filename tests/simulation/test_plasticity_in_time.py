@@ -413,6 +413,16 @@ def test_memory_that_would_not_fit_is_refused_before() -> None:
         )
 
 
+def test_recorded_weights_count_among_the_memory() -> None:
+    """Rates of 100,000 records take 1.6 GB, weights 1.6 TB."""
+    given, steps = rn.Network("rate", torch.zeros(2000, 2000)), 100_000
+    with pytest.raises(InputError, match=r"100,001 records .* need 1.6e\+03 GB .*record_weights"):
+        rn.simulate(
+            given, torch.zeros(2000), steps * DT, DT, plasticity=rn.load_plasticity("hebb"),
+            record_weights=1,
+        )  # fmt: skip
+
+
 def test_gradients_are_not_kept() -> None:
     W = random_weights(N, seed=5).requires_grad_()
     with pytest.warns(rn.errors.RatenetWarning, match=r"plasticity= does not compute gradients"):

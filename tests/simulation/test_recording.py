@@ -135,7 +135,7 @@ def test_stimuli_that_do_not_settle_are_counted_in_a_warning(backend: str) -> No
     drive = torch.zeros(3, 2, dtype=FLOAT)
     initial = torch.tensor([[0.0, 0.0], [0.1, 0.0], [0.0, 0.1]], dtype=FLOAT)
     with pytest.warns(
-        rn.errors.RatenetWarning, match=r"2 of 3 stimuli have not settled at t = 0.2 s.* 0.001"
+        rn.errors.RatenetWarning, match=r"2 of 3 stimuli had not settled at t = 0.2 s.* 0.001"
     ):
         rn.simulate(net, drive, 0.2, 1 * ms, until_settled=1e-3, initial=initial, backend=backend)
 
@@ -250,7 +250,7 @@ def test_what_cannot_be_saved_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     run = rn.simulate(network(), np.ones(5), 4 * ms, 0.1 * ms)
     with pytest.raises(OSError, match="no/such/rates.nc' cannot be written"):
         run.save(tmp_path / "no/such/rates.nc")
-    monkeypatch.setattr("ratenet.simulation.trajectory._LARGEST", 100)
+    monkeypatch.setattr("ratenet.simulation.datasets.LARGEST", 100)
     with pytest.raises(ValueError, match="do not fit into a netCDF file .*record_every"):
         run.save(tmp_path / "rates.nc")
 

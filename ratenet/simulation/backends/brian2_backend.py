@@ -4,7 +4,7 @@ import io
 import itertools
 import re
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
@@ -157,7 +157,7 @@ def _run_standalone(task: Task, observe: Observer) -> None:
         simulation = _network(*groups, *synapses, *monitors)
         simulation.run(task.grid.steps * task.grid.dt * brian2.second, namespace={})
         _build(device, folder)
-        recorded = _values(monitors, parts, task, is_monitor=True)  # (k, B, N, T-1)
+        recorded = _values(monitors, parts, task, _recorded)  # (k, B, N, T-1)
         final = _state(groups, parts, task)
     for row, n in enumerate(range(0, task.grid.steps, every)):
         if observe(n, _as_state(recorded[..., row], task)):
@@ -217,25 +217,37 @@ def _seed(task: Task) -> int:
 
 def _state(owners: list[Any], parts: tuple[Part, ...], task: Task) -> Tensor:
     """Return the state that groups have now, shape (k, B, N), of the network's type."""
-    return _as_state(_values(owners, parts, task, is_monitor=False), task)
+    return _as_state(_values(owners, parts, task, _present), task)
 
 
 def _values(
-    owners: list[Any], parts: tuple[Part, ...], task: Task, *, is_monitor: bool
+    owners: list[Any],
+    parts: tuple[Part, ...],
+    task: Task,
+    values_of: Callable[[Any, str], np.ndarray],
 ) -> np.ndarray:
-    """Return what groups have now, (k, B, N), or what their monitors recorded, (k, B, N, T)."""
+    """Return the state variables that groups, or their monitors, hold: (k, B, N, ...)."""
+    own = {
+        (row, part): values_of(owner, own_name(name))
+        for part, owner in zip(parts, owners, strict=True)
+        for row, name in zip(part.rows, part.model.states, strict=True)
+    }
     k, B, N = task.initial.shape
-    found = np.zeros((k, B, N))
-    for part, owner in zip(parts, owners, strict=True):
-        for row, name in zip(part.rows, part.model.states, strict=True):
-            if is_monitor:
-                own = np.asarray(getattr(owner, f"{own_name(name)}_"))
-            else:  # each step: a view of Brian2's takes ten times as long
-                own = owner.variables[own_name(name)].get_value()
-            if is_monitor and found.ndim < 4:
-                found = np.zeros((k, B, N, own.shape[1]))
-            found[row, :, part.units] = own.reshape(B, -1, *own.shape[1:])
+    times = next(iter(own.values())).shape[1:]
+    found = np.zeros((k, B, N, *times))
+    for (row, part), values in own.items():
+        found[row, :, part.units] = values.reshape(B, -1, *times)
     return found
+
+
+def _present(group: Any, name: str) -> np.ndarray:
+    """Return what a group has now, (B n,); asked at each step, Brian2's views take ten times."""
+    return group.variables[name].get_value()
+
+
+def _recorded(monitor: Any, name: str) -> np.ndarray:
+    """Return what a monitor recorded, (B n, T)."""
+    return np.asarray(getattr(monitor, f"{name}_"))
 
 
 def _as_state(values: np.ndarray, task: Task) -> Tensor:

@@ -8,11 +8,11 @@ different models. Every other network is one group.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeGuard
 
 from torch import Tensor
 
 from ratenet.connectivity import AbstractConnectivity, Block, Masked
+from ratenet.connectivity.masked import is_listed
 from ratenet.equations import JointSpec, ModelSpec
 from ratenet.errors import UnsupportedError
 from ratenet.network import Network
@@ -55,12 +55,7 @@ def most_synapses(task: Task) -> int:
 
 def _synapses(W: AbstractConnectivity) -> int:
     """Return how many synapses a connectivity becomes at most."""
-    return W.cost if _is_listed(W) else math.prod(W.shape)
-
-
-def _is_listed(W: AbstractConnectivity) -> TypeGuard[Masked]:
-    """Return whether weights are stored synapse by synapse."""
-    return isinstance(W, Masked) and W.size is not None
+    return W.cost if is_listed(W) else math.prod(W.shape)
 
 
 def parts_of(task: Task) -> tuple[Part, ...]:
@@ -109,13 +104,13 @@ def connections(task: Task, parts: tuple[Part, ...]) -> Iterator[tuple[int, int,
     """
     W = task.network.connectivity
     if len(parts) == 1:
-        yield 0, 0, W if _is_listed(W) else W.dense()
+        yield 0, 0, W if is_listed(W) else W.dense()
         return
     if isinstance(W, Block) and list(slices(dict(W.sizes)).values()) == [p.units for p in parts]:
         names = list(W.sizes)
         for post, row in W.blocks.items():
             for pre, block in row.items():
-                weights = block if _is_listed(block) else block.dense()
+                weights = block if is_listed(block) else block.dense()
                 yield names.index(post), names.index(pre), weights
         return
     whole = W.dense()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ratenet.connectivity import AbstractConnectivity, Block, Dense, LowRank, Masked, Signed
+from ratenet.connectivity.masked import is_listed
 from ratenet.connectivity.streams import Streams, SynapseStreams
 
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of a number
@@ -54,7 +55,7 @@ class Constraint:
         if self.whole is not None:
             return self.whole
         given = self.given
-        if isinstance(given, Masked) and given.size is not None:  # listed
+        if is_listed(given):
             is_shared = weights.ndim == 1
             return (
                 Masked(weights, given.mask, given.size)
@@ -105,7 +106,7 @@ class Constraint:
 
 def constraint_of(connectivity: AbstractConnectivity) -> Constraint:
     """Return how weights of a connectivity may move."""
-    if isinstance(connectivity, Dense) or _is_listed(connectivity):
+    if isinstance(connectivity, Dense) or is_listed(connectivity):
         return Constraint(connectivity)
     if _is_matrix(connectivity) or _is_of_synapses(connectivity):
         return Constraint(connectivity, mask=pattern_of(connectivity))
@@ -114,11 +115,6 @@ def constraint_of(connectivity: AbstractConnectivity) -> Constraint:
         signs = connectivity.signs.to(connectivity.W)
         return Constraint(connectivity, signs=signs, is_multiplicative=is_multiplicative)
     return Constraint(connectivity, mask=pattern_of(connectivity), whole=_copy(connectivity))
-
-
-def _is_listed(connectivity: AbstractConnectivity) -> bool:
-    """Return whether weights are stored synapse by synapse."""
-    return isinstance(connectivity, Masked) and connectivity.size is not None
 
 
 def _is_of_synapses(connectivity: AbstractConnectivity) -> bool:
@@ -131,9 +127,7 @@ def _is_of_synapses(connectivity: AbstractConnectivity) -> bool:
 
 def _is_matrix(connectivity: AbstractConnectivity) -> bool:
     """Return whether the parameter is W as a matrix, any entry of which may move or none."""
-    if isinstance(connectivity, Masked):
-        return connectivity.size is None  # else W holds the synapses alone
-    return isinstance(connectivity, Dense)
+    return isinstance(connectivity, Dense | Masked) and not is_listed(connectivity)
 
 
 def pattern_of(connectivity: AbstractConnectivity) -> Tensor | None:

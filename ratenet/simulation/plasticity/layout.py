@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ratenet.connectivity import AbstractConnectivity, Masked
+from ratenet.connectivity import AbstractConnectivity
+from ratenet.connectivity.masked import is_listed
 from ratenet.errors import InputError
 
 
@@ -117,7 +118,7 @@ Layout = Matrices | Listed
 
 def layout_of(connectivity: AbstractConnectivity) -> Layout:
     """Return how the variables of a connectivity's synapses are kept."""
-    if isinstance(connectivity, Masked) and connectivity.size is not None:
+    if is_listed(connectivity):
         return Listed(connectivity.mask, connectivity.units)
     return Matrices(connectivity.units)
 

@@ -78,15 +78,15 @@ class PlasticityRecorder:
         self.last = {name: value.clone() for name, value in self.state.values.items()}
         self._weights_before = self.last[self.rule.weight]
 
-    def bytes(self) -> float:
-        """Return the memory that the records need."""
+    def bytes(self) -> int:
+        """Return the memory that the records of weights need."""
         first = self.rule.initial[self.rule.weight]
         if self.every is None:
-            return 0.0
+            return 0
         size = first.numel()
         if self.synapses is not None:
             size = size // self.rule.layout.synapses * len(self.synapses)
-        return float((self.grid.steps // self.every + 1) * size * first.element_size())
+        return (self.grid.steps // self.every + 1) * size * first.element_size()
 
     def check(self, n: int) -> None:
         """Refuse variables after n steps that are not finite.
