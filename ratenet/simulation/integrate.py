@@ -176,14 +176,9 @@ def simulate(
     moving = PlasticityArguments(
         plasticity, weights, signals, initial_plasticity, record_weights, record_synapses
     ).recorder(
-        network,
-        len(first),
-        grid,
-        backend=backend,
-        method=method,
-        device=device,
+        network, len(first), grid, backend=backend, method=method, device=device,
         until_settled=until_settled,
-    )
+    )  # fmt: skip
     task = Task(
         network=network if moving is None else moving.rule.network,
         drive=bound,
