@@ -17,8 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-import pandas as pd
-
 from ratenet.connectivity.computation import shielded
 from ratenet.errors import (
     STOPPED_BY_SCIENCE,
@@ -35,64 +33,14 @@ from ratenet.training.config import TrainingConfig
 from ratenet.training.config_checks import code_of
 from ratenet.training.interruption import caught_signals
 from ratenet.training.metrics import MetricsLog
+from ratenet.training.result import TrainingResult
 from ratenet.training.run import Progress, Run, on_machine
 from ratenet.training.run_folder import RunFolder
 from ratenet.training.saved_run import SavedRun, is_over, new_run, take_best
-from ratenet.training.summary import run_table, said_score, summarize
+from ratenet.training.summary import summarize
 from ratenet.training.workers import joined_workers
 
 CHECKPOINT_SECONDS = 60.0  # a long epoch is saved on its way
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingResult:
-    """Outcome of a run.
-
-    Attributes
-    ----------
-    folder : Path
-        The run folder.
-    summary : dict
-        As in summary.json.
-    metrics : pandas.DataFrame
-        One row per step.
-    classifier : Classifier or Stack
-        The trained network, with its read-in and read-out; or the trained stack of layers.
-    """
-
-    folder: Path
-    summary: dict[str, Any]
-    metrics: pd.DataFrame
-    classifier: Any
-
-    def __repr__(self) -> str:
-        rule, data = (self.summary.get(name) for name in ("rule", "data"))
-        facts = [
-            f"{rule}",
-            f"{data}",
-            counted(len(self.metrics), "step"),
-            *said_score(self.summary),
-        ]
-        return f"TrainingResult({str(self.folder)!r}: {', '.join(facts)})"
-
-    def _repr_html_(self) -> str:
-        return run_table(repr(self), self.summary, self.metrics, self.classifier)
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the learning curve: loss, accuracy, and the slowest modes.
-
-        Parameters
-        ----------
-        ax : sequence of 4 matplotlib.axes.Axes, optional
-            Where to draw; default new axes, which a notebook shows.
-
-        Returns
-        -------
-        array of 4 matplotlib.axes.Axes
-        """
-        from ratenet.report.pictures import plot_run
-
-        return plot_run(self, ax)
 
 
 @shielded()
