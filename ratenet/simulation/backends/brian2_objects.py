@@ -5,7 +5,6 @@ within it, so euler and exponential_euler agree with torch to rounding, and Bria
 be the network's.
 """
 
-import ast
 import functools
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from ratenet.connectivity import Masked
 from ratenet.equations.units import unit_text
 from ratenet.simulation.backends.base import Task
+from ratenet.simulation.backends.brian2_code import numbers, renamed
 from ratenet.simulation.backends.brian2_functions import functions
 from ratenet.simulation.backends.brian2_parts import Part, connections
 from ratenet.simulation.backends.brian2_plasticity import Brian2Plasticity
@@ -30,17 +30,17 @@ _INPUT = "ratenet_input"  # and the number of the part that it comes from
 SCHEDULE = ["start", "groups", "thresholds", "synapses", "resets", "end"]
 
 
-def numbers(values: Tensor) -> np.ndarray:
-    """Return what Brian2 computes with: float64 on the CPU."""
-    return values.detach().double().cpu().numpy()
-
-
 def plasticity_of(task: Task) -> Brian2Plasticity | None:
     """Return what a task's plasticity adds to group and synapses."""
     if task.plasticity is None:
         return None
-    time = "t" if task.grid.first == 0 else f"{_TIME}(t)"
+    time = _time(task.grid)
     return Brian2Plasticity(task.plasticity, task.grid, output=_OUTPUT, weight=_WEIGHT, time=time)
+
+
+def _time(grid: TimeGrid) -> str:
+    """Return the simulation's time: Brian2's clock begins at 0."""
+    return "t" if grid.first == 0 else f"{_TIME}(t)"
 
 
 def make_groups(
@@ -106,12 +106,12 @@ def _equations(task: Task, part: Part, number: int) -> str:
     known = {*model.states, model.recurrent, model.drive, *part.parameters}
     named = {name: (own_name(name), unit_text(model.dimensions(name))) for name in known}
     drive, drive_unit = named[model.drive]
-    rewrite = _Rewrite({name: own for name, (own, _) in named.items()}, task.grid)
+    names = {"t": _time(task.grid), **{name: own for name, (own, _) in named.items()}}
     lines = []
     for state in model.states:
         name, unit = named[state]
-        lines.append(f"d{name}/dt = {rewrite.text(model.brian2_expression(state))} : {unit}")
-    output = rewrite.text(model.brian2_output)
+        lines.append(f"d{name}/dt = {renamed(model.brian2_expression(state), names)} : {unit}")
+    output = renamed(model.brian2_output, names)
     lines.append(f"{_OUTPUT} = {output} : {unit_text(model.output_dimensions)}")
     lines += _input_equations(part, number, *named[model.recurrent])
     if isinstance(task.drive, ConstantDrive):
@@ -129,24 +129,6 @@ def _input_equations(part: Part, number: int, name: str, unit: str) -> list[str]
         return [f"{name} : {unit}"]
     inputs = [f"{_INPUT}{n}" for n in range(number)]
     return [f"{name} = {' + '.join(inputs)} : {unit}", *(f"{each} : {unit}" for each in inputs)]
-
-
-class _Rewrite(ast.NodeTransformer):
-    """Puts Brian2's names for the model's, and the simulation's time for Brian2's."""
-
-    def __init__(self, names: dict[str, str], grid: TimeGrid) -> None:
-        self.names = names
-        # Brian2's clock begins at 0.
-        self.time = ast.Name("t") if grid.first == 0 else ast.parse(f"{_TIME}(t)", mode="eval").body
-
-    def text(self, expression: str) -> str:
-        return ast.unparse(self.visit(ast.parse(expression, mode="eval")))
-
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        return ast.Call(node.func, [self.visit(argument) for argument in node.args], [])
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self.time if node.id == "t" else ast.Name(self.names.get(node.id, node.id))
 
 
 def timed_arrays(task: Task, parts: tuple[Part, ...]) -> dict[str, Any]:

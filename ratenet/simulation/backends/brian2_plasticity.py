@@ -5,7 +5,6 @@ start of a step, before rates move, come signals, then sums over synapses, the r
 them, then synapses, then variables of units: nothing is read after it has moved.
 """
 
-import ast
 import itertools
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from ratenet.equations.plasticity_parser import OUTPUT, SIDES
 from ratenet.equations.units import unit_text
+from ratenet.simulation.backends.brian2_code import numbers, renamed
 from ratenet.simulation.plasticity import PlasticState
 from ratenet.simulation.plasticity.signals import Signal
 from ratenet.simulation.time_grid import TimeGrid
@@ -84,9 +84,7 @@ class Brian2Plasticity:
             if _is_timed(signal):
                 rows = np.empty((self._grid.steps, B * N))
                 for n in range(self._grid.steps):
-                    rows[n] = _numbers(
-                        signal.at(self._grid.time(n), _NO_RATES).expand(B, N)
-                    ).ravel()
+                    rows[n] = numbers(signal.at(self._grid.time(n), _NO_RATES).expand(B, N)).ravel()
                 values = brian2.Quantity(rows, dim=self.rule.spec.dimensions(name))
                 step = self._grid.dt * brian2.second
                 made[_timed(name)] = brian2.TimedArray(values, dt=step, name=_timed(name))
@@ -112,10 +110,10 @@ class Brian2Plasticity:
             n: s.at(0.0, _NO_RATES).expand(B, N) for n, s in rule.signals.items() if s.is_constant
         }
         values |= {name: self._state.values[name] for name in spec.unit_variables}
-        named = {own_name(name): _numbers(value).ravel() for name, value in values.items()}
+        named = {own_name(name): numbers(value).ravel() for name, value in values.items()}
         signs = rule.constraint.signs
         signs = torch.zeros(N) if signs is None else signs
-        named[_SIGN] = _numbers(signs.expand(B, N)).ravel()
+        named[_SIGN] = numbers(signs.expand(B, N)).ravel()
         group.set_states(named, units=False)
         whole = {name: self._state.values[name] for name in spec.synapse_variables}
         synapses.set_states(
@@ -147,7 +145,7 @@ class Brian2Plasticity:
             rates = self._tensor(np.asarray(getattr(group, f"{self._unit_names[OUTPUT]}_")))
             t = self._grid.time(next(steps))
             found = {n: signal.at(t, rates.view(B, N)) for n, signal in signals.items()}
-            values = {own_name(n): _numbers(v.expand(B, N)).ravel() for n, v in found.items()}
+            values = {own_name(n): numbers(v.expand(B, N)).ravel() for n, v in found.items()}
             group.set_states(values, units=False)
 
         name = f"{group.name}_plastic_feedback"
@@ -174,7 +172,7 @@ class Brian2Plasticity:
     def _of_synapses(self, values: Tensor) -> np.ndarray:
         """Return values (B, N, N) or (N, N) of the synapses that there are, stream after stream."""
         B, N = self.rule.streams, self.rule.network.units
-        return _numbers(values.expand(B, N, N))[:, self.pairs[0], self.pairs[1]].ravel()
+        return numbers(values.expand(B, N, N))[:, self.pairs[0], self.pairs[1]].ravel()
 
     def _run(self, owner: Any, own: dict[str, str], names: dict[str, str], order: int) -> None:
         """Let variables take a step at the start of each step, all from their old values."""
@@ -202,19 +200,7 @@ class Brian2Plasticity:
 
     def _text(self, name: str, names: dict[str, str]) -> str:
         """Return the right-hand side of a variable, or a summand, in Brian2's names."""
-        tree = ast.parse(self.rule.spec.brian2_expression(name), mode="eval").body
-        return ast.unparse(_Renamed({**names, "t": self._time}).visit(tree))
-
-
-class _Renamed(ast.NodeTransformer):
-    def __init__(self, names: dict[str, str]) -> None:
-        self.names = names
-
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        return ast.Call(node.func, [self.visit(argument) for argument in node.args], [])
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return ast.parse(self.names.get(node.id, node.id), mode="eval").body
+        return renamed(self.rule.spec.brian2_expression(name), {**names, "t": self._time})
 
 
 def _is_timed(signal: Signal) -> bool:
@@ -223,7 +209,3 @@ def _is_timed(signal: Signal) -> bool:
 
 def _timed(name: str) -> str:
     return f"ratenet_signal_{name}"
-
-
-def _numbers(values: Tensor) -> np.ndarray:
-    return values.detach().double().cpu().numpy()
