@@ -87,7 +87,26 @@ def source_of(given: Any) -> Any:
 def reads_root(data: Any) -> bool:
     """Return whether `load_images` looks into its `root` for these images.
 
-    Code of the user's own is not run to find out: it may.
+    Parameters
+    ----------
+    data : str, path, mapping or ImageSet
+        As for `load_images`. Code of the user's own is not run to find out: it may.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such data set.
+    InputError
+        If nothing can be meant by it.
+
+    Examples
+    --------
+    >>> reads_root("mnist"), reads_root("mnist-5k")
+    (True, False)
     """
     source = source_of(data)
     return DATA.names_own(source) or bool(getattr(DATA.read(source), "reads_root", False))
