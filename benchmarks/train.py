@@ -132,7 +132,7 @@ def shares(threads: int, steps: int) -> list[str]:
     parts = {
         "data": (NetworkRun, "shown"),
         "metrics.csv and TensorBoard": (MetricsLog, "__call__"),
-        "copies for a rollback and checkpoints": (NetworkRun, "position"),
+        "copies for a rollback and checkpoints": (NetworkRun, "state_dict"),
         "rule": (NetworkRun, "learn"),
         "optimizer": (step_module, "_change_weights"),
         "tracked modes": (step_module, "_track"),
