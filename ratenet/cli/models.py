@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from ratenet.errors import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ratenet.errors import counted
-from ratenet.conformance.answers import Check
+    from ratenet.conformance.answers import Check
 
 
 class NamesAreShown(TyperGroup):
