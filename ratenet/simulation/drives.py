@@ -8,7 +8,7 @@ input (B, N) at a time, and checks shapes and units while it does.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -132,6 +132,7 @@ class FunctionDrive(AbstractDrive):
     first: Tensor  # (B, N), the value at the start: later ones are like it
     is_tracked: bool = True  # whether gradients were on where the drive was given
     kinks: Callable[[float, float], Any] | None = None
+    _checked: list[tuple[Tensor, int]] = field(init=False, repr=False, default_factory=list)
 
     def __repr__(self) -> str:
         return f"FunctionDrive({show_any(self.function)}, {_of_shape(self.first)})"
@@ -148,6 +149,8 @@ class FunctionDrive(AbstractDrive):
                 "so no graph was kept; let the first value require one too, or detach the others.",
                 argument="drive",
             )
+        if self._is_checked(value):  # as while an image is held
+            return value
         if not (
             isinstance(value, Tensor)
             and (value.shape, value.dtype, value.device)
@@ -164,7 +167,14 @@ class FunctionDrive(AbstractDrive):
                 argument="drive",
                 got=tuple(value.shape),
             )
+        if not value.is_inference():
+            self._checked[:] = [(value, value._version)]
         return value
+
+    def _is_checked(self, value: Any) -> bool:
+        """Return whether it is the tensor of the last call, as it was then."""
+        same = bool(self._checked) and value is self._checked[0][0]
+        return same and value._version == self._checked[0][1]
 
     def before(self, t: float) -> Tensor:
         """Return the function's value at t: it is taken to be continuous."""

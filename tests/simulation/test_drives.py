@@ -353,3 +353,15 @@ def test_a_class_and_no_stimulus_are_refused_in_a_sentence() -> None:
     with pytest.raises(InputError, match="drive: expected a stimulus for backend 'brian2'"):
         rn.simulate(network(), np.ones((0, 4)), 10 * ms, 1 * ms, backend="brian2")
     assert rn.simulate(network(), np.ones((0, 4)), 10 * ms, 1 * ms).rates.shape == (11, 0, 4)
+
+
+def test_a_drive_that_is_changed_in_place_is_checked_again() -> None:
+    held = torch.zeros(1, UNITS, dtype=FLOAT)
+
+    def drive(t: float) -> Tensor:
+        if t > 2.5e-3:
+            held[0, 1] = math.nan
+        return held
+
+    with pytest.raises(InputError, match="NaN or infinite at t = 0.003 s for unit 1"):
+        rn.simulate(network(), drive, 5 * ms, 1 * ms)
