@@ -50,6 +50,7 @@ class Convolution(AbstractConnectivity):
 
     Examples
     --------
+    >>> import torch
     >>> kernel = torch.tensor([[[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]]])
     >>> row = torch.arange(9.0).reshape(1, 9)
     >>> Convolution(kernel, 3, 3).apply(row).reshape(3, 3)  # from the left neighbour

@@ -69,6 +69,7 @@ class Dense(AbstractMatrix):
 
     Examples
     --------
+    >>> import torch
     >>> W = torch.tensor([[0.0, 1.0], [2.0, 0.0]])
     >>> Dense(W).apply(torch.tensor([[1.0, 10.0]]))
     tensor([[10.,  2.]])

@@ -36,6 +36,7 @@ class LowRank(AbstractConnectivity):
 
     Examples
     --------
+    >>> import torch
     >>> m, n = torch.tensor([[1.0], [2.0]]), torch.tensor([[4.0], [0.0]])
     >>> LowRank(m, n).dense()
     tensor([[2., 0.],

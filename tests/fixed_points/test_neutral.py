@@ -146,7 +146,7 @@ def test_what_no_iteration_decides_stays_unknown_and_is_said(monkeypatch) -> Non
     fp = rn.find_fixed_points(rn.Network("linear", W), 0 * u, initial=u)
     assert fp.status.tolist() == [Status.SETTLED]
     assert not fp.examined.any()
-    assert "Stability is unknown for 1 settled samples" in fp.summary()
+    assert "Stability is unknown for 1 settled sample:" in fp.summary()
 
 
 @every_dtype
