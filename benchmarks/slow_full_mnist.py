@@ -39,7 +39,8 @@ Epochs, optimizer and learning rates are those of the static runs in
 [layers_accuracy.md](layers_accuracy.md), whose mean accuracy and range over seeds stand beside.
 Slow accuracy: at the end of slow holds instead of at solved fixed points; an unsettled image counts
 as an error. Settled: share of the training samples whose residual was at most 1e-3 in all layers
-when the rule acted; the others are left out. Asked for: at most {ALLOWED:g} below the static
+when the rule acted; the others are left out, and a run in which they are more than half of a batch
+stops, as `ratenet train` does. Asked for: at most {ALLOWED:g} below the static
 accuracy, in at most two hours. Minutes: of one thread on a machine with other work, and of the
 processor alone."""
 
@@ -92,6 +93,8 @@ def train(network: Network, rule: str, out: Path, data_root: Path) -> None:
     """Carry out one run, or what is left of it; keep the processor's time beside it."""
     folder = out / f"{network.name}-{rule}"
     spent = folder / "processor_seconds.txt"
+    if not (folder / "checkpoint.safetensors").exists():  # it begins anew
+        spent.unlink(missing_ok=True)
     before = _children()
     try:
         carry_out(network.options(rule), folder, data_root)
@@ -135,6 +138,7 @@ def row(network: Network, rule: str, out: Path) -> dict[str, object]:
         "settled": f"{1 - summary['unsettled_share']:.4%}",
         "presentation": " ".join(word for option in network.slow.items() for word in option),
         "minutes": minutes,
+        "ended": summary["reason"] or f"after {summary['steps']} steps, as planned",
     }
 
 
