@@ -14,7 +14,7 @@ the data: gradients count, and what a solver keeps from one step to the next.
 
     python benchmarks/layers.py [--quick]
 
-Results go to benchmarks/results/layers.md. Asked for: 2 times torchdeq's speed or more with the
+Results go to benchmarks/results/layers.md. Asked for: 3 times torchdeq's speed or more with the
 Euclidean rule, memory at most equal, rule 3 faster than rule 1.
 """
 

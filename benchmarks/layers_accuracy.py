@@ -91,6 +91,9 @@ def command(
     ]  # fmt: skip
 
 
+LEFT_BY_ANOTHER = ("summary.json", "checkpoint.safetensors", "processor_seconds.txt")
+
+
 def carry_out(options: list[str], folder: Path, data_root: Path) -> dict:
     """Run one command to its end, or go on with it, and return its summary."""
     architecture = ROOT / options[options.index("--config") + 1]
@@ -99,7 +102,7 @@ def carry_out(options: list[str], folder: Path, data_root: Path) -> dict:
     if not is_same or not (summary := finished(folder)):
         under_way = is_same and (folder / "checkpoint.safetensors").exists()
         folder.mkdir(parents=True, exist_ok=True)
-        for old in () if is_same else ("summary.json", "checkpoint.safetensors"):
+        for old in () if is_same else LEFT_BY_ANOTHER:
             (folder / old).unlink(missing_ok=True)
         note.write_text(asked)
         given = ["--resume"] if under_way else [*options, "--data-root", str(data_root)]

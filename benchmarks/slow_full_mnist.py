@@ -93,8 +93,6 @@ def train(network: Network, rule: str, out: Path, data_root: Path) -> None:
     """Carry out one run, or what is left of it; keep the processor's time beside it."""
     folder = out / f"{network.name}-{rule}"
     spent = folder / "processor_seconds.txt"
-    if not (folder / "checkpoint.safetensors").exists():  # it begins anew
-        spent.unlink(missing_ok=True)
     before = _children()
     try:
         carry_out(network.options(rule), folder, data_root)

@@ -76,7 +76,7 @@ def count_products(function: Callable[[], object]) -> int:
 
 
 def slow(threads: int, units: int, rounds: int) -> list[str]:
-    run = new(threads, units=units)
+    run = new(threads, units=units, method="euler")
     network, slow_steps = run.classifier.network, Slow(run.config.hold, run.config.fade)
     steps, dt = slow_steps.steps(network), slow_steps.time_step(network)
     batch = run.images.train[: run.config.batch_size]
