@@ -18,13 +18,14 @@ whatever rounding makes of it; here the sample is left out of that change.
 
     python benchmarks/authors_protocol.py --data-root DIR [--seeds 5] [--only NAME ...]
 
-DIR holds torchvision's MNIST; without it the script says so and ends. A run that is there is not
-made again, and the seeds go round by round, so that a stopped script has compared all protocols on
-the seeds that it has; the table goes to benchmarks/results/authors_protocol.md after each run.
+DIR holds torchvision's MNIST; without it the script says so and ends. Runs are kept in
+benchmarks/results/authors_protocol.csv, and one that is there is not made again. The seeds go round
+by round, so that a stopped script has compared all protocols on the seeds that it has, but for
+`fine-steps`, which takes six times as long and comes last. The table goes to
+benchmarks/results/authors_protocol.md after each run.
 """
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
+from kept_rows import computed
 from torch import Tensor
 
 import ratenet as rn
@@ -118,21 +120,17 @@ class Cell:
     rule: str
     rate: float
 
-    @property
-    def name(self) -> str:
-        """What its file is called."""
-        return f"{self.protocol}-{self.rule.replace(' ', '')}-{self.rate:g}-{self.seed}"
-
 
 def cells(seeds: int, only: list[str]) -> list[Cell]:
     """Return all runs, those of a seed together."""
     return [
         Cell(seed, protocol, rule, rate)
+        for late in (False, True)
         for seed in range(seeds)
         for rule, rates in RATES.items()
         for rate in rates
         for protocol in only
-        if rule == "rule 1" or protocol in CONTROLS
+        if (rule == "rule 1" or protocol in CONTROLS) and (protocol == "fine-steps") is late
     ]
 
 
@@ -227,7 +225,7 @@ def carry_out(cell: Cell, data: ImageSet) -> dict[str, object]:
     eigenvalues = torch.linalg.eigvals(reader.network.connectivity.dense().double())
     last = rows.tail(LAST)
     return {
-        **asdict(cell),
+        "made": f"{date.today()}",
         "stopped": stopped,
         "steps": len(rows),
         **tested(reader, data.test),
@@ -241,12 +239,6 @@ def carry_out(cell: Cell, data: ImageSet) -> dict[str, object]:
         "rightmost": float(eigenvalues.real.max()),
         "seconds": time.perf_counter() - started,
     }
-
-
-def finished(out: Path, wanted: list[Cell]) -> pd.DataFrame:
-    """Return the results that are there, a row each."""
-    files = [out / f"{cell.name}.json" for cell in wanted]
-    return pd.DataFrame([json.loads(file.read_text()) for file in files if file.exists()])
 
 
 def table(rows: pd.DataFrame) -> list[str]:
@@ -292,15 +284,14 @@ def difference(group: pd.DataFrame, theirs: pd.Series) -> str:
     return f"{np.mean(a - b):+.3f}" + (f" ({low:+.3f} to {high:+.3f})" if low == low else "")
 
 
-def report(out: Path, wanted: list[Cell]) -> None:
+def report(rows: pd.DataFrame, wanted: int) -> None:
     """Write the table of all runs that are there."""
-    rows = finished(out, wanted)
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     RESULT.write_text(
         "\n".join([
             "# The authors' protocol, one factor changed at a time", "",
             f"`python benchmarks/authors_protocol.py`, {date.today()}, {processor()}, {made}.", "",
-            f"{len(rows)} of {len(wanted)} runs; the same command makes those that are missing. "
+            f"{len(rows)} of {wanted} runs; the same command makes those that are missing. "
             "Mean and range over seeds; the difference is paired by seed, with Student's 95 % "
             "interval. "
             "One seed has neither, and nothing follows from it. Fewer steps than "
@@ -318,7 +309,7 @@ def report(out: Path, wanted: list[Cell]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data-root", type=Path, default=Path("data"))
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "authors_protocol")
+    parser.add_argument("--out", type=Path, default=RESULT.with_suffix(".csv"))
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--only", nargs="+", choices=list(PROTOCOLS), default=list(PROTOCOLS))
     parser.add_argument("--rules", nargs="+", choices=list(RULES), default=list(RULES))
@@ -330,16 +321,15 @@ def main() -> None:
         data = rn.stimuli.load_images("mnist", root=given.data_root, download=False)
     except RatenetError as error:
         raise SystemExit(f"The full MNIST is needed: {error}") from None
-    given.out.mkdir(parents=True, exist_ok=True)
     every = cells(max(given.seeds, SEEDS), list(PROTOCOLS))
-    for cell in cells(given.seeds, given.only):
-        if cell.rule not in given.rules or cell.rate not in (given.rates or [cell.rate]):
-            continue
-        file = given.out / f"{cell.name}.json"
-        if not file.exists():
-            file.write_text(json.dumps(carry_out(cell, data)))
-            print(file.read_text(), flush=True)
-        report(given.out, every)
+    wanted = [
+        cell
+        for cell in cells(given.seeds, given.only)
+        if cell.rule in given.rules and cell.rate in (given.rates or [cell.rate])
+    ]
+    for cell in wanted:
+        computed(given.out, [asdict(cell)], lambda **key: carry_out(Cell(**key), data))
+        report(pd.read_csv(given.out, keep_default_na=False), len(every))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,18 @@ import pandas as pd
 
 
 def computed(path: Path, keys: list[dict], compute: Callable[..., dict]) -> pd.DataFrame:
-    """Return a row for each key, from the file where it is there, else computed and added."""
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    """Return a row for each key, from the file where it is there, else computed and added.
+
+    The file is read again before a row is added: several processes may fill it with different keys.
+    """
     for key in keys:
-        if not any(all(found[name] == value for name, value in key.items()) for found in rows):
-            rows.append({**key, **compute(**key)})
-            print(rows[-1], flush=True)
-            pd.DataFrame(rows).to_csv(path, index=False)
+        if not any(all(row[name] == value for name, value in key.items()) for row in _rows(path)):
+            row = {**key, **compute(**key)}
+            print(row, flush=True)
+            pd.DataFrame([*_rows(path), row]).to_csv(path, index=False)
     wanted = pd.DataFrame(keys)
-    return wanted.merge(pd.DataFrame(rows), on=list(wanted.columns), how="left")
+    return wanted.merge(pd.DataFrame(_rows(path)), on=list(wanted.columns), how="left")
+
+
+def _rows(path: Path) -> list[dict]:
+    return pd.read_csv(path).to_dict("records") if path.exists() else []

@@ -33,8 +33,11 @@ from ratenet.hypotheses.tasks.linear import LinearRegression
 from ratenet.hypotheses.tasks.teacher import Teacher
 
 ROOT = Path(__file__).parent.parent
-LENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-STEPS = ("rate", "normalized", "line-search")
+LENGTHS = {  # of each kind of step, so that the best one is inside
+    "rate": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+    "normalized": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+    "line-search": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+}
 SEEDS, TOGETHER = 8, 4  # seeds, and how many of them learn side by side
 PLANS: dict[str, Plan] = {
     "linear": plan(LinearRegression, "linear", 100, (50, 50), steps=100, batch=50),
@@ -46,7 +49,7 @@ SAME_WHERE_LINEAR = ("rule 4", "a = -1")  # as rule 3
 
 def cells() -> Iterator[tuple[str, str, str]]:
     """Give task, rule and kind of step of each cell."""
-    for task, step, rule in itertools.product(PLANS, STEPS, FACTORS):
+    for task, step, rule in itertools.product(PLANS, LENGTHS, FACTORS):
         if task != "linear" or rule not in SAME_WHERE_LINEAR:
             yield task, rule, step
 
@@ -64,7 +67,7 @@ def ordered(seeds: int) -> list[tuple[int, tuple[str, str, str]]]:
 def compute(task: str, rule: str, step: str, seeds: range) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return a row for each length and seed, and their losses along the way."""
     began = time.process_time()
-    fleet = Fleet(PLANS[task], seeds, LENGTHS, FACTORS[rule], step)
+    fleet = Fleet(PLANS[task], seeds, LENGTHS[step], FACTORS[rule], step)
     curves = fleet.learn()
     key = {"task": task, "rule": rule, "step": step}
     print(key, f"{time.process_time() - began:.0f} s", flush=True)

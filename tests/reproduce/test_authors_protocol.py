@@ -65,11 +65,12 @@ def test_a_run_is_made_tested_and_put_into_the_table(monkeypatch: pytest.MonkeyP
     draw = np.random.default_rng(0)
     some = (draw.random((40, 28, 28)), np.tile(np.arange(10), 4))
     data = rn.stimuli.ImageSet.from_arrays(train=some, test=some, name="noise")
-    rows = [
-        protocol.carry_out(protocol.Cell(seed, name, "rule 1", 0.01), data)
+    cells = [
+        protocol.Cell(seed, name, "rule 1", 0.01)
         for seed in range(2)
         for name in ("authors", "ratenet")
     ]
+    rows = [{**dataclasses.asdict(cell), **protocol.carry_out(cell, data)} for cell in cells]
     assert all(row["steps"] == 4 and not row["stopped"] for row in rows)
     table = protocol.table(pd.DataFrame(rows))
     assert len(table) == 4 and " 2 " in table[2]
