@@ -2,6 +2,8 @@
 # make test    install, then linters and tests
 # make docs    install, then build the documentation: open site/index.html
 # make test-all  the slow tests as well; full MNIST where RATENET_DATA_ROOT says
+# make tables DATA=DIR  full_mnist.md, barrier.md, slowness.md and moving.md of benchmarks/results
+#            anew: an hour or two, and resumed by the same command; DIR holds torchvision's MNIST
 #
 # Another interpreter has an environment of its own: make test PYTHON=python3.13 VENV=.venv-3.13
 
@@ -9,7 +11,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-all lint docs install
+.PHONY: demo test test-all lint docs tables install
 .DEFAULT_GOAL := demo
 
 demo: install
@@ -31,6 +33,12 @@ lint: install
 # NO_MKDOCS_2_WARNING: the theme's advertisement of its successor would hide real warnings.
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+tables: install
+	for name in full_mnist barrier slowness; do \
+	    $(BIN)/python benchmarks/$$name.py --data-root $(or $(DATA),$(error DATA is missing: make tables DATA=DIR)) || exit; \
+	done
+	$(BIN)/python benchmarks/moving.py
 
 install: $(VENV)/.installed
 

@@ -9,9 +9,9 @@ transposed weights that drive the next layer.
 
     python benchmarks/depth.py [--seeds 5]
 
-Finished rows are kept in --out and not computed again. First comes rule 3, seed after seed, then
-rule 1; after each seed the tables go to benchmarks/results/depth.md, the figure to
-docs/images/depth.png.
+Rows are kept in benchmarks/results/depth_lags.csv and depth_accuracies.csv (another folder with
+--out), and not computed again. First comes rule 3, seed after seed, then rule 1; after each seed
+the tables go to benchmarks/results/depth.md, the figure to docs/images/depth.png.
 """
 
 import argparse
@@ -27,8 +27,10 @@ os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 import pandas as pd
 import torch
-from depth_tables import AT_REST, NOTES as TABLE_NOTES, STACK, figure, tables
-from slowness import computed, crossfade, state_of
+from depth_tables import NOTES as TABLE_NOTES, STACK, figure, tables
+from kept_rows import computed
+from slowness import crossfade, show, state_of, steps_of_training
+from tolerated import AT_REST
 from torch import Tensor
 
 import ratenet as rn
@@ -36,7 +38,7 @@ from ratenet.errors import RatenetError
 from ratenet.plasticity import Euclidean, LinearizedReparameterized
 from ratenet.report.figures import save
 from ratenet.report.record import processor, versions
-from ratenet.stimuli import HeldImages, Images, batches_of_epoch
+from ratenet.stimuli import Images, batches_of_epoch
 
 ROOT = Path(__file__).parent.parent
 RESULT, IMAGE = ROOT / "benchmarks" / "results" / "depth.md", ROOT / "docs" / "images" / "depth.png"
@@ -113,13 +115,6 @@ def recurrent(stack: rn.Stack) -> list[torch.nn.Parameter]:
     ]
 
 
-def show(network: rn.Network, drive: HeldImages, T: float, state: Tensor | None) -> rn.Trajectory:
-    """Show one digit, in Euler steps."""
-    taus = T / TAU
-    steps = max(20, math.ceil(min(10 * taus, max(200.0, 2 * taus))))
-    return rn.simulate(network, drive, T, T / steps, initial=state, record_every=steps)
-
-
 @torch.no_grad()
 def lag_row(
     depth: int, way: str, speed: float, seed: int, images: Images, feedback: str = STACK
@@ -131,7 +126,7 @@ def lag_row(
     state = rn.find_fixed_points(network, digits[0], certificate="residual").state
     for before, now in itertools.pairwise(digits):
         drive = crossfade(before, now, FADE[way] * T, T)
-        run = show(network, drive, T, state)
+        run = show(network, drive, T, state, steps_of_training(T))
         state = state_of(run)
     found = rn.measure_lag(run, drive, records=[-1])
     rates, truth = run.rates[-1], found.fixed_points.rates
@@ -179,7 +174,8 @@ def learn(stack: rn.Stack, way: str, T: float, seed: int, images: Images) -> Non
     for number, batch in enumerate(batches):
         drive = stack.drive(images.pixels[batch])
         if T:
-            state = state_of(show(network, crossfade(before, drive, FADE[way] * T, T), T, state))
+            faded = crossfade(before, drive, FADE[way] * T, T)
+            state = state_of(show(network, faded, T, state, steps_of_training(T)))
             fp = rn.fixed_points_at(network, drive, state, tol=math.inf)
             if way == "corrected":
                 fp = rn.quasi_static.correct_lag(fp, (drive - before) / T, tol=math.inf)
@@ -225,14 +221,14 @@ def report(lags: pd.DataFrame, accuracies: pd.DataFrame) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("runs/depth"))
+    parser.add_argument("--out", type=Path, default=RESULT.parent, help="folder of the rows")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--report", action="store_true", help="of the rows that are there only")
     options = parser.parse_args()
     warnings.simplefilter("ignore", rn.errors.RatenetWarning)
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    paths = [options.out / "lags.csv", options.out / "accuracies.csv"]
+    paths = [options.out / "depth_lags.csv", options.out / "depth_accuracies.csv"]
     data = rn.stimuli.load_images("mnist-5k")
     lag_keys: list[dict] = []
     accuracy_keys: list[dict] = []

@@ -1,22 +1,24 @@
-"""Tables and figure of benchmarks/depth.py: lags, accuracies and tolerated speeds over seeds.
-
-The tolerated speed of a seed is the tau / T up to which the accuracy is at least TOLERATED of that
-seed's accuracy at fixed points, interpolated in log(tau / T).
-"""
+"""Tables and figure of benchmarks/depth.py: lags, accuracies and tolerated speeds over seeds."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from slowness import markdown
+from tolerated import (
+    AT_REST,
+    TOLERATED,
+    in_logarithms,
+    interval,
+    limit_text,
+    limits,
+    with_rest,
+)
 
 from ratenet.report.figures import COLOURS, GREY, new_figure
 from ratenet.report.rule_looks import look_of
 
-TOLERATED = 0.95  # of the accuracy at fixed points
-AT_REST = "fixed points"  # the way of learning whose speed is 0
 STACK = "none"  # the feedback of a stack
 CASE = ["rule", "way", "depth", "feedback"]
 LAG = "lag of the last layer (% of its rates)"
@@ -29,69 +31,6 @@ the speed up to which they are at least {100 * TOLERATED:g}, interpolated in log
 geometric mean, or, where the limit of a seed lies beyond the speeds tried (< or >), the range over
 seeds. Exponent: of a power law of depth, fitted to the four depths of each seed without such
 limits; -1 is a speed that falls as 1 / depth."""
-
-
-def spread(values: pd.Series) -> tuple[float, float, float]:
-    """Return the mean and its 95 % interval; for less than three values their range."""
-    values = values.dropna()
-    if len(values) < 3:
-        return float(values.mean()), float(values.min()), float(values.max())
-    half = stats.t.ppf(0.975, len(values) - 1) * values.sem()
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
-
-
-def interval(values: pd.Series, form: str = "{:.3f}") -> str:
-    """Return mean and interval, or range, as text."""
-    mean, low, high = (form.format(value) for value in spread(values))
-    return mean if low == high else f"{mean} ({low} to {high})"
-
-
-def with_rest(accuracies: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of training at a speed, with `share`, in % of the seed's accuracy at rest."""
-    same = ["rule", "depth", "feedback", "seed"]
-    rest = accuracies[accuracies["way"] == AT_REST][[*same, "accuracy"]]
-    moved = accuracies[accuracies["way"] != AT_REST]
-    moved = moved.merge(rest.rename(columns={"accuracy": "at_rest"}), on=same)
-    return moved.assign(share=100 * moved["accuracy"] / moved["at_rest"])
-
-
-def limit_of(part: pd.DataFrame) -> tuple[float, str]:
-    """Return one seed's tolerated speed, and < or > where it lies beyond the speeds tried."""
-    part = part.sort_values("speed")
-    speeds, shares = part["speed"].to_numpy(), part["share"].to_numpy() / 100
-    too_low = np.flatnonzero(shares < TOLERATED)
-    if len(too_low) == 0:
-        return float(speeds[-1]), ">"
-    n = too_low[0]
-    if n == 0:
-        return float(speeds[0]), "<"
-    share = (shares[n - 1] - TOLERATED) / (shares[n - 1] - shares[n])
-    return float(speeds[n - 1] * (speeds[n] / speeds[n - 1]) ** share), ""
-
-
-def limits(accuracies: pd.DataFrame) -> pd.DataFrame:
-    """Return the tolerated speed of each case and seed."""
-    rows = []
-    for key, part in with_rest(accuracies).groupby([*CASE, "seed"]):
-        speed, beyond = limit_of(part)
-        rows.append({**dict(zip([*CASE, "seed"], key, strict=True)), "tau / T": speed,
-                     "beyond": beyond})  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def limit_text(part: pd.DataFrame) -> str:
-    """Return the tolerated speed of one case, over seeds."""
-    part = part.sort_values("tau / T")
-    ends = [f"{row['beyond']} {row['tau / T']:.2g}".strip() for _, row in part.iterrows()]
-    if part["beyond"].any():
-        return ends[0] if ends[0] == ends[-1] else f"{ends[0]} to {ends[-1]}"
-    mean, low, high = (f"{speed:.2g}" for speed in in_logarithms(part["tau / T"]))
-    return mean if low == high else f"{mean} ({low} to {high})"
-
-
-def in_logarithms(values: pd.Series) -> tuple[float, float, float]:
-    """Return the geometric mean, and the ends of its interval."""
-    return tuple(float(end) for end in np.exp(spread(np.log(values))))
 
 
 def exponent(part: pd.DataFrame, value: str) -> str:
@@ -133,9 +72,9 @@ def by_speed(rows: pd.DataFrame, index: list[str], value: str, form: str) -> lis
 def tables(lags: pd.DataFrame, accuracies: pd.DataFrame) -> list[str]:
     """Return lags, tolerated speeds and accuracies as Markdown."""
     lags = lags.assign(percent=100 * lags["lag of the last layer"])
-    found = limits(accuracies)
+    found = limits(accuracies, CASE)
     stack, of_stacks, trained = (
-        rows[rows["feedback"] == STACK] for rows in (lags, found, with_rest(accuracies))
+        rows[rows["feedback"] == STACK] for rows in (lags, found, with_rest(accuracies, CASE))
     )
     slow = stack[(stack["way"] == "moving") & (stack["speed"] == 0.01)]
     lines = [
@@ -146,7 +85,9 @@ def tables(lags: pd.DataFrame, accuracies: pd.DataFrame) -> list[str]:
         "", "## Test accuracy at fixed points, and % of it by tau / T", "",
         *by_speed(trained, ["rule", "way", "depth"], "share", "{:.0f}"),
     ]  # fmt: skip
-    back, trained = (rows[rows["feedback"] != STACK] for rows in (lags, with_rest(accuracies)))
+    back, trained = (
+        rows[rows["feedback"] != STACK] for rows in (lags, with_rest(accuracies, CASE))
+    )
     lines += [
         "", "## Three layers with feedback: lag of the last layer, % (by tau / T)", "",
         *by_speed(back, ["feedback"], "percent", "{:z.2f}"),
@@ -164,7 +105,7 @@ def tables(lags: pd.DataFrame, accuracies: pd.DataFrame) -> list[str]:
 def figure(lags: pd.DataFrame, accuracies: pd.DataFrame) -> Any:
     """Draw lag, accuracy and tolerated speed, by depth and with feedback."""
     drawn, ((lag, accuracy), (limit, feedback)) = new_figure(figsize=(9, 7), nrows=2, ncols=2)
-    moved = with_rest(accuracies).query("rule == 'rule 3' and way == 'moving'")
+    moved = with_rest(accuracies, CASE).query("rule == 'rule 3' and way == 'moving'")
     lags = lags.assign(percent=100 * lags["lag of the last layer"])
     of_stacks, back = lags[lags["feedback"] == STACK], lags[lags["feedback"] != STACK]
     for colour, (depth, part) in zip(COLOURS, of_stacks.groupby("depth"), strict=False):
@@ -183,7 +124,7 @@ def figure(lags: pd.DataFrame, accuracies: pd.DataFrame) -> Any:
     for colour, (strength, rows) in zip(COLOURS[3:], back.groupby("feedback"), strict=False):
         _line(feedback, rows, "percent", colour, "o-", f"3 layers, feedback {strength}")
     feedback.set(yscale="log", ylim=(0.01, 300), ylabel=LAG)
-    _draw_limits(limit, limits(accuracies))
+    _draw_limits(limit, limits(accuracies, CASE))
     for axis in (lag, accuracy, feedback):
         axis.set(xscale="log", xlabel=SPEED)
     for axis in (lag, accuracy, limit, feedback):

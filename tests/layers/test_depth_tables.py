@@ -29,14 +29,14 @@ def accuracies(limit: float, depth: int, seed: int) -> list[dict]:
 
 
 def test_the_speed_that_is_tolerated_is_interpolated(tables: ModuleType) -> None:
-    found = tables.limits(pd.DataFrame(accuracies(0.05, depth=1, seed=0)))
+    found = tables.limits(pd.DataFrame(accuracies(0.05, depth=1, seed=0)), tables.CASE)
     assert found["tau / T"].tolist() == [pytest.approx(0.05)]
     assert found["beyond"].tolist() == [""]
 
 
 @pytest.mark.parametrize(("limit", "text"), [(0.001, "< 0.01"), (20.0, "> 1")])
 def test_a_limit_beyond_the_speeds_is_marked(tables: ModuleType, limit: float, text: str) -> None:
-    found = tables.limits(pd.DataFrame(accuracies(limit, depth=1, seed=0)))
+    found = tables.limits(pd.DataFrame(accuracies(limit, depth=1, seed=0)), tables.CASE)
     assert tables.limit_text(found) == text
 
 
@@ -47,6 +47,6 @@ def test_the_exponent_of_depth_is_fitted_by_seed(tables: ModuleType) -> None:
         for depth in (1, 2, 3, 5)
         for row in accuracies(scale / depth, depth, seed)
     ]
-    found = tables.limits(pd.DataFrame(rows))
+    found = tables.limits(pd.DataFrame(rows), tables.CASE)
     assert tables.exponent(found, "tau / T") == "-1.00 (n = 3)"
     assert tables.limit_text(found[found["depth"] == 5]).startswith("0.049 (")
