@@ -40,7 +40,7 @@ from ratenet.network import Network
 ROOT = Path(__file__).parent.parent
 LENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0)
 POWERS, SATURATIONS = (-1, 0, 1, 2), (0.5, 1.0, 2.0)
-BORDER_LENGTHS = (0.01, 0.03, 0.1, 0.3)
+BORDER_LENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 BORDER_RULES = (
     ("rule 1", "rate"), ("rule 2", "rate"), ("rule 3", "rate"),
     ("rule 1", "line-search"), ("rule 3", "line-search"),
