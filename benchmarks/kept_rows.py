@@ -16,8 +16,14 @@ def computed(path: Path, keys: list[dict], compute: Callable[..., dict]) -> pd.D
             row = {**key, **compute(**key)}
             print(row, flush=True)
             pd.DataFrame([*_rows(path), row]).to_csv(path, index=False)
+    return kept(path, keys)
+
+
+def kept(path: Path, keys: list[dict]) -> pd.DataFrame:
+    """Return the rows of those keys that the file has, in the order of the keys."""
     wanted = pd.DataFrame(keys)
-    return wanted.merge(pd.DataFrame(_rows(path)), on=list(wanted.columns), how="left")
+    found = pd.DataFrame(_rows(path), columns=None if path.exists() else wanted.columns)
+    return wanted.merge(found, on=list(wanted.columns))
 
 
 def _rows(path: Path) -> list[dict]:

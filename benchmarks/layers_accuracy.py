@@ -1,21 +1,20 @@
 """Test accuracy of trained layers on full MNIST and Fashion-MNIST, rule beside rule.
 
-Each run is one command `ratenet train --config benchmarks/architectures/NAME.toml ...`, whose run
-folder stays under --out: a run that is there is not run again, one that was stopped goes on. For
-each network and rule, short runs with seed 0 sweep the recurrent learning rate; with the rate of
-the best validation accuracy it is then trained in full, with three seeds.
+Each run is one command `ratenet train --config benchmarks/architectures/NAME.toml ...`. For each
+network and rule, short runs with two seeds sweep the recurrent learning rate, on the network's own
+data, until the best one on the held-out images lies inside what was tried; with it the network is
+then trained in full, seed after seed.
 
-    python benchmarks/layers_accuracy.py --data-root DATA --out RUNS [--only one_layer_300-mnist]
-    python benchmarks/layers_accuracy.py --out RUNS --report
-    python benchmarks/layers_accuracy.py --figure
+    python benchmarks/layers_accuracy.py --data-root DATA [--only one_layer_300-mnist]
+    python benchmarks/layers_accuracy.py --report
 
-The report goes to benchmarks/results/layers_accuracy.md, its figure to
-docs/images/layers_accuracy.png; docs/results.md says what it means.
+A run is kept as a row of benchmarks/results/layers_accuracy.csv and not made again; one that was
+stopped goes on from its folder under --out. The report goes to layers_accuracy.md beside it, its
+figure to docs/images/layers_accuracy.png; docs/results.md says what it means.
 """
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -23,35 +22,45 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
+from kept_rows import computed, kept
 from matplotlib.ticker import NullFormatter, ScalarFormatter
+from slowness import markdown
+from tolerated import interval, spread
 
 from ratenet.report.figures import GREY, new_figure, save
+from ratenet.report.record import processor, versions
 from ratenet.report.rule_looks import LABELS, look_of
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "layers_accuracy.md"
-ARCHITECTURES = ROOT / "benchmarks" / "architectures"
+RUNS = RESULTS.with_suffix(".csv")
 HEAD = """\
 # Test accuracy of trained layers
 
-`python benchmarks/layers_accuracy.py`, {date}. Each row is of the runs
+`python benchmarks/layers_accuracy.py`, {how}. Each row is of the runs
 `ratenet train --config benchmarks/architectures/NAME.toml --data DATA --epochs EPOCHS --rule RULE
---recurrent-learning-rate RATE --seed SEED` (with `--unsettled include` where it says kept), trained
-on the training images without 5,000 for validation, and tested once. Mean over the seeds, and their
-range. Unsettled samples kept: only where there were some, else both ways are one and the same run.
-Iterations: mean over the last epoch, all layers together; abscissas: largest among the layers, at
-the end. Minutes: of one thread, on a machine with other work.
+--recurrent-learning-rate RATE --seed SEED` (with `--unsettled include` where it says kept, and for
+SGD with {sgd}), trained on the training images without 5,000 for
+validation, and tested once. Means over seeds with 95 % intervals (Student's t; of two seeds their
+range); differences are paired by seed. Unsettled samples kept: only where there were some, else
+both ways are one and the same run. A run that was stopped has the test accuracy of where it
+stopped. Iterations: mean over the last epoch, all layers together; abscissas: largest among the
+layers, at the end. Minutes: of one thread, on a machine with other work. Days and seeds of all runs
+are in [layers_accuracy.csv](layers_accuracy.csv).
 """
 SWEEP = """\
 ## The sweep
 
-With seed 0, on MNIST, in two epochs (convolutions: one); the rate with the best validation accuracy
-was taken.
+With seeds 0 and 1, a third of the epochs; means of the validation accuracy. The best rate was
+taken. Edge: it is the least or the largest of those tried.
 """
 RULES = ("euclidean", "linearized-reparameterized", "gain-free-reparameterized")
 CONTROL = "frozen"
 NAMES = {rule: LABELS[rule].replace("$", "") for rule in (*RULES, CONTROL)}  # of the table
-SEEDS = (0, 1, 2)
+SEEDS, SWEEP_SEEDS = (0, 1, 2), (0, 1)
+LEAST, LARGEST = 1e-6, 10.0  # recurrent learning rates
+WAYS = {"leave-out": "left out", "include": "kept"}
+SGD = ("--optimizer", "sgd", "--momentum", "0.9", "--learning-rate", "0.05", "--weight-decay", "0")
 
 
 @dataclass(frozen=True)
@@ -63,32 +72,51 @@ class Row:
     title: str
     asked: float
     epochs: int  # of a run in full
-    rates: tuple[float, ...] = ()  # of the sweep; none: the network's first row has it
+    rates: tuple[float, ...]  # that the sweep begins with
+    options: tuple[str, ...] = ()  # of `ratenet train`, beside those of the file
 
     @property
     def name(self) -> str:
         """What run folders and --only call it."""
-        return f"{self.network}-{self.data}"
+        return f"{self.network}-{self.data}" + ("-sgd" if self.options == SGD else "")
 
 
 ROWS = (
     Row("one_layer_300", "mnist", "one layer, N = 300", 0.975, 6, (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)),
+    Row("one_layer_300", "mnist", "one layer, N = 300, SGD", 0.975, 6, (0.01, 0.03, 0.1), SGD),
     Row("one_layer_1000", "mnist", "one layer, N = 1,000", 0.982, 6, (1e-4, 3e-4, 1e-3)),
     Row("feedback", "mnist", "two layers with feedback", 0.982, 6, (1e-4, 3e-4, 1e-3)),
-    Row("convolutional", "mnist", "convolutional, two layers", 0.990, 4, (1e-4, 3e-4)),
-    Row("convolutional", "fashion-mnist", "the same", 0.900, 6),
+    Row("convolutional", "mnist", "convolutional, two layers", 0.990, 4, (1e-4, 3e-4, 1e-3)),
+    Row("convolutional", "fashion-mnist", "the same", 0.900, 6, (1e-4, 3e-4, 1e-3)),
 )
 
 
-def command(
-    row: Row, rule: str, rate: float | None, seed: int, epochs: int, *options: str
-) -> list[str]:
-    """Return the options of `ratenet train` for one run, without folders."""
-    rates = [] if rate is None else ["--recurrent-learning-rate", f"{rate:g}"]
-    return [
-        "--config", f"benchmarks/architectures/{row.network}.toml", "--data", row.data,
-        "--epochs", str(epochs), "--rule", rule, *rates, "--seed", str(seed), *options,
-    ]  # fmt: skip
+@dataclass(frozen=True)
+class Run:
+    """One command."""
+
+    row: str
+    rule: str
+    rate: float  # 0: of the control
+    seed: int
+    epochs: int
+    unsettled: str = "leave-out"
+
+    @property
+    def folder(self) -> str:
+        """Where it runs, under --out."""
+        rate = f"-{self.rate:g}" if self.rate else ""
+        kept = "" if self.unsettled == "leave-out" else "-kept"
+        return f"{self.row}/{self.rule}{rate}-{self.epochs}-{self.seed}{kept}"
+
+    def options(self, row: Row) -> list[str]:
+        """Return the options of `ratenet train`, without folders."""
+        rates = ["--recurrent-learning-rate", f"{self.rate:g}"] if self.rate else []
+        return [
+            "--config", f"benchmarks/architectures/{row.network}.toml", "--data", row.data,
+            "--epochs", str(self.epochs), "--rule", self.rule, *rates, "--seed", str(self.seed),
+            "--unsettled", self.unsettled, *row.options,
+        ]  # fmt: skip
 
 
 LEFT_BY_ANOTHER = ("summary.json", "checkpoint.safetensors", "processor_seconds.txt")
@@ -127,186 +155,206 @@ def finished(folder: Path) -> dict:
     return summary if summary.get("status") in ("done", "stopped") else {}
 
 
-def place(out: Path, row: Row, rule: str, rate: float | None, seed: int, unsettled: str) -> Path:
-    """Return the folder of a run in full."""
-    rated = "" if rate is None else f"-{rate:g}"
-    kept = "" if unsettled == "leave-out" else "-kept"
-    return out / row.name / f"{rule}{rated}-{seed}{kept}"
+@dataclass(frozen=True)
+class Runs:
+    """Makes runs, and remembers them.
+
+    Parameters
+    ----------
+    out, data_root : Path or None
+        Folders of runs and of images; None: look at what is there, and make nothing.
+    """
+
+    out: Path | None = None
+    data_root: Path | None = None
+
+    def of(self, row: Row, keys: list[Run]) -> pd.DataFrame:
+        """Return a row for each run that is there, or has now been made."""
+        wanted = [vars(key) for key in keys]
+        if self.out is None:
+            return kept(RUNS, wanted)
+        return computed(RUNS, wanted, lambda **key: self._made(row, Run(**key)))
+
+    def _made(self, row: Row, run: Run) -> dict:
+        folder = self.out / run.folder
+        summary = carry_out(run.options(row), folder, self.data_root)
+        metrics = pd.read_csv(folder / "metrics.csv")
+        last = metrics[metrics["epoch"] == metrics["epoch"].max()]
+        taken = ("status", "steps", "test_accuracy", "best_validation_accuracy",
+                 "unsettled_samples", "unsettled_share", "weight_abscissa", "weight_norm",
+                 "seconds")  # fmt: skip
+        return {
+            **{name: summary.get(name) for name in taken},
+            "iterations": last["iterations"].mean(),
+            "abscissa": last["abscissa"].dropna().iloc[-1],
+            "made": f"{date.today()}",
+        }
+
+    def swept(self, row: Row, rule: str) -> pd.Series:
+        """Return the mean validation accuracy of each rate; a rate with a stopped run has none."""
+        epochs, rates = row.epochs // 3, {*row.rates}
+        if RUNS.exists():
+            known = pd.read_csv(RUNS).query("row == @row.name and rule == @rule")
+            rates |= {*known[known["epochs"] == epochs]["rate"]}
+        while True:
+            keys = [
+                Run(row.name, rule, rate, seed, epochs)
+                for rate in sorted(rates)
+                for seed in SWEEP_SEEDS
+            ]
+            rows = self.of(row, keys)
+            score = rows["best_validation_accuracy"].where(rows["status"] == "done")
+            means = score.groupby(rows["rate"]).agg(lambda part: part.mean(skipna=False))
+            further = None if self.out is None else beyond(means)
+            if further is None:
+                return means
+            rates.add(further)
+
+    def in_full(self, row: Row, rule: str, seeds: list[int]) -> None:
+        """Train in full at the best rate, with unsettled samples left out and, if any, kept."""
+        rate = 0.0 if rule == CONTROL else best_of(self.swept(row, rule))
+        for seed in seeds:
+            for unsettled in WAYS:
+                rows = self.of(row, [Run(row.name, rule, rate, seed, row.epochs, unsettled)])
+                if not rows["unsettled_samples"].any():
+                    break  # with none to leave out, both ways are one and the same run
 
 
-def swept(row: Row) -> Row:
-    """Return the row whose sweep the rates are taken from: the network's first."""
-    return next(other for other in ROWS if other.network == row.network)
+def best_of(means: pd.Series) -> float:
+    """Return the rate with the best validation accuracy."""
+    if means.isna().all():
+        raise SystemExit(f"every run of the sweep was stopped: rates {list(means.index)}")
+    return float(means.idxmax())
 
 
-def place_of_sweep(out: Path, row: Row, rule: str, rate: float) -> Path:
-    """Return the folder of a run of the sweep."""
-    return out / row.name / "sweep" / f"{rule}-{rate:g}"
+def beyond(means: pd.Series) -> float | None:
+    """Return the next rate to try where the best one is the least or largest that is known."""
+    best, steps = best_of(means), (1, 3)
+    if means.index[0] < best < means.index[-1]:
+        return None
+    larger = best == means.index[-1]
+    decades = [step * 10.0**power for power in range(-7, 3) for step in steps]
+    others = [rate for rate in decades if (rate > 1.01 * best if larger else rate < 0.99 * best)]
+    found = min(others) if larger else max(others)
+    return float(f"{found:g}") if LEAST <= found <= LARGEST else None
 
 
-def chosen_rate(row: Row, rule: str, out: Path) -> float | None:
-    """Return the rate of the sweep with the best validation accuracy; None without one."""
-    found = {}
-    for rate in swept(row).rates if rule != CONTROL else ():
-        summary = finished(place_of_sweep(out, swept(row), rule, rate))
-        if summary.get("status") == "done":
-            found[rate] = summary["best_validation_accuracy"]
-    return max(found, key=lambda rate: found[rate]) if found else None
+def accuracies(rows: pd.DataFrame, unsettled: str = "leave-out") -> pd.Series:
+    """Return the test accuracies by seed."""
+    return rows[rows["unsettled"] == unsettled].set_index("seed")["test_accuracy"]
 
 
-def run_all(rows: list[Row], rules: list[str], seeds: list[int], out: Path, root: Path) -> None:
-    """Carry out the sweeps, and the runs in full at the chosen rates, seed after seed."""
-    for row in dict.fromkeys(swept(row) for row in rows):
-        for rule in [rule for rule in rules if rule != CONTROL]:
-            for rate in row.rates:
-                options = command(row, rule, rate, 0, row.epochs // 3)
-                carry_out(options, place_of_sweep(out, row, rule, rate), root)
-    for seed in seeds:
-        for row in rows:
-            for rule in rules:
-                rate = chosen_rate(row, rule, out)
-                if rate is None and rule != CONTROL:
-                    print(f"{row.name}, {rule}: every run of the sweep was stopped")
-                    continue
-                for unsettled in ("leave-out", "include"):
-                    options = command(row, rule, rate, seed, row.epochs, "--unsettled", unsettled)
-                    summary = carry_out(options, place(out, row, rule, rate, seed, unsettled), root)
-                    # With none to leave out, both ways are one and the same run.
-                    if not summary.get("unsettled_samples"):
-                        break
-
-
-def results(out: Path) -> pd.DataFrame:
-    """Return one row for each run at a chosen rate."""
-    found = []
+def table() -> pd.DataFrame:
+    """Return a row of text for each network, rule and way with unsettled samples."""
+    found, runs = [], Runs()
     for row in ROWS:
+        own = {}
         for rule in (*RULES, CONTROL):
-            rate = chosen_rate(row, rule, out)
-            for seed in SEEDS:
-                for unsettled in ("leave-out", "include"):
-                    summary = finished(place(out, row, rule, rate, seed, unsettled))
-                    if summary:
-                        own = {"row": row.name, "rule": rule, "seed": seed, "unsettled": unsettled}
-                        found.append({**summary, **own})
+            means = pd.Series(dtype=float) if rule == CONTROL else runs.swept(row, rule)
+            if rule != CONTROL and means.isna().all():
+                continue
+            rate = 0.0 if rule == CONTROL else best_of(means)
+            keys = [
+                Run(row.name, rule, rate, seed, row.epochs, way)
+                for seed in range(100)
+                for way in WAYS
+            ]
+            own[rule] = (rate, runs.of(row, keys))
+        for rule, (rate, rows) in own.items():
+            for way, said in WAYS.items():
+                chosen = rows[rows["unsettled"] == way]
+                if chosen.empty:
+                    continue
+                less = {
+                    f"less {NAMES[other]}": interval(
+                        accuracies(rows, way) - accuracies(own[other][1]), "{:+.4f}"
+                    )
+                    if other in own and other != rule
+                    else "-"
+                    for other in (RULES[0], CONTROL)
+                }
+                stopped = int((chosen["status"] == "stopped").sum())
+                found.append({
+                    "network, data": f"{row.title}, {row.data}", "rule": NAMES[rule],
+                    "rate": f"{rate:g}" if rate else "-", "unsettled": said,
+                    "seeds": f"{len(chosen)}" + (f", {stopped} stopped" if stopped else ""),
+                    "test accuracy": interval(chosen["test_accuracy"], "{:.4f}"), **less,
+                    "asked": f"{row.asked:.3f}",
+                    "unsettled share": interval(chosen["unsettled_share"], "{:.6f}"),
+                    "iterations at the end": interval(chosen["iterations"], "{:.1f}"),
+                    "abscissa of J (1/s)": interval(chosen["abscissa"], "{:.1f}"),
+                    "abscissa of W": interval(chosen["weight_abscissa"], "{:.2f}"),
+                    "norm of W": interval(chosen["weight_norm"], "{:.2f}"),
+                    "minutes": interval(chosen["seconds"] / 60, "{:.1f}"),
+                })  # fmt: skip
     return pd.DataFrame(found)
 
 
-def spread(values: pd.Series, digits: int = 4) -> str:
-    """Return mean and range of some seeds."""
-    known = values.dropna()
-    if len(known) == 0:
-        return "-"
-    if len(known) == 1 or known.min() == known.max():
-        return f"{known.mean():.{digits}f}"
-    return f"{known.mean():.{digits}f} ({known.min():.{digits}f} to {known.max():.{digits}f})"
-
-
-def report(out: Path) -> None:
-    """Write the tables and the figure."""
-    runs, lines = results(out), []
-    if len(runs) == 0:
-        raise SystemExit(f"--out: there is no finished run in {out}.")
-    lines += [
-        "| network, data | rule | rate | unsettled | seeds | test accuracy | asked | "
-        "unsettled share | iterations at the end | abscissa of J (1/s) | abscissa of W | norm of W "
-        "| minutes |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+def sweeps() -> pd.DataFrame:
+    """Return the validation accuracies of the sweeps, a row of text each."""
+    found, runs = [], Runs()
     for row in ROWS:
-        for rule in (*RULES, CONTROL):
-            rate = chosen_rate(row, rule, out)
-            for unsettled in ("leave-out", "include"):
-                chosen = runs[
-                    (runs["row"] == row.name)
-                    & (runs["rule"] == rule)
-                    & (runs["unsettled"] == unsettled)
-                ]
-                if len(chosen) == 0:
-                    continue
-                ends = last_rows(out, row, rule, unsettled)
-                stopped = (chosen["status"] == "stopped").sum()
-                lines.append(
-                    f"| {row.title}, {row.data} | {NAMES[rule]} | "
-                    f"{'-' if rate is None else f'{rate:g}'} | "
-                    f"{'left out' if unsettled == 'leave-out' else 'kept'} | "
-                    f"{len(chosen)}{f', {stopped} stopped' if stopped else ''} | "
-                    f"{spread(chosen['test_accuracy'])} | {row.asked:.3f} | "
-                    f"{spread(chosen['unsettled_share'], 6)} | {spread(ends['iterations'], 1)} | "
-                    f"{spread(ends['abscissa'], 1)} | {spread(chosen['weight_abscissa'], 2)} | "
-                    f"{spread(chosen['weight_norm'], 2)} | {spread(chosen['seconds'] / 60, 1)} |"
-                )
-    parts = [HEAD.format(date=date.today()), "\n".join(lines) + "\n", SWEEP, sweep_table(out)]
-    RESULTS.write_text("\n".join(parts))
+        for rule in RULES:
+            means = runs.swept(row, rule)
+            if means.isna().all():
+                continue
+            tried = [
+                f"{rate:g}: " + ("stopped" if value != value else f"{value:.4f}")
+                for rate, value in means.items()
+            ]
+            best = best_of(means)
+            inside = means.index[0] < best < means.index[-1]
+            found.append({
+                "network, data": f"{row.title}, {row.data}", "rule": NAMES[rule],
+                "taken": f"{best:g}", "edge": "-" if inside else "edge",
+                "recurrent learning rate: validation accuracy": ", ".join(tried),
+            })  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def report() -> None:
+    """Write the tables of all runs that are there, and the figure."""
+    made = ", ".join(f"{name} {version}" for name, version in versions().items())
+    head = HEAD.format(how=f"{date.today()}, {processor()}, {made}", sgd=f"`{' '.join(SGD)}`")
+    parts = [head, *markdown(table(), "{}"), "", SWEEP, *markdown(sweeps(), "{}")]
+    RESULTS.write_text("\n".join(parts) + "\n")
     draw()
 
 
-def last_rows(out: Path, row: Row, rule: str, unsettled: str) -> pd.DataFrame:
-    """Return the last row of metrics of each seed; iterations as the mean of the last epoch."""
-    ends = []
-    for seed in SEEDS:
-        rate = chosen_rate(row, rule, out)
-        file = place(out, row, rule, rate, seed, unsettled) / "metrics.csv"
-        metrics = pd.read_csv(file) if finished(file.parent) else pd.DataFrame()
-        if len(metrics):
-            last = metrics[metrics["epoch"] == metrics["epoch"].max()]
-            ends.append(
-                {"iterations": last["iterations"].mean(), "abscissa": last["abscissa"].iloc[-1]}
-            )
-    return pd.DataFrame(ends, columns=["iterations", "abscissa"])
-
-
-def sweep_table(out: Path) -> str:
-    """Return the validation accuracies of the sweeps."""
-    lines = [
-        "| network, data | rule | recurrent learning rate: validation accuracy |",
-        "| --- | --- | --- |",
-    ]
-    for row in ROWS:
-        for rule in RULES:
-            found = []
-            for rate in row.rates:
-                summary = finished(place_of_sweep(out, row, rule, rate))
-                if summary:
-                    best = summary.get("best_validation_accuracy")
-                    said = "stopped" if summary["status"] == "stopped" else f"{best:.4f}"
-                    found.append(f"{rate:g}: {said} ({summary['unsettled_samples']} unsettled)")
-            if found:
-                lines.append(f"| {row.title}, {row.data} | {NAMES[rule]} | {', '.join(found)} |")
-    return "\n".join(lines) + "\n"
-
-
 def draw() -> None:
-    """Draw the report's table: mean and range over the seeds, a group of points a network."""
-    rows = [line.strip("| ").split(" | ") for line in RESULTS.read_text().splitlines()]
-    table = [cells for cells in rows if len(cells) == 13 and cells[3] == "left out"]
+    """Draw mean and interval over the seeds, a group of points a network."""
     figure, axes = new_figure(figsize=(7.2, 8), nrows=3, sharex=True)
-    shown = [
-        (axes[0], 5, lambda share: 100 * (1 - share), "test error (%)"),
-        (axes[1], 8, float, "iterations per sample"),
-        (axes[2], 10, float, r"largest Re $\lambda$ of $W$"),
-    ]
-    networks = [f"{row.title}, {row.data}" for row in ROWS]
-    for axis, column, scaled, label in shown:
+    shown = (
+        (lambda rows: 100 * (1 - rows["test_accuracy"]), "test error (%)"),
+        (lambda rows: rows["iterations"], "iterations per sample"),
+        (lambda rows: rows["weight_abscissa"], r"largest Re $\lambda$ of $W$"),
+    )
+    runs, ticks = pd.read_csv(RUNS), {}
+    for row in ROWS:
+        own = runs[(runs["row"] == row.name) & (runs["epochs"] == row.epochs)]
+        own = own[own["unsettled"] == "leave-out"]
+        if own.empty:
+            continue
+        place = len(ticks)
+        ticks[place] = f"{row.title}\n{row.data}".replace(", ", "\n").replace("mnist", "MNIST")
         for number, rule in enumerate((*RULES, CONTROL)):
-            cells = [row for row in table if row[1] == NAMES[rule]]
-            ends = [sorted(map(scaled, numbers(row[column]))) for row in cells]
-            middle = [scaled(numbers(row[column])[0]) for row in cells]
-            look = look_of(rule)
-            axis.errorbar(
-                [networks.index(row[0]) + 0.16 * (number - 1.5) for row in cells],
-                middle,
-                yerr=[[m - e[0] for m, e in zip(middle, ends, strict=True)],
-                      [e[-1] - m for m, e in zip(middle, ends, strict=True)]],
-                ls="none", marker=look["marker"], color=look["color"], capsize=3, ms=6,
-                label=LABELS[rule],
-            )  # fmt: skip
-        axis.set_ylabel(label)
-        for border in range(1, len(ROWS)):
-            axis.axvline(border - 0.5, color=GREY, lw=0.5, ls=":")
-    for place, row in enumerate(ROWS):
+            look, at = look_of(rule), place + 0.16 * (number - 1.5)
+            for axis, (values, label) in zip(axes, shown, strict=True):
+                if (rows := own[own["rule"] == rule]).empty:
+                    continue
+                mean, low, high = spread(values(rows))
+                axis.errorbar(
+                    at, mean, yerr=[[mean - low], [high - mean]], ls="none", capsize=3, ms=6,
+                    marker=look["marker"], color=look["color"],
+                    label="_" if place else LABELS[rule],
+                )  # fmt: skip
+                axis.set_ylabel(label)
         target = [100 * (1 - row.asked)] * 2
         axes[0].plot([place - 0.4, place + 0.4], target, color="black", lw=0.8,
                      label="_" if place else "target")  # fmt: skip
+    for axis in axes:
+        for border in range(1, len(ticks)):
+            axis.axvline(border - 0.5, color=GREY, lw=0.5, ls=":")
     for axis in axes[:2]:
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter(ScalarFormatter())
@@ -314,48 +362,34 @@ def draw() -> None:
     axes[0].set_yticks([1, 2, 3, 5, 10])
     axes[1].set_yticks([4, 6, 10, 20, 40, 80])
     axes[2].axhline(1, color="black", lw=0.8)
-    titles = ["convolutional\ntwo layers" if row.title == "the same" else row.title for row in ROWS]
-    names = [
-        f"{title}\n{row.data.title().replace('Mnist', 'MNIST')}".replace(", ", "\n")
-        for title, row in zip(titles, ROWS, strict=True)
-    ]
-    axes[2].set_xticks(range(len(ROWS)), names, fontsize="small")
-    axes[2].set_xlim(-0.5, len(ROWS) - 0.5)
+    axes[2].set_xticks(list(ticks), list(ticks.values()), fontsize="small")
+    axes[2].set_xlim(-0.5, len(ticks) - 0.5)
     axes[0].legend(frameon=False, fontsize="small", ncols=3, loc="lower center",
                    bbox_to_anchor=(0.5, 1.0))  # fmt: skip
     save(figure, ROOT / "docs" / "images" / "layers_accuracy.png")
 
 
-def numbers(cell: str) -> list[float]:
-    """Return the numbers of a cell: the mean, and the range where there are several seeds."""
-    return [float(each) for each in re.findall(r"[-+]?\d[\d.]*(?:e[-+]?\d+)?", cell)]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data-root", type=Path, help="torchvision's files")
-    parser.add_argument("--out", type=Path, help="where run folders are kept")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "layers_accuracy")
     parser.add_argument(
         "--only", nargs="+", choices=(names := [row.name for row in ROWS]), default=names
     )
     parser.add_argument("--rules", nargs="+", default=[*RULES, CONTROL])
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
-    parser.add_argument("--report", action="store_true", help="write the report, run nothing")
-    parser.add_argument("--figure", action="store_true", help="draw the report's table alone")
+    parser.add_argument("--report", action="store_true", help="of the runs that are there only")
     given = parser.parse_args()
-    if given.figure:
-        draw()
-        return
-    if given.out is None:
-        raise SystemExit("--out is missing: the folder in which runs are kept.")
     if given.report:
-        report(given.out)
+        report()
         return
     if given.data_root is None:
         raise SystemExit("--data-root is missing: the folder that holds torchvision's MNIST.")
-    known = {row.name: row for row in ROWS}
-    run_all([known[name] for name in given.only], given.rules, given.seeds, given.out.resolve(),
-            given.data_root.resolve())  # fmt: skip
+    runs = Runs(given.out.resolve(), given.data_root.resolve())
+    for row in (row for row in ROWS if row.name in given.only):
+        for rule in given.rules:
+            runs.in_full(row, rule, given.seeds)
+            report()
 
 
 if __name__ == "__main__":

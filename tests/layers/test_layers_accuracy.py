@@ -1,0 +1,67 @@
+"""How benchmarks/layers_accuracy.py chooses learning rates, and what its table says of runs."""
+
+import importlib
+import math
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture
+def accuracy(monkeypatch, tmp_path) -> ModuleType:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    module = importlib.import_module("layers_accuracy")
+    monkeypatch.setattr(module, "RUNS", tmp_path / "runs.csv")
+    row = module.Row("feedback", "mnist", "two layers", 0.98, 6, (1e-4, 3e-4))
+    monkeypatch.setattr(module, "ROWS", (row,))
+    return module
+
+
+def learn_best_at(accuracy: ModuleType, monkeypatch, peak: float) -> list:
+    """Let runs have accuracies that fall by 0.01 a decade away from the peak; return the runs."""
+    made = []
+
+    def run(self, row, key) -> dict:
+        made.append(key)
+        off = abs(math.log10(key.rate / peak)) if key.rate else 2.0
+        score = 0.99 - 0.01 * off - 0.002 * key.seed
+        return {
+            "status": "done", "test_accuracy": score, "best_validation_accuracy": score,
+            "unsettled_samples": 0, "unsettled_share": 0.0, "weight_abscissa": 0.5,
+            "weight_norm": 1.0, "seconds": 60.0, "iterations": 5.0, "abscissa": -50.0,
+        }  # fmt: skip
+
+    monkeypatch.setattr(accuracy.Runs, "_made", run)
+    return made
+
+
+@pytest.mark.parametrize(("peak", "tried"), [(3e-3, 1e-2), (1e-5, 3e-6)])
+def test_a_sweep_goes_on_until_the_best_rate_is_inside(
+    accuracy: ModuleType, monkeypatch, tmp_path, peak: float, tried: float
+) -> None:
+    made = learn_best_at(accuracy, monkeypatch, peak)
+    means = accuracy.Runs(tmp_path, tmp_path).swept(accuracy.ROWS[0], "euclidean")
+    assert accuracy.best_of(means) == peak
+    assert tried in {float(means.index[0]), float(means.index[-1])}
+    assert {run.seed for run in made} == set(accuracy.SWEEP_SEEDS)
+    assert {run.epochs for run in made} == {2}
+
+
+def test_a_run_is_made_once_and_differences_are_paired(
+    accuracy: ModuleType, monkeypatch, tmp_path
+) -> None:
+    made = learn_best_at(accuracy, monkeypatch, 2e-4)
+    for _ in range(2):
+        for rule in (*accuracy.RULES, accuracy.CONTROL):
+            accuracy.Runs(tmp_path, tmp_path).in_full(accuracy.ROWS[0], rule, [0, 1, 2])
+    assert len(made) == len(set(made))
+    rows = accuracy.table().set_index("rule")
+    control = rows.loc[accuracy.NAMES[accuracy.CONTROL]]
+    # Seeds differ by 0.002, which pairing takes away; 3e-4 lies 0.176 decades from the peak.
+    first = rows.loc[accuracy.NAMES["euclidean"]]
+    assert first["less control, W frozen"] == "+0.0182"
+    assert control["less rule 1, Euclidean"] == "-0.0182"
+    assert control["rate"] == "-" and first["rate"] == "0.0003"
+    assert first["seeds"] == "3" and "(" in first["test accuracy"]
+    assert list(accuracy.sweeps()["edge"]) == ["-"] * 3
