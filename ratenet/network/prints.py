@@ -45,4 +45,5 @@ class Shown:
         """Return a parameter's value with its unit, or the range of its values."""
         values, unit = self.parameters[name].detach(), self.model.dimensions(name)
         ends = [values] if values.ndim == 0 else [values.min(), values.max()]
-        return " to ".join(str(Quantity(float(end), dim=unit)) for end in ends)
+        # By the digits of its own type: float32 holds 10 ms as 9.99999978 ms.
+        return " to ".join(str(Quantity(float(str(end.cpu().numpy())), dim=unit)) for end in ends)

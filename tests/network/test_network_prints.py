@@ -36,6 +36,10 @@ def test_a_network_with_values_of_its_units() -> None:
     assert repr(network) == line + "float64 on cpu))"
 
 
+def test_a_value_in_float32_has_its_own_digits() -> None:
+    assert "tau = 10. ms;" in repr(rn.Network("rate", EYE.float()))
+
+
 def test_a_table_for_a_notebook() -> None:
     table = rn.Network("rate", EYE)._repr_html_()
     assert r"\frac{\mathrm{d}r}{\mathrm{d}t} &amp;= \frac{- r + f{" in table
