@@ -64,7 +64,8 @@ def by_speed(rows: pd.DataFrame, index: list[str], value: str, form: str) -> lis
         index=index, columns="speed", values=value, aggfunc=lambda part: interval(part, form)
     )
     if value == "share":
-        table.insert(0, AT_REST, rows.groupby(index)["at_rest"].agg(interval))
+        of_seeds = rows.drop_duplicates([*index, "seed"])  # each seed once, not once a speed
+        table.insert(0, AT_REST, of_seeds.groupby(index)["at_rest"].agg(interval))
     table["n"] = rows.groupby(index)["seed"].nunique()
     return markdown(table.reset_index().fillna("-"), "{:g}")
 

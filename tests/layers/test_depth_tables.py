@@ -50,3 +50,15 @@ def test_the_exponent_of_depth_is_fitted_by_seed(tables: ModuleType) -> None:
     found = tables.limits(pd.DataFrame(rows), tables.CASE)
     assert tables.exponent(found, "tau / T") == "-1.00 (n = 3)"
     assert tables.limit_text(found[found["depth"] == 5]).startswith("0.049 (")
+
+
+def test_accuracies_at_rest_count_once_for_each_seed(tables: ModuleType) -> None:
+    rows = pd.DataFrame([
+        {**row, "accuracy": row["accuracy"] + 0.01 * seed}
+        for seed in range(3)
+        for row in accuracies(0.05, 1, seed)
+    ])  # fmt: skip
+    moved = tables.with_rest(rows, tables.CASE)
+    told = tables.by_speed(moved, ["rule", "way", "depth"], "share", "{:.0f}")
+    # 0.80, 0.81, 0.82: Student's t of 2 degrees of freedom times 0.01 / sqrt(3)
+    assert "| 0.810 (0.785 to 0.835) |" in told[-1]
