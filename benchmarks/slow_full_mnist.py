@@ -7,19 +7,21 @@ move at once, and the rules act on the rates that the network has then.
     python benchmarks/slow_full_mnist.py --data-root DIR [--only one_layer_300] [--rules euclidean]
 
 DIR holds torchvision's MNIST; without it the script says so and ends. Each run is one command
-`ratenet train`, whose run folder stays under --out: a run that is there is not run again, one that
-was stopped is resumed. The table goes to benchmarks/results/slow_full_mnist.md after each run, and
-says which runs are still missing.
+`ratenet train`, kept as a row of benchmarks/results/slow_full_mnist.csv and not made again; one
+that was stopped is resumed from its folder under --out. The table goes to slow_full_mnist.md beside
+it after each run, and says which runs are still missing.
 """
 
 import argparse
+import functools
 import resource
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
-from layers_accuracy import ROOT, carry_out, finished
+from kept_rows import computed, kept
+from layers_accuracy import ROOT, carry_out
 from slowness import markdown
 
 from ratenet.errors import RatenetError
@@ -29,6 +31,7 @@ from ratenet.stimuli import load_images
 
 RESULTS = Path(__file__).parent / "results"
 RESULT, STATIC = RESULTS / "slow_full_mnist.md", RESULTS / "layers_accuracy.md"
+RUNS = RESULT.with_suffix(".csv")
 ALLOWED = 0.005  # below the static accuracy
 RULES = ("linearized-reparameterized", "euclidean")
 NOTES = f"""\
@@ -89,17 +92,31 @@ NETWORKS = (
 )
 
 
-def train(network: Network, rule: str, out: Path, data_root: Path) -> None:
-    """Carry out one run, or what is left of it; keep the processor's time beside it."""
+def key_of(network: Network, rule: str) -> dict[str, str]:
+    """Return what names a run in the file of runs."""
+    return {"network": network.name, "rule": rule, "options": " ".join(network.options(rule))}
+
+
+def carried_out(network: Network, rule: str, out: Path, data_root: Path) -> dict[str, object]:
+    """Carry out one run, or what is left of it, and return its results."""
     folder = out / f"{network.name}-{rule}"
     spent = folder / "processor_seconds.txt"
     before = _children()
     try:
-        carry_out(network.options(rule), folder, data_root)
+        summary = carry_out(network.options(rule), folder, data_root)
     finally:
         if (used := _children() - before) > 1:
             earlier = float(spent.read_text()) if spent.exists() else 0.0
             spent.write_text(f"{earlier + used:.0f}\n")
+    return {
+        "accuracy": summary["test_accuracy"],
+        "slow_accuracy": summary["test_accuracy_slow"],
+        "unsettled_share": summary["unsettled_share"],
+        "seconds": summary["seconds"],
+        "processor_seconds": float(spent.read_text()),
+        "ended": summary["reason"] or f"after {summary['steps']} steps, as planned",
+        "made": f"{date.today()}",
+    }
 
 
 def _children() -> float:
@@ -117,32 +134,33 @@ def static_accuracy(network: Network, rule: str) -> str:
     raise SystemExit(f"{STATIC} has no static run of {network.title}, {rule}.")
 
 
-def row(network: Network, rule: str, out: Path) -> dict[str, object]:
-    """Return the results of one run; of one that is missing, how to make it."""
-    folder, static = out / f"{network.name}-{rule}", static_accuracy(network, rule)
-    found = {"network": network.title, "rule": LABELS[rule], "static accuracy": static}
-    summary = finished(folder)
-    if not summary:
-        return {**found, "accuracy": "not finished"}
-    accuracy, spent = summary["test_accuracy"], folder / "processor_seconds.txt"
-    minutes = f"{summary['seconds'] / 60:.0f}"
-    if spent.exists():
-        minutes += f" ({float(spent.read_text()) / 60:.0f} of processor time)"
+def row(network: Network, rule: str) -> dict[str, object]:
+    """Return the results of one run as text; of one that is missing, the static accuracy."""
+    static = static_accuracy(network, rule)
+    told = {"network": network.title, "rule": LABELS[rule], "static accuracy": static}
+    found = kept(RUNS, [key_of(network, rule)])
+    if found.empty:
+        return {**told, "accuracy": "not finished"}
+    run = found.iloc[0]
+    minutes = f"{run['seconds'] / 60:.0f}"
+    if not pd.isna(run["processor_seconds"]):
+        minutes += f" ({run['processor_seconds'] / 60:.0f} of processor time)"
     return {
-        **found,
-        "accuracy": f"{accuracy:.4f}",
-        "difference": f"{accuracy - float(static.split()[0]):+.4f}",
-        "slow accuracy": f"{summary['test_accuracy_slow']:.4f}",
-        "settled": f"{1 - summary['unsettled_share']:.4%}",
+        **told,
+        "accuracy": f"{run['accuracy']:.4f}",
+        "difference": f"{run['accuracy'] - float(static.split()[0]):+.4f}",
+        "slow accuracy": f"{run['slow_accuracy']:.4f}",
+        "settled": f"{1 - run['unsettled_share']:.4%}",
         "presentation": " ".join(word for option in network.slow.items() for word in option),
         "minutes": minutes,
-        "ended": summary["reason"] or f"after {summary['steps']} steps, as planned",
+        "made": run["made"],
+        "ended": run["ended"],
     }
 
 
-def report(out: Path) -> None:
+def report() -> None:
     """Write the table, with the commands of what is missing."""
-    rows = [row(network, rule, out) for network in NETWORKS for rule in RULES]
+    rows = [row(network, rule) for network in NETWORKS for rule in RULES]
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines = [
         "# Full MNIST, slowly changing", "",
@@ -154,7 +172,7 @@ def report(out: Path) -> None:
         f"--rules {rule}"
         for network in NETWORKS
         for rule in RULES
-        if not finished(out / f"{network.name}-{rule}")
+        if kept(RUNS, [key_of(network, rule)]).empty
     ]
     if missing:
         lines += ["", "Runs that are not finished yet, each made or completed by", "", *missing]
@@ -175,10 +193,12 @@ def main() -> None:
         load_images("mnist", root=given.data_root, download=False)
     except RatenetError as error:
         raise SystemExit(f"The full MNIST is needed: {error}") from None
+    folders = given.out.resolve(), given.data_root.resolve()
     for network in (network for network in NETWORKS if network.name in given.only):
         for rule in given.rules:
-            train(network, rule, given.out.resolve(), given.data_root.resolve())
-            report(given.out)
+            make = functools.partial(carried_out, network, rule, *folders)
+            computed(RUNS, [key_of(network, rule)], lambda make=make, **_: make())
+            report()
 
 
 if __name__ == "__main__":
