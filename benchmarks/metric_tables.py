@@ -130,7 +130,9 @@ def draw(best: pd.DataFrame, curves: pd.DataFrame) -> None:
         row[0].set_ylabel(f"{task}: training loss")
         for axis, step in zip(row, steps, strict=True):
             if axis.lines:
-                axis.set_yscale("log")
+                low, high = axis.get_ylim()
+                if low <= 0 or high > 10 * low:
+                    axis.set_yscale("log")
                 axis.set_xlim(0, min(axis.get_xlim()[1], LONGEST))
                 axis.set_xlabel(f"path in W, step {step}")
             else:
