@@ -17,9 +17,8 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
-from safetensors.torch import load_file
 from slowness import markdown
-from tolerated import interval
+from tolerated import interval, intervals
 
 import ratenet as rn
 from ratenet.errors import RatenetError
@@ -29,6 +28,7 @@ from ratenet.report.rule_looks import look_of
 
 RULES = {"euclidean": "rule 1, Euclidean", "linearized-reparameterized": "rule 3, linearized"}
 BARRIERS = {None: "none", 0.2: "0.2"}
+DATA = "mnist"
 HERE = Path(__file__).parent
 RESULTS, FIGURE = HERE / "results" / "barrier.md", HERE.parent / "docs" / "images" / "barrier.png"
 
@@ -81,7 +81,7 @@ def run(
     """Return what a run came to, and its metrics; one that the science stopped has both too."""
     out = options.out / f"{rule}-{barrier}-{seed}"
     config = rn.TrainingConfig(
-        data="mnist", data_root=options.data_root, presentation="static", rule=rule,
+        data=DATA, data_root=options.data_root, presentation="static", rule=rule,
         optimizer="adam", learning_rate=0.001, learn=("read-in", "read-out"), barrier=barrier,
         units=300, batch_size=512, epochs=options.epochs, evaluate_every=1, seed=seed, threads=1,
     )  # fmt: skip
@@ -115,14 +115,13 @@ def run(
 
 def other_solvers(out: Path, options: argparse.Namespace) -> dict[str, float]:
     """Return mean and largest products that simpler solvers take on 512 test images at the end."""
-    tensors = load_file(out / "checkpoint.safetensors")
-    images = rn.stimuli.load_images("mnist", root=options.data_root)
-    network = rn.Network("rate", tensors["weights_0"])
-    drive = images.test.pixels[:512] @ tensors["read_in"].T
+    learned = rn.load_run(out)
+    images = rn.stimuli.load_images(DATA, root=options.data_root)
+    drive = images.test.pixels[:512].to(learned.read_in) @ learned.read_in.T
     found = {}
     for name, solver in (("dynamics", rn.Relaxation()), ("damped", rn.DampedIteration())):
         fp = rn.find_fixed_points(
-            network, drive, solver=solver, certificate="residual", on_failure="return",
+            learned.network, drive, solver=solver, certificate="residual", on_failure="return",
             max_iterations=MOST_PRODUCTS,
         )  # fmt: skip
         products = fp.iterations.double()
@@ -158,10 +157,7 @@ def write_table(rows: pd.DataFrame, options: argparse.Namespace) -> None:
         without = own[own["barrier"] == BARRIERS[None]].set_index("seed")["accuracy"]
         for barrier, cell in own.groupby("barrier", sort=False):
             gain = cell.set_index("seed")["accuracy"] - without
-            means = {
-                name: interval(cell[column], f"{{:{form}}}")
-                for name, (column, form) in COLUMNS.items()
-            }
+            means = intervals(cell, COLUMNS)
             less = interval(gain, "{:+.4f}") if barrier != BARRIERS[None] else "-"
             ends = {"accuracy": means.pop("accuracy"), "less no barrier": less}
             found.append({"rule": rule, "barrier": barrier, "seeds": len(cell), **ends, **means})

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 from slowness import markdown
-from tolerated import interval
+from tolerated import intervals
 
 import ratenet as rn
 from ratenet.errors import RatenetError
@@ -34,6 +34,7 @@ CELLS = [
     ("euclidean", 0.025, "static", "leave-out"),
     ("euclidean", 0.025, "static", "include"),
 ]
+DATA = "mnist"
 RESULTS = Path(__file__).parent / "results" / "full_mnist.md"
 COLUMNS = {  # of the table: what the summary calls it, and its format
     "test accuracy": ("test_accuracy", ".3f"),
@@ -75,7 +76,7 @@ def run_cell(cell: tuple[str, float, str, str], seed: int, options: argparse.Nam
     rule, learning_rate, presentation, unsettled = cell
     out = options.out / f"{rule}-{learning_rate}-{presentation}-{unsettled}-{seed}"
     config = rn.TrainingConfig(
-        data="mnist", data_root=options.data_root, rule=rule, learning_rate=learning_rate,
+        data=DATA, data_root=options.data_root, rule=rule, learning_rate=learning_rate,
         presentation=presentation, unsettled=unsettled, batch_size=512, units=300,
         epochs=options.epochs, seed=seed, threads=1,
     )  # fmt: skip
@@ -102,10 +103,7 @@ def write_table(rows: pd.DataFrame) -> None:
         {
             **dict(zip(("rule", "rate", "presentation", "unsettled samples"), key, strict=True)),
             "seeds": len(cell),
-            **{
-                name: interval(cell[column], f"{{:{form}}}") if column in cell else "-"
-                for name, (column, form) in COLUMNS.items()
-            },
+            **intervals(cell, COLUMNS),
         }
         for key, cell in rows.groupby(keys, sort=False)
     ]

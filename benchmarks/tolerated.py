@@ -27,6 +27,20 @@ def interval(values: pd.Series, form: str = "{:.3f}") -> str:
     return mean if low == high else f"{mean} ({low} to {high})"
 
 
+def intervals(rows: pd.DataFrame, columns: dict[str, tuple[str, str]]) -> dict[str, str]:
+    """Return mean and interval of each column as text, by its name in the table; "-" without it.
+
+    Parameters
+    ----------
+    columns : dict
+        For each name in the table, the column of the rows, and the format of a number.
+    """
+    return {
+        name: interval(rows[column], f"{{:{form}}}") if column in rows else "-"
+        for name, (column, form) in columns.items()
+    }
+
+
 def with_rest(accuracies: pd.DataFrame, case: list[str]) -> pd.DataFrame:
     """Return the rows of training at a speed, with `share`, in % of the seed's accuracy at rest.
 

@@ -1,0 +1,39 @@
+"""What benchmarks/barrier.py and full_mnist.py make of runs, on the embedded digits."""
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(params=["barrier", "full_mnist"])
+def benchmark_script(request, monkeypatch, tmp_path) -> ModuleType:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    module = importlib.import_module(request.param)
+    monkeypatch.setattr(module, "DATA", "mnist-5k")
+    monkeypatch.setattr(module, "RESULTS", tmp_path / "table.md")
+    if request.param == "barrier":
+        monkeypatch.setattr(module, "FIGURE", tmp_path / "figure.png")
+    else:
+        monkeypatch.setattr(module, "CELLS", module.CELLS[-2:])
+    return module
+
+
+def test_each_run_has_a_row_with_all_its_columns(
+    benchmark_script: ModuleType, monkeypatch, tmp_path
+) -> None:
+    options = ["--data-root", str(tmp_path), "--out", str(tmp_path / "runs")]
+    monkeypatch.setattr(sys, "argv", ["", *options, "--seeds", "1", "--epochs", "1"])
+    benchmark_script.main()
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    head, _, *rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
+    assert set(benchmark_script.COLUMNS) <= set(head)
+    assert len(rows) == (4 if benchmark_script.__name__ == "barrier" else 2)
+    for row in rows:
+        found = dict(zip(head, row, strict=True))
+        assert found["seeds"] == "1"
+        assert "nan" not in "".join(row)
+        accuracy = found.get("accuracy") or found["test accuracy"]
+        assert 0 < float(accuracy) < 1
