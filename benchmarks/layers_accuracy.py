@@ -267,7 +267,7 @@ def table() -> pd.DataFrame:
                     continue
                 less = {
                     f"less {NAMES[other]}": interval(
-                        accuracies(rows, way) - accuracies(own[other][1]), "{:+.4f}"
+                        (accuracies(rows, way) - accuracies(own[other][1])).dropna(), "{:+.4f}"
                     )
                     if other in own and other != rule
                     else "-"

@@ -44,7 +44,7 @@ each faded in within tau and shown for another 4 tau; rule 3 (LinearizedReparame
 rate 0.25; no sample left out for being unsettled. Accuracy on the 1,000 test digits, read from
 moving rates at the end of the presentation; T is the time of one radian of the swing, or the time
 constant of the contrast (mean 0.8, sd 0.3). Means over seeds with 95 % intervals (Student's); the
-difference is paired by seed."""
+difference is paired by seed. Missing: runs that stopped."""
 
 
 def stimulus(kind: str, speed: float) -> str:

@@ -57,8 +57,8 @@ the update at y*, in degrees. 0: below the 1e-9 to which fixed points are solved
 digits, 200 updates of 100 streams, no sample left out for being unsettled, learning rate 0.025
 (rule 1, Euclidean) and 0.25 (rule 3, LinearizedReparameterized), W of radius 0.5 at first; tested
 on the 10,000 test digits at solved fixed points: means over seeds with 95 % intervals (Student's).
-Speed 0 is learning at solved fixed points. A run that stops has no accuracy, and counts as 0 among
-the tolerated speeds: those up to which 95 % of the seed's accuracy at fixed points are kept,
+Speed 0 is learning at solved fixed points. Missing: runs that stopped, which count as 0 among the
+tolerated speeds: those up to which 95 % of the seed's accuracy at fixed points are kept,
 interpolated in log(tau / T); geometric mean, or, where the limit of a seed lies beyond the speeds
 tried (< or >), the range over seeds. Euler steps of tau / 10 for T up to 20 tau (20 a digit at
 least); in training 200 of them up to T = 100 tau."""

@@ -22,9 +22,13 @@ def spread(values: pd.Series) -> tuple[float, float, float]:
 
 
 def interval(values: pd.Series, form: str = "{:.3f}") -> str:
-    """Return mean and interval, or range, as text."""
+    """Return mean and interval, or range, as text, and how many values are missing."""
+    missing = int(values.isna().sum())
+    if missing == len(values):
+        return "-"
     mean, low, high = (form.format(value) for value in spread(values))
-    return mean if low == high else f"{mean} ({low} to {high})"
+    text = mean if low == high else f"{mean} ({low} to {high})"
+    return f"{text}, {missing} missing" if missing else text
 
 
 def intervals(rows: pd.DataFrame, columns: dict[str, tuple[str, str]]) -> dict[str, str]:

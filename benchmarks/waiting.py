@@ -8,8 +8,8 @@ same time, or at its fixed point. `continuous`: the rule acts after every time s
 itself or on a running average. `moving`: no hold, each digit fades into the next, and the rule acts
 when it has just come, on the rates as they are or with the predicted lag subtracted.
 
-Finished rows are kept in --out and not computed again; tables go to benchmarks/results/waiting.md,
-the figure to docs/images/waiting.png.
+Rows are kept in benchmarks/results/waiting.csv (another file with --out), and not computed again;
+tables go to benchmarks/results/waiting.md, the figure to docs/images/waiting.png.
 """
 
 import argparse
@@ -23,26 +23,33 @@ from typing import Any
 import pandas as pd
 import torch
 from kept_rows import computed
+from slowness import markdown
+from tolerated import interval
 
 import ratenet as rn
 from ratenet.errors import RatenetError
 from ratenet.report.figures import new_figure, save
-from ratenet.report.record import versions
+from ratenet.report.record import processor, versions
 from ratenet.report.rule_looks import look_of
 from ratenet.training.evaluation import evaluate_classifier
 from ratenet.training.presentation import Slow
 
 ROOT = Path(__file__).parent.parent
+RESULT = ROOT / "benchmarks" / "results" / "waiting.md"
 TAU, HOLD, FADE = 0.01, 0.2, 0.05  # s
 RULES = {"rule 1": ("euclidean", 0.025), "rule 3": ("linearized-reparameterized", 0.25)}
 WAITS = (0.1, 0.5, 1.0, 2.0, 5.0, 20.0)  # tau
 SPEEDS = (0.03, 0.1, 0.3, 1.0)  # tau / T
+AVERAGES = (0.0, 0.1)  # s, of continuous learning
+VALUES = {"waiting": "waiting time, tau", "moving": "tau / T", "moving, corrected": "tau / T",
+          "continuous": "eligibility, s"}  # fmt: skip
 COMMON = {"epochs": 5, "threads": 1, "unsettled": "include"}
 NOTES = """\
 One tanh layer, N = 300, tau = 10 ms, 256 streams, 5 epochs of the 4,000 embedded training digits,
 tested on the other 1,000; learning rate 0.025 (rule 1, Euclidean) and 0.25 (rule 3,
-LinearizedReparameterized); no sample left out for being unsettled. Each seed's test accuracy at
-solved fixed points and, where it says so, read at the time at which the rule acts."""
+LinearizedReparameterized); no sample left out for being unsettled. Test accuracy at solved fixed
+points and read at the time at which the rule acts: means over seeds with 95 % intervals
+(Student's), or ranges where there are fewer than three. Missing: runs that stopped."""
 
 
 def train(rule: str, seed: int, **options: object) -> dict:
@@ -103,42 +110,40 @@ def _line(axis: Any, rows: pd.DataFrame, value: str, style: str, colour: str, la
 
 
 def write(table: pd.DataFrame) -> None:
+    """Write a table for each way of learning as Markdown."""
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
-    lines = [f"{date.today()}, {made}. Repeated by `python benchmarks/waiting.py`.", "", NOTES]
-    unit = {"waiting": "waiting time, tau", "continuous": "eligibility, s",
-            "moving": "tau / T", "moving, corrected": "tau / T"}  # fmt: skip
+    how = f"{date.today()}, {processor()}, {made}. Repeated by `python benchmarks/waiting.py`."
+    lines = [how, "", NOTES]
     for way, rows in table.groupby("way", sort=False):
-        lines += ["", f"## {way}", "", f"| rule | {unit[str(way)]} | at fixed points | read then |",
-                  "| --- | --- | --- | --- |"]  # fmt: skip
-        for (rule, value), group in rows.groupby(["rule", "value"]):
-            each = [", ".join(f"{v:.3f}" for v in group[name]) for name in ("fixed_points", "read")]
-            lines.append(f"| {rule} | {value:g} | {each[0]} | {each[1]} |")
-    path = ROOT / "benchmarks" / "results" / "waiting.md"
-    path.write_text("\n".join(lines) + "\n")
+        found = [
+            {
+                "rule": rule, VALUES[str(way)]: f"{value:g}",
+                "at fixed points": interval(group["fixed_points"]),
+                "read then": interval(group["read"]), "seeds": len(group),
+            }
+            for (rule, value), group in rows.groupby(["rule", "value"])
+        ]  # fmt: skip
+        lines += ["", f"## {way}", "", *markdown(pd.DataFrame(found), "{}")]
+    RESULT.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "waiting")
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=RESULT.with_suffix(".csv"))
+    parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     warnings.simplefilter("once")
     torch.set_num_threads(1)
-    options.out.mkdir(parents=True, exist_ok=True)
     keys = [
         {"rule": rule, "way": way, "value": value, "seed": seed}
+        for ways in (("waiting", "moving", "moving, corrected"), ("continuous",))  # takes minutes
         for seed in range(options.seeds)
-        for way, values in (
-            ("waiting", WAITS),
-            ("moving", SPEEDS),
-            ("moving, corrected", SPEEDS),
-            ("continuous", (0.0, 0.1) if seed == 0 else ()),  # takes minutes a run
-        )
-        for value in values
+        for way in ways
+        for value in {"waiting": WAITS, "continuous": AVERAGES}.get(way, SPEEDS)
         for rule in (("rule 3",) if way == "continuous" else RULES)
     ]
-    table = computed(options.out / "waiting.csv", keys, row)
+    table = computed(options.out, keys, row)
     write(table)
     draw(table)
 

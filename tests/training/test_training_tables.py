@@ -1,10 +1,11 @@
-"""What benchmarks/barrier.py and full_mnist.py make of runs, on the embedded digits."""
+"""What tables of benchmarks make of runs: barrier.py and full_mnist.py on embedded digits."""
 
 import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 
 
@@ -37,3 +38,20 @@ def test_each_run_has_a_row_with_all_its_columns(
         assert "nan" not in "".join(row)
         accuracy = found.get("accuracy") or found["test accuracy"]
         assert 0 < float(accuracy) < 1
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([1.0, 2.0, 3.0], "2.00 (-0.48 to 4.48)"),  # 2 -+ 4.303 / sqrt(3)
+        ([1.0, 2.0], "1.50 (1.00 to 2.00)"),
+        ([1.0, 2.0, None], "1.50 (1.00 to 2.00), 1 missing"),
+        ([None, None], "-"),
+    ],
+)
+def test_a_mean_has_its_interval_and_says_what_is_missing(
+    monkeypatch, values: list, text: str
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    tolerated = importlib.import_module("tolerated")
+    assert tolerated.interval(pd.Series(values, dtype=float), "{:.2f}") == text
