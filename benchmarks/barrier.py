@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 from slowness import markdown
-from tolerated import interval, intervals
+from tolerated import interval, over_seeds
 
 import ratenet as rn
 from ratenet.errors import RatenetError
@@ -34,28 +34,32 @@ RESULTS, FIGURE = HERE / "results" / "barrier.md", HERE.parent / "docs" / "image
 
 
 MOST_PRODUCTS = 2000
-COLUMNS = {  # of the table: what a run came to, and its format
-    "accuracy": ("accuracy", ".4f"),
+MEANS = {  # of the table: what a run came to, and its format
     "iterations, first 5 steps": ("first", ".1f"),
-    "iterations, last 50 steps": ("last", ".1f"),
-    "most iterations": ("most", ".1f"),
+    "last 50 steps": ("last", ".1f"),
     "dynamics to rest, products": ("dynamics mean", ".0f"),
-    "of the slowest image": ("dynamics most", ".0f"),
     "damped iteration, products": ("damped mean", ".0f"),
-    "of its slowest image": ("damped most", ".0f"),
-    "unsettled share": ("unsettled", ".4f"),
     "largest Re of W's eigenvalues": ("weights", ".2f"),
+    "steps until it passes 1": ("passes", ".0f"),
     "abscissa at mean gains, 1/s": ("mean_gain", ".1f"),
     "of two samples, 1/s": ("samples", ".1f"),
     "steps corrected": ("corrected", ".0f"),
     "steps refused": ("refused", ".0f"),
 }
+LARGEST = {
+    "most iterations": ("most", ".0f"),
+    "most products of the dynamics": ("dynamics most", ".0f"),
+    "most products of damped iteration": ("damped most", ".0f"),
+    "largest unsettled share": ("unsettled", ".4f"),
+    "steps": ("steps", ".0f"),
+}
 NOTES = f"""\
 Means over seeds with 95 % intervals (Student's t), or ranges where there are fewer than three;
-accuracy less that without a barrier: paired by seed. Iterations to a fixed point: means of a batch.
-At the end, 512 test images are brought to rest by simpler solvers, in at most {MOST_PRODUCTS:,}
-products. The abscissa (largest real part of the Jacobian's eigenvalues) is that at mean gains in
-the last 50 steps, and of two samples at the end. The largest real part of W's is over all steps."""
+accuracy less that without a barrier: paired by seed. Largest, most: over seeds. Iterations to a
+fixed point: means of a batch. At the end, 512 test images are brought to rest by simpler solvers,
+in at most {MOST_PRODUCTS:,} products. The abscissa (largest real part of the Jacobian's
+eigenvalues) is that at mean gains in the last 50 steps, and of two samples at the end. The largest
+real part of W's is over all steps."""
 
 
 def main() -> None:
@@ -105,6 +109,7 @@ def run(
         **others,
         "unsettled": summary["unsettled_share"],
         "weights": metrics["weight_abscissa"].max(),
+        "passes": metrics[metrics["weight_abscissa"] > 1]["step"].min(),
         "mean_gain": tail["abscissa_mean_gain"].mean(),
         "samples": metrics["abscissa"].dropna().iloc[-1],
         "corrected": summary.get("corrected_steps", 0),
@@ -157,10 +162,12 @@ def write_table(rows: pd.DataFrame, options: argparse.Namespace) -> None:
         without = own[own["barrier"] == BARRIERS[None]].set_index("seed")["accuracy"]
         for barrier, cell in own.groupby("barrier", sort=False):
             gain = cell.set_index("seed")["accuracy"] - without
-            means = intervals(cell, COLUMNS)
-            less = interval(gain, "{:+.4f}") if barrier != BARRIERS[None] else "-"
-            ends = {"accuracy": means.pop("accuracy"), "less no barrier": less}
-            found.append({"rule": rule, "barrier": barrier, "seeds": len(cell), **ends, **means})
+            found.append({
+                "rule": rule, "barrier": barrier, "seeds": len(cell),
+                "accuracy": interval(cell["accuracy"], "{:.4f}"),
+                "less no barrier": interval(gain, "{:+.4f}") if barrier != BARRIERS[None] else "-",
+                **over_seeds(cell, MEANS, LARGEST),
+            })  # fmt: skip
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     how = (
         f"`python benchmarks/barrier.py --data-root DIR --seeds {options.seeds} --epochs "

@@ -31,17 +31,22 @@ def interval(values: pd.Series, form: str = "{:.3f}") -> str:
     return f"{text}, {missing} missing" if missing else text
 
 
-def intervals(rows: pd.DataFrame, columns: dict[str, tuple[str, str]]) -> dict[str, str]:
-    """Return mean and interval of each column as text, by its name in the table; "-" without it.
+def over_seeds(
+    rows: pd.DataFrame, means: dict[str, tuple[str, str]], largest: dict[str, tuple[str, str]]
+) -> dict[str, str]:
+    """Return mean and interval of some columns, and the largest value of others, as text.
 
     Parameters
     ----------
-    columns : dict
+    means, largest : dict
         For each name in the table, the column of the rows, and the format of a number.
     """
+    most = {
+        name: f"{rows[column].fillna(0).max():{form}}" for name, (column, form) in largest.items()
+    }
     return {
-        name: interval(rows[column], f"{{:{form}}}") if column in rows else "-"
-        for name, (column, form) in columns.items()
+        **{name: interval(rows[column], f"{{:{form}}}") for name, (column, form) in means.items()},
+        **most,
     }
 
 
