@@ -43,14 +43,14 @@ MEANS = {  # of the table: what a run came to, and its format
     "steps until it passes 1": ("passes", ".0f"),
     "abscissa at mean gains, 1/s": ("mean_gain", ".1f"),
     "of two samples, 1/s": ("samples", ".1f"),
-    "steps corrected": ("corrected", ".0f"),
-    "steps refused": ("refused", ".0f"),
 }
 LARGEST = {
     "most iterations": ("most", ".0f"),
     "most products of the dynamics": ("dynamics most", ".0f"),
     "most products of damped iteration": ("damped most", ".0f"),
     "largest unsettled share": ("unsettled", ".4f"),
+    "most steps corrected": ("corrected", ".0f"),
+    "most steps refused": ("refused", ".0f"),
     "steps": ("steps", ".0f"),
 }
 NOTES = f"""\
