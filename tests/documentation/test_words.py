@@ -42,7 +42,7 @@ PATTERNS = {  # what must not come back: what to write in its place
 
 def offences(text: str) -> list[str]:
     """Return the phrases of a text that must not come back, with what to write instead."""
-    plain = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    plain = re.sub(r"```.*?```|<!--.*?-->", "", text, flags=re.DOTALL)
     plain = " ".join(plain.split())
     return [
         f"...{plain[max(0, match.start() - 30) : match.end() + 30]}... -> {better}"
