@@ -1,6 +1,5 @@
 """Checks of the tensors that a connectivity is made of, one sentence for each."""
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor
 
 from ratenet.connectivity.base import AbstractConnectivity
 from ratenet.errors import InputError, counted
+from ratenet.linear_algebra import is_finite
 
 
 def check_weights(weights: Tensor, name: str, dimensions: str) -> None:
@@ -35,13 +35,8 @@ def check_weights(weights: Tensor, name: str, dimensions: str) -> None:
         raise InputError.at(name, got=weights.dtype, expected="floating-point numbers")
     if weights.device.type == "meta":
         raise InputError.at(name, found="a meta tensor, which has none", expected="values")
-    if not math.isfinite(float(weights.detach().sum())):  # one pass; a finite sum may overflow
-        _check_finite(weights, name)
-
-
-def _check_finite(weights: Tensor, name: str) -> None:
-    bad = ~torch.isfinite(weights)
-    if bad.any():
+    if not is_finite(weights):
+        bad = ~torch.isfinite(weights)
         where = ", ".join(map(str, torch.nonzero(bad)[0].tolist()))
         raise InputError(
             f"{name} holds {counted(int(bad.sum()), 'NaN or infinite entry')}, the first at "

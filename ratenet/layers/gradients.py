@@ -28,6 +28,7 @@ from ratenet.connectivity.computation import computation
 from ratenet.errors import InputError, UnsupportedError, counted
 from ratenet.fixed_points import FixedPoints, Status, adjoint_of
 from ratenet.fixed_points.adjoint import default_adjoint_tolerance
+from ratenet.linear_algebra import is_finite
 from ratenet.plasticity import AbstractRule, Euclidean
 from ratenet.plasticity.proposal import LeftOut
 from ratenet.validation import check_positive
@@ -140,7 +141,7 @@ class Passage:
         """
         self._found = self._find(drive, parameters)
         rates = self._found.rates
-        if _is_finite(rates):
+        if is_finite(rates):
             return rates.clone()
         return rates.where(torch.isfinite(rates).all(dim=1, keepdim=True), 0.0)
 
@@ -167,7 +168,7 @@ class Passage:
         needs_drive, needs_weights = needed[0], any(needed[1:])
         is_whole = bool(settled.all())
         part, e = (fp, error) if is_whole else (fp.select(settled), error[settled])
-        if not _is_finite(e):  # handed on, as torch's own layers do
+        if not is_finite(e):  # handed on, as torch's own layers do
             inputs = [fp.rates, *fp.network.connectivity.parameters.values()]
             every = [torch.full_like(tensor, torch.nan) for tensor in inputs]
             return tuple(itertools.compress(every, needed))
@@ -221,11 +222,6 @@ class Passage:
             torch.zeros_like(like) if gradient is None else gradient
             for like, gradient in itertools.compress(zip(inputs, every, strict=True), needed)
         )
-
-
-def _is_finite(values: Tensor) -> bool:
-    """Return whether all entries are; one pass decides it unless their sum overflows."""
-    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 class Rest(torch.autograd.Function):

@@ -10,6 +10,7 @@ from ratenet.linear_algebra.batched_solve import (
     solve_units as solve_units,
 )
 from ratenet.linear_algebra.dense import all_eigenvalues as all_eigenvalues
+from ratenet.linear_algebra.finite import is_finite as is_finite
 from ratenet.linear_algebra.gmres import gmres as gmres
 from ratenet.linear_algebra.krylov import (
     KrylovSpace as KrylovSpace,

@@ -17,6 +17,7 @@ from ratenet.equations.units import (
     show_unit,
 )
 from ratenet.errors import InputError, shorten
+from ratenet.linear_algebra import is_finite
 from ratenet.validation import check_seed
 
 
@@ -61,7 +62,7 @@ def as_tensor(
         If the value is not an array of real numbers, or its unit does not fit.
     """
     tensor = numbers_of(value, dimensions, where).to(dtype=dtype, device=device)
-    if finite and not torch.isfinite(tensor).all():
+    if finite and not is_finite(tensor):
         raise InputError(
             f"{where}: NaN or infinite entries; all values must be finite.",
             argument=where,

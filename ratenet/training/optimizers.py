@@ -21,6 +21,7 @@ from ratenet.errors import (
     UnknownNameError,
     UnsupportedError,
 )
+from ratenet.linear_algebra import is_finite
 from ratenet.plasticity import AbstractRule
 from ratenet.training.options import TrainingOptions
 from ratenet.training.schedules import CONSTANT, learning_rates
@@ -119,7 +120,7 @@ class AbstractOptimizer(ABC):
 
     def _check_finite(self) -> None:
         for name, parameter in self.parameters.items():
-            if not torch.isfinite(parameter).all():
+            if not is_finite(parameter):
                 raise DivergenceError(f"{name} became NaN or infinite; lower learning_rate.")
 
     def _clipped(self, changes: Changes, rate: float) -> Changes:

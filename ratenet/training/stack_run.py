@@ -23,6 +23,7 @@ from ratenet.layers.architecture import build_stack, cores_of, rates_of
 from ratenet.layers.core import STALE_AFTER, FixedPointCore
 from ratenet.layers.stack import Stack
 from ratenet.layers.tables import AbstractRecurrentTable, AbstractTable, LayerDefaults, read_tables
+from ratenet.linear_algebra import is_finite
 from ratenet.network import Network
 from ratenet.plasticity import Euclidean, Frozen
 from ratenet.stimuli import Images
@@ -278,7 +279,7 @@ class StackRun(LearningRun):
         for name, parameter in self.learned.items():
             gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             gradient = self.workers.total(gradient)
-            if not torch.isfinite(gradient).all():
+            if not is_finite(gradient):
                 raise DivergenceError(
                     f"the change of {name} is NaN or infinite; lower learning_rate."
                 )

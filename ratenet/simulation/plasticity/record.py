@@ -1,6 +1,5 @@
 """What a simulation with plasticity records: weights at some steps, all variables at the end."""
 
-import math
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor
 from ratenet.connectivity import AbstractConnectivity
 from ratenet.equations import PlasticitySpec
 from ratenet.errors import DivergenceError, InputError
+from ratenet.linear_algebra import is_finite
 from ratenet.simulation.plasticity.bound import Plasticity
 from ratenet.simulation.plasticity.layout import Listed
 from ratenet.simulation.plasticity.state import PlasticState
@@ -97,7 +97,7 @@ class PlasticityRecorder:
         """
         self.state.refresh_weights()
         for name, value in self.state.values.items():
-            if not _is_finite(value):
+            if not is_finite(value):
                 self._refuse(name, value, n)
         self._weights_before = self.state.weights.clone()
 
@@ -159,11 +159,6 @@ class PlasticityRecorder:
         """Name the largest weight of the last check."""
         sizes = self._weights_before.abs()
         return f"{self.place(self.rule.weight, sizes)} at {float(sizes.max()):.3g}"
-
-
-def _is_finite(value: Tensor) -> bool:
-    total = float(value.sum())
-    return math.isfinite(total) or bool(torch.isfinite(value).all())
 
 
 def checked_interval(every: Any, synapses: Any, grid: TimeGrid) -> int | None:
