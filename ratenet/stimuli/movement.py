@@ -38,11 +38,12 @@ def resample(
         Height and width of what is returned.
     """
     B, shape, frame = len(pixels), shape[-2:], frame[-2:]
-    half_image = pixels.new_tensor([shape[1] / 2, shape[0] / 2])
-    half_frame = pixels.new_tensor([frame[1] / 2, frame[0] / 2, 1.0])
-    theta = maps.to(pixels) * half_frame / half_image[:, None]
-    theta = theta.expand(B, 2, 3)  # grid_sample measures from -1 to 1
-    grid = torch.nn.functional.affine_grid(theta, [B, 1, *frame], align_corners=False)
+    y, x = (torch.arange(size).to(pixels) - (size - 1) / 2 for size in frame)
+    places = torch.stack([*torch.meshgrid(x, y, indexing="xy"), x.new_ones(frame)]).flatten(1)
+    # One product for all streams: affine_grid takes one for each, and twice the sampling's time.
+    seen = (maps.to(pixels).reshape(-1, 3) @ places).view(-1, 2, *frame)
+    half = pixels.new_tensor([shape[1] / 2, shape[0] / 2])  # grid_sample measures from -1 to 1
+    grid = (seen.permute(0, 2, 3, 1) / half).expand(B, *frame, 2)
     images = pixels.view(B, -1, *shape)
     shown = torch.nn.functional.grid_sample(images, grid, mode="bicubic", align_corners=False)
     return shown.flatten(1)
@@ -55,8 +56,8 @@ class AbstractMovement(AbstractModulation):
     phase: Any
 
     @abstractmethod
-    def map_at(self, t: float) -> list[list[float]]:
-        """Return A and b, 2 x 3, at time t in seconds for a stream whose phase is 0."""
+    def map_at(self, t: Tensor) -> Tensor:
+        """Return A and b at times t in seconds for streams whose phase is 0, shape (..., 2, 3)."""
 
     @property
     def own_time_scale(self) -> float:
@@ -66,16 +67,13 @@ class AbstractMovement(AbstractModulation):
     def at(self, t: float) -> Tensor:
         """Return the moved images at time t in seconds, shape (B, M)."""
         images = self.source.at(t)
-        return resample(images, self.shape, self._maps(images, t), self.shape)
+        return resample(images, self.shape, self._maps(t), self.shape)
 
-    def _maps(self, images: Tensor, t: float) -> Tensor:
+    def _maps(self, t: float) -> Tensor:
         """Return the maps at time t, (2, 3), or (B, 2, 3) where streams differ."""
-        if isinstance(self.phase, float):
-            return images.new_tensor(self.map_at(t + self.phase * self.period))
-        times = (t + phase * self.period for phase in self.phase)
-        return images.new_tensor([self.map_at(each) for each in times])
+        return self.map_at(t + self.phase * self.period)
 
-    def _angle(self, t: float) -> float:
+    def _angle(self, t: Tensor) -> Tensor:
         """Return the phase of the movement, in radians."""
         return 2 * math.pi * t / float(self.period)
 
@@ -119,16 +117,20 @@ class Rotate(AbstractMovement):
     def __post_init__(self) -> None:
         self._check()
 
-    def map_at(self, t: float) -> list[list[float]]:
-        """Return the rotation back by the angle at time t.
+    def map_at(self, t: Tensor) -> Tensor:
+        """Return the rotation back by the angle at times t.
 
         Parameters
         ----------
-        t : float
-            Any time, in seconds.
+        t : Tensor, shape (...)
+            Any times, in seconds.
+
+        Returns
+        -------
+        Tensor, shape (..., 2, 3)
         """
-        cosine, sine = math.cos(self._angle(t)), math.sin(self._angle(t))
-        return [[cosine, -sine, 0.0], [sine, cosine, 0.0]]
+        cosine, sine = self._angle(t).cos(), self._angle(t).sin()
+        return _rows([cosine, -sine, 0.0], [sine, cosine, 0.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,16 +169,20 @@ class Scale(AbstractMovement):
         self._check()
         _check_number(self.factor, "Scale, factor", positive=True)
 
-    def map_at(self, t: float) -> list[list[float]]:
-        """Return the scaling back at time t.
+    def map_at(self, t: Tensor) -> Tensor:
+        """Return the scaling back at times t.
 
         Parameters
         ----------
-        t : float
-            Any time, in seconds.
+        t : Tensor, shape (...)
+            Any times, in seconds.
+
+        Returns
+        -------
+        Tensor, shape (..., 2, 3)
         """
-        smaller = self.factor ** -math.sin(self._angle(t))
-        return [[smaller, 0.0, 0.0], [0.0, smaller, 0.0]]
+        smaller = self.factor ** -self._angle(t).sin()
+        return _rows([smaller, 0.0, 0.0], [0.0, smaller, 0.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,15 +221,19 @@ class Shear(AbstractMovement):
         self._check()
         _check_number(self.amount, "Shear, amount")
 
-    def map_at(self, t: float) -> list[list[float]]:
-        """Return the shear back at time t.
+    def map_at(self, t: Tensor) -> Tensor:
+        """Return the shear back at times t.
 
         Parameters
         ----------
-        t : float
-            Any time, in seconds.
+        t : Tensor, shape (...)
+            Any times, in seconds.
+
+        Returns
+        -------
+        Tensor, shape (..., 2, 3)
         """
-        return [[1.0, self.amount * math.sin(self._angle(t)), 0.0], [0.0, 1.0, 0.0]]
+        return _rows([1.0, self.amount * self._angle(t).sin(), 0.0], [0.0, 1.0, 0.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,18 +273,22 @@ class Drift(AbstractMovement):
         self._check()
         _check_number(self.direction, "Drift, direction")
 
-    def map_at(self, t: float) -> list[list[float]]:
-        """Return the shift back at time t, from -1/2 to 1/2 of the frame.
+    def map_at(self, t: Tensor) -> Tensor:
+        """Return the shift back at times t, from -1/2 to 1/2 of the frame.
 
         Parameters
         ----------
-        t : float
-            Any time, in seconds.
+        t : Tensor, shape (...)
+            Any times, in seconds.
+
+        Returns
+        -------
+        Tensor, shape (..., 2, 3)
         """
         height, width = self.shape[-2:]
         distance, angle = width * t / float(self.period), math.radians(self.direction)
         right, up = distance * math.cos(angle), distance * math.sin(angle)
-        return [[1.0, 0.0, _wrapped(-right, width)], [0.0, 1.0, _wrapped(up, height)]]
+        return _rows([1.0, 0.0, _wrapped(-right, width)], [0.0, 1.0, _wrapped(up, height)])
 
     def at(self, t: float) -> Tensor:
         """Return the moved images at time t in seconds, shape (B, M)."""
@@ -286,22 +300,27 @@ class Drift(AbstractMovement):
             mode="circular",
         )
         shape = (height + 2 * below, width + 2 * right)
-        return resample(tiled.flatten(1), shape, self._maps(images, t), self.shape)
+        return resample(tiled.flatten(1), shape, self._maps(t), self.shape)
 
 
-def _wrapped(shift: float, size: int) -> float:
+def _rows(*rows: list[Tensor | float]) -> Tensor:
+    """Return matrices (..., 2, 3) from their entries, numbers for all or tensors (...)."""
+    entries = [torch.as_tensor(entry, dtype=torch.float64) for row in rows for entry in row]
+    return torch.stack(torch.broadcast_tensors(*entries), dim=-1).unflatten(-1, (2, 3))
+
+
+def _wrapped(shift: Tensor, size: int) -> Tensor:
     """Return a shift that shows the same on a torus, between -size/2 and size/2."""
     return (shift + size / 2) % size - size / 2
 
 
-def _phases(value: Any, where: str, streams: int) -> float | list[float]:
-    """Return a phase, or one for each stream."""
+def _phases(value: Any, where: str, streams: int) -> Tensor:
+    """Return a phase, or one for each stream, shape () or (B,)."""
     phases = as_tensor(value, DIMENSIONLESS, where, torch.float64, torch.device("cpu"))
     if phases.shape not in ((), (streams,)):
         expected = f"a number, or one for each of the {streams} streams"
         raise InputError.at(where, got=value, expected=expected)
-    found: float | list[float] = phases.tolist()
-    return found
+    return phases
 
 
 def _check_number(value: Any, where: str, *, positive: bool = False) -> None:
