@@ -173,7 +173,7 @@ def accuracy_row(rule: str, way: str, speed: float, seed: int, data: rn.stimuli.
 
 
 def at_rest(network: rn.Network, drive: Tensor) -> rn.FixedPoints:
-    # A network that has lost its fixed points would take the solver's 10,000 iterations, which is minutes.
+    # A network that has lost its fixed points would take the solver's 10,000 iterations: minutes.
     return rn.find_fixed_points(
         network, drive, certificate="residual", on_failure="return", max_iterations=2000
     )
