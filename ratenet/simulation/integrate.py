@@ -148,7 +148,8 @@ def simulate(
         If the backend lacks the method or the device, or the method does not fit the model.
     DivergenceError
         If a state or a weight becomes NaN or infinite; or if a state grows to more than 1,000 times
-        its usual size while dt is too large for the network's fastest mode.
+        its usual size while dt is too large for the network's fastest mode; or if with rkc a time
+        constant would take more than 1,000 steps, as with weights that learning has driven off.
 
     Warns
     -----

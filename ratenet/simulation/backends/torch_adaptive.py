@@ -34,6 +34,7 @@ from ratenet.simulation.step_limit import FastestMode
 from ratenet.simulation.time_grid import WHOLE
 
 SHORTEST = 1e-6  # of dt: a step that must be shorter has an error that no step makes small
+STIFFEST = 1e-3  # of the shortest time constant: shorter steps than these reach no end
 SAFETY, MOST_GROWTH, LEAST_GROWTH = 0.8, 5.0, 0.1
 MARGIN = 1.1  # over the fastest mode of the stimuli that are examined
 EXAMINE_EVERY = 10  # steps
@@ -112,12 +113,26 @@ class _Stages:
             self.longest = network.shortest_time_constant()
 
     def choose(self, h: float, state: Tensor, drive: AbstractDrive, t: float) -> tuple[Pair, float]:
-        """Return the pair for a step of about h, and its length."""
+        """Return the pair for a step of about h, and its length.
+
+        Raises
+        ------
+        DivergenceError
+            If the fastest mode allows no step that leads anywhere.
+        """
         if self.task.method == "dopri5":
             return DOPRI5, h
         if self._rate is None or self._age >= EXAMINE_EVERY:
             self._rate, self._age = MARGIN * self._fastest(state.detach(), drive.at(t).detach()), 0
-        stages, h = stages_for(min(h, self.longest), self._rate)
+        wanted = min(h, self.longest)
+        stages, h = stages_for(wanted, self._rate)
+        if h < wanted and h < STIFFEST * self.longest < math.inf:
+            raise DivergenceError(
+                f"The network is too stiff at t = {t:g} s: its fastest mode has a rate of about "
+                f"{self._rate / MARGIN:.3g}/s, so that a time constant of {self.longest:g} s would "
+                f"take {self.longest / h:,.0f} steps. Lower the recurrent weights, or, if they "
+                "were learned, the learning rate."
+            )
         return chebyshev(stages), h
 
     def learn(self, *, is_accepted: bool) -> None:
