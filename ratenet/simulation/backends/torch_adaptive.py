@@ -24,8 +24,10 @@ from ratenet.network import Network
 from ratenet.simulation.backends.base import Observer, Task
 from ratenet.simulation.backends.torch_pairs import (
     DOPRI5,
+    MOST_STAGES,
     Pair,
     chebyshev,
+    reach_of,
     stages_for,
 )
 from ratenet.simulation.backends.torch_steps import without_subnormals
@@ -34,7 +36,7 @@ from ratenet.simulation.step_limit import FastestMode
 from ratenet.simulation.time_grid import WHOLE
 
 SHORTEST = 1e-6  # of dt: a step that must be shorter has an error that no step makes small
-STIFFEST = 1e-3  # of the shortest time constant: shorter steps than these reach no end
+MOST_STEPS = 1_000  # a time constant, where the fastest mode alone limits them
 SAFETY, MOST_GROWTH, LEAST_GROWTH = 0.8, 5.0, 0.1
 MARGIN = 1.1  # over the fastest mode of the stimuli that are examined
 EXAMINE_EVERY = 10  # steps
@@ -124,16 +126,20 @@ class _Stages:
             return DOPRI5, h
         if self._rate is None or self._age >= EXAMINE_EVERY:
             self._rate, self._age = MARGIN * self._fastest(state.detach(), drive.at(t).detach()), 0
-        wanted = min(h, self.longest)
-        stages, h = stages_for(wanted, self._rate)
-        if h < wanted and h < STIFFEST * self.longest < math.inf:
+            self._check_reach(t)
+        stages, h = stages_for(min(h, self.longest), self._rate)
+        return chebyshev(stages), h
+
+    def _check_reach(self, t: float) -> None:
+        """Refuse a network in which not even the most stages reach anywhere."""
+        steps = self.longest * self._rate / reach_of(MOST_STAGES) if self._rate else 0.0
+        if MOST_STEPS < steps < math.inf:
             raise DivergenceError(
                 f"The network is too stiff at t = {t:g} s: its fastest mode has a rate of about "
-                f"{self._rate / MARGIN:.3g}/s, so that a time constant of {self.longest:g} s would "
-                f"take {self.longest / h:,.0f} steps. Lower the recurrent weights, or, if they "
-                "were learned, the learning rate."
+                f"{self._rate:.3g}/s, so that a time constant of {self.longest:g} s would take "
+                f"{steps:,.0f} steps of {MOST_STAGES} products. Lower the recurrent weights, or, if "
+                "they were learned, the learning rate."
             )
-        return chebyshev(stages), h
 
     def learn(self, *, is_accepted: bool) -> None:
         """Look at the fastest mode again after some steps, or after one that failed."""
