@@ -137,8 +137,8 @@ class _Stages:
             raise DivergenceError(
                 f"The network is too stiff at t = {t:g} s: its fastest mode has a rate of about "
                 f"{self._rate:.3g}/s, so that a time constant of {self.longest:g} s would take "
-                f"{steps:,.0f} steps of {MOST_STAGES} products. Lower the recurrent weights, or, if "
-                "they were learned, the learning rate."
+                f"{steps:,.0f} steps of {MOST_STAGES} products. Lower the recurrent weights, or, "
+                "if they were learned, the learning rate."
             )
 
     def learn(self, *, is_accepted: bool) -> None:
