@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 import torch
 from kept_rows import computed
-from tolerated import AT_REST, interval, limit_text, limits
+from tolerated import AT_REST, interval, limit_table
 from torch import Tensor
 
 import ratenet as rn
@@ -41,7 +41,6 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 TAU = 0.01  # s
 UNITS = 300
-CASE = ["rule", "way"]
 FADE = {"moving": 1.0, "held": 0.2}  # of T
 RULES = {"rule 1": (Euclidean(), 0.025), "rule 3": (LinearizedReparameterized(), 0.25)}
 LAG_SPEEDS = np.logspace(-3, 0, 13)  # tau / T
@@ -250,17 +249,8 @@ def write_tables(lags: pd.DataFrame, accuracies: pd.DataFrame) -> None:
     )
     lines += ["", "## Test accuracy after training", ""]
     lines += markdown(table.sort_index().reset_index().fillna("-"), "{:.3g}")
-    found = limits(accuracies.assign(accuracy=accuracies["test_accuracy"].fillna(0)), CASE)
     lines += ["", "## Tolerated tau / T", ""]
-    lines += markdown(
-        pd.DataFrame(
-            [
-                {"rule": rule, "way": way, "tolerated": limit_text(part), "seeds": len(part)}
-                for (rule, way), part in found.groupby(CASE)
-            ]
-        ),
-        "{}",
-    )
+    lines += markdown(limit_table(accuracies.rename(columns={"test_accuracy": "accuracy"})), "{}")
     path = RESULTS / "slowness.md"
     path.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))

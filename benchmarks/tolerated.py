@@ -86,6 +86,21 @@ def limits(accuracies: pd.DataFrame, case: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def limit_table(accuracies: pd.DataFrame) -> pd.DataFrame:
+    """Return the tolerated speed of each rule and way over seeds, a row of text each.
+
+    Parameters
+    ----------
+    accuracies : DataFrame
+        A row for each rule, way, speed and seed, with `accuracy`, NaN of a run that stopped.
+    """
+    found = limits(accuracies.fillna({"accuracy": 0}), ["rule", "way"])
+    return pd.DataFrame([
+        {"rule": rule, "way": way, "tolerated": limit_text(part), "seeds": len(part)}
+        for (rule, way), part in found.groupby(["rule", "way"])
+    ])  # fmt: skip
+
+
 def limit_text(part: pd.DataFrame) -> str:
     """Return the tolerated speed of one case, over seeds."""
     part = part.sort_values("tau / T")

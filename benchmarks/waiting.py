@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 from kept_rows import computed
 from slowness import markdown
-from tolerated import interval
+from tolerated import AT_REST, interval, limit_table
 
 import ratenet as rn
 from ratenet.errors import RatenetError
@@ -50,7 +50,9 @@ tested on the other 1,000; learning rate 0.025 (rule 1, Euclidean) and 0.25 (rul
 LinearizedReparameterized); no sample left out for being unsettled. Test accuracy at solved fixed
 points and read at the time at which the rule acts: means over seeds with 95 % intervals
 (Student's), or ranges where there are fewer than three. Missing: runs that stopped. Euler steps of
-tau / 10 where images never rest, else rkc."""
+tau / 10 where images never rest, else rkc. Tolerated speeds: those up to which 95 % of what a seed
+reaches after 20 tau are kept at fixed points, interpolated in log(tau / T); geometric mean, or,
+where the limit of a seed lies beyond the speeds tried (< or >), the range over seeds."""
 
 
 def train(rule: str, seed: int, **options: object) -> dict:
@@ -112,6 +114,14 @@ def _line(axis: Any, rows: pd.DataFrame, value: str, style: str, colour: str, la
     axis.plot(rows["value"], rows[value], style[0], color=colour, ms=3, alpha=0.5)
 
 
+def speeds(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the accuracies of images that never rest, beside those of the longest wait."""
+    rest = table[(table["way"] == "waiting") & (table["value"] == max(WAITS))]
+    moving = table[table["way"].str.startswith("moving")]
+    found = pd.concat([rest.assign(way=AT_REST, value=0.0), moving])
+    return found.rename(columns={"value": "speed", "fixed_points": "accuracy"})
+
+
 def write(table: pd.DataFrame) -> None:
     """Write a table for each way of learning as Markdown."""
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
@@ -127,6 +137,7 @@ def write(table: pd.DataFrame) -> None:
             for (rule, value), group in rows.groupby(["rule", "value"])
         ]  # fmt: skip
         lines += ["", f"## {way}", "", *markdown(pd.DataFrame(found), "{}")]
+    lines += ["", "## Tolerated tau / T", "", *markdown(limit_table(speeds(table)), "{}")]
     RESULT.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 
