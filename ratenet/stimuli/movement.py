@@ -320,7 +320,7 @@ def _phases(value: Any, where: str, streams: int) -> Tensor:
     if phases.shape not in ((), (streams,)):
         expected = f"a number, or one for each of the {streams} streams"
         raise InputError.at(where, got=value, expected=expected)
-    return phases
+    return phases.detach().clone()  # whatever becomes of the array that was given
 
 
 def _check_number(value: Any, where: str, *, positive: bool = False) -> None:

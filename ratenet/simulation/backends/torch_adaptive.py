@@ -120,7 +120,7 @@ class _Stages:
         Raises
         ------
         DivergenceError
-            If the fastest mode allows no step that leads anywhere.
+            If the fastest mode would take more than MOST_STEPS steps a time constant.
         """
         if self.task.method == "dopri5":
             return DOPRI5, h
@@ -131,14 +131,16 @@ class _Stages:
         return chebyshev(stages), h
 
     def _check_reach(self, t: float) -> None:
-        """Refuse a network in which not even the most stages reach anywhere."""
-        steps = self.longest * self._rate / reach_of(MOST_STAGES) if self._rate else 0.0
-        if MOST_STEPS < steps < math.inf:
+        """Refuse a network whose fastest mode would take far too many steps of the most stages."""
+        if self._rate is None or not math.isfinite(self.longest):
+            return
+        steps = self.longest * self._rate / reach_of(MOST_STAGES)
+        if not steps <= MOST_STEPS:
             raise DivergenceError(
                 f"The network is too stiff at t = {t:g} s: its fastest mode has a rate of about "
-                f"{self._rate:.3g}/s, so that a time constant of {self.longest:g} s would take "
-                f"{steps:,.0f} steps of {MOST_STAGES} products. Lower the recurrent weights, or, "
-                "if they were learned, the learning rate."
+                f"{self._rate / MARGIN:.3g}/s, so that a time constant of {self.longest:g} s would "
+                f"take {steps:,.0f} steps of {MOST_STAGES} products. Lower the recurrent weights, "
+                "or, if they were learned, the learning rate."
             )
 
     def learn(self, *, is_accepted: bool) -> None:

