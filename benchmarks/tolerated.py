@@ -21,12 +21,17 @@ def spread(values: pd.Series) -> tuple[float, float, float]:
     return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
 
 
-def interval(values: pd.Series, form: str = "{:.3f}") -> str:
-    """Return mean and interval, or range, as text, and how many values are missing."""
+def interval(
+    values: pd.Series, form: str = "{:.3f}", within: tuple[float, float] = (-np.inf, np.inf)
+) -> str:
+    """Return mean and interval, or range, as text, and how many values are missing.
+
+    An interval ends where values must, such as accuracies at 0 and 1.
+    """
     missing = int(values.isna().sum())
     if missing == len(values):
         return "-"
-    mean, low, high = (form.format(value) for value in spread(values))
+    mean, low, high = (form.format(value) for value in np.clip(spread(values), *within))
     text = mean if low == high else f"{mean} ({low} to {high})"
     return f"{text}, {missing} missing" if missing else text
 

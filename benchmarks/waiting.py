@@ -48,11 +48,12 @@ NOTES = """\
 One tanh layer, N = 300, tau = 10 ms, 256 streams, 5 epochs of the 4,000 embedded training digits,
 tested on the other 1,000; learning rate 0.025 (rule 1, Euclidean) and 0.25 (rule 3,
 LinearizedReparameterized); no sample left out for being unsettled. Test accuracy at solved fixed
-points and read at the time at which the rule acts: means over seeds with 95 % intervals
-(Student's), or ranges where there are fewer than three. Missing: runs that stopped. Euler steps of
-tau / 10 where images never rest, else rkc. Tolerated speeds: those up to which 95 % of what a seed
-reaches after 20 tau are kept at fixed points, interpolated in log(tau / T); geometric mean, or,
-where the limit of a seed lies beyond the speeds tried (< or >), the range over seeds."""
+points and read at the time at which the rule acts: means over seeds with 95 % intervals (Student's,
+cut at 0), or ranges where there are fewer than three. Missing: runs that stopped. Euler steps of
+tau / 10 where images never rest and where test images are read, else rkc. Tolerated speeds: those
+up to which 95 % of what a seed reaches after 20 tau are kept at fixed points, interpolated in
+log(tau / T); geometric mean, or, where the limit of a seed lies beyond the speeds tried (< or >),
+the range over seeds."""
 
 
 def train(rule: str, seed: int, **options: object) -> dict:
@@ -131,8 +132,8 @@ def write(table: pd.DataFrame) -> None:
         found = [
             {
                 "rule": rule, VALUES[str(way)]: f"{value:g}",
-                "at fixed points": interval(group["fixed_points"]),
-                "read then": interval(group["read"]), "seeds": len(group),
+                "at fixed points": interval(group["fixed_points"], within=(0, 1)),
+                "read then": interval(group["read"], within=(0, 1)), "seeds": len(group),
             }
             for (rule, value), group in rows.groupby(["rule", "value"])
         ]  # fmt: skip
