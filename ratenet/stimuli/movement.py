@@ -40,7 +40,7 @@ def resample(
     B, shape, frame = len(pixels), shape[-2:], frame[-2:]
     y, x = (torch.arange(size).to(pixels) - (size - 1) / 2 for size in frame)
     places = torch.stack([*torch.meshgrid(x, y, indexing="xy"), x.new_ones(frame)]).flatten(1)
-    # One product for all streams: affine_grid takes one for each, and twice the sampling's time.
+    # One product for all streams: affine_grid takes one for each, and longer than the sampling.
     seen = (maps.to(pixels).reshape(-1, 3) @ places).view(-1, 2, *frame)
     half = pixels.new_tensor([shape[1] / 2, shape[0] / 2])  # grid_sample measures from -1 to 1
     grid = (seen.permute(0, 2, 3, 1) / half).expand(B, *frame, 2)
