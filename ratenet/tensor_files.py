@@ -54,7 +54,8 @@ def read_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
         check_regular(path, LARGEST)
         with safe_open(path, "pt", device=device) as content:
             header = dict(content.metadata() or {})
-            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+            # Copies: views of the file begin at any byte, on which a product's last bit depends.
+            tensors = {name: content.get_tensor(name).clone() for name in content.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise DataError(f"{where}: there is no such file.", argument="path", got=path) from None
     except (SafetensorError, OSError, TypeError, ValueError) as error:
