@@ -1,8 +1,11 @@
 """Settings that all tests share."""
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import brian2
 import pytest
 import torch
 
@@ -14,6 +17,23 @@ from ratenet.stimuli import DATA_SETS, ImageSet, load_images
 
 # Batched LAPACK of torch is not safe on several threads, and tests are small.
 torch.set_num_threads(1)
+
+# Compiling takes Brian2 some 10 s a network; tests of compiled code take `target`.
+brian2.prefs.codegen.target = "numpy"
+
+
+def pytest_collection_finish() -> None:
+    """Spare Brian2, which collects garbage in each run, a search through all that was imported."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def target(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let Brian2 generate code of the kind that a test names, by `parametrize`, indirectly."""
+    before, brian2.prefs.codegen.target = brian2.prefs.codegen.target, request.param
+    yield
+    brian2.prefs.codegen.target = before
 
 
 @pytest.fixture

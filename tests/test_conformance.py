@@ -1,9 +1,7 @@
 """Every shipped model, in both backends and against independent answers."""
 
 import functools
-from collections.abc import Iterator
 
-import brian2
 import pytest
 import torch
 from helpers.problems import random, random_weights
@@ -16,15 +14,6 @@ from ratenet.simulation.backends import torch_steps
 from ratenet.simulation.plasticity import PlasticState
 
 pytestmark = pytest.mark.brian2
-
-
-@pytest.fixture(autouse=True)
-def numpy_target() -> Iterator[None]:
-    """Spare the compilation of each model; test_backends has Brian2's compiled targets."""
-    before = brian2.prefs.codegen.target
-    brian2.prefs.codegen.target = "numpy"
-    yield
-    brian2.prefs.codegen.target = before
 
 
 @functools.cache

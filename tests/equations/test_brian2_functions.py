@@ -81,9 +81,9 @@ def test_large_arguments_neither_overflow_nor_warn(name: str) -> None:
         np.testing.assert_allclose(functions()[name].pyfunc(U), EXACT[name](U), rtol=1e-14)
 
 
-@pytest.mark.parametrize("target", ["numpy", "cython"])
-def test_relu_keeps_its_unit_and_nan(target: str) -> None:
-    before, brian2.prefs.codegen.target = brian2.prefs.codegen.target, target
+@pytest.mark.parametrize("target", ["numpy", "cython"], indirect=True)
+@pytest.mark.usefixtures("target")
+def test_relu_keeps_its_unit_and_nan() -> None:
     model = rn.ModelSpec(
         equations="""dv/dt = (-v + relu(V_ext - v0) + V_rec) / tau : volt
         V_rec : volt
@@ -91,15 +91,12 @@ def test_relu_keeps_its_unit_and_nan(target: str) -> None:
         output="v", recurrent="V_rec", drive="V_ext", parameters={"tau": "10*ms", "v0": "5*mV"},
     )  # fmt: skip
     net, drive = rn.Network(model, np.zeros((2, 2))), np.array([3, 8]) * brian2.mV
-    try:
-        run = rn.simulate(net, drive, 10 * ms, 10 * ms, backend="brian2")
-        np.testing.assert_allclose(run.rates[-1, 0], [0, 3e-3], rtol=1e-12)
-        # inf - inf: relu(nan) = 0 would hide it
-        growing = rn.Network(spec("relu(exp(u) - exp(1.5*u))"), np.zeros((1, 1)))
-        with np.errstate(all="ignore"), pytest.raises(ArithmeticError, match="diverged"):
-            rn.simulate(growing, [800.0], 10 * ms, 10 * ms, backend="brian2")
-    finally:
-        brian2.prefs.codegen.target = before
+    run = rn.simulate(net, drive, 10 * ms, 10 * ms, backend="brian2")
+    np.testing.assert_allclose(run.rates[-1, 0], [0, 3e-3], rtol=1e-12)
+    # inf - inf: relu(nan) = 0 would hide it
+    growing = rn.Network(spec("relu(exp(u) - exp(1.5*u))"), np.zeros((1, 1)))
+    with np.errstate(all="ignore"), pytest.raises(ArithmeticError, match="diverged"):
+        rn.simulate(growing, [800.0], 10 * ms, 10 * ms, backend="brian2")
 
 
 def test_all_of_them_together_agree_with_torch_over_time(device: str | None) -> None:

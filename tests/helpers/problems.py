@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 import ratenet as rn
 
 FLOAT = torch.float64
+# What Brian2 generates its code for; compiling takes some 10 s a network.
+TARGETS = ("numpy", pytest.param("cython", marks=pytest.mark.slow))
 # Shipped models whose states, weights and drives may be any real numbers.
 PLAIN_MODELS = ("adaptation", "linear", "rate", "threshold_linear", "voltage")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.problems import TARGETS
 from torch import Tensor
 
 import ratenet as rn
@@ -149,6 +150,8 @@ def test_the_drive_can_be_differentiated() -> None:
 
 
 @pytest.mark.brian2
+@pytest.mark.parametrize("target", TARGETS, indirect=True)
+@pytest.mark.usefixtures("target")
 def test_both_simulators_agree_to_rounding() -> None:
     stack, images = two(parameters={"tau": 0.03}), torch.randn(2, 6, dtype=FLOAT)
     network, drive = stack.network(), stack.drive(images)
@@ -214,8 +217,9 @@ def test_the_rules_of_a_joint_network_are_those_of_its_layers() -> None:
     torch.testing.assert_close(read_in, stack[2].read_in.weight.grad, rtol=0, atol=1e-8)
 
 
-@pytest.mark.slow  # Brian2 compiles code for each group
 @pytest.mark.brian2
+@pytest.mark.parametrize("target", TARGETS, indirect=True)
+@pytest.mark.usefixtures("target")
 def test_mixed_layers_agree_in_both_simulators() -> None:
     stack, images = mixed(), torch.randn(2, 6, dtype=FLOAT)
     network, drive = stack.network(), stack.drive(images)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.problems import TARGETS
 from torch import Tensor
 
 import ratenet as rn
@@ -136,8 +137,9 @@ def test_the_adjoint_is_the_gradient_to_the_drive(with_feedback: bool) -> None:
         assert slope == pytest.approx(float(lambdas[0, unit]), abs=1e-6)
 
 
-@pytest.mark.slow  # Brian2 compiles code for each group
 @pytest.mark.brian2
+@pytest.mark.parametrize("target", TARGETS, indirect=True)
+@pytest.mark.usefixtures("target")
 @pytest.mark.parametrize("method", ["euler", "exponential_euler"])
 @pytest.mark.parametrize("is_moving", [False, True])
 def test_both_simulators_agree_to_rounding(method: str, is_moving: bool) -> None:
@@ -157,6 +159,8 @@ def test_both_simulators_agree_to_rounding(method: str, is_moving: bool) -> None
 
 
 @pytest.mark.brian2
+@pytest.mark.parametrize("target", TARGETS, indirect=True)
+@pytest.mark.usefixtures("target")
 def test_brian2_has_a_group_for_each_population_of_a_block() -> None:
     """One model, a convolution, a population without input, and one without feedback."""
     kernel = torch.randn(1, 1, 3, 3, generator=torch.Generator().manual_seed(1), dtype=FLOAT)

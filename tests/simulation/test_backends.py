@@ -1,6 +1,5 @@
 """The conformance suite: torch and Brian2 run one model file and agree, for every shipped model."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import brian2
@@ -15,17 +14,18 @@ import ratenet as rn
 UNITS, STIMULI = 5, 3
 METHODS = ("euler", "exponential_euler")
 AGREEMENT = {"rtol": 0.0, "atol": 1e-12}
+COMPILED = ("rate", "voltage")  # in each run of the tests: it takes some 10 s each
+CASES = [
+    *((model, "numpy") for model in PLAIN_MODELS),
+    *((model, "auto") for model in COMPILED),  # Brian2's default: compiled if it can
+    *(
+        pytest.param(model, "auto", marks=pytest.mark.slow)
+        for model in PLAIN_MODELS
+        if model not in COMPILED
+    ),
+]
 
 pytestmark = pytest.mark.brian2
-
-
-@pytest.fixture(autouse=True)
-def target(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let Brian2 generate NumPy code unless a test says otherwise: nothing is compiled for it."""
-    chosen = brian2.prefs.codegen.target
-    brian2.prefs.codegen.target = getattr(request, "param", "numpy")
-    yield
-    brian2.prefs.codegen.target = chosen
 
 
 def network(model: str | Path, **parameters: object) -> rn.Network:
@@ -60,19 +60,13 @@ def assert_agree(one: rn.Trajectory, other: rn.Trajectory, **tolerance: float) -
         torch.testing.assert_close(values, other.states[name], **tolerance)
 
 
-@pytest.mark.parametrize("target", ["auto"], indirect=True)  # Brian2's default: compiled if it can
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("model", PLAIN_MODELS)
+@pytest.mark.parametrize(("model", "target"), CASES, indirect=["target"])
+@pytest.mark.usefixtures("target")
 def test_backends_agree_after_1000_steps(model: str, method: str) -> None:
     torch_run, brian2_run = in_both(network(model), 1000, method)
     assert_agree(torch_run, brian2_run)
     assert (torch_run.rates[-1] - torch_run.rates[0]).abs().min() > 1e-3  # something happened
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("model", PLAIN_MODELS)
-def test_backends_agree_on_brian2s_numpy_target(model: str, method: str) -> None:
-    assert_agree(*in_both(network(model), 100, method))
 
 
 @pytest.mark.parametrize("method", METHODS)

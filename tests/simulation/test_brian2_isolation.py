@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,20 +17,13 @@ import pytest
 import torch
 from brian2 import ms
 from brian2.devices import device as device_proxy
-from helpers.problems import FLOAT, random, random_weights
+from helpers.problems import FLOAT, TARGETS, random, random_weights
 
 import ratenet as rn
 
 pytestmark = pytest.mark.brian2
 STANDALONE = pytest.param("cpp_standalone", marks=pytest.mark.slow)  # some seconds of compiling
 DEVICES = ["runtime", STANDALONE]
-
-
-@pytest.fixture(autouse=True)
-def numpy_target() -> Iterator[None]:
-    before, brian2.prefs.codegen.target = brian2.prefs.codegen.target, "numpy"
-    yield
-    brian2.prefs.codegen.target = before
 
 
 def network(units: int = 4, **parameters: Any) -> rn.Network:
@@ -141,10 +133,10 @@ def test_a_users_objects_run_as_if_nothing_had_happened(device: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["numpy", "cython"])
-def test_a_users_random_numbers_drawn_ahead_are_kept(target: str) -> None:
+@pytest.mark.parametrize("target", ["numpy", "cython"], indirect=True)
+@pytest.mark.usefixtures("target")
+def test_a_users_random_numbers_drawn_ahead_are_kept() -> None:
     """Compiled code draws 20,000 numbers at once: ours must not come from the user's store."""
-    brian2.prefs.codegen.target = target
 
     def users(between: bool) -> np.ndarray:
         brian2.start_scope()
@@ -261,7 +253,7 @@ def test_without_cython_numpy_takes_over_and_brian2_says_so_once(
     monkeypatch.setattr(CythonCodeObject, "is_available", classmethod(lambda cls: False))
     monkeypatch.setattr(BrianLogger, "_log_messages", set())  # what it has said already
     expected = simulate("runtime")
-    brian2.prefs.codegen.target = "auto"
+    monkeypatch.setitem(brian2.prefs, "codegen.target", "auto")
     with catch_logs(log_level=logging.INFO) as said:
         for _ in range(2):
             assert torch.equal(simulate("runtime").rates, expected.rates)
@@ -275,7 +267,8 @@ def test_failing_code_generation_is_one_sentence(monkeypatch: pytest.MonkeyPatch
         raise OSError("g++ is missing\n")
 
     monkeypatch.setattr(CythonCodeObject, "compile_block", fail)
-    brian2.prefs.codegen.target, before = "cython", global_state()
+    before = global_state()
+    monkeypatch.setitem(brian2.prefs, "codegen.target", "cython")
     with pytest.raises(rn.errors.UnsupportedError, match="code .g.. is missing.*numpy") as error:
         simulate("runtime")
     assert "\n" not in str(error.value)
@@ -291,10 +284,10 @@ def test_devices_are_refused_in_one_sentence() -> None:
         simulate("fpga")
 
 
-@pytest.mark.parametrize("target", ["numpy", pytest.param("cython", marks=pytest.mark.slow)])
-def test_simulations_in_threads_take_turns(target: str) -> None:
+@pytest.mark.parametrize("target", TARGETS, indirect=True)
+@pytest.mark.usefixtures("target")
+def test_simulations_in_threads_take_turns() -> None:
     """Threads that shared Brian2's random numbers would differ; compiled code would abort."""
-    brian2.prefs.codegen.target = target
     alone = {seed: simulate("runtime", noisy(), seed=seed).rates for seed in (1, 2)}
     with ThreadPoolExecutor(4) as pool:
         seeds = [1, 2] * 4

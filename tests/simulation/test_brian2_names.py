@@ -1,8 +1,5 @@
 """Names that mean something to Brian2, NumPy, Python or C++ are ordinary names of a model."""
 
-from collections.abc import Iterator
-
-import brian2
 import pytest
 import torch
 from brian2 import ms
@@ -19,14 +16,6 @@ NAMES = (
     *("std", "cout", "main", "errno", "stdout", "M_PI", "INFINITY", "isnan", "int32_t", "brian"),
     *("j", "delay", "lastupdate", "summed", "N_incoming", "idx", "output", "x", "w", "g"),
 )
-
-
-@pytest.fixture(autouse=True)
-def target(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = brian2.prefs.codegen.target
-    brian2.prefs.codegen.target = getattr(request, "param", "numpy")
-    yield
-    brian2.prefs.codegen.target = before
 
 
 def network() -> rn.Network:
@@ -53,6 +42,7 @@ def network() -> rn.Network:
     ],
     indirect=["target"],
 )
+@pytest.mark.usefixtures("target")
 def test_a_model_of_taken_names_runs_as_in_torch(method: str, device: str) -> None:
     net, drive = network(), random(2, 3, seed=2)
     runs = [

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -179,14 +179,6 @@ def test_a_wrong_drive_is_refused_in_one_sentence(make: Any, sentence: str) -> N
         rn.simulate(network(), make(), 10 * ms, 1 * ms)
 
 
-@pytest.fixture
-def numpy_target() -> Iterator[None]:
-    """Let Brian2 generate NumPy code: nothing is compiled for each shape of drive."""
-    before, brian2.prefs.codegen.target = brian2.prefs.codegen.target, "numpy"
-    yield
-    brian2.prefs.codegen.target = before
-
-
 DRIVES = {
     "held": lambda: SampledDrive(samples(), 3 * ms),
     "held, off the grid": lambda: SampledDrive(samples(), 1.23 * ms),
@@ -199,7 +191,6 @@ DRIVES = {
 
 
 @pytest.mark.brian2
-@pytest.mark.usefixtures("numpy_target")
 @pytest.mark.parametrize("method", ["euler", "exponential_euler"])
 @pytest.mark.parametrize("name", DRIVES)
 def test_both_backends_agree(name: str, method: str) -> None:
@@ -212,7 +203,6 @@ def test_both_backends_agree(name: str, method: str) -> None:
 
 
 @pytest.mark.brian2
-@pytest.mark.usefixtures("numpy_target")
 def test_both_backends_agree_in_volts(tmp_path: Path) -> None:
     equations = """dv/dt = (-v + V_rec + V_ext) / tau : volt
     V_rec : volt

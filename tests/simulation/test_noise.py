@@ -4,10 +4,8 @@ Where random numbers are compared with an expectation, the tolerance is 4 standa
 out beside it; seeds are fixed, so a test that passes once passes always.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
-import brian2
 import numpy as np
 import pytest
 import torch
@@ -21,13 +19,6 @@ SIGMA, A = 0.3, 0.1  # noise amplitude; dt / tau
 DT = 1 * ms
 BACKENDS = ["torch", pytest.param("brian2", marks=pytest.mark.brian2)]
 STANDARD_ERRORS = 4
-
-
-@pytest.fixture(autouse=True)
-def numpy_target() -> Iterator[None]:
-    before, brian2.prefs.codegen.target = brian2.prefs.codegen.target, "numpy"
-    yield
-    brian2.prefs.codegen.target = before
 
 
 def model(equations: str) -> rn.ModelSpec:

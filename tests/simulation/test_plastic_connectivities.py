@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import brian2
 import pytest
 import torch
 from helpers.problems import FLOAT, random, random_weights
@@ -107,10 +106,7 @@ def test_exponentiated_weights_move_in_their_logarithm(weights: str) -> None:
 
 @pytest.mark.brian2
 @pytest.mark.parametrize("update", ["projection", "exponentiated"])
-def test_signed_weights_are_the_same_in_both_backends(
-    update: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(brian2.prefs, "codegen.target", "numpy")
+def test_signed_weights_are_the_same_in_both_backends(update: str) -> None:
     W = Signed(0.3 * random_weights(N, seed=5).abs() * SIGNS, SIGNS, update)  # type: ignore[arg-type]
     one, two = (
         run(W, weights="own", backend=name, duration=0.1).final_weights
@@ -176,8 +172,7 @@ def test_what_is_no_synapse_stays_0_whatever_its_slope(weights: str, dtype: torc
 
 
 @pytest.mark.brian2
-def test_blocks_move_synapse_by_synapse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(brian2.prefs, "codegen.target", "numpy")
+def test_blocks_move_synapse_by_synapse() -> None:
     W = random_weights(N, seed=5)
     mask = torch.rand(5, 4, generator=torch.Generator().manual_seed(1)) > 0.4
     blocks = {"e": {"e": Dense(W[:4, :4])}, "i": {"e": Masked(W[4:, :4] * mask, mask)}}

@@ -4,7 +4,6 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-import brian2
 import numpy as np
 import pytest
 import torch
@@ -109,10 +108,7 @@ def test_the_network_given_is_not_changed() -> None:
 
 @pytest.mark.brian2
 @pytest.mark.parametrize("kind", ["dense", "masked", "signed"])
-def test_both_backends_agree_on_a_rule_with_everything(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(brian2.prefs, "codegen.target", "numpy")
+def test_both_backends_agree_on_a_rule_with_everything(kind: str) -> None:
     W = connectivities()[kind]
     runs = [
         run(RICH, W, signals=SIGNALS, backend=name, start=0.2, record_every=20, record_weights=20)
@@ -128,9 +124,8 @@ def test_both_backends_agree_on_a_rule_with_everything(
 
 
 @pytest.mark.brian2
-def test_names_of_a_rule_are_free_in_brian2(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_a_rule_are_free_in_brian2() -> None:
     """Brian2 keeps names that end in _post, and the model has an I of its own."""
-    monkeypatch.setitem(brian2.prefs, "codegen.target", "numpy")
     spec = rn.PlasticitySpec(
         equations="dI/dt = eta*post_post*pre*y_pre : 1\ndpost/dt = (y - post)/tau : 1",
         weight="I",
@@ -149,8 +144,7 @@ def test_names_of_a_rule_are_free_in_brian2(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.brian2
-def test_brian2_shares_the_weights_of_one_stimulus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(brian2.prefs, "codegen.target", "numpy")
+def test_brian2_shares_the_weights_of_one_stimulus() -> None:
     signals = {"reward": 1.0, "mod": 2.0}
     one, two = (
         run(RICH, drive=drive()[0], signals=signals, weights="shared", backend=backend)
@@ -267,11 +261,8 @@ def test_exploding_weights_end_at_the_last_good_record() -> None:
 
 
 @pytest.mark.parametrize("backend", ["torch", pytest.param("brian2", marks=pytest.mark.brian2)])
-def test_an_explosion_is_noticed_long_before_the_next_record(
-    backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_explosion_is_noticed_long_before_the_next_record(backend: str) -> None:
     """One synapse grows without bound among 25; w[3, 1] = 2 e^(10^4 t) is infinite after 71 ms."""
-    monkeypatch.setitem(brian2.prefs, "codegen.target", "numpy")
     spec = rn.PlasticitySpec(
         equations="dw/dt = eta*chosen_post*w*y_pre**2 : 1",
         parameters={"eta": "10/ms", "chosen": [0.0, 0, 0, 1, 0]},

@@ -2,11 +2,9 @@
 
 import math
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import brian2
 import numpy as np
 import pytest
 import torch
@@ -31,13 +29,6 @@ DRIVES = {
     "linear": lambda: SampledDrive(random(6, STIMULI, UNITS, seed=42), 0.7 * ms, "linear"),
     "function": lambda: lambda t: random(STIMULI, UNITS, seed=43) * math.sin(900 * t),
 }
-
-
-@pytest.fixture(autouse=True)
-def numpy_target() -> Iterator[None]:
-    before, brian2.prefs.codegen.target = brian2.prefs.codegen.target, "numpy"
-    yield
-    brian2.prefs.codegen.target = before
 
 
 def network(model: str | rn.ModelSpec = "adaptation") -> rn.Network:
