@@ -105,6 +105,8 @@ class AbstractRecurrentTable(AbstractTable):
         Learning rate of the recurrent weights; default that of all layers.
     tol : float, optional
         Largest relative residual of a settled sample.
+    max_iterations : int, optional
+        Evaluations of the recurrent input after which a sample counts as unsettled.
     """
 
     model: Annotated[Any, Expected("a string or a table")] = "rate"
@@ -116,6 +118,7 @@ class AbstractRecurrentTable(AbstractTable):
     )
     learning_rate: Positive | None = None
     tol: Positive | None = None
+    max_iterations: Count | None = None
 
     def resolved(self, defaults: LayerDefaults) -> dict[str, Any]:
         """Return the table with its defaults and the whole model written out.
@@ -165,6 +168,8 @@ class AbstractRecurrentTable(AbstractTable):
         if self.tol is not None:  # what can be reached depends on the dtype
             check_tolerance(self.tol, dtype)
             core.tol = self.tol
+        if self.max_iterations is not None:
+            core.max_iterations = self.max_iterations
         return layer
 
     def _shared_values(self, network: Network) -> dict[str, Any]:

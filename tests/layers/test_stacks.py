@@ -10,7 +10,7 @@ from brian2 import ms
 from helpers.stack_cases import COMMON, TWO, built, config
 
 import ratenet as rn
-from ratenet.errors import InputError, RatenetError
+from ratenet.errors import InputError, RatenetError, RatenetWarning
 from ratenet.layers import FeedbackLayers
 from ratenet.layers.architecture import build_stack, cores_of, rates_of
 from ratenet.layers.tables import read_tables
@@ -96,6 +96,18 @@ def test_first_weights_have_the_radius_that_is_asked_for(table: dict, check) -> 
     W = connectivity_of({**table, "radius": 0.7}, 50)
     assert check(W)
     assert rn.connectivity.eigenvalues(W).abs().max() == pytest.approx(0.7, rel=0.4)
+
+
+def test_a_sample_is_given_as_many_iterations_as_its_layers_table_says() -> None:
+    table = {"kind": "fixed-point", "units": 5, "tol": 1e-12, "max_iterations": 3}
+    stack = build_stack(
+        read_tables([table, {"kind": "read-out"}]), (28, 28), COMMON, seed=0, dtype=FLOAT
+    )
+    with pytest.warns(RatenetWarning, match="stopped at max_iterations"):
+        stack(torch.rand(3, 784, dtype=FLOAT))
+    (core,) = cores_of(stack).values()
+    assert core.fixed_points.unsettled == 3
+    assert int(core.fixed_points.iterations.max()) <= 3
 
 
 def test_a_tolerance_is_judged_in_the_precision_of_the_run() -> None:
@@ -194,6 +206,10 @@ BAD = {
     "number": (
         [{"kind": "fixed-point", "units": 3, "tol": "1"}],
         "tol: expected a number above 0, got '1'",
+    ),
+    "iterations": (
+        [{"kind": "fixed-point", "units": 3, "max_iterations": 0}],
+        "max_iterations: expected .* from 1 .*, got 0",
     ),
     "units": ([{"kind": "fixed-point", "units": 0}], "units: expected .* from 1 .*, got 0"),
     "no read-out": ([{"kind": "fixed-point", "units": 3}], "one read-out, as the last layer"),
