@@ -186,7 +186,7 @@ class Runs:
         return {
             **{name: summary.get(name) for name in taken},
             "iterations": last["iterations"].mean(),
-            "abscissa": last["abscissa"].dropna().iloc[-1],
+            "abscissa": last["abscissa"].ffill().iloc[-1],  # none: it stopped before
             "made": f"{date.today()}",
         }
 

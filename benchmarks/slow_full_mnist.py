@@ -30,7 +30,7 @@ from ratenet.report.rule_looks import LABELS
 from ratenet.stimuli import load_images
 
 RESULTS = Path(__file__).parent / "results"
-RESULT, STATIC = RESULTS / "slow_full_mnist.md", RESULTS / "layers_accuracy.md"
+RESULT, STATIC = RESULTS / "slow_full_mnist.md", RESULTS / "layers_accuracy_2026-11-22.md"
 RUNS = RESULT.with_suffix(".csv")
 ALLOWED = 0.005  # below the static accuracy
 RULES = ("linearized-reparameterized", "euclidean")
@@ -39,7 +39,8 @@ Each run is `ratenet train --config benchmarks/architectures/NETWORK.toml --pres
 `--rule RULE --recurrent-learning-rate RATE --seed 0` and the options of the column "presentation",
 on the full MNIST (5,000 training images held out, the 10,000 test images used once), tau = 10 ms.
 Epochs, optimizer and learning rates are those of the static runs in
-[layers_accuracy.md](layers_accuracy.md), whose mean accuracy and range over seeds stand beside.
+[layers_accuracy_2026-11-22.md](layers_accuracy_2026-11-22.md), whose mean accuracy and range over
+seeds stand beside.
 Slow accuracy: at the end of slow holds instead of at solved fixed points; an unsettled image counts
 as an error. Settled: share of the training samples whose residual was at most 1e-3 in all layers
 when the rule acted; the others are left out, and a run in which they are more than half of a batch
@@ -53,7 +54,7 @@ class Network:
     """A network of benchmarks/architectures, and how it is shown slowly changing digits."""
 
     name: str
-    title: str  # as in layers_accuracy.md
+    title: str  # as in the table of static runs
     rates: dict[str, float]  # of the recurrent weights, by rule: the best of the static sweep
     slow: dict[str, str]  # options of `ratenet train`
 
@@ -126,7 +127,7 @@ def _children() -> float:
 
 
 def static_accuracy(network: Network, rule: str) -> str:
-    """Return mean and range of the static runs, as layers_accuracy.md has them."""
+    """Return mean and range of the static runs, as their table has them."""
     for line in STATIC.read_text().splitlines():
         cells = [cell.strip() for cell in line.split("|")]
         if cells[1:3] == [f"{network.title}, mnist", LABELS[rule]] and cells[4] == "left out":

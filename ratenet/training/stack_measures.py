@@ -22,10 +22,8 @@ def all_settled(points: Mapping[str, FixedPoints]) -> Tensor:
     return torch.stack([fp.converged for fp in points.values()]).all(dim=0)
 
 
-def became(cores: Mapping[str, FixedPointCore], presentation: str) -> str:
-    """Return what became of the samples in each layer; of moving ones, how many are not at rest."""
-    if presentation == "static":
-        return "; ".join(f"{name}: {core.last}" for name, core in cores.items())
+def unsettled_by_layer(cores: Mapping[str, FixedPointCore]) -> str:
+    """Return in words how many samples of the last call are not at rest, layer by layer."""
     points = {name: points_of(core) for name, core in cores.items()}
     counts = {name: int((~(fp.residual <= fp.tol)).sum()) for name, fp in points.items()}
     return ", ".join(f"{count} in {name}" for name, count in counts.items())

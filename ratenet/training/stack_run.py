@@ -47,7 +47,13 @@ from ratenet.training.run_folder import RunFolder
 from ratenet.training.shown import stimulus_of
 from ratenet.training.stability import Stability
 from ratenet.training.stack_checks import check_labels, check_noises, check_rules, timed
-from ratenet.training.stack_measures import all_settled, became, largest_of, points_of, spectra
+from ratenet.training.stack_measures import (
+    all_settled,
+    largest_of,
+    points_of,
+    spectra,
+    unsettled_by_layer,
+)
 from ratenet.training.step import SAMPLE, take_step
 from ratenet.training.workers import Workers
 
@@ -230,7 +236,7 @@ class StackRun(LearningRun):
 
     def unsettled_where(self, seen: Seen) -> tuple[str, str]:
         """Return in which layers samples did not settle."""
-        return f" in all layers ({became(self.cores, self.config.presentation)})", ""
+        return f" in all layers ({unsettled_by_layer(self.cores)})", ""
 
     @torch.enable_grad()
     def learn(self, seen: Seen, samples: Tensor) -> Learned:
@@ -293,7 +299,7 @@ class StackRun(LearningRun):
             raise DivergenceError(
                 f"the states of all {len(samples)} samples are NaN or infinite; lower "
                 "learning_rate, or that of the layer that loses them "
-                f"({became(self.cores, self.config.presentation)})."
+                f"({unsettled_by_layer(self.cores)})."
             )
         if not samples[used][:, SAMPLE.index("loss")].isfinite().all():
             raise DivergenceError("the loss is NaN or infinite; lower learning_rate.")
