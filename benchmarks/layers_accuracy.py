@@ -51,8 +51,8 @@ are in [layers_accuracy.csv](layers_accuracy.csv).
 SWEEP = """\
 ## The sweep
 
-With seeds 0 and 1, a third of the epochs; means of the validation accuracy. The best rate was
-taken. Edge: it is the least or the largest of those tried.
+With seeds 0 and 1, a third of the epochs; means of the best validation accuracy of an epoch. The
+best rate was taken. Edge: it is the least or the largest of those tried.
 """
 RULES = ("euclidean", "linearized-reparameterized", "gain-free-reparameterized")
 CONTROL = "frozen"
@@ -244,22 +244,34 @@ def accuracies(rows: pd.DataFrame, unsettled: str = "leave-out") -> pd.Series:
     return rows[rows["unsettled"] == unsettled].set_index("seed")["test_accuracy"]
 
 
-def table() -> pd.DataFrame:
-    """Return a row of text for each network, rule and way with unsettled samples."""
+def shown() -> list[tuple[Row, dict[str, tuple[float, pd.DataFrame]]]]:
+    """Return the networks whose runs are all there, with rate and runs in full of each rule."""
     found, runs = [], Runs()
     for row in ROWS:
         own = {}
         for rule in (*RULES, CONTROL):
-            means = pd.Series(dtype=float) if rule == CONTROL else runs.swept(row, rule)
+            means = runs.swept(row, rule) if rule != CONTROL else pd.Series(dtype=float)
             if rule != CONTROL and means.isna().all():
-                continue
-            rate = 0.0 if rule == CONTROL else best_of(means)
+                break
+            rate = best_of(means) if rule != CONTROL else 0.0
             keys = [
                 Run(row.name, rule, rate, seed, row.epochs, way)
                 for seed in range(100)
                 for way in WAYS
             ]
-            own[rule] = (rate, runs.of(row, keys))
+            rows = runs.of(row, keys)
+            if not {*SEEDS} <= {*accuracies(rows).index}:
+                break
+            own[rule] = (rate, rows)
+        else:
+            found.append((row, own))
+    return found
+
+
+def table() -> pd.DataFrame:
+    """Return a row of text for each network, rule and way with unsettled samples."""
+    found = []
+    for row, own in shown():
         for rule, (rate, rows) in own.items():
             for way, said in WAYS.items():
                 chosen = rows[rows["unsettled"] == way]
@@ -293,11 +305,9 @@ def table() -> pd.DataFrame:
 def sweeps() -> pd.DataFrame:
     """Return the validation accuracies of the sweeps, a row of text each."""
     found, runs = [], Runs()
-    for row in ROWS:
+    for row, _ in shown():
         for rule in RULES:
             means = runs.swept(row, rule)
-            if means.isna().all():
-                continue
             tried = [
                 f"{rate:g}: " + ("stopped" if value != value else f"{value:.4f}")
                 for rate, value in means.items()
@@ -313,10 +323,15 @@ def sweeps() -> pd.DataFrame:
 
 
 def report() -> None:
-    """Write the tables of all runs that are there, and the figure."""
+    """Write the tables of all networks whose runs are there, and the figure."""
+    if not (names := {row.name for row, _ in shown()}):
+        print("no table yet: of each network some runs are missing", flush=True)
+        return
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     head = HEAD.format(how=f"{date.today()}, {processor()}, {made}", sgd=f"`{' '.join(SGD)}`")
-    parts = [head, *markdown(table(), "{}"), "", SWEEP, *markdown(sweeps(), "{}")]
+    missing = "; ".join(f"{row.title}, {row.data}" for row in ROWS if row.name not in names)
+    note = [f"Not shown, since runs are missing: {missing}.", ""] if missing else []
+    parts = [head, *note, *markdown(table(), "{}"), "", SWEEP, *markdown(sweeps(), "{}")]
     RESULTS.write_text("\n".join(parts) + "\n")
     draw()
 
@@ -324,24 +339,19 @@ def report() -> None:
 def draw() -> None:
     """Draw mean and interval over the seeds, a group of points a network."""
     figure, axes = new_figure(figsize=(7.2, 8), nrows=3, sharex=True)
-    shown = (
+    panels = (
         (lambda rows: 100 * (1 - rows["test_accuracy"]), "test error (%)"),
         (lambda rows: rows["iterations"], "iterations per sample"),
         (lambda rows: rows["weight_abscissa"], r"largest Re $\lambda$ of $W$"),
     )
-    runs, ticks = pd.read_csv(RUNS), {}
-    for row in ROWS:
-        own = runs[(runs["row"] == row.name) & (runs["epochs"] == row.epochs)]
-        own = own[own["unsettled"] == "leave-out"]
-        if own.empty:
-            continue
-        place = len(ticks)
+    ticks = {}
+    for place, (row, own) in enumerate(shown()):
         ticks[place] = f"{row.title}\n{row.data}".replace(", ", "\n").replace("mnist", "MNIST")
         for number, rule in enumerate((*RULES, CONTROL)):
             look, at = look_of(rule), place + 0.16 * (number - 1.5)
-            for axis, (values, label) in zip(axes, shown, strict=True):
-                if (rows := own[own["rule"] == rule]).empty:
-                    continue
+            _, rows = own[rule]
+            rows = rows[rows["unsettled"] == "leave-out"]
+            for axis, (values, label) in zip(axes, panels, strict=True):
                 mean, low, high = spread(values(rows))
                 axis.errorbar(
                     at, mean, yerr=[[mean - low], [high - mean]], ls="none", capsize=3, ms=6,
