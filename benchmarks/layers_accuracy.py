@@ -15,6 +15,7 @@ figure to docs/images/layers_accuracy.png; docs/results.md says what it means.
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ NAMES = {rule: LABELS[rule].replace("$", "") for rule in (*RULES, CONTROL)}  # o
 SEEDS, SWEEP_SEEDS = (0, 1, 2), (0, 1)
 LEAST, LARGEST = 1e-6, 10.0  # recurrent learning rates
 WAYS = {"leave-out": "left out", "include": "kept"}
+FROM_0 = (0.0, math.inf)  # where these values lie
 SGD = ("--optimizer", "sgd", "--momentum", "0.9", "--learning-rate", "0.05", "--weight-decay", "0")
 
 
@@ -292,12 +294,12 @@ def table() -> pd.DataFrame:
                     "seeds": f"{len(chosen)}" + (f", {stopped} stopped" if stopped else ""),
                     "test accuracy": interval(chosen["test_accuracy"], "{:.4f}"), **less,
                     "asked": f"{row.asked:.3f}",
-                    "unsettled share": interval(chosen["unsettled_share"], "{:.6f}"),
-                    "iterations at the end": interval(chosen["iterations"], "{:.1f}"),
+                    "unsettled share": interval(chosen["unsettled_share"], "{:.6f}", FROM_0),
+                    "iterations at the end": interval(chosen["iterations"], "{:.1f}", FROM_0),
                     "abscissa of J (1/s)": interval(chosen["abscissa"], "{:.1f}"),
                     "abscissa of W": interval(chosen["weight_abscissa"], "{:.2f}"),
-                    "norm of W": interval(chosen["weight_norm"], "{:.2f}"),
-                    "minutes": interval(chosen["seconds"] / 60, "{:.1f}"),
+                    "norm of W": interval(chosen["weight_norm"], "{:.2f}", FROM_0),
+                    "minutes": interval(chosen["seconds"] / 60, "{:.1f}", FROM_0),
                 })  # fmt: skip
     return pd.DataFrame(found)
 
