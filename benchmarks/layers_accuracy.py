@@ -43,9 +43,10 @@ HEAD = """\
 --recurrent-learning-rate RATE --seed SEED` (with `--unsettled include` where it says kept, and for
 SGD with {sgd}), trained on the training images without 5,000 for
 validation, and tested once. Means over seeds with 95 % intervals (Student's t; of two seeds their
-range); differences are paired by seed. Unsettled samples kept: only where there were some, else
-both ways are one and the same run. A run that was stopped has the test accuracy of where it
-stopped. Iterations: mean over the last epoch, all layers together; abscissas: largest among the
+range); differences are paired by seed, those of kept samples too from runs that leave them
+out. Unsettled samples kept: only where there were some, else both ways are one and the same run. A
+run that was stopped has the test accuracy of where it stopped, and no abscissa if it did before the
+first. Iterations: mean over the last epoch, all layers together; abscissas: largest among the
 layers, at the end. Minutes: of one thread, on a machine with other work. Days and seeds of all runs
 are in [layers_accuracy.csv](layers_accuracy.csv).
 """
@@ -358,12 +359,12 @@ def draw() -> None:
                 axis.errorbar(
                     at, mean, yerr=[[mean - low], [high - mean]], ls="none", capsize=3, ms=6,
                     marker=look["marker"], color=look["color"],
-                    label="_" if place else LABELS[rule],
+                    label=LABELS[rule],
                 )  # fmt: skip
                 axis.set_ylabel(label)
         target = [100 * (1 - row.asked)] * 2
         axes[0].plot([place - 0.4, place + 0.4], target, color="black", lw=0.8,
-                     label="_" if place else "target")  # fmt: skip
+                     label="target")  # fmt: skip
     for axis in axes:
         for border in range(1, len(ticks)):
             axis.axvline(border - 0.5, color=GREY, lw=0.5, ls=":")
@@ -376,8 +377,10 @@ def draw() -> None:
     axes[2].axhline(1, color="black", lw=0.8)
     axes[2].set_xticks(list(ticks), list(ticks.values()), fontsize="small")
     axes[2].set_xlim(-0.5, len(ticks) - 0.5)
-    axes[0].legend(frameon=False, fontsize="small", ncols=3, loc="lower center",
-                   bbox_to_anchor=(0.5, 1.0))  # fmt: skip
+    handles, labels = axes[0].get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))  # each network has them
+    axes[0].legend(once.values(), once, frameon=False, fontsize="small", ncols=3,
+                   loc="lower center", bbox_to_anchor=(0.5, 1.0))  # fmt: skip
     save(figure, ROOT / "docs" / "images" / "layers_accuracy.png")
 
 

@@ -378,7 +378,8 @@ def test_mistakes_of_power_are_one_sentence(command, arguments, sentence):
     assert sentence in error
 
 
-def test_the_page_runs(capsys):
+def test_the_page_runs(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # it writes files
     names = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL):
         exec(compile(block, "docs/identify.md", "exec"), names)

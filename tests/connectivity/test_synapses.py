@@ -170,6 +170,8 @@ def test_large_sparse_weights_are_never_a_matrix() -> None:
 
 @pytest.mark.slow
 @pytest.mark.brian2
+@pytest.mark.parametrize("target", ["cython"], indirect=True)
+@pytest.mark.usefixtures("target")
 def test_brian2_has_the_synapses_that_exist() -> None:
     network = rn.Network("rate", ring(12_000))
     drive = rows(6, 1, 12_000)
@@ -181,6 +183,8 @@ def test_brian2_has_the_synapses_that_exist() -> None:
 
 @pytest.mark.slow
 @pytest.mark.brian2
+@pytest.mark.parametrize("target", ["cython"], indirect=True)
+@pytest.mark.usefixtures("target")
 def test_blocks_in_brian2_have_the_synapses_that_exist() -> None:
     units = 12_000
     post, pre = torch.arange(units), torch.arange(units).roll(1)

@@ -1,7 +1,5 @@
 """relu, sigmoid, softplus, erf in Brian2, for each target, against SciPy and against torch."""
 
-from collections.abc import Iterator
-
 import brian2
 import numpy as np
 import pytest
@@ -21,19 +19,11 @@ EXACT = {
     "erf": scipy.special.erf,
     "exprel": scipy.special.exprel,
 }
-TARGETS = [
+PLACES = [
     ("numpy", None),
     ("cython", None),
-    pytest.param(("numpy", "cpp_standalone"), marks=pytest.mark.slow),
+    pytest.param("numpy", "cpp_standalone", marks=pytest.mark.slow),
 ]
-
-
-@pytest.fixture(params=TARGETS, ids=lambda target: target[1] or target[0])
-def device(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    target, device = request.param
-    before, brian2.prefs.codegen.target = brian2.prefs.codegen.target, target
-    yield device
-    brian2.prefs.codegen.target = before
 
 
 def spec(body: str) -> rn.ModelSpec:
@@ -48,6 +38,8 @@ def spec(body: str) -> rn.ModelSpec:
     )
 
 
+@pytest.mark.parametrize(("target", "device"), PLACES, indirect=["target"])
+@pytest.mark.usefixtures("target")
 def test_values_in_every_target_are_scipys_and_torchs(device: str | None) -> None:
     names = list(EXACT)
     equations = "\n".join(
@@ -99,6 +91,8 @@ def test_relu_keeps_its_unit_and_nan() -> None:
         rn.simulate(growing, [800.0], 10 * ms, 10 * ms, backend="brian2")
 
 
+@pytest.mark.parametrize(("target", "device"), PLACES, indirect=["target"])
+@pytest.mark.usefixtures("target")
 def test_all_of_them_together_agree_with_torch_over_time(device: str | None) -> None:
     body = "relu(u) + softplus(3*u) - sigmoid(u)*erf(2*u) + 0.1*exprel(u)"
     model = rn.ModelSpec(

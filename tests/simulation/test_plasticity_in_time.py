@@ -9,7 +9,7 @@ import pytest
 import torch
 import xarray
 from brian2 import ms, volt
-from helpers.problems import FLOAT, random, random_weights
+from helpers.problems import FLOAT, TARGETS, random, random_weights
 
 import ratenet as rn
 from ratenet.connectivity import LowRank, Masked, Signed
@@ -107,6 +107,8 @@ def test_the_network_given_is_not_changed() -> None:
 
 
 @pytest.mark.brian2
+@pytest.mark.parametrize("target", TARGETS, indirect=True)
+@pytest.mark.usefixtures("target")
 @pytest.mark.parametrize("kind", ["dense", "masked", "signed"])
 def test_both_backends_agree_on_a_rule_with_everything(kind: str) -> None:
     W = connectivities()[kind]
