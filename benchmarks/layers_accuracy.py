@@ -48,7 +48,7 @@ out. Unsettled samples kept: only where there were some, else both ways are one 
 run that was stopped has the test accuracy of where it stopped, and no abscissa if it did before the
 first. Iterations: mean over the last epoch, all layers together; abscissas: largest among the
 layers, at the end. Minutes: of one thread, on a machine with other work. Days and seeds of all runs
-are in [layers_accuracy.csv](layers_accuracy.csv).
+are in layers_accuracy.csv.
 """
 SWEEP = """\
 ## The sweep
