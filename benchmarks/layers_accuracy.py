@@ -3,7 +3,8 @@
 Each run is one command `ratenet train --config benchmarks/architectures/NAME.toml ...`. For each
 network and rule, short runs with two seeds sweep the recurrent learning rate, on the network's own
 data, until the best one on the held-out images lies inside what was tried; with it the network is
-then trained in full, seed after seed.
+then trained in full, seed after seed. A rate at which a run in full loses its fixed points is given
+up, with all larger ones, for the best of those below.
 
     python benchmarks/layers_accuracy.py --data-root DATA [--only one_layer_300-mnist]
     python benchmarks/layers_accuracy.py --report
@@ -18,7 +19,7 @@ import json
 import math
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from ratenet.report.rule_looks import LABELS, look_of
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "layers_accuracy.md"
 RUNS = RESULTS.with_suffix(".csv")
+ONE_IN = 10_000  # samples lost, beyond which a rate is given up
 HEAD = """\
 # Test accuracy of trained layers
 
@@ -50,11 +52,17 @@ first. Iterations: mean over the last epoch, all layers together; abscissas: lar
 layers, at the end. Minutes: of one thread, on a machine with other work. Days and seeds of all runs
 are in layers_accuracy.csv.
 """
-SWEEP = """\
+SWEEP = f"""\
 ## The sweep
 
 With seeds 0 and 1, a third of the epochs; means of the best validation accuracy of an epoch. The
-best rate was taken. Edge: it is the least or the largest of those tried.
+best rate was taken. Edge: it is the least or the largest of those tried. Given up: at this rate or
+a lower one a run in full lost more than one sample in {ONE_IN:,}.
+"""
+GIVEN_UP = f"""\
+## Rates that were given up
+
+Runs in full at rates that the sweep preferred, which lost more than one sample in {ONE_IN:,}.
 """
 RULES = ("euclidean", "linearized-reparameterized", "gain-free-reparameterized")
 CONTROL = "frozen"
@@ -194,11 +202,12 @@ class Runs:
         }
 
     def swept(self, row: Row, rule: str) -> pd.Series:
-        """Return the mean validation accuracy of each rate; a rate with a stopped run has none."""
+        """Return the mean validation accuracy of each rate.
+
+        A rate with a stopped run has none, and none that was given up.
+        """
         epochs, rates = row.epochs // 3, {*row.rates}
-        if RUNS.exists():
-            known = pd.read_csv(RUNS).query("row == @row.name and rule == @rule")
-            rates |= {*known[known["epochs"] == epochs]["rate"]}
+        rates |= {*known(row, rule).query("epochs == @epochs")["rate"]}
         while True:
             keys = [
                 Run(row.name, rule, rate, seed, epochs)
@@ -208,6 +217,7 @@ class Runs:
             rows = self.of(row, keys)
             score = rows["best_validation_accuracy"].where(rows["status"] == "done")
             means = score.groupby(rows["rate"]).agg(lambda part: part.mean(skipna=False))
+            means[means.index >= given_up(row, rule)["rate"].min()] = math.nan
             further = None if self.out is None else beyond(means)
             if further is None:
                 return means
@@ -215,12 +225,33 @@ class Runs:
 
     def in_full(self, row: Row, rule: str, seeds: list[int]) -> None:
         """Train in full at the best rate, with unsettled samples left out and, if any, kept."""
-        rate = 0.0 if rule == CONTROL else best_of(self.swept(row, rule))
-        for seed in seeds:
-            for unsettled in WAYS:
-                rows = self.of(row, [Run(row.name, rule, rate, seed, row.epochs, unsettled)])
-                if not rows["unsettled_samples"].any():
-                    break  # with none to leave out, both ways are one and the same run
+        while True:
+            rate = 0.0 if rule == CONTROL else best_of(self.swept(row, rule))
+            runs = [Run(row.name, rule, rate, seed, row.epochs) for seed in seeds]
+            for run in runs:
+                self.of(row, [run])
+                if rate in {*given_up(row, rule)["rate"]}:
+                    break
+            else:
+                break
+        for run in runs:  # with none to leave out, both ways are one and the same run
+            if self.of(row, [run])["unsettled_samples"].any():
+                self.of(row, [replace(run, unsettled="include")])
+
+
+def known(row: Row, rule: str) -> pd.DataFrame:
+    """Return all runs of a network and rule that there are."""
+    if not RUNS.exists():
+        return pd.DataFrame(columns=[*Run.__annotations__, "status", "unsettled_share"])
+    return pd.read_csv(RUNS).query("row == @row.name and rule == @rule")
+
+
+def given_up(row: Row, rule: str) -> pd.DataFrame:
+    """Return the runs in full that lost too many samples; the control has no other rate."""
+    return known(row, rule).query(
+        "epochs == @row.epochs and unsettled == 'leave-out' and rate > 0 "
+        "and (unsettled_share > 1 / @ONE_IN or status == 'stopped')"
+    )
 
 
 def best_of(means: pd.Series) -> float:
@@ -311,8 +342,10 @@ def sweeps() -> pd.DataFrame:
     for row, _ in shown():
         for rule in RULES:
             means = runs.swept(row, rule)
+            least = given_up(row, rule)["rate"].min()
             tried = [
-                f"{rate:g}: " + ("stopped" if value != value else f"{value:.4f}")
+                f"{rate:g}: "
+                + ("given up" if rate >= least else "stopped" if value != value else f"{value:.4f}")
                 for rate, value in means.items()
             ]
             best = best_of(means)
@@ -325,6 +358,23 @@ def sweeps() -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def lost() -> pd.DataFrame:
+    """Return the runs in full whose rates were given up, as text."""
+    found = [
+        given_up(row, rule).assign(network=f"{row.title}, {row.data}", name=NAMES[rule])
+        for row, _ in shown()
+        for rule in RULES
+    ]
+    runs = pd.concat(found)
+    return pd.DataFrame({
+        "network, data": runs["network"], "rule": runs["name"],
+        "rate": runs["rate"].map("{:g}".format), "seed": runs["seed"],
+        "unsettled share": runs["unsettled_share"].map("{:.6f}".format),
+        "test accuracy": runs["test_accuracy"].map("{:.4f}".format),
+        "abscissa of W": runs["weight_abscissa"].map("{:.2f}".format),
+    })  # fmt: skip
+
+
 def report() -> None:
     """Write the tables of all networks whose runs are there, and the figure."""
     if not (names := {row.name for row, _ in shown()}):
@@ -335,6 +385,8 @@ def report() -> None:
     missing = "; ".join(f"{row.title}, {row.data}" for row in ROWS if row.name not in names)
     note = [f"Not shown, since runs are missing: {missing}.", ""] if missing else []
     parts = [head, *note, *markdown(table(), "{}"), "", SWEEP, *markdown(sweeps(), "{}")]
+    if not (runs := lost()).empty:
+        parts += ["", GIVEN_UP, *markdown(runs, "{}")]
     RESULTS.write_text("\n".join(parts) + "\n")
     draw()
 

@@ -18,17 +18,23 @@ def accuracy(monkeypatch, tmp_path) -> ModuleType:
     return module
 
 
-def learn_best_at(accuracy: ModuleType, monkeypatch, peak: float) -> list:
-    """Let runs have accuracies that fall by 0.01 a decade away from the peak; return the runs."""
+def learn_best_at(
+    accuracy: ModuleType, monkeypatch, peak: float, lost_from: float = math.inf
+) -> list:
+    """Let runs have accuracies that fall by 0.01 a decade away from the peak; return the runs.
+
+    From the rate `lost_from` on, runs in full lose a thousandth of their samples with seed 1.
+    """
     made = []
 
     def run(self, row, key) -> dict:
         made.append(key)
         off = abs(math.log10(key.rate / peak)) if key.rate else 2.0
         score = 0.99 - 0.01 * off - 0.002 * key.seed
+        lost = 330 if key.epochs == 6 and key.seed == 1 and key.rate >= lost_from else 0
         return {
             "status": "done", "test_accuracy": score, "best_validation_accuracy": score,
-            "unsettled_samples": 0, "unsettled_share": 0.0, "weight_abscissa": 0.5,
+            "unsettled_samples": lost, "unsettled_share": lost / 330_000, "weight_abscissa": 0.5,
             "weight_norm": 1.0, "seconds": 60.0, "iterations": 5.0, "abscissa": -50.0,
         }  # fmt: skip
 
@@ -67,3 +73,29 @@ def test_a_run_is_made_once_and_differences_are_paired(
     assert control["rate"] == "-" and first["rate"] == "0.0003"
     assert first["seeds"] == "3" and "(" in first["test accuracy"]
     assert list(accuracy.sweeps()["edge"]) == ["-"] * 3
+
+
+def test_a_rate_is_given_up_where_a_run_in_full_loses_its_fixed_points(
+    accuracy: ModuleType, monkeypatch, tmp_path
+) -> None:
+    made = learn_best_at(accuracy, monkeypatch, 1e-4, lost_from=1e-4)
+    for rule in (*accuracy.RULES, accuracy.CONTROL):
+        accuracy.Runs(tmp_path, tmp_path).in_full(accuracy.ROWS[0], rule, [0, 1, 2])
+    full = [(run.rate, run.seed) for run in made if run.epochs == 6 and run.rule == "euclidean"]
+    assert full == [(1e-4, 0), (1e-4, 1), (3e-5, 0), (3e-5, 1), (3e-5, 2)]
+    assert any(run.rate == 1e-5 for run in made)  # 3e-5 is to lie inside, too
+    assert {run.unsettled for run in made} == {"leave-out"}  # kept only at a rate that is shown
+    assert accuracy.table().set_index("rule").loc[accuracy.NAMES["euclidean"], "rate"] == "3e-05"
+    sweep = accuracy.sweeps().iloc[0]
+    assert "0.0001: given up, 0.0003: given up" in sweep.iloc[-1] and sweep["edge"] == "-"
+    lost = accuracy.lost()
+    assert list(lost["rate"]) == ["0.0001"] * 3 and list(lost["seed"]) == [1] * 3
+    assert list(lost["unsettled share"]) == ["0.001000"] * 3
+
+
+def test_samples_are_kept_where_few_were_lost(accuracy: ModuleType, monkeypatch, tmp_path) -> None:
+    made = learn_best_at(accuracy, monkeypatch, 1e-4, lost_from=0)
+    monkeypatch.setattr(accuracy, "ONE_IN", 500)
+    accuracy.Runs(tmp_path, tmp_path).in_full(accuracy.ROWS[0], "euclidean", [0, 1, 2])
+    kept = [(run.rate, run.seed) for run in made if run.unsettled == "include"]
+    assert kept == [(1e-4, 1)]
