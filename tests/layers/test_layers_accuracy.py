@@ -1,26 +1,31 @@
-"""How benchmarks/layers_accuracy.py chooses learning rates, and what its table says of runs."""
+"""How benchmarks/layers_runs.py chooses rates, and what the tables beside it say of runs."""
 
 import importlib
 import math
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 
 
 @pytest.fixture
-def accuracy(monkeypatch, tmp_path) -> ModuleType:
+def runs(monkeypatch, tmp_path) -> ModuleType:
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
-    module = importlib.import_module("layers_accuracy")
+    module = importlib.import_module("layers_runs")
     monkeypatch.setattr(module, "RUNS", tmp_path / "runs.csv")
-    row = module.Row("feedback", "mnist", "two layers", 0.98, 6, (1e-4, 3e-4))
+    return module
+
+
+@pytest.fixture
+def accuracy(monkeypatch, runs) -> ModuleType:
+    module = importlib.import_module("layers_accuracy")
+    row = runs.Row("feedback", "mnist", "two layers", 0.98, 6, (1e-4, 3e-4))
     monkeypatch.setattr(module, "ROWS", (row,))
     return module
 
 
-def learn_best_at(
-    accuracy: ModuleType, monkeypatch, peak: float, lost_from: float = math.inf
-) -> list:
+def learn_best_at(runs: ModuleType, monkeypatch, peak: float, lost_from: float = math.inf) -> list:
     """Let runs have accuracies that fall by 0.01 a decade away from the peak; return the runs.
 
     From the rate `lost_from` on, runs in full lose a thousandth of their samples with seed 1.
@@ -38,31 +43,31 @@ def learn_best_at(
             "weight_norm": 1.0, "seconds": 60.0, "iterations": 5.0, "abscissa": -50.0,
         }  # fmt: skip
 
-    monkeypatch.setattr(accuracy.Runs, "_made", run)
+    monkeypatch.setattr(runs.Runs, "_made", run)
     return made
 
 
 @pytest.mark.parametrize(("peak", "tried"), [(3e-3, 1e-2), (1e-5, 3e-6)])
 def test_a_sweep_goes_on_until_the_best_rate_is_inside(
-    accuracy: ModuleType, monkeypatch, tmp_path, peak: float, tried: float
+    accuracy: ModuleType, runs: ModuleType, monkeypatch, tmp_path, peak: float, tried: float
 ) -> None:
-    made = learn_best_at(accuracy, monkeypatch, peak)
-    means = accuracy.Runs(tmp_path, tmp_path).swept(accuracy.ROWS[0], "euclidean")
-    assert accuracy.best_of(means) == peak
+    made = learn_best_at(runs, monkeypatch, peak)
+    means = runs.Runs(tmp_path, tmp_path).swept(accuracy.ROWS[0], "euclidean")
+    assert runs.best_of(means) == peak
     assert tried in {float(means.index[0]), float(means.index[-1])}
-    assert {run.seed for run in made} == set(accuracy.SWEEP_SEEDS)
+    assert {run.seed for run in made} == set(runs.SWEEP_SEEDS)
     assert {run.epochs for run in made} == {2}
 
 
 def test_a_run_is_made_once_and_differences_are_paired(
-    accuracy: ModuleType, monkeypatch, tmp_path
+    accuracy: ModuleType, runs: ModuleType, monkeypatch, tmp_path
 ) -> None:
-    made = learn_best_at(accuracy, monkeypatch, 2e-4)
-    accuracy.Runs(tmp_path, tmp_path).in_full(accuracy.ROWS[0], "euclidean", [0, 1, 2])
+    made = learn_best_at(runs, monkeypatch, 2e-4)
+    runs.Runs(tmp_path, tmp_path).in_full(accuracy.ROWS[0], "euclidean", [0, 1, 2])
     assert accuracy.table().empty  # the other rules are missing
     for _ in range(2):
         for rule in (*accuracy.RULES, accuracy.CONTROL):
-            accuracy.Runs(tmp_path, tmp_path).in_full(accuracy.ROWS[0], rule, [0, 1, 2])
+            runs.Runs(tmp_path, tmp_path).in_full(accuracy.ROWS[0], rule, [0, 1, 2])
     assert len(made) == len(set(made))
     rows = accuracy.table().set_index("rule")
     control = rows.loc[accuracy.NAMES[accuracy.CONTROL]]
@@ -76,11 +81,11 @@ def test_a_run_is_made_once_and_differences_are_paired(
 
 
 def test_a_rate_is_given_up_where_a_run_in_full_loses_its_fixed_points(
-    accuracy: ModuleType, monkeypatch, tmp_path
+    accuracy: ModuleType, runs: ModuleType, monkeypatch, tmp_path
 ) -> None:
-    made = learn_best_at(accuracy, monkeypatch, 1e-4, lost_from=1e-4)
+    made = learn_best_at(runs, monkeypatch, 1e-4, lost_from=1e-4)
     for rule in (*accuracy.RULES, accuracy.CONTROL):
-        accuracy.Runs(tmp_path, tmp_path).in_full(accuracy.ROWS[0], rule, [0, 1, 2])
+        runs.Runs(tmp_path, tmp_path).in_full(accuracy.ROWS[0], rule, [0, 1, 2])
     full = [(run.rate, run.seed) for run in made if run.epochs == 6 and run.rule == "euclidean"]
     assert full == [(1e-4, 0), (1e-4, 1), (3e-5, 0), (3e-5, 1), (3e-5, 2)]
     assert any(run.rate == 1e-5 for run in made)  # 3e-5 is to lie inside, too
@@ -93,9 +98,36 @@ def test_a_rate_is_given_up_where_a_run_in_full_loses_its_fixed_points(
     assert list(lost["unsettled share"]) == ["0.001000"] * 3
 
 
-def test_samples_are_kept_where_few_were_lost(accuracy: ModuleType, monkeypatch, tmp_path) -> None:
-    made = learn_best_at(accuracy, monkeypatch, 1e-4, lost_from=0)
-    monkeypatch.setattr(accuracy, "ONE_IN", 500)
-    accuracy.Runs(tmp_path, tmp_path).in_full(accuracy.ROWS[0], "euclidean", [0, 1, 2])
+def test_samples_are_kept_where_few_were_lost(
+    accuracy: ModuleType, runs: ModuleType, monkeypatch, tmp_path
+) -> None:
+    made = learn_best_at(runs, monkeypatch, 1e-4, lost_from=0)
+    monkeypatch.setattr(runs, "ONE_IN", 500)
+    runs.Runs(tmp_path, tmp_path).in_full(accuracy.ROWS[0], "euclidean", [0, 1, 2])
     kept = [(run.rate, run.seed) for run in made if run.unsettled == "include"]
     assert kept == [(1e-4, 1)]
+
+
+def test_slow_runs_are_compared_with_static_ones_of_their_seeds(
+    runs: ModuleType, monkeypatch, tmp_path
+) -> None:
+    slow = importlib.import_module("slow_full_mnist")
+    monkeypatch.setattr(slow, "RUNS", tmp_path / "slow.csv")
+    network, rule = slow.NETWORKS[0], "euclidean"
+    assert slow.row(network, rule)["accuracy"] == "not finished"
+    made = {"unsettled_share": 0.25, "seconds": 120.0, "processor_seconds": math.nan,
+            "slow_accuracy": 0.5, "ended": "as planned", "made": "2026-11-30"}  # fmt: skip
+    found = [
+        {**slow.key_of(network, rule, seed), "accuracy": 0.9 + 0.01 * seed, **made}
+        for seed in range(3)
+    ]
+    pd.DataFrame(found).to_csv(slow.RUNS, index=False)
+    static = [
+        {**vars(network.static_run(rule, seed)), "test_accuracy": 0.91 + 0.01 * seed}
+        for seed in (3, 2, 1, 0)
+    ]
+    pd.DataFrame(static).to_csv(runs.RUNS, index=False)
+    row = slow.row(network, rule)
+    assert (row["seeds"], row["difference"]) == ("3", "-0.0100")
+    assert row["accuracy"].startswith("0.9100 (") and row["static accuracy"].startswith("0.9200 (")
+    assert (row["settled"], row["minutes"]) == ("75.0000%", "2")
