@@ -69,7 +69,8 @@ a lower one a run in full lost more than one sample in {ONE_IN:,}.
 GIVEN_UP = f"""\
 ## Rates that were given up
 
-Runs in full at rates that the sweep preferred, which lost more than one sample in {ONE_IN:,}.
+Runs in full at rates that the sweep preferred; where one lost more than one sample in {ONE_IN:,},
+no further ones are made.
 """
 NAMES = {rule: LABELS[rule].replace("$", "") for rule in (*RULES, CONTROL)}  # of the table
 SEEDS = (0, 1, 2)
@@ -158,13 +159,13 @@ def sweeps() -> pd.DataFrame:
 
 
 def lost() -> pd.DataFrame:
-    """Return the runs in full whose rates were given up, as text."""
+    """Return the runs in full at rates that were given up, as text."""
     found = [
         given_up(row, rule).assign(network=f"{row.title}, {row.data}", name=NAMES[rule])
         for row, _ in shown()
         for rule in RULES
     ]
-    runs = pd.concat(found)
+    runs = pd.concat(found).sort_values(["network", "name", "rate", "seed"])
     return pd.DataFrame({
         "network, data": runs["network"], "rule": runs["name"],
         "rate": runs["rate"].map("{:g}".format), "seed": runs["seed"],
@@ -223,8 +224,8 @@ def draw() -> None:
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter(ScalarFormatter())
         axis.yaxis.set_minor_formatter(NullFormatter())
-    axes[0].set_yticks([1, 2, 3, 5, 10])
-    axes[1].set_yticks([4, 6, 10, 20, 40, 80])
+    axes[0].set_yticks([1, 2, 3, 5])
+    axes[1].set_yticks([4, 6, 10, 20])
     axes[2].axhline(1, color="black", lw=0.8)
     axes[2].set_xticks(list(ticks), list(ticks.values()), fontsize="small")
     axes[2].set_xlim(-0.5, len(ticks) - 0.5)

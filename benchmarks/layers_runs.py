@@ -199,11 +199,10 @@ def known(row: Row, rule: str) -> pd.DataFrame:
 
 
 def given_up(row: Row, rule: str) -> pd.DataFrame:
-    """Return the runs in full that lost too many samples; the control has no other rate."""
-    return known(row, rule).query(
-        "epochs == @row.epochs and unsettled == 'leave-out' and rate > 0 "
-        "and (unsettled_share > 1 / @ONE_IN or status == 'stopped')"
-    )
+    """Return the runs in full at rates at which one of them lost too many samples."""
+    runs = known(row, rule).query("epochs == @row.epochs and unsettled == 'leave-out' and rate > 0")
+    is_lost = (runs["unsettled_share"] > 1 / ONE_IN) | (runs["status"] == "stopped")
+    return runs[runs["rate"].isin(runs["rate"][is_lost])]
 
 
 def best_of(means: pd.Series) -> float:

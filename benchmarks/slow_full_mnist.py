@@ -47,7 +47,7 @@ as an error. Settled: share of the training samples whose residual was at most 1
 when the rule acted; the others are left out, and a run in which they are more than half of a batch
 stops, as `ratenet train` does. Asked for: at most {ALLOWED:g} below the static
 accuracy, in at most two hours. Minutes: of one thread on a machine with other work, and of the
-processor alone."""
+processor alone; rows can be of another machine than that of the first line."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def by_rule(third: float, first: float) -> dict[str, float]:
 NETWORKS = (
     Network(
         "one_layer_300",
-        by_rule(3e-3, 3e-3),
+        by_rule(1e-4, 1e-3),
         {"--hold": "150*ms", "--fade": "20*ms", "--method": "euler"},
     ),
     Network(

@@ -94,8 +94,8 @@ def test_a_rate_is_given_up_where_a_run_in_full_loses_its_fixed_points(
     sweep = accuracy.sweeps().iloc[0]
     assert "0.0001: given up, 0.0003: given up" in sweep.iloc[-1] and sweep["edge"] == "-"
     lost = accuracy.lost()
-    assert list(lost["rate"]) == ["0.0001"] * 3 and list(lost["seed"]) == [1] * 3
-    assert list(lost["unsettled share"]) == ["0.001000"] * 3
+    assert list(lost["rate"]) == ["0.0001"] * 6 and list(lost["seed"]) == [0, 1] * 3
+    assert list(lost["unsettled share"]) == ["0.000000", "0.001000"] * 3
 
 
 def test_samples_are_kept_where_few_were_lost(
