@@ -208,7 +208,7 @@ def given_up(row: Row, rule: str) -> pd.DataFrame:
 def best_of(means: pd.Series) -> float:
     """Return the rate with the best validation accuracy."""
     if means.isna().all():
-        raise SystemExit(f"every run of the sweep was stopped: rates {list(means.index)}")
+        raise SystemExit(f"every rate was stopped or given up: {list(means.index)}")
     return float(means.idxmax())
 
 
