@@ -34,6 +34,7 @@ from layers_runs import (
     accuracies,
     best_of,
     given_up,
+    scores,
 )
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 from slowness import markdown
@@ -56,21 +57,23 @@ range); differences are paired by seed, those of kept samples too from runs that
 out. Unsettled samples kept: only where there were some, else both ways are one and the same run. A
 run that was stopped has the test accuracy of where it stopped, and no abscissa if it did before the
 first. Iterations: mean over the last epoch, all layers together; abscissas: largest among the
-layers, at the end. Minutes: of one thread, on a machine with other work. Days and seeds of all runs
-are in layers_accuracy.csv.
+layers, at the end, that of J at the fixed points of a few settled samples. Minutes: of one thread,
+on a machine with other work. Days and seeds of all runs are in layers_accuracy.csv.
 """
 SWEEP = f"""\
 ## The sweep
 
 With seeds 0 and 1, a third of the epochs; means of the best validation accuracy of an epoch. The
-best rate was taken. Edge: it is the least or the largest of those tried. Given up: at this rate or
-a lower one a run in full lost more than one sample in {ONE_IN:,}.
+best rate was taken. Edge: it is the least or the largest of those tried; stability: at the next one
+runs were stopped, or it was given up. Given up: at this rate or a lower one a run in full was
+stopped or lost more than one sample in {ONE_IN:,}.
 """
 GIVEN_UP = f"""\
 ## Rates that were given up
 
-Runs in full at rates that the sweep preferred; where one lost more than one sample in {ONE_IN:,},
-no further ones are made.
+Runs in full at rates that the sweep preferred, up to the first that was stopped or lost more than
+one sample in {ONE_IN:,}. The limit was set on 30 November 2026, when those of SGD were there
+already and test accuracies known; it looks at training samples only.
 """
 NAMES = {rule: LABELS[rule].replace("$", "") for rule in (*RULES, CONTROL)}  # of the table
 SEEDS = (0, 1, 2)
@@ -143,16 +146,21 @@ def sweeps() -> pd.DataFrame:
         for rule in RULES:
             means = runs.swept(row, rule)
             least = given_up(row, rule)["rate"].min()
+            known = scores(row, rule).reindex(means.index)
             tried = [
                 f"{rate:g}: "
-                + ("given up" if rate >= least else "stopped" if value != value else f"{value:.4f}")
-                for rate, value in means.items()
+                + ("stopped" if value != value else f"{value:.4f}")
+                + (" (given up)" if rate >= least else "")
+                for rate, value in known.items()
             ]
             best = best_of(means)
-            inside = means.index[0] < best < means.index[-1]
+            above = means[means.index > best]
+            edge = "edge" if above.empty or best == means.index[0] else "-"
+            if not above.empty and math.isnan(above.iloc[0]):
+                edge = "stability"
             found.append({
                 "network, data": f"{row.title}, {row.data}", "rule": NAMES[rule],
-                "taken": f"{best:g}", "edge": "-" if inside else "edge",
+                "taken": f"{best:g}", "edge": edge,
                 "recurrent learning rate: validation accuracy": ", ".join(tried),
             })  # fmt: skip
     return pd.DataFrame(found)
@@ -165,10 +173,11 @@ def lost() -> pd.DataFrame:
         for row, _ in shown()
         for rule in RULES
     ]
-    runs = pd.concat(found).sort_values(["network", "name", "rate", "seed"])
+    runs = pd.concat(found).sort_values(["network", "name", "rate", "seed", "unsettled"])
     return pd.DataFrame({
         "network, data": runs["network"], "rule": runs["name"],
         "rate": runs["rate"].map("{:g}".format), "seed": runs["seed"],
+        "unsettled samples": runs["unsettled"].map(WAYS),
         "unsettled share": runs["unsettled_share"].map("{:.6f}".format),
         "test accuracy": runs["test_accuracy"].map("{:.4f}".format),
         "abscissa of W": runs["weight_abscissa"].map("{:.2f}".format),

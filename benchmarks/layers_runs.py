@@ -158,18 +158,18 @@ class Runs:
 
         A rate with a stopped run has none, and none that was given up.
         """
-        epochs, rates = row.epochs // 3, {*row.rates}
-        rates |= {*known(row, rule).query("epochs == @epochs")["rate"]}
+        rates = {*row.rates, *scores(row, rule).index}
+        least = given_up(row, rule)["rate"].min()  # NaN: none was
         while True:
             keys = [
-                Run(row.name, rule, rate, seed, epochs)
+                Run(row.name, rule, rate, seed, row.epochs // 3)
                 for rate in sorted(rates)
                 for seed in SWEEP_SEEDS
+                if not rate >= least
             ]
-            rows = self.of(row, keys)
-            score = rows["best_validation_accuracy"].where(rows["status"] == "done")
-            means = score.groupby(rows["rate"]).agg(lambda part: part.mean(skipna=False))
-            means[means.index >= given_up(row, rule)["rate"].min()] = math.nan
+            self.of(row, keys)
+            means = scores(row, rule).reindex(sorted(rates))
+            means[means.index >= least] = math.nan
             further = None if self.out is None else beyond(means)
             if further is None:
                 return means
@@ -194,15 +194,24 @@ class Runs:
 def known(row: Row, rule: str) -> pd.DataFrame:
     """Return all runs of a network and rule that there are."""
     if not RUNS.exists():
-        return pd.DataFrame(columns=[*Run.__annotations__, "status", "unsettled_share"])
+        names = "status", "best_validation_accuracy", "unsettled_share"
+        return pd.DataFrame(columns=[*Run.__annotations__, *names])
     return pd.read_csv(RUNS).query("row == @row.name and rule == @rule")
 
 
+def scores(row: Row, rule: str) -> pd.Series:
+    """Return the mean validation accuracy of each rate of the sweep whose runs are all there."""
+    rows = known(row, rule).query("epochs == @row.epochs // 3")
+    score = rows["best_validation_accuracy"].where(rows["status"] == "done").astype(float)
+    by_rate = score.groupby(rows["rate"].astype(float))
+    return by_rate.mean().where(by_rate.count() == len(SWEEP_SEEDS))
+
+
 def given_up(row: Row, rule: str) -> pd.DataFrame:
-    """Return the runs in full at rates at which one of them lost too many samples."""
-    runs = known(row, rule).query("epochs == @row.epochs and unsettled == 'leave-out' and rate > 0")
+    """Return the runs in full at rates at which one was stopped or lost too many samples."""
+    runs = known(row, rule).query("epochs == @row.epochs and rate > 0")
     is_lost = (runs["unsettled_share"] > 1 / ONE_IN) | (runs["status"] == "stopped")
-    return runs[runs["rate"].isin(runs["rate"][is_lost])]
+    return runs[runs["rate"].isin(runs["rate"][is_lost & (runs["unsettled"] == "leave-out")])]
 
 
 def best_of(means: pd.Series) -> float:
