@@ -1,6 +1,6 @@
 """Rows of a benchmark that takes hours, each computed once and kept in a file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +17,18 @@ def computed(path: Path, keys: list[dict], compute: Callable[..., dict]) -> pd.D
             print(row, flush=True)
             pd.DataFrame([*_rows(path), row]).to_csv(path, index=False)
     return kept(path, keys)
+
+
+def computed_together(
+    path: Path, key: dict, seeds: Sequence[int], compute: Callable[..., pd.DataFrame]
+) -> None:
+    """Add the rows of a key that one computation gives for all seeds that the file lacks."""
+    found = kept(path, [key])
+    lacking = [seed for seed in seeds if found.empty or seed not in {*found["seed"]}]
+    if lacking:
+        rows = compute(**key, seeds=lacking).assign(**key)
+        print(key, lacking, flush=True)
+        pd.DataFrame([*_rows(path), *rows.to_dict("records")]).to_csv(path, index=False)
 
 
 def kept(path: Path, keys: list[dict]) -> pd.DataFrame:

@@ -9,30 +9,32 @@ length) and `line-search` (halved until the batch's loss has fallen), each at se
 
     python benchmarks/metric.py [--seeds 8]
 
-All lengths and four seeds of a cell are one batch of networks (benchmarks/fleet.py). Finished cells
-are kept in --out and not computed again; the tables go to benchmarks/results/metric.md, all runs to
-metric.csv beside it, the figure to docs/images/metric.png.
+All lengths and four seeds of a cell are one batch of networks (benchmarks/fleet.py). Where each
+network came to is kept in benchmarks/results/metric.csv, its way at the chosen length, which is
+learned once more for it, in metric_curves.csv; neither is computed again. The tables go to
+metric.md beside them, the figure to docs/images/metric.png.
 """
 
 import argparse
 import itertools
 import os
-import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 import pandas as pd
 import torch
 from fleet import FACTORS, Fleet, Plan, plan
-from metric_tables import report
+from fleet_tables import chosen
+from kept_rows import computed_together, kept
+from metric_tables import CASE, RESULT, complete, report
 
 from ratenet.hypotheses.tasks.digits import Digits
 from ratenet.hypotheses.tasks.linear import LinearRegression
 from ratenet.hypotheses.tasks.teacher import Teacher
 
-ROOT = Path(__file__).parent.parent
+RUNS = RESULT.with_suffix(".csv")
+CURVES = RESULT.with_name("metric_curves.csv")
 LENGTHS = {  # of each kind of step, so that the best one is inside
     "rate": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
     "normalized": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
@@ -47,56 +49,60 @@ PLANS: dict[str, Plan] = {
 SAME_WHERE_LINEAR = ("rule 4", "a = -1")  # as rule 3
 
 
-def cells() -> Iterator[tuple[str, str, str]]:
+def cells() -> Iterator[dict[str, str]]:
     """Give task, rule and kind of step of each cell."""
     for task, step, rule in itertools.product(PLANS, LENGTHS, FACTORS):
         if task != "linear" or rule not in SAME_WHERE_LINEAR:
-            yield task, rule, step
+            yield {"task": task, "rule": rule, "step": step}
 
 
-def ordered(seeds: int) -> list[tuple[int, tuple[str, str, str]]]:
-    """Return the first seed of each batch, with its cell.
+def ordered(seeds: Sequence[int]) -> list[tuple[Sequence[int], dict[str, str]]]:
+    """Return the seeds of each batch, with its cell.
 
     A script that is stopped has the same seeds for all rules but of the last task; the searched
     steps of digits, which take longest, come last.
     """
-    every = list(itertools.product(range(0, seeds, TOGETHER), cells()))
-    return sorted(every, key=lambda each: each[1][::2] == ("digits", "line-search"))
+    every = itertools.product(batches(seeds), cells())
+    last = "digits", "line-search"
+    return sorted(every, key=lambda each: (each[1]["task"], each[1]["step"]) == last)
 
 
-def compute(task: str, rule: str, step: str, seeds: range) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return a row for each length and seed, and their losses along the way."""
-    began = time.process_time()
+def batches(seeds: Sequence[int]) -> list[Sequence[int]]:
+    """Return the seeds that learn side by side."""
+    return [seeds[first : first + TOGETHER] for first in range(0, len(seeds), TOGETHER)]
+
+
+def outcome(task: str, rule: str, step: str, seeds: Sequence[int]) -> pd.DataFrame:
+    """Return where each seed of a cell came to with each length."""
     fleet = Fleet(PLANS[task], seeds, LENGTHS[step], FACTORS[rule], step)
-    curves = fleet.learn()
-    key = {"task": task, "rule": rule, "step": step}
-    print(key, f"{time.process_time() - began:.0f} s", flush=True)
-    return fleet.outcome().assign(**key), curves.assign(**key)
+    fleet.learn()
+    return fleet.outcome().round(6)
+
+
+def curve(task: str, rule: str, step: str, length: float, seeds: Sequence[int]) -> pd.DataFrame:
+    """Return the losses of each seed of a cell along its way with one length."""
+    learned = Fleet(PLANS[task], seeds, (length,), FACTORS[rule], step).learn()
+    rounded = learned[["path", "loss"]].map(lambda value: float(f"{value:.6g}"))
+    return learned.assign(**rounded)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "metric")
     parser.add_argument("--report", action="store_true", help="Only write what is there.")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    options.out.mkdir(parents=True, exist_ok=True)
-    rows, curves = [], []
-    for first, cell in ordered(options.seeds):
-        paths = [
-            options.out / f"{'-'.join(cell).replace(' ', '')}-{first}-{kind}.csv"
-            for kind in ("curves", "rows")  # the last one says that the cell is whole
-        ]
-        if not paths[1].exists():
-            if options.report:
-                continue
-            seeds = range(first, min(first + TOGETHER, options.seeds))
-            for path, table in zip(paths, reversed(compute(*cell, seeds)), strict=True):
-                table.to_csv(path, index=False)
-        curves.append(pd.read_csv(paths[0]))
-        rows.append(pd.read_csv(paths[1]))
-    report(pd.concat(rows), pd.concat(curves), PLANS)
+    if not options.report:
+        for seeds, cell in ordered(range(options.seeds)):
+            computed_together(RUNS, cell, seeds, outcome)
+    rows = complete(pd.read_csv(RUNS), PLANS)
+    ways = chosen(rows, CASE).groupby([*CASE, "length"], sort=False)["seed"].apply(list)
+    keys = [dict(zip(ways.index.names, key, strict=True)) for key in ways.index]
+    if not options.report:
+        for key, seeds in zip(keys, ways, strict=True):
+            for each in batches(seeds):
+                computed_together(CURVES, key, each, curve)
+    report(rows, kept(CURVES, keys), PLANS)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,7 @@ been run; the command makes it."""
 
 
 def report(rows: pd.DataFrame, curves: pd.DataFrame, plans: Mapping[str, Plan]) -> None:
-    """Write tables, all runs and the figure, as far as they have been made."""
-    rows = complete(rows.assign(path=rows["path"].round(6)), plans)
+    """Write tables and the figure, as far as the runs have been made."""
     order = {name: number for number, name in enumerate([*plans, *FACTORS])}
     rows = rows.sort_values(["task", "rule"], key=lambda names: names.map(order), kind="stable")
     best = chosen(rows, CASE)
@@ -50,7 +49,6 @@ def report(rows: pd.DataFrame, curves: pd.DataFrame, plans: Mapping[str, Plan]) 
         "## At a common length of step", "", *common_rows(rows),
     ]  # fmt: skip
     RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    rows.round(6).to_csv(RESULT.with_suffix(".csv"), index=False)
     draw(best, curves)
 
 

@@ -149,14 +149,34 @@ def test_lengths_are_chosen_on_validation_and_edges_are_marked():
     assert best["edge"].tolist() == ["", "", "longest", "longest"]
 
 
-def test_the_tables_hold_what_was_run(tmp_path, monkeypatch):
+def test_the_tables_hold_what_was_run_and_nothing_runs_twice(tmp_path, monkeypatch):
     monkeypatch.setattr(metric_tables, "RESULT", tmp_path / "metric.md")
     monkeypatch.setattr(metric_tables, "FIGURE", tmp_path / "metric.png")
+    monkeypatch.setattr(metric, "RUNS", tmp_path / "metric.csv")
+    monkeypatch.setattr(metric, "CURVES", tmp_path / "metric_curves.csv")
+    monkeypatch.setattr(metric, "TOGETHER", 2)
     plans = {"linear": fleets.plan(LinearRegression, "linear", 6, (9, 9), steps=10, batch=9)}
     monkeypatch.setattr(metric, "PLANS", plans)
-    made = [metric.compute(*cell, range(3)) for cell in metric.cells()]
-    rows, curves = (pd.concat(tables) for tables in zip(*made, strict=True))
-    metric_tables.report(rows, curves, plans)
+
+    def run_and_read(seeds: int) -> pd.DataFrame:
+        monkeypatch.setattr(sys, "argv", ["metric.py", "--seeds", f"{seeds}"])
+        metric.main()
+        return pd.read_csv(metric.RUNS)
+
+    run_and_read(2)
+    learned, set_up = [], fleets.Fleet.__init__
+
+    def noted(fleet, made, seeds, *given):
+        learned.append(tuple(seeds))
+        set_up(fleet, made, seeds, *given)
+
+    monkeypatch.setattr(fleets.Fleet, "__init__", noted)
+    rows = run_and_read(3)
+    assert {(2,)} <= {*learned} <= {(2,), (0, 1)}  # these where the chosen length is another
+    learned.clear()
+    pd.testing.assert_frame_equal(run_and_read(3), rows)
+    assert not learned
+    assert not rows.duplicated(["task", "rule", "step", "length", "seed"]).any()
     normalized = rows[(rows["step"] == "normalized") & (rows["length"] == 1.0)]
     score = {r: own["score"].to_numpy() for r, own in normalized.groupby("rule")}
     expected = (score["rule 3"] - score["rule 1"]).mean()
@@ -167,3 +187,14 @@ def test_the_tables_hold_what_was_run(tmp_path, monkeypatch):
         rows[(rows["rule"] != "rule 1") | (rows["step"] == "rate")], plans
     )
     assert set(lacking["step"]) == {"rate"}
+
+
+def test_a_curve_is_the_way_of_the_run_at_its_length():
+    """It is learned by itself; in the table of runs, all lengths learn side by side."""
+    key = {"task": "teacher", "rule": "rule 3", "step": "normalized"}
+    curve = metric.curve(**key, length=0.1, seeds=[1])
+    fleet = fleets.Fleet(
+        metric.PLANS["teacher"], [0, 1], (0.1, 1.0), fleets.FACTORS["rule 3"], "normalized"
+    )
+    together = fleet.learn().query("seed == 1 and length == 0.1")
+    np.testing.assert_allclose(curve[["path", "loss"]], together[["path", "loss"]], rtol=1e-5)
