@@ -145,13 +145,15 @@ class Fleet:
         rows = torch.arange(len(parts))[:, None]
         return drive[rows, chosen], aim[rows, chosen]
 
-    def rates(self, W: Tensor, drive: Tensor) -> tuple[Tensor, Tensor]:
-        """Return fixed points (R, B, N), and which have been found."""
+    def rates(
+        self, W: Tensor, drive: Tensor, needed: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return fixed points (R, B, N), and which have been found; `needed` as in `solved`."""
         if isinstance(self.tasks[0], LinearRegression):
             eye = torch.eye(W.shape[1], dtype=W.dtype)
             y = torch.linalg.solve_ex(eye - W, drive.mT)[0].mT
             return y, (y @ W.mT + drive - y).abs().amax(dim=2) <= 1e-9
-        return solved(W, drive)
+        return solved(W, drive, needed)
 
     def losses(self, y: Tensor, aim: Tensor, runs: Tensor) -> Tensor:
         """Return each sample's loss, (R, B)."""
@@ -227,7 +229,7 @@ class Fleet:
             if not len(left):
                 break
             share, seed = 0.5**trial, self.seed[runs[left]]
-            y, is_found = self.rates(W[left] + share * change[left], drive[seed])
+            y, is_found = self.rates(W[left] + share * change[left], drive[seed], known[left])
             after = mean_of(self.losses(y, aim[seed], runs[left]), known[left])
             is_whole = (is_found | ~known[left]).all(dim=1)
             falls = is_whole & (after <= loss[left] + SUFFICIENT * share * slope[left])
@@ -301,11 +303,12 @@ def mean_outer(left: Tensor, right: Tensor, known: Tensor) -> Tensor:
     return left.mT @ right / known.sum(dim=1).clamp(min=1)[:, None, None]
 
 
-def solved(W: Tensor, drive: Tensor) -> tuple[Tensor, Tensor]:
+def solved(W: Tensor, drive: Tensor, needed: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return fixed points y = tanh(W y + x) from rest, (R, B, N), and which have been found.
 
     Newton steps with the gains' mean over a network's samples, then, for samples that are left,
-    with their own.
+    with their own. Of use are only networks that have all `needed` samples (R, B), if given: the
+    worst is tried first, and where it is not found no other one is tried.
     """
     eye, y = torch.eye(W.shape[1], dtype=W.dtype), torch.zeros_like(drive)
     for _ in range(ITERATIONS):
@@ -316,12 +319,26 @@ def solved(W: Tensor, drive: Tensor) -> tuple[Tensor, Tensor]:
         mean = (1 - f.square()).mean(dim=1)
         step = torch.linalg.solve_ex(eye - mean[:, :, None] * W, off.mT)[0].mT
         y = (y + step).nan_to_num(0.0, 0.0, 0.0).clamp(-1, 1)
-    off = (torch.tanh(y @ W.mT + drive) - y).abs().amax(dim=2)
-    run, sample = torch.nonzero(~(off <= TOLERANCE), as_tuple=True)
+    off = distance(W, y, drive)
+    is_left = ~(off <= TOLERANCE)
+    if needed is not None:
+        is_left &= needed
+        worst = torch.where(is_left, off, -1.0).argmax(dim=1)
+        run = torch.nonzero(is_left.any(dim=1))[:, 0]
+        y[run, worst[run]] = by_newton(W[run], drive[run, worst[run]])
+        off = distance(W, y, drive)
+        is_left[run] &= off[run, worst[run], None] <= TOLERANCE
+        is_left &= ~(off <= TOLERANCE)
+    run, sample = torch.nonzero(is_left, as_tuple=True)
     if len(run):
         y[run, sample] = by_newton(W[run], drive[run, sample])
-        off = (torch.tanh(y @ W.mT + drive) - y).abs().amax(dim=2)
+        off = distance(W, y, drive)
     return y, off <= TOLERANCE
+
+
+def distance(W: Tensor, y: Tensor, drive: Tensor) -> Tensor:
+    """Return the largest |tanh(W y + x) - y| of each sample, (R, B)."""
+    return (torch.tanh(y @ W.mT + drive) - y).abs().amax(dim=2)
 
 
 def by_newton(W: Tensor, drive: Tensor) -> Tensor:

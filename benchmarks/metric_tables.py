@@ -1,6 +1,6 @@
 """Tables and figure of benchmarks/metric.py."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -23,10 +23,10 @@ for 1 % (linear, teacher). Means over seeds with 95 % intervals (BCa bootstrap o
 seeds these are narrow). The length is the one with the best mean score on validation samples, and
 the score is that of other samples; for the linear task, where 50 samples do not determine the
 weights, both are the fit itself. `edge`: the chosen length is the shortest or longest that was
-tried, and a better one may lie beyond. Usable: how many of the 7 lengths have a mean validation
+tried, and a better one may lie beyond. Usable: how many of the lengths have a mean validation
 score of at least 0.9 of the best. Stopped: runs at the chosen length that lost the fixed points of
 half the batch. In the linear task rule 4 and a = -1 are rule 3. What is not in the tables has not
-been run; the command makes it."""
+been run; the command makes it. Runs that were kept can be of another processor."""
 
 
 def report(rows: pd.DataFrame, curves: pd.DataFrame, plans: Mapping[str, Plan]) -> None:
@@ -52,14 +52,23 @@ def report(rows: pd.DataFrame, curves: pd.DataFrame, plans: Mapping[str, Plan]) 
     draw(best, curves)
 
 
-def complete(rows: pd.DataFrame, plans: Mapping[str, Plan]) -> pd.DataFrame:
-    """Return the runs of kinds of steps that rules 1 and 3 made, on seeds that all rules have."""
+def complete(
+    rows: pd.DataFrame, plans: Mapping[str, Plan], lengths: Mapping[str, Sequence[float]]
+) -> pd.DataFrame:
+    """Return the runs to compare, task by task.
+
+    Of each kind of step they are those of rules that were run with all lengths, rules 1 and 3 among
+    them, with the seeds that all of these have.
+    """
     parts = []
     for task in plans:
-        for _, part in rows[rows["task"] == task].groupby("step", sort=False):
-            if {"rule 1", "rule 3"} <= set(part["rule"]):
-                each = [set(own["seed"]) for _, own in part.groupby("rule")]
-                parts.append(part[part["seed"].isin(set.intersection(*each))])
+        for step, part in rows[rows["task"] == task].groupby("step", sort=False):
+            rules = {rule for rule, own in part.groupby("rule")
+                     if {*own["length"]} >= {*lengths[step]}}  # fmt: skip
+            if {"rule 1", "rule 3"} <= rules:
+                whole = part[part["rule"].isin(rules)]
+                each = [{*own["seed"]} for _, own in whole.groupby(["rule", "length"])]
+                parts.append(whole[whole["seed"].isin(set.intersection(*each))])
     return pd.concat(parts)
 
 

@@ -107,6 +107,23 @@ def test_the_halves_of_rule_3_are_the_gradient_with_one_of_its_metrics_factors(r
     torch.testing.assert_close(fleet.W[0] - W, expected, rtol=1e-6, atol=1e-8)
 
 
+def test_needed_samples_are_all_solved_or_one_of_them_is_not():
+    """What a line search asks: whether a network has all fixed points that it had before."""
+    generator = torch.Generator().manual_seed(0)
+    strength = torch.tensor([0.5, 2.0, 4.0, 8.0, 30.0], dtype=torch.float64)
+    W = torch.randn(5, 12, 12, generator=generator, dtype=torch.float64) / 12**0.5
+    W *= strength[:, None, None]
+    drive = torch.randn(5, 40, 12, generator=generator, dtype=torch.float64)
+    y, found = fleets.solved(W, drive)
+    known = torch.rand(5, 40, generator=generator) < 0.5
+    known[2] = found[2]  # a network that lacks samples, but none of these
+    asked_y, asked = fleets.solved(W, drive, known)
+    whole = (found | ~known).all(dim=1)
+    assert torch.equal((asked | ~known).all(dim=1), whole)
+    assert whole.any() and not whole.all() and not found[2].all() and whole[2]
+    assert torch.equal(asked_y[whole][known[whole]], y[whole][known[whole]])
+
+
 def test_a_fleet_that_loses_its_fixed_points_stops():
     made = fleets.plan(LinearRegression, "linear", 5, (8, 8), steps=3, batch=8)
     fleet = fleets.Fleet(made, [0], (0.01, math.inf), fleets.FACTORS["rule 3"], "rate")
@@ -154,7 +171,6 @@ def test_the_tables_hold_what_was_run_and_nothing_runs_twice(tmp_path, monkeypat
     monkeypatch.setattr(metric_tables, "FIGURE", tmp_path / "metric.png")
     monkeypatch.setattr(metric, "RUNS", tmp_path / "metric.csv")
     monkeypatch.setattr(metric, "CURVES", tmp_path / "metric_curves.csv")
-    monkeypatch.setattr(metric, "TOGETHER", 2)
     plans = {"linear": fleets.plan(LinearRegression, "linear", 6, (9, 9), steps=10, batch=9)}
     monkeypatch.setattr(metric, "PLANS", plans)
 
@@ -172,7 +188,7 @@ def test_the_tables_hold_what_was_run_and_nothing_runs_twice(tmp_path, monkeypat
 
     monkeypatch.setattr(fleets.Fleet, "__init__", noted)
     rows = run_and_read(3)
-    assert {(2,)} <= {*learned} <= {(2,), (0, 1)}  # these where the chosen length is another
+    assert {(2,)} <= {*learned} <= {(2,), (0, 1, 2)}  # all where the chosen length is another
     learned.clear()
     pd.testing.assert_frame_equal(run_and_read(3), rows)
     assert not learned
@@ -183,16 +199,18 @@ def test_the_tables_hold_what_was_run_and_nothing_runs_twice(tmp_path, monkeypat
     text = (tmp_path / "metric.md").read_text()
     assert f"| linear | 1 | {score['rule 1'].mean():.3f} |" in text
     assert f"| {expected:+.3f} (" in text
-    lacking = metric_tables.complete(
-        rows[(rows["rule"] != "rule 1") | (rows["step"] == "rate")], plans
-    )
+    is_lost = (rows["rule"] == "rule 1") & (rows["step"] != "rate") & (rows["length"] == 1.0)
+    lacking = metric_tables.complete(rows[~is_lost], plans, metric.LENGTHS)
     assert set(lacking["step"]) == {"rate"}
+    is_lost = (rows["rule"] == "rule 3") & (rows["length"] == 0.1) & (rows["seed"] == 1)
+    lacking = metric_tables.complete(rows[~is_lost], plans, metric.LENGTHS)
+    assert set(lacking["seed"]) == {0, 2}
 
 
 def test_a_curve_is_the_way_of_the_run_at_its_length():
     """It is learned by itself; in the table of runs, all lengths learn side by side."""
     key = {"task": "teacher", "rule": "rule 3", "step": "normalized"}
-    curve = metric.curve(**key, length=0.1, seeds=[1])
+    curve = metric.curve([1], length=0.1, **key)
     fleet = fleets.Fleet(
         metric.PLANS["teacher"], [0, 1], (0.1, 1.0), fleets.FACTORS["rule 3"], "normalized"
     )
