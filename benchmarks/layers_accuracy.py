@@ -233,7 +233,7 @@ def draw() -> None:
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter(ScalarFormatter())
         axis.yaxis.set_minor_formatter(NullFormatter())
-    axes[0].set_yticks([1, 2, 3, 5])
+    axes[0].set_yticks([0.7, 1, 2, 3, 5])
     axes[1].set_yticks([4, 6, 10, 20])
     axes[2].axhline(1, color="black", lw=0.8)
     axes[2].set_xticks(list(ticks), list(ticks.values()), fontsize="small")

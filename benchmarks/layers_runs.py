@@ -50,7 +50,9 @@ ROWS = (
     Row("one_layer_1000", "mnist", "one layer, N = 1,000", 0.982, 6, (1e-4, 3e-4, 1e-3)),
     Row("feedback", "mnist", "two layers with feedback", 0.982, 6, (1e-4, 3e-4, 1e-3)),
     Row("convolutional", "mnist", "convolutional, two layers", 0.990, 4, (1e-4, 3e-4, 1e-3)),
-    Row("convolutional", "fashion-mnist", "the same", 0.900, 6, (1e-4, 3e-4, 1e-3)),
+    Row(
+        "convolutional", "fashion-mnist", "convolutional, two layers", 0.900, 6, (1e-4, 3e-4, 1e-3)
+    ),
 )
 
 
