@@ -15,7 +15,7 @@ def computed(path: Path, keys: list[dict], compute: Callable[..., dict]) -> pd.D
         if not any(all(row[name] == value for name, value in key.items()) for row in _rows(path)):
             row = {**key, **compute(**key)}
             print(row, flush=True)
-            pd.DataFrame([*_rows(path), row]).to_csv(path, index=False)
+            _write(path, [*_rows(path), row])
     return kept(path, keys)
 
 
@@ -28,7 +28,7 @@ def computed_together(
     if lacking:
         rows = compute(**key, seeds=lacking).assign(**key)
         print(key, lacking, flush=True)
-        pd.DataFrame([*_rows(path), *rows.to_dict("records")]).to_csv(path, index=False)
+        _write(path, [*_rows(path), *rows.to_dict("records")])
 
 
 def kept(path: Path, keys: list[dict]) -> pd.DataFrame:
@@ -36,6 +36,13 @@ def kept(path: Path, keys: list[dict]) -> pd.DataFrame:
     wanted = pd.DataFrame(keys)
     found = pd.DataFrame(_rows(path), columns=None if path.exists() else wanted.columns)
     return wanted.merge(found, on=list(wanted.columns))
+
+
+def _write(path: Path, rows: list[dict]) -> None:
+    """Write all rows at once: who is stopped meanwhile leaves the file as it was."""
+    whole = path.with_suffix(".tmp")
+    pd.DataFrame(rows).to_csv(whole, index=False)
+    whole.replace(path)
 
 
 def _rows(path: Path) -> list[dict]:

@@ -26,7 +26,9 @@ weights, both are the fit itself. `edge`: the chosen length is the shortest or l
 tried, and a better one may lie beyond. Usable: how many of the lengths have a mean validation
 score of at least 0.9 of the best. Stopped: runs at the chosen length that lost the fixed points of
 half the batch. In the linear task rule 4 and a = -1 are rule 3. What is not in the tables has not
-been run; the command makes it. Runs that were kept can be of another processor."""
+been run; the command makes it. Runs that were kept can be of another processor. The ways of the
+figure are learned once more; where W runs off (paths beyond 10^6) rounding makes them others than
+these."""
 
 
 def report(rows: pd.DataFrame, curves: pd.DataFrame, plans: Mapping[str, Plan]) -> None:
@@ -57,12 +59,13 @@ def complete(
 ) -> pd.DataFrame:
     """Return the runs to compare, task by task.
 
-    Of each kind of step they are those of rules that were run with all lengths, rules 1 and 3 among
-    them, with the seeds that all of these have.
+    Of each kind of step they are those with these lengths, of rules that were run with all of
+    them, rules 1 and 3 among these, and with the seeds that all of these have.
     """
-    parts = []
+    parts = [rows[:0]]
     for task in plans:
-        for step, part in rows[rows["task"] == task].groupby("step", sort=False):
+        for step, every in rows[rows["task"] == task].groupby("step", sort=False):
+            part = every[every["length"].isin(lengths[step])]
             rules = {rule for rule, own in part.groupby("rule")
                      if {*own["length"]} >= {*lengths[step]}}  # fmt: skip
             if {"rule 1", "rule 3"} <= rules:
@@ -131,7 +134,7 @@ def draw(best: pd.DataFrame, curves: pd.DataFrame) -> None:
     own = curves.merge(best[keys], on=keys)
     for (task, step, rule), part in own.groupby(CASE, sort=False):
         axis = axes[tasks.index(task), steps.index(step)]
-        way = part.groupby("number")[["path", "loss"]].mean()
+        way = part.dropna(subset="loss").groupby("number")[["path", "loss"]].median()
         axis.plot(way["path"], way["loss"], label=rule, lw=1.2, **look[rule])
     for row, task in zip(axes, tasks, strict=True):
         row[0].set_ylabel(f"{task}: training loss")

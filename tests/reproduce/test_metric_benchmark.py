@@ -107,17 +107,26 @@ def test_the_halves_of_rule_3_are_the_gradient_with_one_of_its_metrics_factors(r
     torch.testing.assert_close(fleet.W[0] - W, expected, rtol=1e-6, atol=1e-8)
 
 
-def test_needed_samples_are_all_solved_or_one_of_them_is_not():
+def test_needed_samples_are_all_solved_or_one_of_them_is_not(monkeypatch):
     """What a line search asks: whether a network has all fixed points that it had before."""
     generator = torch.Generator().manual_seed(0)
     strength = torch.tensor([0.5, 2.0, 4.0, 8.0, 30.0], dtype=torch.float64)
     W = torch.randn(5, 12, 12, generator=generator, dtype=torch.float64) / 12**0.5
     W *= strength[:, None, None]
     drive = torch.randn(5, 40, 12, generator=generator, dtype=torch.float64)
+    one_by_one, tried = fleets.by_newton, []
+
+    def counted(W, drive):
+        tried.append(len(drive))
+        return one_by_one(W, drive)
+
+    monkeypatch.setattr(fleets, "by_newton", counted)
     y, found = fleets.solved(W, drive)
     known = torch.rand(5, 40, generator=generator) < 0.5
     known[2] = found[2]  # a network that lacks samples, but none of these
     asked_y, asked = fleets.solved(W, drive, known)
+    every, worst, others = tried
+    assert 0 < others < every - worst  # others of networks whose worst one was found, and no more
     whole = (found | ~known).all(dim=1)
     assert torch.equal((asked | ~known).all(dim=1), whole)
     assert whole.any() and not whole.all() and not found[2].all() and whole[2]
@@ -188,7 +197,10 @@ def test_the_tables_hold_what_was_run_and_nothing_runs_twice(tmp_path, monkeypat
 
     monkeypatch.setattr(fleets.Fleet, "__init__", noted)
     rows = run_and_read(3)
-    assert {(2,)} <= {*learned} <= {(2,), (0, 1, 2)}  # all where the chosen length is another
+    cells, ways = len([*metric.cells()]), len(rows[metric.CASE].drop_duplicates())
+    # each cell and each way once, and a way with all seeds where the chosen length is another
+    assert learned[:cells] == [(2,)] * cells
+    assert len(learned) == cells + ways and {*learned[cells:]} <= {(2,), (0, 1, 2)}
     learned.clear()
     pd.testing.assert_frame_equal(run_and_read(3), rows)
     assert not learned
@@ -205,6 +217,13 @@ def test_the_tables_hold_what_was_run_and_nothing_runs_twice(tmp_path, monkeypat
     is_lost = (rows["rule"] == "rule 3") & (rows["length"] == 0.1) & (rows["seed"] == 1)
     lacking = metric_tables.complete(rows[~is_lost], plans, metric.LENGTHS)
     assert set(lacking["seed"]) == {0, 2}
+    is_lost = (rows["rule"] == "left only") & (rows["length"] == 0.1)
+    lacking = metric_tables.complete(rows[~is_lost], plans, metric.LENGTHS)
+    assert set(lacking["rule"]) == {"rule 1", "rule 3", "right only"}
+    further = rows.assign(length=rows["length"] + 5000)
+    same = metric_tables.complete(pd.concat([rows, further]), plans, metric.LENGTHS)
+    pd.testing.assert_frame_equal(same, metric_tables.complete(rows, plans, metric.LENGTHS))
+    assert metric_tables.complete(rows[rows["rule"] == "rule 1"], plans, metric.LENGTHS).empty
 
 
 def test_a_curve_is_the_way_of_the_run_at_its_length():
