@@ -226,8 +226,8 @@ def test_the_tables_hold_what_was_run_and_nothing_runs_twice(tmp_path, monkeypat
     assert metric_tables.complete(rows[rows["rule"] == "rule 1"], plans, metric.LENGTHS).empty
 
 
-def test_a_curve_is_the_way_of_the_run_at_its_length():
-    """It is learned by itself; in the table of runs, all lengths learn side by side."""
+def test_a_way_does_not_depend_on_the_networks_that_learn_beside_it():
+    """So seeds and lengths can be added later, and the ways of the figure learned by themselves."""
     key = {"task": "teacher", "rule": "rule 3", "step": "normalized"}
     curve = metric.curve([1], length=0.1, **key)
     fleet = fleets.Fleet(
