@@ -54,11 +54,12 @@ HEAD = """\
 SGD with {sgd}), trained on the training images without 5,000 for
 validation, and tested once. Means over seeds with 95 % intervals (Student's t; of two seeds their
 range); differences are paired by seed, those of kept samples too from runs that leave them
-out. Unsettled samples kept: only where there were some, else both ways are one and the same run. A
-run that was stopped has the test accuracy of where it stopped, and no abscissa if it did before the
-first. Iterations: mean over the last epoch, all layers together; abscissas: largest among the
-layers, at the end, that of J at the fixed points of a few settled samples. Minutes: of one thread,
-on a machine with other work. Days and seeds of all runs are in layers_accuracy.csv.
+out. Unsettled samples kept: of runs that had some, as far as made; where there were none, both ways
+are one and the same run. A run that was stopped has the test accuracy of where it stopped, and no
+abscissa if it did before the first. Iterations: mean over the last epoch, all layers together;
+abscissas: largest among the layers, at the end, that of J at the fixed points of a few settled
+samples. Minutes: of one thread, on a machine with other work. Days and seeds of all runs are in
+layers_accuracy.csv.
 """
 SWEEP = f"""\
 ## The sweep
@@ -210,7 +211,8 @@ def draw() -> None:
     )
     ticks = {}
     for place, (row, own) in enumerate(shown()):
-        ticks[place] = f"{row.title}\n{row.data}".replace(", ", "\n").replace("mnist", "MNIST")
+        data = row.data.replace("fashion", "Fashion").replace("mnist", "MNIST")
+        ticks[place] = f"{row.title}, {data}".replace(" with", ", with").replace(", ", "\n")
         for number, rule in enumerate((*RULES, CONTROL)):
             look, at = look_of(rule), place + 0.16 * (number - 1.5)
             _, rows = own[rule]
@@ -233,8 +235,8 @@ def draw() -> None:
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter(ScalarFormatter())
         axis.yaxis.set_minor_formatter(NullFormatter())
-    axes[0].set_yticks([0.7, 1, 2, 3, 5])
-    axes[1].set_yticks([4, 6, 10, 20])
+    axes[0].set_yticks([0.7, 1, 2, 3, 5, 10])
+    axes[1].set_yticks([4, 6, 10, 20, 40])
     axes[2].axhline(1, color="black", lw=0.8)
     axes[2].set_xticks(list(ticks), list(ticks.values()), fontsize="small")
     axes[2].set_xlim(-0.5, len(ticks) - 0.5)
