@@ -242,22 +242,24 @@ def carry_out(cell: Cell, data: ImageSet) -> dict[str, object]:
 
 
 def table(rows: pd.DataFrame) -> list[str]:
-    """Return mean, range and paired difference from the authors' protocol as Markdown."""
+    """Return mean, range and paired differences from the authors' protocol as Markdown."""
     lines = [
         "| rule, rate | protocol | seeds | steps made | accuracy after 5 tau | "
-        "minus the authors' protocol | at solved fixed points | pixels to 255 | "
+        "minus the authors' protocol | minus fine-steps | at solved fixed points | pixels to 255 | "
         "last tenth of the batches | rightmost eigenvalue of W | unsettled | "
         "largest step over the median |",
-        "|" + " --- |" * 12,
+        "|" + " --- |" * 13,
     ]
     for (rule, rate, protocol), group in rows.groupby(["rule", "rate", "protocol"], sort=False):
-        theirs = rows[(rows["rule"] == rule) & (rows["rate"] == rate)]
-        theirs = theirs[theirs["protocol"] == "authors"].set_index("seed")["after_5_tau"]
+        same = rows[(rows["rule"] == rule) & (rows["rate"] == rate)]
+        less = [
+            "" if protocol == other else difference(group, same[same["protocol"] == other])
+            for other in ("authors", "fine-steps")
+        ]
         cells = [
             f"{rule}, {rate:g}", protocol, str(len(group)), spread(group["steps"], ".0f"),
             spread(group["after_5_tau"]),
-            "" if protocol == "authors" else difference(group, theirs),
-            spread(group["solved"]), spread(group["pixels_to_255"]),
+            *less, spread(group["solved"]), spread(group["pixels_to_255"]),
             spread(group["batch_accuracy"]), spread(group["rightmost"], ".2f"),
             spread(group["unsettled_samples"], ".0f"),
             spread(group["largest_step"] / group["median_step"], ".0f"),
@@ -273,9 +275,9 @@ def spread(values: pd.Series, form: str = ".3f") -> str:
     return f"{values.mean():{form}} ({' to '.join(ends)})"
 
 
-def difference(group: pd.DataFrame, theirs: pd.Series) -> str:
+def difference(group: pd.DataFrame, other: pd.DataFrame) -> str:
     """Return the mean difference over the seeds that both have, and its 95 % interval."""
-    mine = group.set_index("seed")["after_5_tau"]
+    mine, theirs = (rows.set_index("seed")["after_5_tau"] for rows in (group, other))
     both = sorted(set(mine.index) & set(theirs.index))
     if not both:
         return "-"
@@ -292,8 +294,8 @@ def report(rows: pd.DataFrame, wanted: int) -> None:
             "# The authors' protocol, one factor changed at a time", "",
             f"`python benchmarks/authors_protocol.py`, {date.today()}, {processor()}, {made}.", "",
             f"{len(rows)} of {wanted} runs; the same command makes those that are missing. "
-            "Mean and range over seeds; the difference is paired by seed, with Student's 95 % "
-            "interval. "
+            "Mean and range over seeds; differences are paired by seed, with Student's 95 % "
+            "intervals. "
             "One seed has neither, and nothing follows from it. Fewer steps than "
             f"{STEPS}: a run stopped because too few samples had settled. Euler steps are tau / 10 "
             "here, theirs tau / 100 (`fine-steps`). Test accuracies are of all 10,000 "
