@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
-from fleet_tables import by_case, chosen, difference_text, line_looks, mean_text, scores
+from fleet_tables import by_case, chosen, difference, line_looks, mean_text, median_text, scores
 
 from ratenet.report.figures import COLOURS, new_figure, save
 from ratenet.report.record import processor, versions
@@ -16,10 +16,10 @@ POWER, LOCAL = ["saturation", "step", "a"], ["task", "feedback"]
 BORDER = ["start", "target", "step", "rule"]
 LEARNED = 3  # score from which a network counts as having learned: 0.1 % of the squared error
 NOTES = """\
-Means over seeds with 95 % intervals (BCa bootstrap over seeds), differences paired by seed. The
-length of steps is the one with the best mean score on validation samples, the score that of other
-samples: -log10 of the relative squared error, 2 for 1 %. `edge`: the shortest or longest length
-that was tried."""
+Means over seeds with 95 % intervals (Student's t); differences are paired by seed, and a paired
+bootstrap of them (BCa) stands beside, which is narrow for few seeds. The length of steps is the
+one with the best mean score on validation samples, the score that of other samples: -log10 of the
+relative squared error, 2 for 1 %. `edge`: the shortest or longest length that was tried."""
 
 
 def report(found: dict[str, pd.DataFrame]) -> None:
@@ -57,7 +57,7 @@ def power(rows: pd.DataFrame) -> list[str]:
             "mean gain": f"{part['gain'].mean():.2f}",
             "least gain": f"{part['least_gain'].min():.0e}",
             **_choice(part), "score": mean_text(part["score"]),
-            "less rule 3": "-" if first["a"] == 1 else difference_text(scores(part), third),
+            **difference(scores(part), third, "rule 3"),
             "stopped": str(int((part["stopped"] >= 0).sum())),
             "seeds": str(len(part)),
         }  # fmt: skip
@@ -80,9 +80,9 @@ def border(rows: pd.DataFrame) -> list[str]:
             "stopped": str(int((part["stopped"] >= 0).sum())),
             "score": mean_text(part["score"], ".2f"),
             "sign of det A turned": str(int((part["sign"] == -part["start"]).sum())),
-            "leftmost eigenvalue": _median(part["leftmost"]),
-            "rightmost eigenvalue": _median(part["rightmost"]),
-            "least singular value of A": _median(part["least_of_A"]),
+            "leftmost eigenvalue": median_text(part["leftmost"]),
+            "rightmost eigenvalue": median_text(part["rightmost"]),
+            "least singular value of A": median_text(part["least_of_A"]),
         }
 
     return ["## det A = 0", "", *by_case(best, BORDER, told)]
@@ -133,11 +133,11 @@ def locality(rows: pd.DataFrame) -> list[str]:
 
     def told(part: pd.DataFrame) -> dict[str, str]:
         same = best[best["task"] == part.iloc[0]["task"]]
-        exact = scores(same[same["feedback"] == "W^T"])
-        is_exact = part.iloc[0]["feedback"] == "W^T"
+        of = {name: scores(same[same["feedback"] == name]) for name in ("W^T", "none")}
         return {
             **_choice(part), "score": mean_text(part["score"]),
-            "less W^T": "-" if is_exact else difference_text(scores(part), exact),
+            **difference(scores(part), of["W^T"], "W^T"),
+            **difference(scores(part), of["none"], "none"),
             "cosine of B and W^T, start": mean_text(part["cosine_before"]),
             "end": mean_text(part["cosine"]),
             "seeds": str(len(part)),
@@ -149,11 +149,6 @@ def locality(rows: pd.DataFrame) -> list[str]:
 def _choice(part: pd.DataFrame) -> dict[str, str]:
     first = part.iloc[0]
     return {"length": f"{first['length']:g}", "edge": first["edge"] or "-"}
-
-
-def _median(values: pd.Series) -> str:
-    low, middle, high = values.quantile([0, 0.5, 1])
-    return f"{middle:.2g} ({low:.2g} to {high:.2g})"
 
 
 SECTIONS = {"power": power, "border": border, "locality": locality}

@@ -1,4 +1,8 @@
-"""Step lengths chosen on validation, and means and paired differences with bootstrap intervals."""
+"""Step lengths chosen on validation, and means and paired differences with intervals over seeds.
+
+Intervals are Student's, whose coverage is right for few seeds; a paired bootstrap stands beside
+those of differences (docs/compare.md has the coverage of both).
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -43,21 +47,31 @@ def line_looks(rules: Sequence[str]) -> dict[str, Look]:
 
 
 def mean_text(values: pd.Series, form: str = ".3f") -> str:
-    """Return the mean and its interval: BCa bootstrap over seeds."""
-    low, high = mean_interval(values.to_numpy(), LEVEL, "bca")
-    return _text(float(values.mean()), low, high, form)
+    """Return the mean over seeds and its interval."""
+    return f"{values.mean():{form}}{_ends(mean_interval(values.to_numpy(), LEVEL), form)}"
 
 
-def difference_text(mine: pd.Series, other: pd.Series, form: str = "+.3f") -> str:
-    """Return the mean of mine - other, paired by seed, and its interval."""
+def median_text(values: pd.Series, form: str = ".2g") -> str:
+    """Return the median over seeds and the range."""
+    low, middle, high = values.quantile([0, 0.5, 1])
+    return f"{middle:{form}} ({low:{form}} to {high:{form}})"
+
+
+def difference(mine: pd.Series, other: pd.Series, of: str, form: str = "+.3f") -> dict[str, str]:
+    """Return the mean of mine - other, paired by seed, and its intervals, as two cells."""
+    names = f"less {of}", f"less {of}, bootstrap"
+    if mine.equals(other):
+        return dict.fromkeys(names, "-")
     mine, other = mine.align(other, join="inner")
-    low, high = paired_interval(mine.to_numpy(), other.to_numpy(), LEVEL, "bca")
-    return _text(float((mine - other).mean()), low, high, form)
+    pair = mine.to_numpy(), other.to_numpy()
+    student, resampled = (_ends(paired_interval(*pair, LEVEL, how), form) for how in ("t", "bca"))
+    mean = f"{(mine - other).mean():{form}}"
+    return dict(zip(names, (mean + student, resampled.strip(" ()")), strict=True))
 
 
-def _text(mean: float, low: float, high: float, form: str) -> str:
-    ends = f" ({low:{form}} to {high:{form}})" if np.isfinite(low) else ""
-    return f"{mean:{form}}{ends}"
+def _ends(interval: tuple[float, float], form: str) -> str:
+    low, high = interval
+    return f" ({low:{form}} to {high:{form}})" if np.isfinite(low) else ""
 
 
 def scores(rows: pd.DataFrame, value: str = "score") -> pd.Series:

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 from fleet import FACTORS, Plan
-from fleet_tables import by_case, chosen, difference_text, line_looks, mean_text, scores, table
+from fleet_tables import (
+    by_case,
+    chosen,
+    difference,
+    line_looks,
+    mean_text,
+    median_text,
+    scores,
+    table,
+)
 
 from ratenet.report.figures import new_figure, save
 from ratenet.report.record import processor, versions
@@ -19,12 +28,13 @@ LONGEST = 100  # path that is drawn
 NEAR = 0.9  # share of the best score at which a length still counts as usable
 NOTES = """\
 Score: share of test images classified correctly (digits); -log10 of the relative squared error, 2
-for 1 % (linear, teacher). Means over seeds with 95 % intervals (BCa bootstrap over seeds; with few
-seeds these are narrow). The length is the one with the best mean score on validation samples, and
-the score is that of other samples; for the linear task, where 50 samples do not determine the
-weights, both are the fit itself. `edge`: the chosen length is the shortest or longest that was
-tried, and a better one may lie beyond. Usable: how many of the lengths have a mean validation
-score of at least 0.9 of the best. Stopped: runs at the chosen length that lost the fixed points of
+for 1 % (linear, teacher). Means over seeds with 95 % intervals (Student's t); differences are
+paired by seed, and a paired bootstrap of them (BCa) stands beside, which is narrow for few seeds.
+The length is the one with the best mean score on validation samples, and the score is that of
+other samples; for the linear task, where 50 samples do not determine the weights, both are the fit
+itself. `edge`: the chosen length is the shortest or longest that was tried, and a better one may
+lie beyond. Usable: how many of the lengths have a mean validation score of at least 0.9 of the
+best. Path in W: median and range. Stopped: runs at the chosen length that lost the fixed points of
 half the batch. In the linear task rule 4 and a = -1 are rule 3. What is not in the tables has not
 been run; the command makes it. Runs that were kept can be of another processor. The ways of the
 figure are learned once more; where W runs off (paths beyond 10^6) rounding makes them others than
@@ -94,7 +104,7 @@ def told(part: pd.DataFrame, rows: pd.DataFrame) -> dict[str, str]:
         "length": f"{first['length']:g}", "edge": first["edge"] or "-",
         "score": mean_text(part["score"]),
         "usable": str(int((means >= NEAR * means.max()).sum())),
-        "path in W": mean_text(part["path"], ".3g"),
+        "path in W": median_text(part["path"], ".3g"),
         "stopped": str(int((part["stopped"] >= 0).sum())),
         "seeds": str(len(part)),
     }  # fmt: skip
@@ -104,23 +114,25 @@ def differences(best: pd.DataFrame, same: list[str], other: str, baseline: str) 
     """Return paired differences to a baseline, of rows that are the same in two columns."""
     return table([
         {**dict(zip(same, key, strict=True)), other: name,
-         f"less {baseline}": difference_text(scores(part), scores(group[group[other] == baseline]))}
+         **difference(scores(part), scores(group[group[other] == baseline]), baseline)}
         for key, group in best.groupby(same, sort=False)
         for name, part in group.groupby(other, sort=False) if name != baseline
     ])  # fmt: skip
 
 
 def common_rows(rows: pd.DataFrame) -> list[str]:
-    """Return rule 3 less rule 1 where both make normalised steps of the same length."""
-    normalized = rows[rows["step"] == "normalized"]
-    return table([
-        {"task": task, "length": f"{length:g}",
-         **{rule: f"{scores(group[group['rule'] == rule]).mean():.3f}"
-            for rule in ("rule 1", "rule 3")},
-         "rule 3 less rule 1": difference_text(
-             *(scores(group[group["rule"] == rule]) for rule in ("rule 3", "rule 1")))}
-        for (task, length), group in normalized.groupby(["task", "length"], sort=False)
-    ])  # fmt: skip
+    """Return rule 3 less rule 1 where both make steps of one length, or have one first trial."""
+    found = []
+    for (task, step, length), group in rows[rows["step"] != "rate"].groupby(
+        ["task", "step", "length"], sort=False
+    ):
+        third, first = (scores(group[group["rule"] == rule]) for rule in ("rule 3", "rule 1"))
+        found.append({
+            "task": task, "step": step, "length": f"{length:g}",
+            "rule 1": mean_text(first), "rule 3": mean_text(third),
+            **difference(third, first, "rule 1"),
+        })  # fmt: skip
+    return table(found)
 
 
 def draw(best: pd.DataFrame, curves: pd.DataFrame) -> None:
