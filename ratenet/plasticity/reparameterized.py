@@ -1,4 +1,4 @@
-"""The reparameterized rules: descent in A = (G^{-1} - W)^{-1}, where no singularity is.
+"""The reparameterized rules: descent in A = (G^{-1} - W)^{-1}, whose border is det A = 0.
 
 For a linear network y = A x, so a squared loss is convex in A. Steepest descent there, mapped
 back to W, is rule 2. Where all gains are 1 its first order in the learning rate is rule 3, which is
