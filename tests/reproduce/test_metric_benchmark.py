@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 
 import ratenet as rn
 from ratenet.hypotheses.tasks.digits import Digits
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import findings
 import fleet as fleets
 import fleet_tables
+import longer
 import metric
 import metric_tables
 
@@ -173,6 +175,34 @@ def test_lengths_are_chosen_on_validation_and_edges_are_marked():
     best = fleet_tables.chosen(rows, ["rule"])
     assert best["score"].tolist() == [2, 3, 10, 11]
     assert best["edge"].tolist() == ["", "", "longest", "longest"]
+
+
+def test_differences_are_paired_by_seed_with_students_interval_and_a_bootstrap_beside():
+    draw = np.random.default_rng(0)
+    other = pd.Series(draw.normal(size=9))
+    mine = (other + 0.5 + 0.1 * draw.normal(size=9))[:8]  # of a seed fewer
+    found = fleet_tables.difference(mine, other, "rule 1")
+    paired = stats.ttest_rel(mine, other[:8]).confidence_interval(0.95)
+    mean = (mine - other[:8]).mean()
+    assert found["less rule 1"] == f"{mean:+.3f} ({paired.low:+.3f} to {paired.high:+.3f})"
+    low, high = map(float, found["less rule 1, bootstrap"].split(" to "))
+    assert paired.low < low < mean < high < paired.high
+    assert set(fleet_tables.difference(mine, mine, "itself").values()) == {"-"}
+
+
+def test_longer_runs_are_made_once_and_compared_at_each_length(tmp_path, monkeypatch):
+    monkeypatch.setattr(longer, "RESULT", tmp_path / "longer.md")
+    monkeypatch.setattr(longer, "LENGTHS", (0.1, 0.3))
+    monkeypatch.setattr(longer, "SEEDS", range(2))
+    monkeypatch.setitem(longer.COMMON, "epochs", 1)
+    longer.main()
+    rows = pd.read_csv(tmp_path / "longer.csv")
+    assert len(rows) == 8
+    assert rows["score"].between(0.1, 1).all()
+    tables = (tmp_path / "longer.md").read_text().split("## At ")[1:]
+    assert [table.count("\n| rule") + table.count("\n| 0.") for table in tables] == [3, 4]
+    monkeypatch.setattr(longer, "run", None)  # what is there is not made again
+    longer.main()
 
 
 def test_the_tables_hold_what_was_run_and_nothing_runs_twice(tmp_path, monkeypatch):
