@@ -32,7 +32,7 @@ class Traits:
     Attributes
     ----------
     metric : str
-        In which geometry the rule descends the loss, if in any.
+        In which geometry the rule descends the loss; "none ..." if it claims none.
     needs_loss : bool
         Whether `update` must be given loss=.
     uses_error : bool
@@ -85,7 +85,7 @@ class AbstractRule(ABC):
 
     @property
     def metric(self) -> str:
-        """In which geometry the rule descends the loss, if in any; a short text."""
+        """In which geometry the rule descends the loss; "none ..." if it claims none."""
         return self.traits.metric
 
     def __str__(self) -> str:
@@ -163,7 +163,7 @@ class AbstractRule(ABC):
     def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
         """Return the squared length of a change at each fixed point (B,); see `squared_length`.
 
-        Rules with a metric define it.
+        Rules with a metric define it, also those of your own.
 
         Parameters
         ----------
@@ -175,7 +175,8 @@ class AbstractRule(ABC):
         raise UnsupportedError(
             f"{type(self).__name__}: no length of a weight change belongs to this rule (metric: "
             f"{self.metric}); rules whose change is steepest descent in a metric have one, such as "
-            "Euclidean, LinearizedReparameterized and NaturalGradient."
+            "Euclidean, LinearizedReparameterized and NaturalGradient, and a class of your own "
+            "that defines squared_lengths."
         )
 
     @computation()
@@ -205,7 +206,7 @@ class AbstractRule(ABC):
         Raises
         ------
         UnsupportedError
-            If the rule claims no metric.
+            If the rule claims no metric, is a sum of rules, or is a plain function.
         StaleError
             If the weights changed after the fixed points were found.
         UnsettledError
@@ -216,7 +217,9 @@ class AbstractRule(ABC):
         Notes
         -----
         Where W is constrained, as by a mask, rules in a metric of W itself project their steepest
-        change onto what is allowed.
+        change onto what is allowed. `NodePerturbation` and `WeightPerturbation` are steepest
+        descent in expectation, `RecurrentBackpropagation` is as its duration grows, and
+        `BackpropagationThroughTime` descends the loss at the end of its simulation.
 
         Examples
         --------

@@ -76,9 +76,9 @@ class EquilibriumPropagation(AbstractRule):
 
     @property
     def traits(self) -> Traits:
-        """Euclidean among symmetric weights, in the limit."""
-        kind = "symmetric W" if self.form == "symmetric" else "W, if W is symmetric"
-        return Traits(f"Euclidean in {kind}, as beta goes to 0; else none", self.follows_loss)
+        """No metric; Euclidean for symmetric weights, in the limit."""
+        kind = "symmetric W" if self.form == "symmetric" else "W, if W is symmetric,"
+        return Traits(f"none; nears Euclidean in {kind} as beta goes to 0", self.follows_loss)
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
@@ -140,8 +140,8 @@ class ContrastiveHebbian(AbstractRule):
 
     @property
     def traits(self) -> Traits:
-        """Euclidean among symmetric weights, in the limit."""
-        metric = "Euclidean in symmetric W, as strength goes to 0; else none"
+        """No metric; Euclidean among symmetric weights, in the limit."""
+        metric = "none; nears Euclidean in symmetric W as strength goes to 0"
         return Traits(metric, self.follows_loss)
 
     def change(

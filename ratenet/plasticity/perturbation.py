@@ -14,7 +14,7 @@ from torch import Tensor
 from ratenet.connectivity.base import Change, as_change, scaled
 from ratenet.fixed_points import FixedPoints
 from ratenet.network import Network
-from ratenet.plasticity.base import AbstractRule, Traits
+from ratenet.plasticity.base import AbstractRule, Traits, squared_norm
 from ratenet.plasticity.loss import Loss, required
 from ratenet.plasticity.phases import both_settled, settled_at
 from ratenet.plasticity.proposal import LeftOut, Proposal
@@ -75,6 +75,10 @@ class NodePerturbation(AbstractRule):
     def traits(self) -> Traits:
         """Euclidean, in expectation."""
         return REINFORCED
+
+    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
+        """Return the sum of squares over the parameters, as `Euclidean` does."""
+        return squared_norm(delta).expand(len(fp))
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
@@ -144,6 +148,10 @@ class WeightPerturbation(AbstractRule):
     def traits(self) -> Traits:
         """Euclidean, in expectation."""
         return REINFORCED
+
+    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
+        """Return the sum of squares over the parameters, as `Euclidean` does."""
+        return squared_norm(delta).expand(len(fp))
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None

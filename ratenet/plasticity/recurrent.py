@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import scaled
+from ratenet.connectivity.base import Change, scaled
 from ratenet.errors import DivergenceError
 from ratenet.fixed_points import FixedPoints
 from ratenet.network import JacobianBlocks, Network
-from ratenet.plasticity.base import AbstractRule, Traits
+from ratenet.plasticity.base import AbstractRule, Traits, squared_norm
 from ratenet.plasticity.loss import Loss, slope
 from ratenet.plasticity.proposal import LeftOut, Proposal
 from ratenet.simulation.time_grid import seconds
@@ -80,6 +80,10 @@ class BackpropagationThroughTime(AbstractRule):
     def traits(self) -> Traits:
         """Euclidean, through time."""
         return Traits("Euclidean in W, of the loss after a finite time")
+
+    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
+        """Return the sum of squares over the parameters, as `Euclidean` does."""
+        return squared_norm(delta).expand(len(fp))
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
@@ -149,6 +153,10 @@ class RecurrentBackpropagation(AbstractRule):
     def traits(self) -> Traits:
         """Euclidean, nearly."""
         return Traits("Euclidean in W, the adjoint after a finite time")
+
+    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
+        """Return the sum of squares over the parameters, as `Euclidean` does."""
+        return squared_norm(delta).expand(len(fp))
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None

@@ -29,6 +29,7 @@ from ratenet.plasticity import (
     RULES,
     AbstractPotential,
     AbstractRule,
+    BackpropagationThroughTime,
     Euclidean,
     ExponentiatedGradient,
     FirstOrderReparameterized,
@@ -36,8 +37,11 @@ from ratenet.plasticity import (
     LinearizedReparameterized,
     MirrorDescent,
     NaturalGradient,
+    NodePerturbation,
     PNorm,
+    RecurrentBackpropagation,
     Reparameterized,
+    WeightPerturbation,
     rule_named,
 )
 
@@ -82,6 +86,7 @@ def test_a_rule_is_steepest_descent_in_its_metric(rule, coordinates, scene):
     torch.testing.assert_close(rule.update(fp, error, 1.0), steepest, rtol=1e-8, atol=1e-10)
 
 
+LONG, DT = 2.0, 0.002  # s: 20 times the longest, and the shortest, time constant below
 CLAIMS = {
     "euclidean": Euclidean(),
     "reparameterized": Reparameterized(),
@@ -91,6 +96,12 @@ CLAIMS = {
     "natural-gradient": NaturalGradient(damping=0.1),
     "mirror-descent": MirrorDescent(PNorm(3.0)),
     "exponentiated-gradient": ExponentiatedGradient(),
+    "bptt": BackpropagationThroughTime(LONG, DT),
+    "recurrent-backpropagation": RecurrentBackpropagation(LONG, DT),
+}
+IN_EXPECTATION = {
+    "node-perturbation": NodePerturbation(),
+    "weight-perturbation": WeightPerturbation(),
 }
 IN_WEIGHTS = (FirstOrderReparameterized, GainFreeReparameterized, LinearizedReparameterized)
 SMALL = 1e-6  # a learning rate at which finite steps are their first order
@@ -143,6 +154,7 @@ def steepest(rule: AbstractRule, fp: rn.FixedPoints, error: Tensor) -> Tensor:
 @pytest.mark.parametrize("model", NETWORKS)
 @pytest.mark.parametrize("name", CLAIMS)
 def test_a_rule_descends_most_steeply_in_the_length_that_it_claims(name, model, generator):
+    assert not CLAIMS[name].metric.startswith("none")
     W = 0.8 * torch.randn(4, 4, dtype=torch.float64, generator=generator) / 2
     fp, error = one_sample(NETWORKS[model](W))
     assert (fp.gain - 1).abs().max() > 0.2
@@ -207,10 +219,31 @@ def test_the_length_of_a_batch_is_the_mean_over_its_settled_samples(generator):
         assert rule.squared_length(partly, delta) == pytest.approx(sum(each) / 2, rel=1e-9)
 
 
-@pytest.mark.parametrize("name", sorted(set(RULES) - set(CLAIMS)))
+@pytest.mark.parametrize("name", sorted(set(RULES) - set(CLAIMS) - set(IN_EXPECTATION)))
 def test_a_rule_that_claims_no_metric_says_so(name, scene):
+    assert rule_named(name).metric.startswith("none")
     with pytest.raises(UnsupportedError, match="no length of a weight change belongs to"):
         rule_named(name).squared_length(scene[0], torch.zeros(N, N, dtype=FLOAT))
+
+
+def test_sums_and_functions_have_no_length(scene):
+    @rn.plasticity.rule(metric="Euclidean in W")
+    def stated(fp, error, learning_rate):
+        return Euclidean().update(fp, error, learning_rate)
+
+    for rule in (rule_named("0.5*euclidean+2*bptt"), stated):
+        with pytest.raises(UnsupportedError, match="class of your own that defines"):
+            rule.squared_length(scene[0], torch.zeros(N, N, dtype=FLOAT))
+
+
+@pytest.mark.parametrize("name", IN_EXPECTATION)
+def test_a_rule_that_estimates_the_gradient_has_its_length(name, generator):
+    """That its mean is the gradient, and how it scatters: test_perturbation_rules.py."""
+    assert not IN_EXPECTATION[name].metric.startswith("none")
+    for kind in KINDS.values():
+        fp, _ = one_sample(rn.Network("rate", kind(generator)))
+        form = quadratic_form(IN_EXPECTATION[name], fp)
+        torch.testing.assert_close(form, torch.eye(len(form), dtype=FLOAT))
 
 
 class Cosh(AbstractPotential):
