@@ -155,6 +155,106 @@ def test_rule_2_of_the_findings_is_ratenets():
     torch.testing.assert_close(fleet.W[0] - W, delta, rtol=1e-7, atol=1e-9)
 
 
+RUNS, SAMPLES = (2, 0, 3), 6  # which networks of a fleet of four learn
+
+
+def random_fleet(seed: int) -> fleets.State:
+    """Return networks with gains from 0.2 to 1, and rates and errors that belong to none."""
+    generator = torch.Generator().manual_seed(seed)
+    R = len(RUNS)
+    W = torch.randn(R, UNITS, UNITS, generator=generator, dtype=torch.float64) / UNITS**0.5
+    y, e = torch.randn(2, R, SAMPLES, UNITS, generator=generator, dtype=torch.float64)
+    g = 0.2 + 0.8 * torch.rand(R, SAMPLES, UNITS, generator=generator, dtype=torch.float64)
+    return fleets.State(W, g, y, e, torch.tensor(RUNS))
+
+
+def feedback_of(at: fleets.State, matrices: torch.Tensor) -> torch.Tensor:
+    """Return the matrices of those that learn, among others that are never to be used."""
+    every = torch.full((max(RUNS) + 1, UNITS, UNITS), math.nan, dtype=torch.float64)
+    every[at.runs] = matrices
+    return every
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_power_1_and_the_feedback_of_the_weights_are_rule_3(seed):
+    at = random_fleet(seed)
+    left, right = fleets.FACTORS["rule 3"](at)
+    for factors in (findings.with_power(1), findings.with_feedback(feedback_of(at, at.W.mT))):
+        found = factors(at)
+        torch.testing.assert_close(found[0], left, rtol=1e-13, atol=1e-13)
+        torch.testing.assert_close(found[1], right, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("a", findings.POWERS)
+def test_a_power_of_the_gains_is_that_of_the_left_factor(a):
+    at = random_fleet(4)
+    left, right = findings.with_power(a)(at)
+    assert torch.equal(right, fleets.FACTORS["rule 3"](at)[1])
+    eye = torch.eye(UNITS, dtype=torch.float64)
+    for b in range(SAMPLES):
+        G = torch.diag(at.g[1, b])
+        expected = (eye - at.W[1] @ G) @ torch.diag(at.g[1, b] ** a) @ at.e[1, b]
+        torch.testing.assert_close(left[1, b], expected, rtol=1e-12, atol=1e-12)
+    other = fleets.FACTORS["rule 3"](at)[0]
+    assert ((left - other).norm() > 0.1 * other.norm()) == (a != 1)
+
+
+def test_other_feedback_stands_in_place_of_the_transposed_weights():
+    at = random_fleet(5)
+    B = random_fleet(6).W
+    left, right = findings.with_feedback(feedback_of(at, B))(at)
+    assert torch.equal(left, fleets.FACTORS["rule 3"](at)[0])
+    eye = torch.eye(UNITS, dtype=torch.float64)
+    for b in range(SAMPLES):
+        G = torch.diag(at.g[1, b])
+        expected = (eye - B[1] @ G) @ (eye - G @ at.W[1]) @ at.y[1, b]
+        torch.testing.assert_close(right[1, b], expected, rtol=1e-12, atol=1e-12)
+    other = fleets.FACTORS["rule 3"](at)[1]
+    assert (right - other).norm() > 0.1 * other.norm()
+
+
+def first_state(kind: object) -> tuple[fleets.Fleet, fleets.State]:
+    """Return a fleet before its first step, and what its rule is given there."""
+    seen = []
+
+    def factors(at: fleets.State) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(at)
+        return fleets.FACTORS["rule 3"](at)
+
+    made = fleets.plan(kind, "rate", 6, (5, 5), steps=1, batch=5)
+    fleet = fleets.Fleet(made, [0, 1], (1e-3,), factors, "rate")
+    fleet.take_step(0, *fleet.samples("train"))
+    return fleet, seen[0]
+
+
+def test_the_gains_under_strong_drives_are_the_slopes_of_the_models_function():
+    h, mean_gains = 1e-5, []
+    for scale in findings.SATURATIONS:
+        fleet, at = first_state(findings.Saturated(scale))
+        drive, _ = fleet.samples("train")
+        total = at.forward(at.y) + drive
+        silent = rn.Network(fleet.made.setting.model, torch.zeros(6, 6, dtype=torch.float64))
+        up, down = (
+            rn.find_fixed_points(silent, total.flatten(0, 1) + step, tol=1e-14).rates
+            for step in (h, -h)
+        )
+        slopes = ((up - down) / (2 * h)).view_as(at.g)
+        torch.testing.assert_close(at.g, slopes, rtol=0, atol=1e-7)
+        mean_gains.append(float(at.g.mean()))
+    assert sorted(mean_gains, reverse=True) == mean_gains
+    assert mean_gains[-1] < 0.5 * mean_gains[0]
+
+
+def test_drives_of_scale_1_are_those_of_the_teacher_and_others_are_in_proportion():
+    setting = fleets.plan(Teacher, "rate", 6, (5, 5), steps=1, batch=5).setting
+    teacher = Teacher.drawn(setting, 3)
+    for scale in findings.SATURATIONS:
+        task = findings.Saturated(scale).drawn(setting, 3)
+        torch.testing.assert_close(task.train.drive, scale * teacher.train.drive)
+        assert torch.equal(task.network.connectivity.dense(), teacher.network.connectivity.dense())
+        assert torch.allclose(task.train.aim, teacher.train.aim) == (scale == 1)
+
+
 @pytest.mark.parametrize("start", [1, -1])
 @pytest.mark.parametrize("target", [1, -1])
 def test_the_border_task_has_the_signs_that_it_names(start, target):
