@@ -25,7 +25,7 @@ def inhibition_stabilized(
     ----------
     w_EE : float
         Recurrent excitation; above 1 the excitatory population alone is unstable, and the
-        response of I to its own drive is paradoxical. At most 2.75, where stability ends.
+        response of I to its own drive is paradoxical. At most 2.75; stability ends at 2.875.
     drive_E, drive_I : Quantity or float, or one per stimulus
         Drive in Hz.
 
