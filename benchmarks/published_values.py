@@ -13,13 +13,23 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from published_branches import Value, giannakopoulos_zapp, jansen_rit, synaptic_mean_field
+from published_circuits import (
+    hopfield,
+    inhibition_stabilized,
+    low_rank,
+    relu,
+    ring_attractor,
+    settled,
+    ssn_line,
+    ssn_stochastic,
+    synaptic_currents,
+)
+from published_courses import chaotic, wilson_cowan_cycle
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
-from scipy.optimize import root
 
 import ratenet as rn
 from ratenet import circuits
@@ -91,19 +101,6 @@ def winner_take_all() -> list[Value]:
               "the same, units exchanged": (50.0, winner), "the loser then": (0.0, loser),
               "saddle between them": (20.0, saddle[0])}  # fmt: skip
     return [Value(what, t, o, 1e-6) for what, (t, o) in theirs.items()]
-
-
-def relu(u: Any) -> Any:
-    return np.maximum(u, 0.0)
-
-
-def settled(f: Callable[..., np.ndarray], start: np.ndarray, duration: float) -> np.ndarray:
-    """Return the root of f(y) that dy/dt = f(y) leads to, by SciPy."""
-    ends = solve_ivp(lambda _, y: f(y), (0, duration), start, method="LSODA").y[:, -1]
-    found = root(f, ends, tol=1e-12)
-    if not np.abs(f(found.x)).max() < 1e-6 * np.abs(f(0.9 * found.x)).max():
-        raise ValueError(f"SciPy found no root: {found.message}")
-    return found.x
 
 
 def adaptation() -> list[Value]:
@@ -301,17 +298,62 @@ CASES = (
          "Laing and Chow 2002, J. Comput. Neurosci. 12:39; SciPy", adaptation),
     Case("ssn_ring", "Stabilized supralinear ring", "Rubin, Van Hooser and Miller 2015, Neuron "
          "85:402; SciPy", ssn_ring),
+    Case("ssn_line", "Stabilized supralinear line: suppression by size",
+         "Rubin, Van Hooser and Miller 2015, Neuron 85:402, exponent 2; SciPy", ssn_line),
     Case("ssn_four_types", "Supralinear network of four types of cells",
          "Kuchibhotla et al. 2017, Nat. Neurosci. 20:62; SciPy", ssn_four_types),
+    Case(
+        "ssn_stochastic", "Stochastic supralinear network in its linear theory",
+        "Hennequin et al. 2018, Neuron 98:846; SciPy: fixed point and Lyapunov equation; ours: the "
+        "same equation of ratenet's Jacobian and noise strengths",
+        ssn_stochastic,
+    ),
     Case("wilson_cowan", "Wilson-Cowan populations, active state",
          "Wilson and Cowan 1972, Biophys. J. 12:1; SciPy", wilson_cowan_states),
+    Case("wilson_cowan_cycle", "Wilson-Cowan populations, limit cycle",
+         "Wilson and Cowan 1972, Biophys. J. 12:1; SciPy", wilson_cowan_cycle, slow=True),
     Case("wong_wang", "Decision network", "Wong and Wang 2006, J. Neurosci. 26:1314; SciPy",
          wong_wang),
+    Case(
+        "inhibition_stabilized", "Inhibition-stabilized pair, paradoxical response",
+        "Tsodyks et al. 1997, J. Neurosci. 17:4382; closed form: r = (1 - W)^-1 x",
+        inhibition_stabilized,
+    ),
     Case("balanced_amplification", "Balanced amplification",
          "Murphy and Miller 2009, Neuron 61:635; amplification by SciPy's matrix exponential",
          balanced_amplification),
+    Case(
+        "ring_attractor", "Ring attractor, 1000 units beside infinitely many",
+        "Ben-Yishai, Bar-Or and Sompolinsky 1995, PNAS 92:3844; closed form of the bump, its edge "
+        "by SciPy",
+        ring_attractor,
+    ),
+    Case(
+        "hopfield", "Continuous Hopfield network, recall",
+        "Hopfield 1984, PNAS 81:3088; one pattern: v = 0.99 tanh(4 v), closed form; three: SciPy",
+        hopfield,
+    ),
+    Case(
+        "chaotic", "Random network, regular and chaotic",
+        "Sompolinsky, Crisanti and Sommers 1988, Phys. Rev. Lett. 61:259; SciPy on the same "
+        "weights (seed 0): eigenvalues, variational equation",
+        chaotic, slow=True,
+    ),
+    Case(
+        "low_rank", "Low-rank network: overlap of its state with the structure",
+        "Mastrogiuseppe and Ostojic 2018, Neuron 99:609; self-consistent equation for infinitely "
+        "many units, by SciPy, allowed three SDs over seeds at 1000; SciPy on the same weights "
+        "(seed 0)",
+        low_rank,
+    ),
     Case("released", "Synaptic facilitation and depression, u x r",
          "Mongillo, Barak and Tsodyks 2008, Science 319:1543; closed form", released),
+    Case(
+        "synaptic_currents", "Slow synapses: eigenvalues, and the share of NMDA at the Hopf point",
+        "Tegner, Compte and Wang 2002, Biol. Cybern. 87:471; closed form: roots of the loop's "
+        "characteristic polynomial",
+        synaptic_currents,
+    ),
     Case("flip_flop", "RNN that holds three bits", "Sussillo and Barak 2013, Neural Comput. "
          "25:626: a stable fixed point for each memory", flip_flop, slow=True),
 )  # fmt: skip

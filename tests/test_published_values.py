@@ -1,5 +1,6 @@
 """Numbers of others, each asserted: the cases of benchmarks/published_values.py and their page."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import pytest
 import ratenet as rn
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
+BENCHMARKS = ROOT / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
 import published_branches  # noqa: E402
 import published_values  # noqa: E402
 
-sys.path.remove(str(ROOT / "benchmarks"))  # whose names may be those of packages
+sys.path.remove(str(BENCHMARKS))  # whose names may be those of packages
 
 PAGE = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
 
@@ -47,6 +49,12 @@ def test_the_page_has_every_case_and_no_difference_above_what_is_allowed() -> No
     for _, theirs, ours, difference, allowed in (row for t in titles for row in written(t)):
         assert abs(float(difference)) <= float(allowed)
         assert float(ours) - float(theirs) == pytest.approx(float(difference), abs=float(allowed))
+
+
+def test_every_ready_circuit_is_among_the_cases() -> None:
+    sources = (path.read_text(encoding="utf-8") for path in BENCHMARKS.glob("published_*.py"))
+    built = set(re.findall(r"circuits\.(\w+)\(", "".join(sources)))
+    assert set(rn.circuits.names()) <= built
 
 
 def test_a_branch_with_other_special_points_is_refused() -> None:
