@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RATES = (1e-4, 3e-4, 1e-3)  # of the recurrent kernel
 RULES = ("euclidean", "linearized-reparameterized", "gain-free-reparameterized")
-SEEDS = 2
+SEEDS = 3
 ALONG = ("train_loss", "iterations", "settled", "abscissa_of_samples", "weight_abscissa_then")
 LAYERS: tuple[dict[str, Any], ...] = (
     {"kind": "convolutional", "channels": 8, "kernel_size": 5, "stride": 2},
