@@ -17,7 +17,9 @@ def reproduce(
             "which-rule-portes or which-rule-lim."
         ),
     ],
-    seed: Annotated[int, seed_option("Seed of weights, stimuli and directions.")] = 0,
+    seed: Annotated[
+        int, seed_option("Seed of weights, stimuli and directions; further draws have the next.")
+    ] = 0,
     data: Annotated[
         str | None,
         typer.Option(

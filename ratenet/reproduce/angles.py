@@ -15,13 +15,14 @@ from ratenet.hypotheses.comparison.measures import degrees
 from ratenet.hypotheses.tasks.linear import linear_task
 from ratenet.report.figures import new_figure
 from ratenet.report.rule_looks import STYLES, shades
+from ratenet.reproduce.draws import DRAWS, draw_range
 from ratenet.reproduce.linear import CHANGES, course
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RATES = (0.03, 0.1, 0.3, 1.0)
-STEPS, MEASURED, DRAWS = 3_500, 60, 3
+STEPS, MEASURED = 3_500, 60
 PAIRS = {"rule 2": ("rule 1", "rule 2"), "rule 3": ("rule 2", "rule 3")}  # by what is followed
 
 
@@ -35,14 +36,14 @@ def angles(
     measured = set(np.unique(np.geomspace(1, steps, MEASURED).round().astype(int) - 1).tolist())
     runs = list(itertools.product(range(seed, seed + draws), RATES, PAIRS))
     rows = []
-    for index, (draw, rate, followed) in enumerate(runs):
+    for index, (own, rate, followed) in enumerate(runs):
         progress(index, len(runs))
-        task, pair = linear_task(draw), PAIRS[followed]
+        task, pair = linear_task(own), PAIRS[followed]
         along = course(followed, rate, task.W, task.drive.T, task.target.T, steps - 1)
         for step, here in enumerate(along):
             if step in measured:
                 angle = degrees(*(CHANGES[rule](here, rate) for rule in pair))
-                said = {"draw": draw, "rate": rate, "followed": followed, "step": step + 1}
+                said = {"seed": own, "rate": rate, "followed": followed, "step": step + 1}
                 rows.append({**said, "between": " and ".join(pair), "angle": angle})
     progress(len(runs), len(runs))
     table = pd.DataFrame(rows)
@@ -58,9 +59,7 @@ def _draw(table: pd.DataFrame) -> "Figure":
             chosen = (table["followed"] == followed) & (table["rate"] == rate)
             each = table[chosen].groupby("step")["angle"]
             look = {"color": colours[index], "ls": STYLES[index]}
-            axis.plot(each.mean(), label=rf"$\eta$ = {rate:g}", **look)
-            ends = each.min(), each.max()
-            axis.fill_between(ends[0].index, *ends, color=colours[index], alpha=0.2, lw=0)
+            draw_range(axis, each, "mean", label=rf"$\eta$ = {rate:g}", **look)
         axis.set(xscale="log", xlabel=f"iteration, along {followed}")
         axis.set_ylabel(f"angle between {' and '.join(pair)} (degrees)")
         axis.legend(frameon=False, fontsize="small")

@@ -1,5 +1,9 @@
-"""Loss against iteration for three rules and five learning rates, as in the paper."""
+"""Loss against iteration for three rules and five learning rates, as in the paper.
 
+Over several draws of networks and stimuli.
+"""
+
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +21,7 @@ from ratenet.plasticity import (
 )
 from ratenet.report.figures import GREY, new_figure
 from ratenet.report.rule_looks import LABELS, STYLES, look_of, shades
+from ratenet.reproduce.draws import DRAWS, draw_range
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -135,35 +140,38 @@ def losses(rule: str, rate: float, seed: int, steps: int) -> list[float]:
 
 
 def linear(
-    seed: int, progress: Callable[[int, int], object], steps: int = STEPS
+    seed: int, progress: Callable[[int, int], object], steps: int = STEPS, draws: int = DRAWS
 ) -> tuple[pd.DataFrame, "Figure"]:
-    """Return a row for each rule, learning rate and step, and their picture."""
+    """Return a row for each draw, rule, learning rate and step, and their picture.
+
+    Draws of networks and stimuli have the seeds from `seed` on.
+    """
     threads, rows = torch.get_num_threads(), []
+    runs = list(itertools.product(range(seed, seed + draws), RULES, RATES))
     torch.set_num_threads(1)  # matrices of 200 x 200 gain nothing by more
     try:
-        for index, (name, rate) in enumerate((n, r) for n in RULES for r in RATES):
-            progress(index, len(RULES) * len(RATES))
-            values = losses(name, rate, seed, steps)
-            rows.append(
-                pd.DataFrame({"rule": name, "rate": rate, "step": range(steps + 1), "loss": values})
-            )
+        for index, (own, name, rate) in enumerate(runs):
+            progress(index, len(runs))
+            said = {"seed": own, "rule": name, "rate": rate, "step": range(steps + 1)}
+            rows.append(pd.DataFrame({**said, "loss": losses(name, rate, own, steps)}))
     finally:
         torch.set_num_threads(threads)
+    progress(len(runs), len(runs))
     table = pd.concat(rows, ignore_index=True)
     return table, _draw(table)
 
 
 def _draw(table: pd.DataFrame) -> "Figure":
+    """Draw medians over the draws, and their range."""
     figure, axes = new_figure(figsize=(11, 3.8), ncols=3, sharey=True)
     styles = (*STYLES, (0, (5, 1, 1, 1, 1, 1)))
     for axis, (rule, name) in zip(axes, NAMES.items(), strict=True):
         colours = shades(look_of(name)["color"], len(RATES))
         for rate, colour, style in zip(RATES, colours, styles, strict=True):
             rows = table[(table["rule"] == rule) & (table["rate"] == rate)]
-            axis.semilogy(
-                rows["step"], rows["loss"], ls=style, color=colour, label=f"{name}, {rate:g}"
-            )
-        axis.set(xlabel="iteration", ylim=SHOWN)
+            each = rows.fillna({"loss": math.inf}).groupby("step")["loss"]  # NaN is the worst
+            draw_range(axis, each, "median", color=colour, ls=style, label=f"{name}, {rate:g}")
+        axis.set(xlabel="iteration", yscale="log", ylim=SHOWN)
         axis.set_title(LABELS[name], fontsize="medium")
     axes[0].set_ylabel(r"loss, mean $|y - \hat{y}|^2$")
     rates = [axes[0].plot([], [], color=GREY, ls=style)[0] for style in styles]

@@ -1,10 +1,12 @@
 """One unit: the loss over its weight w and over a = F(w) = 1/(1 - w), and the path of each rule.
 
 Over w the loss has a pole at w = 1 and is flat far below it; over a it is a parabola. Rule 1 leaps
-from beside the pole to where it is flat; rules 2 and 3 take the steps of descent in a.
+from beside the pole to where it is flat; rules 2 and 3 take the steps of descent in a. Over several
+draws of stimuli and noise, the first of which is drawn.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from ratenet.report.figures import GREY, new_figure
 from ratenet.report.rule_looks import LABELS, look_of
+from ratenet.reproduce.draws import DRAWS
 from ratenet.reproduce.linear import NAMES, course
 
 if TYPE_CHECKING:
@@ -25,33 +28,40 @@ SPAN_W, SPAN_A = (-11.0, 3.0), (-1.0, 11.0)
 
 
 def one_unit(
-    seed: int, progress: Callable[[int, int], object], steps: int = STEPS
+    seed: int, progress: Callable[[int, int], object], steps: int = STEPS, draws: int = DRAWS
 ) -> tuple[pd.DataFrame, "Figure"]:
     """Return the loss over w and a, and the path of each rule from two starts; and their picture.
 
-    Rows have `part` ("over w", "over a" or "path"), w, a and loss; paths also rule, start and step.
+    Draws of stimuli and noise have the seeds from `seed` on. Rows have the seed, `part` ("over w",
+    "over a" or "path"), w, a and loss; paths also rule, start and step.
     """
+    tables: list[pd.DataFrame] = []
+    for index, own in enumerate(range(seed, seed + draws)):
+        progress(index, draws)
+        tables += _of_draw(own, steps)
+    progress(draws, draws)
+    table = pd.concat(tables, ignore_index=True)
+    return table, _draw(table[table["seed"] == seed])
+
+
+def _of_draw(seed: int, steps: int) -> Iterator[pd.DataFrame]:
+    """Give the loss over w and over a, and the path of each rule from each start."""
     generator = torch.Generator().manual_seed(seed)
     x = 0.1 * torch.randn(1, SAMPLES, generator=generator, dtype=torch.float64)
     noise = 0.01 * torch.randn(1, SAMPLES, generator=generator, dtype=torch.float64)
     target = x / (1 - TEACHER) + noise
     w, a = np.linspace(*SPAN_W, POINTS), np.linspace(*SPAN_A, POINTS)
     w = w[np.abs(1 - w) > 1e-3]
-    tables = [
-        pd.DataFrame({"part": "over w", "w": w, "loss": _loss(1 / (1 - w), x, target)}),
-        pd.DataFrame({"part": "over a", "a": a, "loss": _loss(a, x, target)}),
-    ]
-    for index, (rule, (start, first)) in enumerate(
-        (rule, start) for rule in NAMES for start in STARTS.items()
-    ):
-        progress(index, len(NAMES) * len(STARTS))
+    yield pd.DataFrame(
+        {"seed": seed, "part": "over w", "w": w, "loss": _loss(1 / (1 - w), x, target)}
+    )
+    yield pd.DataFrame({"seed": seed, "part": "over a", "a": a, "loss": _loss(a, x, target)})
+    for rule, (start, first) in itertools.product(NAMES, STARTS.items()):
         along = course(rule, RATE, torch.full((1, 1), first).double(), x, target, steps)
         reached = np.array([1 - float(here.M) for here in along])
         at = 1 / (1 - reached)
         path = {"w": reached, "a": at, "step": range(len(reached)), "loss": _loss(at, x, target)}
-        tables.append(pd.DataFrame({"part": "path", "rule": rule, "start": start, **path}))
-    table = pd.concat(tables, ignore_index=True)
-    return table, _draw(table)
+        yield pd.DataFrame({"seed": seed, "part": "path", "rule": rule, "start": start, **path})
 
 
 def _loss(a: np.ndarray, x: Tensor, target: Tensor) -> np.ndarray:

@@ -16,6 +16,7 @@ from ratenet.cli import app
 from ratenet.errors import InputError, UnknownNameError
 from ratenet.hypotheses.comparison.measures import degrees
 from ratenet.hypotheses.tasks.linear import linear_task
+from ratenet.report.figure_data import figure_data
 from ratenet.reproduce import FIGURES, figure_named, runs
 from ratenet.reproduce.angles import angles
 from ratenet.reproduce.linear import RULES, linear, losses
@@ -82,12 +83,29 @@ def test_after_a_step_that_cannot_be_taken_losses_are_nan(name):
 @pytest.mark.slow
 def test_losses_end_where_they_do_with_seed_0():
     """Ours, not the paper's: rules 2 and 3 below 1e-13 at rate 1, rule 1 never below 1e-5."""
-    table, _ = linear(0, silent)
+    table, _ = linear(0, silent, draws=1)
     least = table.groupby(["rule", "rate"])["loss"].min()
     for rule in ("rule 2", "rule 3"):
         assert least[rule, 1.0] < 1e-13
         assert least[rule, 3.0] < 1e-28
     assert least["rule 1"].min() > 1e-5
+
+
+def test_linear_has_the_losses_of_each_draw_and_shows_their_range():
+    table, figure = linear(3, silent, steps=2, draws=2)
+    assert len(table) == 2 * len(RULES) * 5 * 3
+    rate_1 = table[(table["rule"] == "rule 3") & (table["rate"] == 1.0)]
+    each = rate_1.pivot_table(index="step", columns="seed", values="loss")
+    for seed in (3, 4):
+        assert each[seed].tolist() == pytest.approx(losses("rule 3", 1.0, seed, steps=2))
+    assert (each[3] != each[4]).all()
+    shown = figure_data(figure)
+    shown = shown[shown["panel"] == "C"]
+    line = shown[shown["series"] == "linearized-reparameterized, 1"]
+    assert line["y"].to_numpy() == pytest.approx(each.median(axis=1).to_numpy())
+    bands = shown["low"].notna()
+    assert np.isin(each.min(axis=1), shown.loc[bands, "low"]).all()
+    assert np.isin(each.max(axis=1), shown.loc[bands, "high"]).all()
 
 
 def test_angles_between_the_rules():
@@ -100,7 +118,7 @@ def test_angles_between_the_rules():
     assert most[0.1] / most[0.03] == pytest.approx(0.1 / 0.03, rel=0.05)
     start = table[(table["between"] == "rule 1 and rule 2") & (table["step"] == 1)]
     assert start["angle"].between(60, 90).all()
-    first = start[(start["draw"] == 0) & (start["rate"] == 0.1)]["angle"].item()
+    first = start[(start["seed"] == 0) & (start["rate"] == 0.1)]["angle"].item()
     task = linear_task(0)
     fp = task.reached()
     changes = [RULES[name].update(fp, task.error(fp.rates), 0.1) for name in ("rule 1", "rule 2")]
@@ -109,7 +127,8 @@ def test_angles_between_the_rules():
 
 
 def test_one_unit_follows_each_rule():
-    table, figure = one_unit(0, silent, steps=40)
+    whole, figure = one_unit(0, silent, steps=40, draws=2)
+    table = whole[whole["seed"] == 0]
     paths = table[table["part"] == "path"]
     assert (paths["a"] * (1 - paths["w"])).to_numpy() == pytest.approx(1)
     over_a = table[table["part"] == "over a"]
@@ -124,11 +143,14 @@ def test_one_unit_follows_each_rule():
     leapt = paths[(paths["rule"] == "rule 1") & (paths["start"] == "right")]
     assert leapt["w"].iloc[1] < -2  # from beside the pole to where the loss is flat
     assert len(figure.axes) == 4
+    other = whole[whole["seed"] == 1]
+    assert len(other) == len(table)
+    assert not np.isclose(other["loss"], table["loss"]).all()
 
 
 @pytest.mark.slow
 def test_singularities_are_where_the_determinant_vanishes():
-    table, figure = singularities(0, silent, points=401, grid=5)
+    table, figure = singularities(0, silent, points=401, grid=5, draws=1)
     poles = table[table["space"] == "pole"]
     assert len(poles) >= 5
     lines = table[table["space"] == "W line"]
@@ -140,7 +162,7 @@ def test_singularities_are_where_the_determinant_vanishes():
         odd = np.histogram(at, bins=s)[0] % 2 == 1  # two between two points change no sign
         np.testing.assert_array_equal(sign[1:] != sign[:-1], odd)
     border = table[table["space"] == "stable line"]["s"].abs()
-    assert border.between(0.25, 0.4).all()  # sqrt(1 - 0.5^2)/2.5 = 0.35 for large N
+    assert border.between(0.25, 0.4).all()  # sqrt(N)/(2.5 |(I - W)^-1|) = 0.34 for large N
     around = table[table["space"] == "stable plane"]
     assert np.hypot(around["s"], around["t"]).between(0.25, 0.4).all()
     smooth = table[(table["space"] == "A line") & (table["line"] == 0)]
@@ -148,12 +170,36 @@ def test_singularities_are_where_the_determinant_vanishes():
     fitted = np.polyval(coefficients, smooth["s"])
     assert fitted == pytest.approx(smooth["loss"].to_numpy(), rel=1e-6, abs=1e-6)
     assert coefficients[0] > 0
-    assert len([axis for axis in figure.axes if axis.get_label() != "<colorbar>"]) == 3
+    assert len([axis for axis in figure.axes if axis.get_label() != "<colorbar>"]) == 4
+
+
+def test_singularities_are_those_of_each_draw(monkeypatch):
+    module = importlib.import_module("ratenet.reproduce.singularities")
+    monkeypatch.setattr(module, "BORDER", 3)
+    table, figure = singularities(1, silent, points=3, grid=2, draws=2)
+    first, second = (of_seed for _, of_seed in table.groupby("seed"))
+    assert set(table["seed"]) == {1, 2}
+    for space in ("W line", "A line", "W plane", "stable line", "stable plane"):
+        rows = [of_seed[of_seed["space"] == space] for of_seed in (first, second)]
+        assert len(rows[0]) == len(rows[1]) > 0
+        values = [each["s" if "stable" in space else "loss"].to_numpy() for each in rows]
+        assert not np.allclose(*values)
+    poles = table[table["space"] == "pole"]
+    stable = table[table["space"] == "stable line"]
+    for (seed, line), of_line in stable.groupby(["seed", "line"]):
+        mine = poles.loc[(poles["seed"] == seed) & (poles["line"] == line), "s"]
+        inside = mine.between(of_line["s"].min() + 0.01, of_line["s"].max() - 0.01)
+        assert not inside.any()  # to the border's precision of 1/128
+    shown = figure_data(figure)
+    drawn = shown[(shown["panel"] == "D") & shown["low"].notna()]
+    assert sorted(drawn["low"]) == pytest.approx(sorted(stable.loc[stable["s"] < 0, "s"]))
 
 
 def test_the_command_writes_table_and_picture(tmp_path, monkeypatch):
     monkeypatch.setitem(
-        FIGURES, "singularities", lambda seed, said: singularities(seed, said, points=51, grid=5)
+        FIGURES,
+        "singularities",
+        lambda seed, said: singularities(seed, said, points=51, grid=5, draws=1),
     )
     out = tmp_path / "figure"
     done = CliRunner().invoke(
@@ -162,7 +208,7 @@ def test_the_command_writes_table_and_picture(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     assert len(pd.read_csv(out / "singularities.csv")) > 5 * 51
     shown = pd.read_csv(out / "singularities-figure.csv")
-    assert set(shown["panel"]) == {"A", "B", "C"}
+    assert set(shown["panel"]) == {"A", "B", "C", "D"}
     assert "line 5" in set(shown["series"])
     assert (out / "singularities.svg").read_text().startswith("<?xml")
     assert 'figure = "singularities"' in (out / "config.toml").read_text()
