@@ -292,15 +292,14 @@ def test_differences_are_paired_by_seed_with_students_interval_and_a_bootstrap_b
 
 def test_longer_runs_are_made_once_and_compared_at_each_length(tmp_path, monkeypatch):
     monkeypatch.setattr(longer, "RESULT", tmp_path / "longer.md")
-    monkeypatch.setattr(longer, "LENGTHS", (0.1, 0.3))
+    monkeypatch.setattr(longer, "LENGTHS", {1: (0.1, 0.3)})
     monkeypatch.setattr(longer, "SEEDS", range(2))
-    monkeypatch.setitem(longer.COMMON, "epochs", 1)
     longer.main()
     rows = pd.read_csv(tmp_path / "longer.csv")
     assert len(rows) == 8
     assert rows["score"].between(0.1, 1).all()
     tables = (tmp_path / "longer.md").read_text().split("## At ")[1:]
-    assert [table.count("\n| rule") + table.count("\n| 0.") for table in tables] == [3, 4]
+    assert [table.count("\n| 1 |") for table in tables] == [2, 4]
     monkeypatch.setattr(longer, "run", None)  # what is there is not made again
     longer.main()
 
