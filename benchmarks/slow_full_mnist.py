@@ -83,7 +83,7 @@ def by_rule(third: float, first: float) -> dict[str, float]:
 NETWORKS = (
     Network(
         "one_layer_300",
-        by_rule(1e-4, 1e-3),
+        by_rule(3e-3, 3e-3),
         {"--hold": "150*ms", "--fade": "20*ms", "--method": "euler"},
     ),
     Network(
@@ -155,7 +155,7 @@ def row(network: Network, rule: str) -> dict[str, object]:
         "accuracy": interval(slow["accuracy"], "{:.4f}"),
         "difference": interval(slow["accuracy"] - accuracy, "{:+.4f}"),
         "slow accuracy": interval(slow["slow_accuracy"], "{:.4f}"),
-        "settled": interval(100 * (1 - slow["unsettled_share"]), "{:.4f}%", (0, 100)),
+        "settled (%)": interval(100 * (1 - slow["unsettled_share"]), "{:.2f}", (0, 100)),
         "presentation": " ".join(word for option in network.slow.items() for word in option),
         "minutes": minutes,
         "made": ", ".join(sorted({*slow["made"]})),

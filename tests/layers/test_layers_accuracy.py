@@ -130,4 +130,4 @@ def test_slow_runs_are_compared_with_static_ones_of_their_seeds(
     row = slow.row(network, rule)
     assert (row["seeds"], row["difference"]) == ("3", "-0.0100")
     assert row["accuracy"].startswith("0.9100 (") and row["static accuracy"].startswith("0.9200 (")
-    assert (row["settled"], row["minutes"]) == ("75.0000%", "2")
+    assert (row["settled (%)"], row["minutes"]) == ("75.00", "2")

@@ -338,7 +338,7 @@ def test_the_tables_hold_what_was_run_and_nothing_runs_twice(tmp_path, monkeypat
     score = {r: own["score"].to_numpy() for r, own in normalized.groupby("rule")}
     expected = (score["rule 3"] - score["rule 1"]).mean()
     text = (tmp_path / "metric.md").read_text()
-    assert f"| linear | 1 | {score['rule 1'].mean():.3f} |" in text
+    assert f"| linear | normalized | 1 | {score['rule 1'].mean():.3f} (" in text
     assert f"| {expected:+.3f} (" in text
     is_lost = (rows["rule"] == "rule 1") & (rows["step"] != "rate") & (rows["length"] == 1.0)
     lacking = metric_tables.complete(rows[~is_lost], plans, metric.LENGTHS)
