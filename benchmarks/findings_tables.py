@@ -57,7 +57,7 @@ def power(rows: pd.DataFrame) -> list[str]:
             "mean gain": f"{part['gain'].mean():.2f}",
             "least gain": f"{part['least_gain'].min():.0e}",
             **_choice(part), "score": mean_text(part["score"]),
-            **difference(scores(part), third, "rule 3"),
+            **difference("rule 3" if first["a"] == 1 else "", scores(part), "rule 3", third),
             "stopped": str(int((part["stopped"] >= 0).sum())),
             "seeds": str(len(part)),
         }  # fmt: skip
@@ -134,10 +134,11 @@ def locality(rows: pd.DataFrame) -> list[str]:
     def told(part: pd.DataFrame) -> dict[str, str]:
         same = best[best["task"] == part.iloc[0]["task"]]
         of = {name: scores(same[same["feedback"] == name]) for name in ("W^T", "none")}
+        feedback = str(part.iloc[0]["feedback"])
         return {
             **_choice(part), "score": mean_text(part["score"]),
-            **difference(scores(part), of["W^T"], "W^T"),
-            **difference(scores(part), of["none"], "none"),
+            **difference(feedback, scores(part), "W^T", of["W^T"]),
+            **difference(feedback, scores(part), "none", of["none"]),
             "cosine of B and W^T, start": mean_text(part["cosine_before"]),
             "end": mean_text(part["cosine"]),
             "seeds": str(len(part)),

@@ -57,10 +57,12 @@ def median_text(values: pd.Series, form: str = ".2g") -> str:
     return f"{middle:{form}} ({low:{form}} to {high:{form}})"
 
 
-def difference(mine: pd.Series, other: pd.Series, of: str, form: str = "+.3f") -> dict[str, str]:
+def difference(
+    name: str, mine: pd.Series, other_name: str, other: pd.Series, form: str = "+.3f"
+) -> dict[str, str]:
     """Return the mean of mine - other, paired by seed, and its intervals, as two cells."""
-    names = f"less {of}", f"less {of}, bootstrap"
-    if mine.equals(other):
+    names = f"less {other_name}", f"less {other_name}, bootstrap"
+    if name == other_name:
         return dict.fromkeys(names, "-")
     mine, other = mine.align(other, join="inner")
     pair = mine.to_numpy(), other.to_numpy()

@@ -46,10 +46,10 @@ def run(epochs: int, rule: str, length: float, seed: int) -> dict[str, Any]:
     config = rn.TrainingConfig(
         **COMMON, epochs=epochs, rule=NAMES[rule], learning_rate=length, seed=seed
     )
-    folder = Path(tempfile.mkdtemp())
-    with suppress(*STOPPED_BY_SCIENCE):
-        rn.train(config, out=folder, overwrite=True)
-    summary = json.loads((folder / "summary.json").read_text())
+    with tempfile.TemporaryDirectory() as folder:
+        with suppress(*STOPPED_BY_SCIENCE):
+            rn.train(config, out=folder, overwrite=True)
+        summary = json.loads((Path(folder) / "summary.json").read_text())
     return {
         "status": summary["status"],
         "validation": summary.get("best_validation_accuracy", 0.0),  # none: not one epoch
@@ -68,9 +68,10 @@ def compared(rows: pd.DataFrame, case: list[str]) -> list[str]:
         for rule, part in group.groupby("rule"):
             parts.append({
                 **dict(zip(same, map(str, key), strict=True)), "rule": str(rule),
-                "length": f"{part['length'].iloc[0]:g}", "edge": part["edge"].iloc[0] or "-",
+                "length": f"{part['length'].iloc[0]:g}",
+                **({"edge": part["edge"].iloc[0] or "-"} if "edge" in part else {}),
                 "accuracy": interval(part["score"], "{:.4f}", (0, 1)),
-                **difference(scores(part), first, RULES[0], "+.4f"),
+                **difference(str(rule), scores(part), RULES[0], first, "+.4f"),
                 "lost": f"{part['lost'].max():.5f}",
                 "stopped": f"{(part['status'] != 'done').sum()}",
             })  # fmt: skip
@@ -85,7 +86,7 @@ def main() -> None:
         for length in lengths
         for rule in RULES
     ]
-    rows = computed(RESULT.with_suffix(".csv"), keys, run).assign(edge="")
+    rows = computed(RESULT.with_suffix(".csv"), keys, run)
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines = [
         "# Normalised steps on digits, for longer", "",

@@ -114,7 +114,7 @@ def differences(best: pd.DataFrame, same: list[str], other: str, baseline: str) 
     """Return paired differences to a baseline, of rows that are the same in two columns."""
     return table([
         {**dict(zip(same, key, strict=True)), other: name,
-         **difference(scores(part), scores(group[group[other] == baseline]), baseline)}
+         **difference(str(name), scores(part), baseline, scores(group[group[other] == baseline]))}
         for key, group in best.groupby(same, sort=False)
         for name, part in group.groupby(other, sort=False) if name != baseline
     ])  # fmt: skip
@@ -130,7 +130,7 @@ def common_rows(rows: pd.DataFrame) -> list[str]:
         found.append({
             "task": task, "step": step, "length": f"{length:g}",
             "rule 1": mean_text(first), "rule 3": mean_text(third),
-            **difference(third, first, "rule 1"),
+            **difference("rule 3", third, "rule 1", first),
         })  # fmt: skip
     return table(found)
 

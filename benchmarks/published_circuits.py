@@ -67,7 +67,8 @@ def low_rank() -> list[Value]:
         )
         kappa = overlap * float(found.rates[0].numpy() @ m) / len(m)
         values.append(Value(f"kappa at overlap {overlap:g}, infinitely many units",
-                            kappa_of_mean_field(overlap), kappa, 0.035))  # fmt: skip
+                            kappa_of_mean_field(overlap), kappa,
+                            0.035 if overlap > 1 else 1e-6))  # fmt: skip
         if overlap > 1:
             values.append(Value(f"kappa at overlap {overlap:g}, these 1000",
                                 kappa_of_network(overlap), kappa, 1e-6))  # fmt: skip

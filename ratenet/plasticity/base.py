@@ -345,6 +345,14 @@ def descent(fp: FixedPoints, left: Tensor, right: Tensor, learning_rate: float) 
     return scaled(total, -learning_rate / len(left))
 
 
+class AbstractEuclideanRule(AbstractRule):
+    """A rule that computes the Euclidean gradient in W, or estimates it."""
+
+    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
+        """Return the sum of squares over the parameters, the same at each fixed point."""
+        return squared_norm(delta).expand(len(fp))
+
+
 def squared_norm(delta: Change) -> Tensor:
     """Return the sum of the squares of all entries of a change."""
     parts = [delta] if isinstance(delta, Tensor) else list(delta.values())

@@ -4,16 +4,15 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ratenet.connectivity.base import Change
 from ratenet.errors import SingularError
 from ratenet.fixed_points import FixedPoints, adjoint_of
-from ratenet.plasticity.base import AbstractRule, Traits, descent, squared_norm
+from ratenet.plasticity.base import AbstractEuclideanRule, Traits, descent
 from ratenet.plasticity.loss import Loss
 from ratenet.plasticity.proposal import LeftOut, Proposal
 
 
 @dataclass(frozen=True)
-class Euclidean(AbstractRule):
+class Euclidean(AbstractEuclideanRule):
     """Exact gradient descent on the loss at the fixed point, with W as the parameters (rule 1).
 
         lambda = G (I - W^T G)^{-1} e,       dW = -eta mean(lambda y^T)
@@ -41,10 +40,6 @@ class Euclidean(AbstractRule):
     def traits(self) -> Traits:
         """Euclidean."""
         return Traits("Euclidean in W", uses_adjoint=True)
-
-    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
-        """Return the sum of squares over the parameters, the same at each fixed point."""
-        return squared_norm(delta).expand(len(fp))
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None

@@ -14,7 +14,7 @@ from torch import Tensor
 from ratenet.connectivity.base import Change, as_change, scaled
 from ratenet.fixed_points import FixedPoints
 from ratenet.network import Network
-from ratenet.plasticity.base import AbstractRule, Traits, squared_norm
+from ratenet.plasticity.base import AbstractEuclideanRule, Traits
 from ratenet.plasticity.loss import Loss, required
 from ratenet.plasticity.phases import both_settled, settled_at
 from ratenet.plasticity.proposal import LeftOut, Proposal
@@ -26,7 +26,7 @@ REINFORCED = Traits(
 
 
 @dataclass(frozen=True)
-class NodePerturbation(AbstractRule):
+class NodePerturbation(AbstractEuclideanRule):
     """Reward-based learning: perturb each unit's input, reinforce what lowers the loss.
 
         left = mean over trials of (L(x + sigma xi) - L(x - sigma xi)) / (2 sigma) xi
@@ -76,10 +76,6 @@ class NodePerturbation(AbstractRule):
         """Euclidean, in expectation."""
         return REINFORCED
 
-    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
-        """Return the sum of squares over the parameters, as `Euclidean` does."""
-        return squared_norm(delta).expand(len(fp))
-
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Proposal:
@@ -100,7 +96,7 @@ class NodePerturbation(AbstractRule):
 
 
 @dataclass(frozen=True)
-class WeightPerturbation(AbstractRule):
+class WeightPerturbation(AbstractEuclideanRule):
     """Reward-based learning: perturb each weight, reinforce what lowers the batch's mean loss.
 
         dW = -eta mean over trials of (L(W + sigma psi) - L(W - sigma psi)) / (2 sigma) psi
@@ -148,10 +144,6 @@ class WeightPerturbation(AbstractRule):
     def traits(self) -> Traits:
         """Euclidean, in expectation."""
         return REINFORCED
-
-    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
-        """Return the sum of squares over the parameters, as `Euclidean` does."""
-        return squared_norm(delta).expand(len(fp))
 
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ratenet.connectivity.base import Change, scaled
+from ratenet.connectivity.base import scaled
 from ratenet.errors import DivergenceError
 from ratenet.fixed_points import FixedPoints
 from ratenet.network import JacobianBlocks, Network
-from ratenet.plasticity.base import AbstractRule, Traits, squared_norm
+from ratenet.plasticity.base import AbstractEuclideanRule, Traits
 from ratenet.plasticity.loss import Loss, slope
 from ratenet.plasticity.proposal import LeftOut, Proposal
 from ratenet.simulation.time_grid import seconds
@@ -30,7 +30,7 @@ STARTS = ("zero", "fixed-point")
 
 
 @dataclass(frozen=True)
-class BackpropagationThroughTime(AbstractRule):
+class BackpropagationThroughTime(AbstractEuclideanRule):
     """The gradient of the loss at the end of a simulation, through all of its steps.
 
         s_{t+1} = s_t + dt F(s_t, W y_t + x),     t = 0 ... T - 1
@@ -81,10 +81,6 @@ class BackpropagationThroughTime(AbstractRule):
         """Euclidean, through time."""
         return Traits("Euclidean in W, of the loss after a finite time")
 
-    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
-        """Return the sum of squares over the parameters, as `Euclidean` does."""
-        return squared_norm(delta).expand(len(fp))
-
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Proposal:
@@ -110,7 +106,7 @@ class BackpropagationThroughTime(AbstractRule):
 
 
 @dataclass(frozen=True)
-class RecurrentBackpropagation(AbstractRule):
+class RecurrentBackpropagation(AbstractEuclideanRule):
     """The adjoint by dynamics of its own, run for a stated time (Almeida-Pineda).
 
         dp/dt = J^T p + rho_s e,     p(0) = 0,     lambda = F_I p
@@ -154,10 +150,6 @@ class RecurrentBackpropagation(AbstractRule):
         """Euclidean, nearly."""
         return Traits("Euclidean in W, the adjoint after a finite time")
 
-    def squared_lengths(self, fp: FixedPoints, delta: Change) -> Tensor:
-        """Return the sum of squares over the parameters, as `Euclidean` does."""
-        return squared_norm(delta).expand(len(fp))
-
     def change(
         self, fp: FixedPoints, error: Tensor, learning_rate: float, loss: Loss | None = None
     ) -> Proposal:
@@ -197,7 +189,12 @@ def _steps(network: Network, duration: float | None, dt: float | None) -> tuple[
 
 
 def _mean(
-    rule: AbstractRule, fp: FixedPoints, ends: Tensor, lefts: Tensor, rights: Tensor, rate: float
+    rule: AbstractEuclideanRule,
+    fp: FixedPoints,
+    ends: Tensor,
+    lefts: Tensor,
+    rights: Tensor,
+    rate: float,
 ) -> Proposal:
     """Return -rate times the mean over samples of sum_t left_t right_t^T, for (T, B, N) each.
 

@@ -281,13 +281,13 @@ def test_differences_are_paired_by_seed_with_students_interval_and_a_bootstrap_b
     draw = np.random.default_rng(0)
     other = pd.Series(draw.normal(size=9))
     mine = (other + 0.5 + 0.1 * draw.normal(size=9))[:8]  # of a seed fewer
-    found = fleet_tables.difference(mine, other, "rule 1")
+    found = fleet_tables.difference("rule 3", mine, "rule 1", other)
     paired = stats.ttest_rel(mine, other[:8]).confidence_interval(0.95)
     mean = (mine - other[:8]).mean()
     assert found["less rule 1"] == f"{mean:+.3f} ({paired.low:+.3f} to {paired.high:+.3f})"
     low, high = map(float, found["less rule 1, bootstrap"].split(" to "))
     assert paired.low < low < mean < high < paired.high
-    assert set(fleet_tables.difference(mine, mine, "itself").values()) == {"-"}
+    assert set(fleet_tables.difference("a", mine, "a", mine).values()) == {"-"}
 
 
 def test_longer_runs_are_made_once_and_compared_at_each_length(tmp_path, monkeypatch):
