@@ -34,6 +34,7 @@ from layers_runs import (
     accuracies,
     best_of,
     given_up,
+    known,
     scores,
 )
 from matplotlib.ticker import NullFormatter, ScalarFormatter
@@ -75,6 +76,12 @@ GIVEN_UP = f"""\
 Runs in full at rates that the sweep preferred, up to the first that was stopped or lost more than
 one sample in {ONE_IN:,}. The limit was set on 30 November 2026, when those of SGD were there
 already and test accuracies known; it looks at training samples only.
+"""
+OTHERS = """\
+## Other rates in full
+
+Runs in full at rates that were neither chosen nor given up, where there are as many seeds; less
+those of each rule at its chosen rate, paired by seed.
 """
 NAMES = {rule: LABELS[rule].replace("$", "") for rule in (*RULES, CONTROL)}  # of the table
 SEEDS = (0, 1, 2)
@@ -147,12 +154,12 @@ def sweeps() -> pd.DataFrame:
         for rule in RULES:
             means = runs.swept(row, rule)
             least = given_up(row, rule)["rate"].min()
-            known = scores(row, rule).reindex(means.index)
+            scored = scores(row, rule).reindex(means.index)
             tried = [
                 f"{rate:g}: "
                 + ("stopped" if value != value else f"{value:.4f}")
                 + (" (given up)" if rate >= least else "")
-                for rate, value in known.items()
+                for rate, value in scored.items()
             ]
             best = best_of(means)
             above = means[means.index > best]
@@ -185,6 +192,29 @@ def lost() -> pd.DataFrame:
     })  # fmt: skip
 
 
+def others() -> pd.DataFrame:
+    """Return the accuracies of runs in full at rates that were not chosen, as text."""
+    found = []
+    for row, own in shown():
+        for rule in RULES:
+            runs = known(row, rule).query("epochs == @row.epochs and unsettled == 'leave-out'")
+            for rate, rows in runs.groupby("rate"):
+                if rate in {own[rule][0], *given_up(row, rule)["rate"]} or len(rows) < len(SEEDS):
+                    continue
+                found.append({
+                    "network, data": f"{row.title}, {row.data}", "rule": NAMES[rule],
+                    "rate": f"{rate:g}", "seeds": len(rows),
+                    "test accuracy": interval(rows["test_accuracy"], "{:.4f}"),
+                    **{
+                        f"less {NAMES[other]}": interval(
+                            (accuracies(rows) - accuracies(chosen)).dropna(), "{:+.4f}"
+                        )
+                        for other, (_, chosen) in own.items()
+                    },
+                })  # fmt: skip
+    return pd.DataFrame(found)
+
+
 def report() -> None:
     """Write the tables of all networks whose runs are there, and the figure."""
     if not (names := {row.name for row, _ in shown()}):
@@ -197,6 +227,8 @@ def report() -> None:
     parts = [head, *note, *markdown(table(), "{}"), "", SWEEP, *markdown(sweeps(), "{}")]
     if not (runs := lost()).empty:
         parts += ["", GIVEN_UP, *markdown(runs, "{}")]
+    if not (runs := others()).empty:
+        parts += ["", OTHERS, *markdown(runs, "{}")]
     RESULTS.write_text("\n".join(parts) + "\n")
     draw()
 

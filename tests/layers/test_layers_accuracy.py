@@ -78,6 +78,13 @@ def test_a_run_is_made_once_and_differences_are_paired(
     assert control["rate"] == "-" and first["rate"] == "0.0003"
     assert first["seeds"] == "3" and "(" in first["test accuracy"]
     assert list(accuracy.sweeps()["edge"]) == ["-"] * 3
+    assert accuracy.others().empty
+    keys = [runs.Run(accuracy.ROWS[0].name, "euclidean", 1e-3, seed, 6) for seed in range(3)]
+    runs.Runs(tmp_path, tmp_path).of(accuracy.ROWS[0], keys)
+    (other,) = accuracy.others().to_dict("records")
+    assert (other["rule"], other["rate"], other["seeds"]) == (first.name, "0.001", 3)
+    less = float(other["less control, W frozen"])
+    assert less < 0.0182 and float(other["less rule 1, Euclidean"]) == pytest.approx(less - 0.0182)
 
 
 def test_a_rate_is_given_up_where_a_run_in_full_loses_its_fixed_points(
