@@ -55,7 +55,7 @@ HEAD = """\
 SGD with {sgd}), trained on the training images without 5,000 for
 validation, and tested once. Means over seeds with 95 % intervals (Student's t; of two seeds their
 range); differences are paired by seed, those of kept samples too from runs that leave them
-out. Unsettled samples kept: of runs that had some, as far as made; where there were none, both ways
+out. Unsettled samples kept: of runs that had some; where there were none, both ways
 are one and the same run. A run that was stopped has the test accuracy of where it stopped, and no
 abscissa if it did before the first. Iterations: mean over the last epoch, all layers together;
 abscissas: largest among the layers, at the end, that of J at the fixed points of a few settled
