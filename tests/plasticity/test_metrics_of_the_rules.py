@@ -318,9 +318,9 @@ def test_rule_3_is_some_50_degrees_from_the_first_order_of_rule_2(tmp_path):
     angles = []
     for seed in range(10):
         fp, error = with_gains(20, seed, 0.3, tmp_path / "gains.toml")
-        exact = Reparameterized().update(fp, error, 1e-6) / 1e-6
+        exact = Reparameterized().update(fp, error, 1e-7) / 1e-7
         first_order = FirstOrderReparameterized().update(fp, error, 1.0)
-        torch.testing.assert_close(exact, first_order, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(exact, first_order, rtol=1e-4, atol=1e-6)
         rule_3 = LinearizedReparameterized().update(fp, error, 1.0)
         cosine = torch.nn.functional.cosine_similarity(exact.flatten(), rule_3.flatten(), dim=0)
         angles.append(math.degrees(math.acos(cosine)))
